@@ -1,0 +1,1 @@
+"""Everything the DAGs and the command line call; it never imports airflow."""

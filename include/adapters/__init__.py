@@ -1,0 +1,1 @@
+"""I/O only: one module per system that is read or written."""

@@ -1,0 +1,63 @@
+"""The adapters of one deployment, each made at its first use.
+
+What belongs here: which adapter a setting means. What does not: anything an adapter does.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from include.settings import Settings
+
+if TYPE_CHECKING:
+    from include.adapters.feature_store import FeatureStoreAdapter
+    from include.adapters.lake import LakeAdapter
+    from include.adapters.model_registry import ModelRegistryAdapter
+    from include.adapters.state_store import StateStoreAdapter
+
+
+class Deployment:
+    """What a step reads from and writes to.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where things are.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @classmethod
+    def from_env(cls) -> Deployment:
+        """Return the deployment that the environment describes."""
+        return cls(Settings.from_env())
+
+    @cached_property
+    def lake(self) -> LakeAdapter:
+        """Delta tables."""
+        from include.adapters.lake import LakeAdapter
+
+        return LakeAdapter.from_settings(self.settings)
+
+    @cached_property
+    def state(self) -> StateStoreAdapter:
+        """Ledger, decisions, metrics."""
+        from include.adapters.state_store import StateStoreAdapter
+
+        return StateStoreAdapter.from_settings(self.settings)
+
+    @cached_property
+    def feature_store(self) -> FeatureStoreAdapter:
+        """Feast."""
+        from include.adapters.feature_store import FeatureStoreAdapter
+
+        return FeatureStoreAdapter.from_settings(self.settings)
+
+    @cached_property
+    def model_registry(self) -> ModelRegistryAdapter:
+        """MLflow."""
+        from include.adapters.model_registry import ModelRegistryAdapter
+
+        return ModelRegistryAdapter.from_settings(self.settings)

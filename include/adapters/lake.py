@@ -1,0 +1,271 @@
+"""The lake: Delta tables under one root, written one set of partitions at a time.
+
+What belongs here: reading, replacing and listing partitions of any table. What does not:
+what a table's rows mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs as fs
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from include.errors import MlopsError
+from include.settings import Settings
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
+
+log = logging.getLogger(__name__)
+
+# Two writers of one partition conflict at most once each per commit of the other.
+_MAX_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class TableRef:
+    """A table as it was at one version: what steps hand to one another."""
+
+    table: str
+    version: int
+
+
+class LakeAdapter:
+    """Delta tables under one root, on ``file://`` or ``s3://``.
+
+    Parameters
+    ----------
+    uri : str
+        Root of the tables.
+    storage_options : dict of str to str, optional
+        What deltalake's object store needs to reach the root.
+    """
+
+    def __init__(self, uri: str, storage_options: dict[str, str] | None = None) -> None:
+        self.uri = uri.rstrip("/")
+        self.storage_options = storage_options or {}
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> LakeAdapter:
+        """Return the deployment's lake."""
+        options: dict[str, str] = {}
+        if settings.lake_uri.startswith("s3://") and settings.s3_endpoint_url:
+            options = {"AWS_ENDPOINT_URL": settings.s3_endpoint_url, "AWS_ALLOW_HTTP": "true"}
+        return cls(settings.lake_uri, options)
+
+    def table_uri(self, table: str) -> str:
+        """Return a table's address."""
+        return f"{self.uri}/{table}"
+
+    def exists(self, table: str) -> bool:
+        """Say whether the table has been written at least once."""
+        try:
+            return bool(DeltaTable.is_deltatable(self.table_uri(table), self.storage_options))
+        except (DeltaError, OSError) as err:
+            raise self._unreachable(table, err) from err
+
+    def version(self, table: str) -> int | None:
+        """Return the table's newest version, or None where it does not exist."""
+        return self._open(table).version() if self.exists(table) else None
+
+    def dataset(self, table: str, *, version: int | None = None) -> Dataset:
+        """Return the table as an Arrow dataset, which prunes partitions when it is filtered.
+
+        Raises
+        ------
+        MlopsError
+            If the table does not exist, or the lake can't be reached.
+        """
+        return self._dataset(self._open(table, version), table)
+
+    def partitions(self, table: str, *, version: int | None = None) -> list[str]:
+        """Return the keys of the partitions that hold rows, in order; none where there is no table."""
+        if version is None and not self.exists(table):
+            return []
+        return sorted({p["dt"] for p in self._open(table, version).partitions() if p.get("dt")})
+
+    def read(
+        self,
+        table: str,
+        *,
+        start: str | None = None,
+        end: str | None = None,
+        columns: Sequence[str] | None = None,
+        version: int | None = None,
+    ) -> pa.Table:
+        """Read partitions `start` to `end`, both included; all where they are not given.
+
+        Returns
+        -------
+        pyarrow.Table
+            Rows in no particular order, but for a single partition, whose rows are as they were written.
+        """
+        condition = None
+        if start is not None:
+            condition = pc.field("dt") >= date.fromisoformat(start)
+        if end is not None:
+            until = pc.field("dt") <= date.fromisoformat(end)
+            condition = until if condition is None else condition & until
+        names = list(columns) if columns is not None else None
+        return self.dataset(table, version=version).to_table(columns=names, filter=condition)
+
+    def replace(self, table: str, rows: pa.Table, *, keys: Sequence[str], partition_by: str = "dt") -> TableRef:
+        """Replace the partitions `keys` by `rows`, in one commit, or in none when nothing would change.
+
+        Parameters
+        ----------
+        table : str
+            Name below the root; created where it does not exist.
+        rows : pyarrow.Table
+            The new content of all the partitions, sorted as it shall be kept; may be empty.
+        keys : sequence of str
+            Values of `partition_by` that `rows` may hold; a key without rows becomes empty.
+        partition_by : str
+            The partition column.
+
+        Raises
+        ------
+        MlopsError
+            If a row lies outside `keys`, or the lake can't be written.
+        """
+        return self.update(table, keys, lambda _: rows, partition_by=partition_by)
+
+    def update(
+        self,
+        table: str,
+        keys: Sequence[str],
+        change: Callable[[pa.Table | None], pa.Table],
+        *,
+        partition_by: str = "dt",
+    ) -> TableRef:
+        """Replace partitions by what `change` makes of their present rows, in one commit.
+
+        When another writer commits to the same partitions in between, the rows are read
+        again and `change` is called again: it must be a pure function.
+
+        Parameters
+        ----------
+        change : callable
+            Takes the present rows of `keys` (None where the table does not exist) and returns the
+            rows that shall be there instead.
+        """
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
+            try:
+                return self._update_once(table, sorted(set(keys)), change, partition_by)
+            except CommitFailedError as err:
+                log.info("lake table=%s conflict attempt=%d reason=%s", table, attempt, err)
+            except (DeltaError, OSError) as err:
+                raise self._unreachable(table, err) from err
+        raise MlopsError(
+            f"lake table {table}: {_MAX_ATTEMPTS} writes in a row met another writer of the same "
+            f"partitions ({keys[0]} … {keys[-1]}); run one writer per partition, then retry"
+        )
+
+    def digest(
+        self, table: str, *, start: str | None = None, end: str | None = None, version: int | None = None
+    ) -> str:
+        """Return the sha256 of partitions' rows, whatever their order or files.
+
+        Two tables with equal digests hold equal rows.
+        """
+        return digest(self.read(table, start=start, end=end, version=version))
+
+    def _update_once(
+        self, table: str, keys: list[str], change: Callable[[pa.Table | None], pa.Table], partition_by: str
+    ) -> TableRef:
+        uri = self.table_uri(table)
+        delta = self._open(table) if self.exists(table) else None
+        present = None
+        if delta is not None:
+            dataset = self._dataset(delta, table)
+            values = pa.array(keys).cast(dataset.schema.field(partition_by).type)
+            present = dataset.to_table(filter=pc.field(partition_by).isin(values))
+        rows = change(present)
+        self._check_keys(table, rows, keys, partition_by)
+        if delta is not None and present is not None and _same_rows(present, rows):
+            return TableRef(table, delta.version())
+        quoted = ", ".join(f"'{key}'" for key in keys)
+        write_deltalake(
+            delta if delta is not None else uri,
+            rows,
+            mode="overwrite" if delta is not None else "error",
+            predicate=f"{partition_by} IN ({quoted})" if delta is not None else None,
+            partition_by=None if delta is not None else [partition_by],
+            storage_options=self.storage_options or None,
+        )
+        version = self._open(table).version()
+        log.info("lake table=%s version=%d partitions=%d rows=%d", table, version, len(keys), rows.num_rows)
+        return TableRef(table, version)
+
+    def _check_keys(self, table: str, rows: pa.Table, keys: list[str], partition_by: str) -> None:
+        found = {str(value) for value in pc.unique(rows[partition_by]).to_pylist()}
+        if outside := sorted(found - set(keys)):
+            raise MlopsError(
+                f"lake table {table}: rows of {partition_by} {outside[0]!r} would be written by a "
+                f"replacement of {keys[0]} … {keys[-1]}; name every partition that is replaced"
+            )
+
+    def _open(self, table: str, version: int | None = None) -> DeltaTable:
+        try:
+            return DeltaTable(self.table_uri(table), version=version, storage_options=self.storage_options or None)
+        except TableNotFoundError as err:
+            raise MlopsError(
+                f"there is no lake table {table} at {self.uri}; nothing has been written to it yet, "
+                "or MLOPS_LAKE_URI points elsewhere"
+            ) from err
+        except (DeltaError, OSError) as err:
+            raise self._unreachable(table, err) from err
+
+    def _dataset(self, delta: DeltaTable, table: str) -> Dataset:
+        # Arrow's own file systems: with the Python one that deltalake makes by default, an I/O thread that
+        # still holds it at exit aborts the interpreter ("terminate called without an active exception").
+        return delta.to_pyarrow_dataset(filesystem=self._filesystem(table))
+
+    def _filesystem(self, table: str) -> fs.FileSystem:
+        uri = self.table_uri(table)
+        if uri.startswith("file://"):
+            return fs.SubTreeFileSystem(url2pathname(urlparse(uri).path), fs.LocalFileSystem())
+        endpoint = self.storage_options.get("AWS_ENDPOINT_URL")
+        s3 = fs.S3FileSystem(endpoint_override=endpoint) if endpoint else fs.S3FileSystem()
+        return fs.SubTreeFileSystem(uri.removeprefix("s3://"), s3)
+
+    def _unreachable(self, table: str, err: Exception) -> MlopsError:
+        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
+        return MlopsError(f"the lake at {self.uri} can't be used for table {table}: {reason}; check MLOPS_LAKE_URI")
+
+
+def digest(rows: pa.Table) -> str:
+    """Return the sha256 of a table's rows, whatever their order or chunks."""
+    ordered = _ordered(rows)
+    sha = hashlib.sha256(str(ordered.schema.remove_metadata()).encode())
+    for batch in ordered.to_batches():
+        sha.update(batch.serialize())
+    return sha.hexdigest()
+
+
+def _ordered(rows: pa.Table) -> pa.Table:
+    names = sorted(rows.column_names)
+    aligned = rows.select(names).replace_schema_metadata(None)
+    aligned = aligned.cast(pa.schema([pa.field(f.name, f.type) for f in aligned.schema]))
+    if not names or aligned.num_rows == 0:
+        return aligned.combine_chunks()
+    # A take copies: the batches hold exactly the rows, without the slices that they came from.
+    order = pc.sort_indices(aligned, sort_keys=[(name, "ascending") for name in names])
+    return aligned.take(order).combine_chunks()
+
+
+def _same_rows(one: pa.Table, other: pa.Table) -> bool:
+    if one.num_rows != other.num_rows or set(one.column_names) != set(other.column_names):
+        return False
+    return digest(one.cast(one.schema)) == digest(other.select(one.column_names).cast(one.schema))

@@ -1,0 +1,1 @@
+"""The `mlops` command: the same steps that the DAGs call."""

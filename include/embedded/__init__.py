@@ -1,0 +1,1 @@
+"""The embedded default: PostgreSQL and Airflow as processes of one machine."""

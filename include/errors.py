@@ -1,0 +1,57 @@
+"""The errors this project raises on purpose, each with the exit code that the command line gives it.
+
+What belongs here: error types that a caller tells apart. What does not: messages; they
+are written where the value that is wrong is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MlopsError(Exception):
+    """Something broke: a server is down, a table is missing, two results disagree.
+
+    A message says what failed, the value, what is allowed, and what to do next.
+    """
+
+    exit_code = 3
+
+
+class UsageError(MlopsError):
+    """The caller asked for something that can't be: a wrong key, an unreadable file."""
+
+    exit_code = 2
+
+
+class SpecError(UsageError):
+    """A YAML file under ``include/config`` says something that isn't allowed."""
+
+
+class UnreadableInputError(UsageError):
+    """A file as a whole can't be taken: absent, empty, truncated, wrong columns or types."""
+
+
+class RefusedError(MlopsError):
+    """The answer is no: a gate failed, somebody else moved first, nothing is there to do."""
+
+    exit_code = 1
+
+
+class ConflictError(RefusedError):
+    """A compare-and-set found another state than the caller had read."""
+
+
+def nearest(value: str, allowed: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the allowed word nearest to `value`, or nothing.
+
+    Examples
+    --------
+    >>> nearest("auc_mim", ["auc_min", "latency_p99_ms_max"])
+    "; did you mean 'auc_min'?"
+    >>> nearest("zzz", ["auc_min"])
+    ''
+    """
+    close = get_close_matches(value, list(allowed), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

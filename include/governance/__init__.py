@@ -1,0 +1,1 @@
+"""Gates and lifecycle moves. Pure: the ledger's rules, not its storage."""

@@ -1,0 +1,1 @@
+"""Drift, data quality and the decision to retrain. Pure."""

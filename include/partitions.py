@@ -1,0 +1,123 @@
+"""The partition: a UTC day, the only clock of this project.
+
+What belongs here: keys, instants and ranges of partitions, and how a task finds its own.
+What does not: the wall clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from include.errors import UsageError
+
+_KEY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def parse(key: str) -> date:
+    """Return the UTC day of a partition key.
+
+    Parameters
+    ----------
+    key : str
+        ``YYYY-MM-DD``.
+
+    Raises
+    ------
+    UsageError
+        If `key` isn't a day of the calendar in that form.
+
+    Examples
+    --------
+    >>> parse("2011-12-09")
+    datetime.date(2011, 12, 9)
+    """
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise UsageError(f"partition {key!r} is not a day; write YYYY-MM-DD, e.g. 2026-03-01")
+    try:
+        return date.fromisoformat(key)
+    except ValueError as err:
+        raise UsageError(f"partition {key!r} is not a day of the calendar ({err})") from err
+
+
+def key_of(day: date) -> str:
+    """Return the key of a UTC day."""
+    return day.isoformat()
+
+
+def shift(key: str, days: int) -> str:
+    """Return the key `days` later (earlier when negative).
+
+    Examples
+    --------
+    >>> shift("2011-12-31", 1)
+    '2012-01-01'
+    """
+    return key_of(parse(key) + timedelta(days=days))
+
+
+def span(start: str, end: str) -> list[str]:
+    """Return the keys from `start` to `end`, both included, in order.
+
+    Raises
+    ------
+    UsageError
+        If `end` is before `start`.
+    """
+    first, last = parse(start), parse(end)
+    if last < first:
+        raise UsageError(f"the range ends ({end}) before it starts ({start}); swap them")
+    return [key_of(first + timedelta(days=n)) for n in range((last - first).days + 1)]
+
+
+def days_between(start: str, end: str) -> int:
+    """Return the number of days from `start` to `end`; negative when `end` is earlier."""
+    return (parse(end) - parse(start)).days
+
+
+def start_of(key: str) -> datetime:
+    """Return the first instant of the partition, aware, UTC."""
+    day = parse(key)
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def end_of(key: str) -> datetime:
+    """Return the instant at which the partition is over: 00:00Z of the next day.
+
+    The feature row of a partition stands at this instant.
+    """
+    return start_of(key) + timedelta(days=1)
+
+
+def resolve(context: Mapping[str, Any]) -> str:
+    """Return the partition key that an Airflow task works on.
+
+    Asked in this order: the run's partition key, the extra of a triggering asset event, the
+    Param ``partition``.
+
+    Parameters
+    ----------
+    context : mapping
+        An Airflow task context, or any mapping with the same entries.
+
+    Raises
+    ------
+    UsageError
+        If none of the three is there, or it isn't a day.
+    """
+    for key in _candidates(context):
+        if key:
+            return key_of(parse(key))
+    raise UsageError(
+        "this run has no partition: trigger it with a partition key (YYYY-MM-DD), or set the Param 'partition'"
+    )
+
+
+def _candidates(context: Mapping[str, Any]) -> Iterator[str | None]:
+    yield getattr(context.get("dag_run"), "partition_key", None)
+    for events in (context.get("triggering_asset_events") or {}).values():
+        for event in events:
+            yield (event.extra or {}).get("partition")
+    yield (context.get("params") or {}).get("partition")

@@ -1,0 +1,1 @@
+"""Rules on data: which rows are taken, and why one is not. Pure."""

@@ -1,0 +1,62 @@
+"""References that tasks hand to one another: small, serialisable, pointing at what was written.
+
+What belongs here: frozen dataclasses of strings and numbers. What does not: rows, frames, models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FeaturesRef:
+    """Partitions `start` to `end` of a feature group, both included, as published."""
+
+    group: str
+    start: str
+    end: str
+    version: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class TrainingSetRef:
+    """A training set: its folder below the lake's ``training_sets/<model_id>``."""
+
+    model_id: str
+    set_id: str
+    as_of: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CandidateRef:
+    """A trained version in the registry, before or after its gates."""
+
+    model_id: str
+    version: int
+    run_id: str
+    as_of: str
+
+
+@dataclass(frozen=True)
+class PredictionsRef:
+    """One partition of scores and the version that gave them."""
+
+    model_id: str
+    partition: str
+    model_version: int
+    rows: int
+    version: int
+
+
+@dataclass(frozen=True)
+class DecisionRef:
+    """A recorded decision."""
+
+    model_id: str
+    partition: str
+    decision_id: int
+    action: str
+    acted: bool

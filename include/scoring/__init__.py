@@ -1,0 +1,1 @@
+"""One interface over a trained model's formats. Pure."""

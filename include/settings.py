@@ -1,0 +1,112 @@
+"""The deployment's settings: the only place that reads the environment.
+
+What belongs here: where things are (lake, databases, ports). What does not: how a model
+behaves, which is a value in its spec, and secrets of external systems, which are Airflow
+connections.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from include.errors import UsageError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+_SCHEMES = ("file://", "s3://")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where this deployment keeps things.
+
+    Attributes
+    ----------
+    home : Path
+        Directory of everything that the embedded default writes.
+    lake_uri : str
+        ``file://`` or ``s3://`` root of the Delta tables, without a trailing slash.
+    landing_uri : str
+        Where deliveries of orders arrive, one folder ``dt=YYYY-MM-DD`` a day.
+    database_url : str
+        SQLAlchemy URL of the state database (PostgreSQL, psycopg).
+    feast_registry_url, feast_online_url : str
+        SQLAlchemy URLs of Feast's SQL registry and of its PostgreSQL online store.
+    mlflow_tracking_uri : str
+        Database or server of MLflow's tracking and registry.
+    mlflow_artifact_uri : str
+        Root under which MLflow keeps a model's files.
+    s3_endpoint_url : str or None
+        Endpoint of an S3 server that isn't Amazon's.
+    specs_overlay : Path or None
+        Folder of YAML files laid over ``include/config/models``.
+    code_commit, image_digest : str or None
+        What a deployment without a git checkout knows of itself.
+    """
+
+    home: Path
+    lake_uri: str
+    landing_uri: str
+    database_url: str
+    feast_registry_url: str
+    feast_online_url: str
+    mlflow_tracking_uri: str
+    mlflow_artifact_uri: str
+    s3_endpoint_url: str | None
+    specs_overlay: Path | None
+    code_commit: str | None
+    image_digest: str | None
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from environment variables.
+
+        Parameters
+        ----------
+        environ : mapping of str to str, optional
+            Default: the process's environment.
+
+        Raises
+        ------
+        UsageError
+            If a URI has a scheme that isn't supported.
+        """
+        env = os.environ if environ is None else environ
+        home = Path(env.get("MLOPS_HOME", PROJECT_ROOT / ".mlops")).expanduser().resolve()
+        embedded = embedded_database_url(home, "{}")
+        overlay = env.get("MLOPS_SPECS")
+        return cls(
+            home=home,
+            lake_uri=_uri(env, "MLOPS_LAKE_URI", home / "lake"),
+            landing_uri=_uri(env, "MLOPS_LANDING_URI", home / "landing"),
+            database_url=env.get("MLOPS_DATABASE_URL", embedded.format("state")),
+            feast_registry_url=env.get("MLOPS_FEAST_REGISTRY_URL", embedded.format("feast_registry")),
+            feast_online_url=env.get("MLOPS_FEAST_ONLINE_URL", embedded.format("feast_online")),
+            mlflow_tracking_uri=env.get("MLFLOW_TRACKING_URI", embedded.format("mlflow")),
+            mlflow_artifact_uri=env.get("MLOPS_MLFLOW_ARTIFACTS", (home / "mlflow").as_uri()),
+            s3_endpoint_url=env.get("AWS_ENDPOINT_URL"),
+            specs_overlay=Path(overlay).expanduser().resolve() if overlay else None,
+            code_commit=env.get("MLOPS_CODE_COMMIT"),
+            image_digest=env.get("MLOPS_IMAGE_DIGEST"),
+        )
+
+
+def embedded_database_url(home: Path, database: str) -> str:
+    """Return the URL of a database of the embedded PostgreSQL, reached by its Unix socket.
+
+    A socket needs no port, so two homes never meet.
+    """
+    host = quote(str(home / "postgres"), safe="{}")
+    return f"postgresql+psycopg://postgres:@/{database}?host={host}"
+
+
+def _uri(env: Mapping[str, str], name: str, default: Path) -> str:
+    value = env.get(name, default.as_uri())
+    if not value.startswith(_SCHEMES):
+        raise UsageError(
+            f"{name}={value!r} has no scheme that is supported; write {' or '.join(_SCHEMES)}…, e.g. {default.as_uri()}"
+        )
+    return value.rstrip("/")

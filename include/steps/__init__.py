@@ -1,0 +1,1 @@
+"""One module per step: read once, compute, write once, return a reference."""

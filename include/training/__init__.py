@@ -1,0 +1,1 @@
+"""Examples, fitting, conversion, evaluation. Pure: values in, values out."""
