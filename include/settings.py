@@ -7,16 +7,20 @@ connections.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from urllib.parse import quote
 
 from include.errors import UsageError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _SCHEMES = ("file://", "s3://")
+# sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero.
+_SOCKET_PATH_MAX = 103
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Settings:
         Endpoint of an S3 server that isn't Amazon's.
     specs_overlay : Path or None
         Folder of YAML files laid over ``include/config/models``.
+    port : int or None
+        Port of the embedded Airflow; None takes 8080, or a free one where that is busy.
     code_commit, image_digest : str or None
         What a deployment without a git checkout knows of itself.
     """
@@ -57,6 +63,7 @@ class Settings:
     mlflow_artifact_uri: str
     s3_endpoint_url: str | None
     specs_overlay: Path | None
+    port: int | None
     code_commit: str | None
     image_digest: str | None
 
@@ -89,6 +96,7 @@ class Settings:
             mlflow_artifact_uri=env.get("MLOPS_MLFLOW_ARTIFACTS", (home / "mlflow").as_uri()),
             s3_endpoint_url=env.get("AWS_ENDPOINT_URL"),
             specs_overlay=Path(overlay).expanduser().resolve() if overlay else None,
+            port=_port(env, "MLOPS_PORT"),
             code_commit=env.get("MLOPS_CODE_COMMIT"),
             image_digest=env.get("MLOPS_IMAGE_DIGEST"),
         )
@@ -99,8 +107,16 @@ def embedded_database_url(home: Path, database: str) -> str:
 
     A socket needs no port, so two homes never meet.
     """
-    host = quote(str(home / "postgres"), safe="{}")
+    host = quote(str(embedded_socket_dir(home)), safe="")
     return f"postgresql+psycopg://postgres:@/{database}?host={host}"
+
+
+def embedded_socket_dir(home: Path) -> Path:
+    """Return the folder of the embedded PostgreSQL's socket: its data folder, or a short one where that is too long."""
+    folder = home / "postgres"
+    if len(str(folder / ".s.PGSQL.5432")) <= _SOCKET_PATH_MAX:
+        return folder
+    return Path(gettempdir()) / f"mlops-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
 
 
 def _uri(env: Mapping[str, str], name: str, default: Path) -> str:
@@ -110,3 +126,12 @@ def _uri(env: Mapping[str, str], name: str, default: Path) -> str:
             f"{name}={value!r} has no scheme that is supported; write {' or '.join(_SCHEMES)}…, e.g. {default.as_uri()}"
         )
     return value.rstrip("/")
+
+
+def _port(env: Mapping[str, str], name: str) -> int | None:
+    value = env.get(name)
+    if not value:
+        return None
+    if not value.isdigit() or not 1 <= int(value) <= 65535:
+        raise UsageError(f"{name}={value!r} is not a port; write a number from 1 to 65535, or leave it unset")
+    return int(value)

@@ -1,0 +1,43 @@
+# Every verb sets the environment up by itself; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# A version manager may leave names on PATH that do not run: try each.
+PYTHON := $(shell for v in 3.13 3.12 3.11; do python$$v -c '' 2>/dev/null && command -v python$$v && break; done)
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+MLOPS := .venv/bin/mlops
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help setup up down clean demo test lint
+
+help: ## List the verbs
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/.complete ## Make the environment (.venv) from the lock file
+
+.venv/.complete: uv.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.13, 3.12 or 3.11 on PATH; install one, e.g. python3.11" >&2; exit 2; }
+	@test -x "$(UV)" || { echo "getting uv"; $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'; }
+	@echo "making .venv with $(PYTHON) (about 1.6 GB on the first run, some minutes)"
+	@$(UV) sync --frozen --quiet --python "$(PYTHON)"
+	@touch $@
+
+up: setup ## Start PostgreSQL and Airflow on 127.0.0.1; Ctrl-C stops them
+	@exec $(MLOPS) up
+
+down: setup ## Stop what make up or make demo started
+	@$(MLOPS) down
+
+demo: setup ## Run the whole loop: make demo ORDERS=FILE FORMAT=online-retail|canonical
+	@test -n "$(ORDERS)" || { echo "make: name the orders: make demo ORDERS=FILE FORMAT=online-retail|canonical" >&2; exit 2; }
+	@exec $(MLOPS) demo --orders "$(ORDERS)" --format "$(or $(FORMAT),canonical)" $(ARGS)
+
+test: setup ## Lint and run every test
+	@.ci/test
+
+lint: setup ## Check style, import rules and types
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+clean: ## Stop this home and remove it, and the environment
+	@if [ -x $(MLOPS) ]; then $(MLOPS) down; fi
+	rm -rf .mlops .venv .uv .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,78 @@
+"""The tables of our relational state, as SQLAlchemy sees them.
+
+What belongs here: columns and keys. What does not: queries, which are in the state store, and
+changes of a released table, which are Alembic migrations.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+METADATA = sa.MetaData()
+_WHEN = sa.DateTime(timezone=True)
+
+# One row per move. `seq` counts a model's moves: inserting the next one is the compare-and-set.
+promotion_ledger = sa.Table(
+    "promotion_ledger",
+    METADATA,
+    sa.Column("model_id", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("from_stage", sa.Text, nullable=False),
+    sa.Column("to_stage", sa.Text, nullable=False),
+    sa.Column("partition_key", sa.Text, nullable=False),
+    sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.now()),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("evidence", JSONB, nullable=False),
+)
+
+retrain_decision = sa.Table(
+    "retrain_decision",
+    METADATA,
+    sa.Column("decision_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("model_id", sa.Text, nullable=False, index=True),
+    sa.Column("partition_key", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("trigger", sa.Text, nullable=False),
+    sa.Column("reasons", JSONB, nullable=False),
+    sa.Column("acted", sa.Boolean, nullable=False),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.now()),
+)
+
+# The newest partition a model's monitoring has decided on; moved by compare-and-set only.
+watermark = sa.Table(
+    "watermark",
+    METADATA,
+    sa.Column("model_id", sa.Text, primary_key=True),
+    sa.Column("partition_key", sa.Text, nullable=False),
+)
+
+# Which run trains on which decision: one row at most, so a decision is trained on once.
+training_claim = sa.Table(
+    "training_claim",
+    METADATA,
+    sa.Column("decision_id", sa.Integer, sa.ForeignKey("retrain_decision.decision_id"), primary_key=True),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.now()),
+)
+
+monitoring_metric = sa.Table(
+    "monitoring_metric",
+    METADATA,
+    sa.Column("model_id", sa.Text, primary_key=True),
+    sa.Column("partition_key", sa.Text, primary_key=True),
+    sa.Column("model_version", sa.Integer, nullable=False),
+    sa.Column("night", JSONB, nullable=False),
+)
+
+materialised_partition = sa.Table(
+    "materialised_partition",
+    METADATA,
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("partition_key", sa.Text, primary_key=True),
+    sa.Column("table_version", sa.Integer, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+)

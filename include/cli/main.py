@@ -1,0 +1,84 @@
+"""The `mlops` command: which subcommands there are, and how their ends become exit codes.
+
+What belongs here: the list of commands and the translation of errors. What does not: any work;
+a command's module is loaded when it is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+
+import click
+
+from include.errors import MlopsError, nearest
+
+_COMMANDS = {
+    "backfill": "include.cli.pipeline:backfill",
+    "demo": "include.cli.demo:demo",
+    "down": "include.cli.embedded:down",
+    "drift": "include.cli.drift:drift",
+    "features": "include.cli.features:features",
+    "monitor": "include.cli.pipeline:monitor",
+    "orders": "include.cli.orders:orders",
+    "registry": "include.cli.registry:registry",
+    "score": "include.cli.pipeline:score",
+    "train": "include.cli.pipeline:train",
+    "training-set": "include.cli.pipeline:training_set",
+    "up": "include.cli.embedded:up",
+}
+_INTERRUPTED = 130
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        target = _COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, attribute = target.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            ctx.fail(
+                f"there is no command {args[0]!r}; known: {', '.join(sorted(_COMMANDS))}{nearest(args[0], _COMMANDS)}"
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Run the life of a model in production from the command line: the same steps that the DAGs run."""
+
+
+def main() -> None:
+    """Run the command and leave with 0 (done), 1 (a "no"), 2 (wrong use or unreadable input) or 3 (it broke)."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    try:
+        code = cli.main(standalone_mode=False) or 0
+    except MlopsError as err:
+        code = _fail(str(err), err.exit_code)
+    except click.exceptions.Abort:
+        code = _fail("interrupted", _INTERRUPTED)
+    except click.ClickException as err:
+        err.show()
+        code = 2
+    except BrokenPipeError:
+        # The reader of our output has gone: nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"mlops: {message}", err=True)
+    return code

@@ -1,0 +1,102 @@
+"""The environment variables under which the embedded Airflow and its tasks run.
+
+What belongs here: one mapping from a home and a port to variables. What does not: starting anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from include.settings import PROJECT_ROOT, Settings, embedded_database_url
+
+DATABASES = ("airflow", "mlflow", "feast_registry", "feast_online", "state")
+
+# Telemetry of the libraries: nothing leaves the machine.
+_QUIET = {
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    "DO_NOT_TRACK": "1",
+    "FEAST_USAGE": "False",
+    "GX_ANALYTICS_ENABLED": "False",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def airflow_environment(settings: Settings, port: int) -> dict[str, str]:
+    """Return the whole environment of the embedded processes.
+
+    Parameters
+    ----------
+    settings : Settings
+        Its home holds Airflow's files; its URLs are handed on to the tasks.
+    port : int
+        Where the API server listens, on 127.0.0.1.
+    """
+    airflow_home = settings.home / "airflow"
+    address = f"http://127.0.0.1:{port}"
+    database = embedded_database_url(settings.home, "airflow")
+    return {
+        **os.environ,
+        **_QUIET,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONPATH": os.pathsep.join((str(PROJECT_ROOT), str(PROJECT_ROOT / "plugins"))),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
+        "AIRFLOW_HOME": str(airflow_home),
+        "AIRFLOW_CONN_FS_DEFAULT": json.dumps({"conn_type": "fs", "extra": {"path": "/"}}),
+        "AIRFLOW__API__BASE_URL": address,
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__SECRET_KEY": _secret(airflow_home, "secret_key"),
+        "AIRFLOW__API_AUTH__JWT_SECRET": _secret(airflow_home, "jwt_secret"),
+        "AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES_REGEXP": r"include\.refs\..*",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT_ROOT / "dags"),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__FERNET_KEY": _fernet_key(airflow_home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": os.environ.get("AIRFLOW__CORE__PARALLELISM", "4"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT_ROOT / "plugins"),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database.replace("+psycopg:", "+psycopg_async:"),
+        "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(airflow_home / "logs"),
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        **_handed_on(settings),
+    }
+
+
+def _handed_on(settings: Settings) -> dict[str, str]:
+    variables = {
+        "MLOPS_HOME": str(settings.home),
+        "MLOPS_LAKE_URI": settings.lake_uri,
+        "MLOPS_LANDING_URI": settings.landing_uri,
+        "MLOPS_DATABASE_URL": settings.database_url,
+        "MLOPS_FEAST_REGISTRY_URL": settings.feast_registry_url,
+        "MLOPS_FEAST_ONLINE_URL": settings.feast_online_url,
+        "MLOPS_MLFLOW_ARTIFACTS": settings.mlflow_artifact_uri,
+        "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
+    }
+    if settings.specs_overlay is not None:
+        variables["MLOPS_SPECS"] = str(settings.specs_overlay)
+    return variables
+
+
+def _fernet_key(airflow_home: Path) -> str:
+    return base64.urlsafe_b64encode(bytes.fromhex(_secret(airflow_home, "fernet_key"))[:32]).decode()
+
+
+def _secret(airflow_home: Path, name: str) -> str:
+    """Return the home's secret of that name, 64 random bytes as hex, made at first use."""
+    path = airflow_home / "secrets" / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(64))
+    return path.read_text()

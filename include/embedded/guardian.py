@@ -1,0 +1,28 @@
+"""The guardian: a process that waits for its parent to be gone, then stops the home.
+
+What belongs here: waiting on a pipe. What does not: how a home is stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from include.embedded.supervisor import EmbeddedAirflow
+from include.settings import Settings
+
+
+def main() -> None:
+    """Wait until standard input ends, then stop the home and run named by the arguments, unless it was started anew."""
+    home, run_id = Path(sys.argv[1]), sys.argv[2]
+    while sys.stdin.buffer.read(1):
+        pass
+    settings = dataclasses.replace(Settings.from_env(), home=home)
+    airflow = EmbeddedAirflow(settings, say=lambda line: None)
+    if airflow.run_id() == run_id:
+        airflow.stop()
+
+
+if __name__ == "__main__":
+    main()

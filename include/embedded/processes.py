@@ -1,0 +1,130 @@
+"""The processes of one home: started in sessions of their own, written down, and stopped to the last one.
+
+What belongs here: start, find, stop. What does not: which processes there are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+SUPERVISOR = "supervisor"
+RUN_ID_VARIABLE = "MLOPS_RUN_ID"
+_TERM_TIMEOUT_S = 20
+_KILL_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True)
+class ProcessRecord:
+    """A started process: its id, and its birth, since ids come back."""
+
+    name: str
+    pid: int
+    created: float
+
+    def is_alive(self) -> bool:
+        """Say whether this very process still runs."""
+        try:
+            process = psutil.Process(self.pid)
+            reborn = abs(process.create_time() - self.created) >= 1
+            return not reborn and bool(process.status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+
+class ProcessTable:
+    """The processes that belong to a home, kept in its file ``run/processes.json``.
+
+    Parameters
+    ----------
+    home : Path
+        ``MLOPS_HOME``.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.path = home / "run" / "processes.json"
+
+    def records(self) -> list[ProcessRecord]:
+        """Return what was started, in order."""
+        if not self.path.exists():
+            return []
+        return [ProcessRecord(**entry) for entry in json.loads(self.path.read_text())]
+
+    def add(self, name: str, pid: int) -> None:
+        """Write a process down."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        known = [*self.records(), ProcessRecord(name, pid, psutil.Process(pid).create_time())]
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text(json.dumps([asdict(record) for record in known]))
+        temporary.replace(self.path)
+
+    def spawn(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start a process in a session of its own, its output going to ``logs/<name>.log``."""
+        log = self.home / "logs" / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                argv,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self.home,
+                start_new_session=True,
+            )
+        self.add(name, process.pid)
+        return process
+
+    def alive(self, name: str) -> ProcessRecord | None:
+        """Return the record of a running process of that name."""
+        return next((r for r in self.records() if r.name == name and r.is_alive()), None)
+
+    def stop(self, run_id: str | None = None) -> None:
+        """Stop every process of the table and whatever descends from it; last started, first stopped.
+
+        A member is known by its session, its group, or the run id in its environment: servers
+        rename themselves and tasks leave their group, so no single mark is enough.
+        """
+        records = [record for record in self.records() if record.name != SUPERVISOR]
+        for record in reversed(records):
+            if record.is_alive():
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(record.pid, signal.SIGTERM)
+        _wait_for(lambda: self._members(records, run_id), _TERM_TIMEOUT_S)
+        for process in self._members(records, run_id):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        _wait_for(lambda: self._members(records, run_id), _KILL_TIMEOUT_S)
+        self.path.unlink(missing_ok=True)
+
+    def _members(self, records: Sequence[ProcessRecord], run_id: str | None) -> list[psutil.Process]:
+        sessions = {record.pid for record in records}
+        own = os.getpid()
+        return [p for p in psutil.process_iter() if p.pid != own and _belongs(p, sessions, run_id)]
+
+
+def _belongs(process: psutil.Process, sessions: set[int], run_id: str | None) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        if os.getsid(process.pid) in sessions or os.getpgid(process.pid) in sessions:
+            return True
+        return run_id is not None and process.environ().get(RUN_ID_VARIABLE) == run_id
+    except (psutil.Error, ProcessLookupError, PermissionError):
+        return False
+
+
+def _wait_for(members: Callable[[], list[psutil.Process]], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while members() and time.monotonic() < deadline:
+        time.sleep(0.2)

@@ -1,0 +1,216 @@
+"""The lifecycle of a model's versions, as a function of its ledger.
+
+What belongs here: which move is allowed next, and what a history of moves means. What does not:
+where the history is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from include.errors import RefusedError
+
+
+class Stage(StrEnum):
+    """Where a version stands."""
+
+    NONE = "None"
+    STAGING = "Staging"
+    PRODUCTION = "Production"
+    ARCHIVED = "Archived"
+
+
+@dataclass(frozen=True)
+class LedgerMove:
+    """One row of the promotion ledger.
+
+    Attributes
+    ----------
+    seq : int
+        Counts the model's moves from 1.
+    partition : str
+        The newest published partition when the move was made; the move governs the partitions after it.
+    actor, reason : str
+        Who moved it and why.
+    evidence : mapping
+        Gate values, data and code versions.
+    recorded_at : datetime or None
+        Wall clock, for people; None before it is recorded.
+    """
+
+    model_id: str
+    seq: int
+    version: int
+    from_stage: Stage
+    to_stage: Stage
+    partition: str
+    actor: str
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    recorded_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class MoveRequest:
+    """Who wants what moved, when and why."""
+
+    model_id: str
+    version: int
+    partition: str
+    actor: str
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+def stages(moves: Sequence[LedgerMove]) -> dict[int, Stage]:
+    """Return each version's present stage."""
+    return {move.version: move.to_stage for move in sorted(moves, key=lambda m: m.seq)}
+
+
+def holder(moves: Sequence[LedgerMove], stage: Stage) -> int | None:
+    """Return the version that stands at `stage`, Staging or Production; None where nobody does."""
+    return next((version for version, at in stages(moves).items() if at == stage), None)
+
+
+def production_at(moves: Sequence[LedgerMove], partition: str) -> int | None:
+    """Return the version whose scores a partition gets: the one in Production before it.
+
+    A move made at partition P governs the partitions after P, so a replay of P gives P's answers.
+    """
+    return holder([move for move in moves if move.partition < partition], Stage.PRODUCTION)
+
+
+def previous_production(moves: Sequence[LedgerMove]) -> int | None:
+    """Return the version that was in Production before the present one, the target of a rollback."""
+    held = [m.version for m in sorted(moves, key=lambda m: m.seq) if m.to_stage == Stage.PRODUCTION]
+    current = holder(moves, Stage.PRODUCTION)
+    return next((version for version in reversed(held) if version != current), None)
+
+
+def aliases(moves: Sequence[LedgerMove]) -> dict[str, int | None]:
+    """Return the registry's aliases that the ledger implies."""
+    return {
+        "staging": holder(moves, Stage.STAGING),
+        "production": holder(moves, Stage.PRODUCTION),
+        "previous": previous_production(moves),
+    }
+
+
+def stage_candidate(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[LedgerMove, ...]:
+    """Return the moves that put a new version into Staging; a candidate that waits there is superseded.
+
+    Nothing is returned where the version is in Staging already.
+
+    Raises
+    ------
+    RefusedError
+        If the version has left Staging before, or a newer one waits there.
+    """
+    present = stages(moves).get(request.version, Stage.NONE)
+    if present == Stage.STAGING:
+        return ()
+    _require(request, present, Stage.NONE)
+    waiting = holder(moves, Stage.STAGING)
+    steps: list[tuple[int, Stage, Stage, str]] = []
+    if waiting is not None and waiting > request.version:
+        raise RefusedError(
+            f"{request.model_id} version {request.version}: the newer version {waiting} waits in Staging"
+        )
+    if waiting is not None:
+        steps.append((waiting, Stage.STAGING, Stage.ARCHIVED, f"superseded by version {request.version}"))
+    steps.append((request.version, Stage.NONE, Stage.STAGING, request.reason))
+    return _moves(moves, request, steps)
+
+
+def refuse_candidate(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[LedgerMove, ...]:
+    """Return the move of a version that failed its gates: None → Archived."""
+    present = stages(moves).get(request.version, Stage.NONE)
+    if present == Stage.ARCHIVED:
+        return ()
+    _require(request, present, Stage.NONE)
+    return _moves(moves, request, [(request.version, Stage.NONE, Stage.ARCHIVED, request.reason)])
+
+
+def promote(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[LedgerMove, ...]:
+    """Return the moves Staging → Production, and Production → Archived of the version that stood there.
+
+    Nothing is returned where the version is in Production already.
+
+    Raises
+    ------
+    RefusedError
+        If the version isn't in Staging, for example because a newer one superseded it.
+    """
+    present = stages(moves).get(request.version, Stage.NONE)
+    if present == Stage.PRODUCTION:
+        return ()
+    _require(request, present, Stage.STAGING)
+    return _moves(moves, request, _into_production(moves, request, Stage.STAGING))
+
+
+def reject(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[LedgerMove, ...]:
+    """Return the move Staging → Archived; Production stays as it is."""
+    present = stages(moves).get(request.version, Stage.NONE)
+    if present == Stage.ARCHIVED:
+        return ()
+    _require(request, present, Stage.STAGING)
+    return _moves(moves, request, [(request.version, Stage.STAGING, Stage.ARCHIVED, request.reason)])
+
+
+def roll_back(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[LedgerMove, ...]:
+    """Return the moves that put the previous Production version back.
+
+    Raises
+    ------
+    RefusedError
+        If the version isn't the one that was in Production before.
+    """
+    target = previous_production(moves)
+    if target is None or request.version != target:
+        known = "there is none" if target is None else f"that is version {target}"
+        raise RefusedError(
+            f"{request.model_id} can only be rolled back to the version that was in Production before; {known}"
+        )
+    return _moves(moves, request, _into_production(moves, request, stages(moves)[target]))
+
+
+def _into_production(
+    moves: Sequence[LedgerMove], request: MoveRequest, from_stage: Stage
+) -> list[tuple[int, Stage, Stage, str]]:
+    steps = [(request.version, from_stage, Stage.PRODUCTION, request.reason)]
+    current = holder(moves, Stage.PRODUCTION)
+    if current is not None:
+        steps.insert(0, (current, Stage.PRODUCTION, Stage.ARCHIVED, f"replaced by version {request.version}"))
+    return steps
+
+
+def _require(request: MoveRequest, present: Stage, wanted: Stage) -> None:
+    if present != wanted:
+        raise RefusedError(
+            f"{request.model_id} version {request.version} is in stage {present}, not in {wanted}; "
+            "see what moved it with: mlops registry ledger --model " + request.model_id
+        )
+
+
+def _moves(
+    moves: Sequence[LedgerMove], request: MoveRequest, steps: Sequence[tuple[int, Stage, Stage, str]]
+) -> tuple[LedgerMove, ...]:
+    first = max((move.seq for move in moves), default=0) + 1
+    return tuple(
+        LedgerMove(
+            model_id=request.model_id,
+            seq=first + offset,
+            version=version,
+            from_stage=from_stage,
+            to_stage=to_stage,
+            partition=request.partition,
+            actor=request.actor,
+            reason=reason,
+            evidence=request.evidence if version == request.version else {},
+        )
+        for offset, (version, from_stage, to_stage, reason) in enumerate(steps)
+    )
