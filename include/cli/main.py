@@ -16,7 +16,6 @@ import click
 from include.errors import MlopsError, nearest
 
 _COMMANDS = {
-    "backfill": "include.cli.pipeline:backfill",
     "demo": "include.cli.demo:demo",
     "down": "include.cli.embedded:down",
     "drift": "include.cli.drift:drift",

@@ -1,0 +1,62 @@
+"""
+### Build a range of days of a feature group in one run
+
+One pass of the group's SQL over the whole range, one commit, then the range goes online.
+
+- **In**: lake table `raw/orders`.
+- **Out**: lake table `features/<group>`, Feast's online store. No asset event: history is filled, nothing is
+  scored or decided. To score a range, run `rescore_range__<model>`.
+- **Hazards**: none for what is newer: an older day never replaces a newer online row.
+- **Re-run**: the same range twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import dag, task
+
+from include.specs import FeatureGroupSpec, load_feature_groups
+from mlops.dag_defaults import DEFAULT_ARGS, MACROS, POOL_FEATURE_STORE, START_DATE, Tag, day_param
+from mlops.operators.feature_store import FeastMaterializeOperator
+
+
+def build_dag(spec: FeatureGroupSpec) -> None:
+    @dag(
+        dag_id=f"backfill_features__{spec.group}",
+        doc_md=__doc__,
+        description=f"{spec.description} A range of days in one run.",
+        schedule=None,
+        start_date=START_DATE,
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=6),
+        default_args=DEFAULT_ARGS,
+        params={"start": day_param("First day"), "end": day_param("Last day, included")},
+        user_defined_macros=MACROS,
+        is_paused_upon_creation=False,
+        tags=[Tag.FEATURES, spec.owner],
+    )
+    def backfill_features() -> None:
+        @task(execution_timeout=timedelta(hours=4))
+        def build_range(params: dict | None = None) -> object:
+            from include.adapters.deployment import Deployment
+            from include.steps.build_features import build_features
+
+            return build_features(Deployment.from_env(), spec.group, start=params["start"], end=params["end"])
+
+        materialize = FeastMaterializeOperator(
+            task_id="materialize",
+            group=spec.group,
+            start="{{ params.end }}",
+            end="{{ params.end }}",
+            pool=POOL_FEATURE_STORE,
+        )
+
+        build_range() >> materialize
+
+    backfill_features()
+
+
+for group in load_feature_groups():
+    build_dag(group)

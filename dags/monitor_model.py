@@ -1,0 +1,73 @@
+"""
+### Measure a scored night and decide whether to retrain
+
+Judges the night's data first, then its drift against the bins frozen at training, then decides, with reasons.
+
+- **In**: asset `predictions_<model>`, lake tables `predictions/<model>` and `features/<group>`, the account of the
+  night's delivery.
+- **Out**: state tables `monitoring_metric` and `retrain_decision`; asset `retrain_<model>`, only when a decision acts.
+- **Hazards**: none for a replay: a decision acts only where its partition is newer than the model's watermark and
+  is the newest published one; otherwise it is recorded with `acted = false`.
+- **Re-run**: clear the tasks; the run gets its own decision back.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import PartitionedAssetTimetable, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include import partitions
+from include.specs import ModelSpec, load_models
+from mlops import assets
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param
+
+
+def build_dag(spec: ModelSpec) -> None:
+    @dag(
+        dag_id=f"monitor_model__{spec.model_id}",
+        doc_md=__doc__,
+        description=spec.description,
+        schedule=PartitionedAssetTimetable(assets=assets.predictions(spec.model_id)),
+        start_date=START_DATE,
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=2),
+        default_args=DEFAULT_ARGS,
+        params={"partition": partition_param()},
+        is_paused_upon_creation=False,
+        tags=[Tag.MONITORING, spec.owner],
+    )
+    def monitor_model() -> None:
+        @task
+        def measure(**context) -> dict[str, str]:
+            from include.adapters.deployment import Deployment
+            from include.steps.monitor_model import measure_night
+
+            return measure_night(Deployment.from_env(), spec.model_id, partition=partitions.resolve(context))
+
+        @task
+        def decide(dag_run=None, **context) -> object:
+            from include.adapters.deployment import Deployment
+            from include.steps.monitor_model import decide_retrain
+
+            day = partitions.resolve({"dag_run": dag_run, **context})
+            return decide_retrain(Deployment.from_env(), spec.model_id, partition=day, run_id=dag_run.run_id)
+
+        @task(outlets=[assets.retrain(spec.model_id)])
+        def signal(decision: object) -> str:
+            if not decision.acted:
+                raise AirflowSkipException(f"decision {decision.decision_id} is {decision.action}; it does not act")
+            return f"decision {decision.decision_id} starts a training"
+
+        measured = measure()
+        decision = decide()
+        measured >> decision
+        signal(decision)
+
+    monitor_model()
+
+
+for model in load_models():
+    build_dag(model)

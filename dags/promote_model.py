@@ -1,0 +1,87 @@
+"""
+### Ask a person, then promote
+
+A version in Staging waits for approval with its evidence; approved, it goes to Production; rejected, it is archived
+with the reason and Production stays.
+
+- **In**: asset `candidate_<model>`, the promotion ledger.
+- **Out**: one ledger row per move; MLflow's aliases follow the ledger.
+- **Hazards**: one candidate waits per model: a newer one supersedes it, and approving the older is refused.
+- **Re-run**: clear the tasks; a version that is in Production already is left as it is. A rollback:
+  `mlops registry rollback --model <model>`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Param, PartitionedAssetTimetable, TriggerRule, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.specs import ModelSpec, load_models
+from mlops import assets
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param
+from mlops.operators.model_registry import MLflowPromoteModelOperator, verdict_of
+
+
+def build_dag(spec: ModelSpec) -> None:
+    @dag(
+        dag_id=f"promote_model__{spec.model_id}",
+        doc_md=__doc__,
+        description=spec.description,
+        schedule=PartitionedAssetTimetable(assets=assets.candidate(spec.model_id)),
+        start_date=START_DATE,
+        catchup=False,
+        max_active_runs=16,
+        dagrun_timeout=None,
+        default_args=DEFAULT_ARGS,
+        params={"partition": partition_param()},
+        is_paused_upon_creation=False,
+        tags=[Tag.GOVERNANCE, spec.owner],
+    )
+    def promote_model() -> None:
+        @task
+        def find_candidate() -> dict[str, str]:
+            from include.adapters.deployment import Deployment
+            from include.steps.move_model import describe_candidate
+
+            described = describe_candidate(Deployment.from_env(), spec.model_id)
+            if described is None:
+                raise AirflowSkipException(f"no version of {spec.model_id} waits in Staging")
+            return described
+
+        approve = ApprovalOperator(
+            task_id="approve",
+            subject=f"Promote {spec.registered_name} version "
+            "{{ ti.xcom_pull(task_ids='find_candidate')['version'] }} to Production?",
+            body="{{ ti.xcom_pull(task_ids='find_candidate')['evidence'] }}",
+            params={"reason": Param("", type="string", title="Reason", description="Kept in the promotion ledger.")},
+            response_timeout=timedelta(hours=spec.approval.response_timeout_hours),
+            execution_timeout=None,
+        )
+        promote = MLflowPromoteModelOperator(
+            task_id="promote",
+            model_id=spec.model_id,
+            version="{{ ti.xcom_pull(task_ids='find_candidate')['version'] }}",
+            approval_task_id="approve",
+        )
+
+        @task(trigger_rule=TriggerRule.NONE_FAILED)
+        def record_rejection(ti=None) -> str:
+            from include.adapters.deployment import Deployment
+            from include.steps.move_model import reject_version
+
+            answer = ti.xcom_pull(task_ids="approve")
+            if not answer or answer["chosen_options"] != [ApprovalOperator.REJECT]:
+                raise AirflowSkipException("nothing was rejected")
+            version = int(ti.xcom_pull(task_ids="find_candidate")["version"])
+            return reject_version(Deployment.from_env(), spec.model_id, version=version, **verdict_of(answer))
+
+        find_candidate() >> approve >> promote >> record_rejection()
+
+    promote_model()
+
+
+for model in load_models():
+    build_dag(model)

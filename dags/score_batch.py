@@ -1,0 +1,84 @@
+"""
+### Score one night
+
+The version that the ledger puts in Production before that night scores its entities.
+
+- **In**: asset `features_<group>`, lake table `features/<group>`, the promotion ledger.
+- **Out**: lake table `predictions/<model>`; asset `predictions_<model>`.
+- **Hazards**: where no version was in Production before the night, the task skips: there is nothing to score with.
+- **Re-run**: clear the task; a range goes through `rescore_range__<model>`. The same night twice gives the same rows.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import PartitionedAssetTimetable, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include import partitions
+from include.specs import ModelSpec, load_models
+from mlops import assets
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, day_param, partition_param
+
+
+def build_dags(spec: ModelSpec) -> None:
+    @dag(
+        dag_id=f"score_batch__{spec.model_id}",
+        doc_md=__doc__,
+        description=spec.description,
+        schedule=PartitionedAssetTimetable(assets=assets.features(spec.features.group)),
+        start_date=START_DATE,
+        catchup=False,
+        max_active_runs=4,
+        dagrun_timeout=timedelta(hours=2),
+        default_args=DEFAULT_ARGS,
+        params={"partition": partition_param()},
+        is_paused_upon_creation=False,
+        tags=[Tag.INFERENCE, spec.owner],
+    )
+    def score_batch() -> None:
+        @task(outlets=[assets.predictions(spec.model_id)])
+        def score(**context) -> object:
+            from include.adapters.deployment import Deployment
+            from include.steps.score_batch import score_batch
+
+            day = partitions.resolve(context)
+            scored = score_batch(Deployment.from_env(), spec.model_id, partition=day)
+            if scored is None:
+                raise AirflowSkipException(f"no version of {spec.model_id} was in Production before {day}")
+            return scored
+
+        score()
+
+    @dag(
+        dag_id=f"rescore_range__{spec.model_id}",
+        doc_md=__doc__,
+        description=f"{spec.description} A range of nights in one run.",
+        schedule=None,
+        start_date=START_DATE,
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=6),
+        default_args=DEFAULT_ARGS,
+        params={"start": day_param("First night"), "end": day_param("Last night, included")},
+        is_paused_upon_creation=False,
+        tags=[Tag.INFERENCE, spec.owner],
+    )
+    def rescore_range() -> None:
+        @task(execution_timeout=timedelta(hours=4))
+        def score_range(params: dict | None = None) -> int:
+            from include.adapters.deployment import Deployment
+            from include.steps.score_batch import score_batch
+
+            nights = partitions.span(params["start"], params["end"])
+            return sum(score_batch(Deployment.from_env(), spec.model_id, partition=n) is not None for n in nights)
+
+        score_range()
+
+    score_batch()
+    rescore_range()
+
+
+for model in load_models():
+    build_dags(model)

@@ -1,0 +1,88 @@
+"""
+### Train a version, hold it against its gates, put it into Staging
+
+Claims the decision that asked for it, builds the training set as of the partition, fits, converts to ONNX, proves
+both equal, registers the version and runs its gates.
+
+- **In**: asset `retrain_<model>` (from monitoring, or a business event posted with a partition key), lake tables
+  `raw/orders` and `features/<group>`.
+- **Out**: lake folder `training_sets/<model>/<set>`, a registered version, ledger rows; asset `candidate_<model>`,
+  only when every gate passes.
+- **Hazards**: a decision is trained on once; a second run for it skips.
+- **Re-run**: clear the tasks: the same training set gives the same version. A training by hand: trigger with a
+  partition key; it is recorded as a decision of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import PartitionedAssetTimetable, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include import partitions
+from include.specs import ModelSpec, load_models
+from mlops import assets
+from mlops.dag_defaults import DEFAULT_ARGS, POOL_TRAINING, START_DATE, Tag, partition_param
+from mlops.requests import describe_request
+
+
+def build_dag(spec: ModelSpec) -> None:
+    @dag(
+        dag_id=f"train_model__{spec.model_id}",
+        doc_md=__doc__,
+        description=spec.description,
+        schedule=PartitionedAssetTimetable(assets=assets.retrain(spec.model_id)),
+        start_date=START_DATE,
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=6),
+        default_args=DEFAULT_ARGS,
+        params={"partition": partition_param()},
+        is_paused_upon_creation=False,
+        tags=[Tag.TRAINING, spec.owner],
+    )
+    def train_model() -> None:
+        @task
+        def claim(dag_run=None, **context) -> str:
+            from include.adapters.deployment import Deployment
+            from include.steps.claim_training import claim_training
+
+            day = partitions.resolve({"dag_run": dag_run, **context})
+            request = describe_request(dag_run, context)
+            claimed = claim_training(Deployment.from_env(), spec.model_id, partition=day, **request)
+            if not claimed.granted:
+                raise AirflowSkipException(claimed.reason)
+            return day
+
+        @task(execution_timeout=timedelta(hours=2))
+        def build_training_set(day: str) -> object:
+            from include.adapters.deployment import Deployment
+            from include.steps.build_training_set import build_training_set
+
+            return build_training_set(Deployment.from_env(), spec.model_id, as_of=day)
+
+        @task(pool=POOL_TRAINING, execution_timeout=timedelta(hours=4))
+        def train(training_set: object) -> object:
+            from include.adapters.deployment import Deployment
+            from include.steps.train_model import train_model
+
+            return train_model(Deployment.from_env(), training_set)
+
+        @task(outlets=[assets.candidate(spec.model_id)])
+        def gate(candidate: object) -> object:
+            from include.adapters.deployment import Deployment
+            from include.steps.move_model import stage_or_refuse
+
+            refusal = stage_or_refuse(Deployment.from_env(), candidate)
+            if refusal is not None:
+                raise AirflowSkipException(refusal)
+            return candidate
+
+        gate(train(build_training_set(claim())))
+
+    train_model()
+
+
+for model in load_models():
+    build_dag(model)

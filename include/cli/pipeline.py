@@ -1,0 +1,76 @@
+"""The loop's steps from the command line, one command each.
+
+What belongs here: options and what is printed. What does not: the steps.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+_model = click.option("--model", "model_id", required=True, help="The model's id, e.g. churn.")
+_date = click.option("--date", "partition", required=True, help="The partition, YYYY-MM-DD.")
+_as_of = click.option("--as-of", required=True, help="Train as of this partition, YYYY-MM-DD.")
+
+
+@click.group("training-set")
+def training_set() -> None:
+    """Training sets: labelled examples, cut by both times."""
+
+
+@training_set.command("build")
+@_model
+@_as_of
+def build(model_id: str, as_of: str) -> None:
+    """Build the training set of a model as of a day."""
+    from include.adapters.deployment import Deployment
+    from include.steps.build_training_set import build_training_set
+
+    click.echo(json.dumps(asdict(build_training_set(Deployment.from_env(), model_id, as_of=as_of))))
+
+
+@click.command()
+@_model
+@_as_of
+def train(model_id: str, as_of: str) -> None:
+    """Train and register a version as of a day, and run its gates."""
+    from include.adapters.deployment import Deployment
+    from include.errors import RefusedError
+    from include.steps.build_training_set import build_training_set
+    from include.steps.move_model import stage_or_refuse
+    from include.steps.train_model import train_model
+
+    deployment = Deployment.from_env()
+    candidate = train_model(deployment, build_training_set(deployment, model_id, as_of=as_of))
+    click.echo(json.dumps(asdict(candidate)))
+    refusal = stage_or_refuse(deployment, candidate)
+    if refusal is not None:
+        raise RefusedError(refusal)
+
+
+@click.command()
+@_model
+@_date
+def score(model_id: str, partition: str) -> None:
+    """Score one partition with the version that was in Production before it."""
+    from include.adapters.deployment import Deployment
+    from include.errors import RefusedError
+    from include.steps.score_batch import score_batch
+
+    scored = score_batch(Deployment.from_env(), model_id, partition=partition)
+    if scored is None:
+        raise RefusedError(f"no version of {model_id} was in Production before {partition}")
+    click.echo(json.dumps(asdict(scored)))
+
+
+@click.command()
+@_model
+@_date
+def monitor(model_id: str, partition: str) -> None:
+    """Measure a scored partition and print what was found; nothing is decided."""
+    from include.adapters.deployment import Deployment
+    from include.steps.monitor_model import measure_night
+
+    click.echo(json.dumps(measure_night(Deployment.from_env(), model_id, partition=partition)))

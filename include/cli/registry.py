@@ -1,0 +1,116 @@
+"""`mlops registry`: what is where, what was when, and the moves a person makes.
+
+What belongs here: printing the ledger. What does not: the rules of moving.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from include import partitions
+
+if TYPE_CHECKING:
+    from include.governance.lifecycle import LedgerMove
+
+_model = click.option("--model", "model_id", required=True, help="The model's id, e.g. churn.")
+_reason = click.option("--reason", required=True, help="Why; kept in the ledger.")
+
+
+@click.group()
+def registry() -> None:
+    """Read the promotion ledger and move versions."""
+
+
+@registry.command()
+@_model
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def status(model_id: str, as_json: bool) -> None:
+    """Say which version stands at which stage."""
+    from include.adapters.deployment import Deployment
+    from include.governance import lifecycle
+    from include.specs import load_model
+
+    load_model(model_id)
+    moves = Deployment.from_env().state.ledger(model_id)
+    stages = {str(version): stage.value for version, stage in lifecycle.stages(moves).items()}
+    if as_json:
+        click.echo(json.dumps({"model": model_id, "versions": stages, "aliases": lifecycle.aliases(moves)}))
+        return
+    for version, stage in stages.items():
+        click.echo(f"version {version:>4}  {stage}")
+    if not stages:
+        click.echo(f"{model_id} has no version yet")
+
+
+@registry.command()
+@_model
+@click.option("--at", "partition", help="Only what governs this partition, YYYY-MM-DD.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def ledger(model_id: str, partition: str | None, as_json: bool) -> None:
+    """Print every move, or with --at what was in Production then, trained on what, approved by whom."""
+    from include.adapters.deployment import Deployment
+    from include.governance import lifecycle
+    from include.specs import load_model
+
+    load_model(model_id)
+    moves = Deployment.from_env().state.ledger(model_id)
+    version = None
+    if partition is not None:
+        partitions.parse(partition)
+        version = lifecycle.production_at(moves, partition)
+        moves = tuple(m for m in moves if m.version == version and m.partition < partition)
+    rows = [_row(move) for move in moves]
+    if as_json:
+        click.echo(json.dumps({"model": model_id, "at": partition, "production": version, "moves": rows}))
+        return
+    if partition is not None:
+        click.echo(f"in Production at {partition}: " + (f"version {version}" if version is not None else "nothing"))
+    for row in rows:
+        move = f"version {row['version']}  {row['from']} → {row['to']}"
+        click.echo(f"{row['partition']}  {move}  by {row['actor']}: {row['reason']}")
+        if row["trained"]:
+            click.echo(f"            trained: {json.dumps(row['trained'])}")
+
+
+@registry.command()
+@_model
+@click.option("--version", required=True, type=int, help="The version that waits in Staging.")
+@_reason
+def promote(model_id: str, version: int, reason: str) -> None:
+    """Move a version from Staging to Production in your name."""
+    from include.adapters.deployment import Deployment
+    from include.steps.move_model import promote_version
+
+    promote_version(Deployment.from_env(), model_id, version=version, actor=getpass.getuser(), reason=reason)
+    click.echo(f"{model_id} version {version} is in Production")
+
+
+@registry.command()
+@_model
+@_reason
+def rollback(model_id: str, reason: str) -> None:
+    """Put the version back that was in Production before."""
+    from include.adapters.deployment import Deployment
+    from include.steps.move_model import roll_back
+
+    version = roll_back(Deployment.from_env(), model_id, actor=getpass.getuser(), reason=reason)
+    click.echo(f"{model_id} version {version} is back in Production")
+
+
+def _row(move: LedgerMove) -> dict[str, object]:
+    return {
+        "seq": move.seq,
+        "version": move.version,
+        "from": move.from_stage.value,
+        "to": move.to_stage.value,
+        "partition": move.partition,
+        "recorded_at": move.recorded_at.isoformat() if move.recorded_at else None,
+        "actor": move.actor,
+        "reason": move.reason,
+        "trained": {k: v for k, v in move.evidence.items() if k != "gates"},
+        "gates": move.evidence.get("gates", []),
+    }

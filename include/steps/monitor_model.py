@@ -1,0 +1,158 @@
+"""Measure a scored night, and decide on it.
+
+What belongs here: reading what a night left behind, judging it once, recording the judgement.
+What does not: how drift, quality and the decision are computed.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import TypeAdapter
+
+from include import partitions
+from include.adapters.deployment import Deployment
+from include.errors import MlopsError
+from include.governance.lifecycle import Stage, holder, production_at
+from include.monitoring.data_quality import Delivery, judge_data_quality
+from include.monitoring.decision import LedgerFacts, NightMetrics
+from include.monitoring.decision import decide as decide_pure
+from include.monitoring.drift import measure_drift
+from include.refs import DecisionRef
+from include.specs import ModelSpec, load_model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+_NIGHT = TypeAdapter(NightMetrics)
+
+
+def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> dict[str, str]:
+    """Measure a scored partition and keep the result in place of an earlier one.
+
+    Returns
+    -------
+    dict of str to str
+        Data quality's status, and each feature's verdict.
+
+    Raises
+    ------
+    MlopsError
+        If the partition has not been scored.
+    """
+    spec = load_model(model_id)
+    scored = _scored_rows(deployment, spec, partition)
+    version = int(scored["model_version"][0].as_py())
+    profile = deployment.model_registry.load(spec.registered_name, version).profile
+    names = [feature.name for feature in profile.features]
+    drift = measure_drift(
+        profile,
+        {name: _column(scored, name) for name in names},
+        min_rows=spec.monitoring.min_rows,
+        moderate=spec.monitoring.psi_moderate,
+        significant=spec.monitoring.psi_significant,
+    )
+    earlier = load_nights(deployment, model_id, until=partitions.shift(partition, -1))
+    quality = judge_data_quality(
+        spec.monitoring,
+        rows_scored=scored.num_rows,
+        previous_rows_scored=earlier[-1].rows if earlier else None,
+        drift=drift,
+        delivery=_delivery(deployment, partition),
+    )
+    night = NightMetrics(partition, scored.num_rows, quality, drift, version)
+    deployment.state.put_night(model_id, partition, model_version=version, night=_NIGHT.dump_python(night, mode="json"))
+    log.info("measure_night model=%s partition=%s rows=%d data=%s", model_id, partition, night.rows, quality.status)
+    return {"data_quality": quality.status, **{d.feature: d.verdict for d in drift}}
+
+
+def decide_retrain(deployment: Deployment, model_id: str, *, partition: str, run_id: str) -> DecisionRef:
+    """Decide on a measured partition and record the decision; asking again for the same run changes nothing."""
+    spec = load_model(model_id)
+    decision = decide_pure(
+        load_nights(deployment, model_id, until=partition),
+        spec.decision,
+        spec.monitoring,
+        ledger_facts(deployment, model_id, partition),
+        partition=partition,
+    )
+    row = deployment.state.record_decision(
+        model_id=model_id,
+        partition=partition,
+        action=decision.action,
+        trigger=decision.trigger,
+        reasons=decision.reasons,
+        run_id=run_id,
+        newest_published=deployment.state.newest_publication(f"features/{spec.features.group}"),
+    )
+    log.info(
+        "decide model=%s partition=%s action=%s acted=%s reasons=%s",
+        model_id,
+        partition,
+        row.action,
+        row.acted,
+        row.reasons,
+    )
+    return DecisionRef(model_id, partition, row.decision_id, row.action, row.acted)
+
+
+def ledger_facts(deployment: Deployment, model_id: str, partition: str) -> LedgerFacts:
+    """Return what was known of the model before `partition`, so that a replay sees what the first run saw."""
+    moves = deployment.state.ledger(model_id)
+    before = [move for move in moves if move.partition < partition]
+    retrains = sorted(
+        {d.partition for d in deployment.state.decisions(model_id) if d.acted and d.partition < partition}
+    )
+    return LedgerFacts(
+        production_version=production_at(moves, partition),
+        last_trained_partition=retrains[-1] if retrains else None,
+        retrain_partitions=tuple(retrains),
+        candidate_waiting=holder(before, Stage.STAGING) is not None,
+    )
+
+
+def load_nights(deployment: Deployment, model_id: str, *, until: str) -> list[NightMetrics]:
+    """Return the measured nights up to `until`, by partition."""
+    return [_NIGHT.validate_python(night) for night in deployment.state.nights(model_id, until=until)]
+
+
+def drifted_features(model_id: str, partition: str, threshold: float) -> dict[str, float] | None:
+    """Return PSI by feature, where it is at least `threshold`; None while the night is not measured."""
+    nights = load_nights(Deployment.from_env(), model_id, until=partition)
+    if not nights or nights[-1].partition != partition:
+        return None
+    return {d.feature: d.psi for d in nights[-1].drift if d.psi is not None and d.psi >= threshold}
+
+
+def _scored_rows(deployment: Deployment, spec: ModelSpec, partition: str) -> pa.Table:
+    """Return the partition's scores beside the features they were computed from."""
+    table = f"predictions/{spec.model_id}"
+    if partition not in deployment.lake.partitions(table):
+        raise MlopsError(f"{table} holds no partition {partition}: score it before it is monitored")
+    key = spec.entity.key
+    scores = deployment.lake.read(table, start=partition, end=partition, columns=[key, "score", "model_version"])
+    features = deployment.lake.read(f"features/{spec.features.group}", start=partition, end=partition)
+    newest = features.sort_by([(key, "ascending"), ("created_timestamp", "ascending")]).to_pandas()
+    newest = newest.drop_duplicates(key, keep="last")
+    return scores.join(pa.Table.from_pandas(newest, preserve_index=False), keys=key, join_type="left outer")
+
+
+def _column(rows: pa.Table, name: str) -> NDArray[np.float64]:
+    values = rows[name].to_numpy(zero_copy_only=False)
+    return np.asarray(values, dtype=np.float64)
+
+
+def _delivery(deployment: Deployment, partition: str) -> Delivery | None:
+    if partition not in deployment.lake.partitions("raw/deliveries"):
+        return None
+    account = deployment.lake.read("raw/deliveries", start=partition, end=partition)
+    rows_in, published, quarantined = (
+        int(pc.sum(account[name]).as_py() or 0) for name in ("rows_in", "rows_published", "rows_quarantined")
+    )
+    return Delivery(rows_in, published, quarantined)

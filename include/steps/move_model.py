@@ -1,0 +1,152 @@
+"""Move a version through its lifecycle: the ledger first, MLflow's aliases after it.
+
+What belongs here: one move = read the ledger, plan, append by compare-and-set, project. What does
+not: which move is allowed (`governance.lifecycle`), whether a gate passes (`governance.gates`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from include.adapters.deployment import Deployment
+from include.errors import RefusedError
+from include.governance import lifecycle
+from include.governance.gates import GateReport
+from include.governance.lifecycle import LedgerMove, MoveRequest, Stage
+from include.refs import CandidateRef
+from include.specs import load_model
+from include.steps.gate_candidate import gate_candidate
+
+log = logging.getLogger(__name__)
+
+_Plan = Callable[[Sequence[LedgerMove], MoveRequest], tuple[LedgerMove, ...]]
+_PIPELINE = "train_model"
+
+
+def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> str | None:
+    """Run a candidate's gates and move it to Staging, or to Archived where one does not pass.
+
+    Returns
+    -------
+    str or None
+        Why it was refused; None when it stands in Staging.
+    """
+    reports = gate_candidate(deployment, candidate)
+    evidence = {"as_of": candidate.as_of, "run_id": candidate.run_id, "gates": [asdict(report) for report in reports]}
+    failed = [report for report in reports if report.verdict not in ("pass", "not_applicable")]
+    told = "; ".join(_told(report) for report in (failed or reports))
+    plan = lifecycle.refuse_candidate if failed else lifecycle.stage_candidate
+    reason = f"gates not passed: {told}" if failed else f"gates passed: {told}"
+    _move(deployment, plan, candidate.model_id, candidate.version, actor=_PIPELINE, reason=reason, evidence=evidence)
+    return f"{candidate.model_id} version {candidate.version}: {reason}" if failed else None
+
+
+def describe_candidate(deployment: Deployment, model_id: str) -> dict[str, str] | None:
+    """Return the version that waits in Staging with its evidence as Markdown; None where none waits."""
+    moves = deployment.state.ledger(model_id)
+    version = lifecycle.holder(moves, Stage.STAGING)
+    if version is None:
+        return None
+    staged = next(m for m in reversed(moves) if m.version == version and m.to_stage == Stage.STAGING)
+    champion = lifecycle.holder(moves, Stage.PRODUCTION)
+    lines = [
+        f"Trained as of **{staged.evidence.get('as_of')}**; in Production now: "
+        + (f"version {champion}" if champion is not None else "nothing"),
+        "",
+        "| gate | verdict | value | threshold | reason |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {g['gate']} | {g['verdict']} | {g['value']} | {g['threshold']} | {g['reason']} |"
+            for g in staged.evidence.get("gates", [])
+        ),
+    ]
+    return {"version": str(version), "evidence": "\n".join(lines)}
+
+
+def promote_version(deployment: Deployment, model_id: str, *, version: int, actor: str, reason: str) -> int:
+    """Move a version from Staging to Production and return it; a version that is there already stays.
+
+    Raises
+    ------
+    RefusedError
+        If the version isn't in Staging.
+    ConflictError
+        If somebody else moved a version at the same time.
+    """
+    staged = _staging_evidence(deployment, model_id, version)
+    _move(deployment, lifecycle.promote, model_id, version, actor=actor, reason=reason, evidence=staged)
+    return version
+
+
+def reject_version(deployment: Deployment, model_id: str, *, version: int, actor: str, reason: str) -> str:
+    """Archive a version that waits in Staging and return the reason; Production stays."""
+    _move(deployment, lifecycle.reject, model_id, version, actor=actor, reason=f"rejected: {reason}", evidence={})
+    return reason
+
+
+def roll_back(deployment: Deployment, model_id: str, *, actor: str, reason: str) -> int:
+    """Put the version back that was in Production before, and return it.
+
+    Raises
+    ------
+    RefusedError
+        If there is none.
+    """
+    target = lifecycle.previous_production(deployment.state.ledger(model_id))
+    if target is None:
+        raise RefusedError(f"{model_id} has no earlier Production version to roll back to")
+    _move(deployment, lifecycle.roll_back, model_id, target, actor=actor, reason=f"rollback: {reason}", evidence={})
+    return target
+
+
+def project(deployment: Deployment, model_id: str) -> None:
+    """Make MLflow's aliases and lifecycle tags say what the ledger says; safe to repeat."""
+    name = load_model(model_id).registered_name
+    moves = deployment.state.ledger(model_id)
+    for version, stage in lifecycle.stages(moves).items():
+        deployment.model_registry.set_lifecycle(name, version, stage.value)
+    for alias, version in lifecycle.aliases(moves).items():
+        deployment.model_registry.set_alias(name, alias, version)
+
+
+def _move(
+    deployment: Deployment,
+    plan: _Plan,
+    model_id: str,
+    version: int,
+    *,
+    actor: str,
+    reason: str,
+    evidence: dict[str, object],
+) -> None:
+    moves = deployment.state.ledger(model_id)
+    partition = _newest_published(deployment, model_id)
+    request = MoveRequest(model_id, version, partition, actor=actor, reason=reason, evidence=evidence)
+    planned = plan(moves, request)
+    if planned:
+        deployment.state.append_moves(planned)
+    project(deployment, model_id)
+    for move in planned:
+        log.info(
+            "move model=%s version=%d %s→%s actor=%s", model_id, move.version, move.from_stage, move.to_stage, actor
+        )
+
+
+def _newest_published(deployment: Deployment, model_id: str) -> str:
+    group = load_model(model_id).features.group
+    newest = deployment.state.newest_publication(f"features/{group}")
+    if newest is None:
+        raise RefusedError(f"features/{group} has no published partition; a move has no day to stand at")
+    return newest
+
+
+def _staging_evidence(deployment: Deployment, model_id: str, version: int) -> dict[str, object]:
+    moves = deployment.state.ledger(model_id)
+    staged = (m for m in reversed(moves) if m.version == version and m.to_stage == Stage.STAGING)
+    return dict(next((m.evidence for m in staged), {}))
+
+
+def _told(report: GateReport) -> str:
+    return f"{report.gate} {report.verdict} ({report.reason})"

@@ -1,0 +1,1 @@
+"""Airflow classes around this project's adapters and steps; importable as `mlops.*`."""

@@ -1,0 +1,30 @@
+"""Every asset URI in one place: what DAGs pass to one another.
+
+What belongs here: assets. What does not: schedules.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import Asset
+
+RAW_ORDERS = Asset(name="raw_orders", uri="mlops://lake/raw/orders", group="lake")
+
+
+def features(group: str) -> Asset:
+    """Return the asset of a feature group, published and online."""
+    return Asset(name=f"features_{group}", uri=f"mlops://features/{group}", group="features")
+
+
+def predictions(model_id: str) -> Asset:
+    """Return the asset of a model's scores."""
+    return Asset(name=f"predictions_{model_id}", uri=f"mlops://predictions/{model_id}", group="predictions")
+
+
+def retrain(model_id: str) -> Asset:
+    """Return the asset whose event starts a training; business events are posted to it."""
+    return Asset(name=f"retrain_{model_id}", uri=f"mlops://retrain/{model_id}", group="retrain")
+
+
+def candidate(model_id: str) -> Asset:
+    """Return the asset of a version that passed its gates and stands in Staging."""
+    return Asset(name=f"candidate_{model_id}", uri=f"mlops://candidate/{model_id}", group="candidate")

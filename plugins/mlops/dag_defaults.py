@@ -1,0 +1,89 @@
+"""What all DAGs share: default arguments, tags, pools, schedules and the day of a run.
+
+What belongs here: values and macros that several DAG files use. What does not: a task.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import CronPartitionTimetable, Param
+
+from include import partitions
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+START_DATE = datetime(2009, 1, 1, tzinfo=UTC)
+POOL_FEATURE_STORE = "feature_store"
+POOL_TRAINING = "training"
+# A night may be late by this long before it counts as not arrived, or as missing.
+ARRIVAL_TIMEOUT = timedelta(hours=6)
+
+
+class Tag(StrEnum):
+    """The tags that the UI filters by."""
+
+    INGESTION = "ingestion"
+    FEATURES = "features"
+    TRAINING = "training"
+    GOVERNANCE = "governance"
+    INFERENCE = "inference"
+    MONITORING = "monitoring"
+
+
+def report_failure(context: Context) -> None:
+    """Log one line that an alerting system can match on, with what is needed to find the task."""
+    task = context["task_instance"]
+    log.error(
+        "task_failed dag=%s task=%s run=%s try=%s reason=%s",
+        task.dag_id,
+        task.task_id,
+        task.run_id,
+        task.try_number,
+        context.get("exception"),
+    )
+
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "mlops",
+    "retries": 2,
+    "retry_delay": timedelta(seconds=15),
+    "execution_timeout": timedelta(minutes=30),
+    "on_failure_callback": report_failure,
+}
+
+
+def nightly() -> CronPartitionTimetable:
+    """Return the timetable of a producer: the run after midnight UTC carries the day that has just ended."""
+    return CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
+
+
+def partition_param() -> Param:
+    """Return the form field in which a person names the day when there is no partition key."""
+    return Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title="Partition",
+        description="UTC day (YYYY-MM-DD). Leave empty where the run has a partition key.",
+    )
+
+
+def day_param(title: str) -> Param:
+    """Return a form field for a day that has to be given."""
+    return Param(type="string", format="date", title=title, description="UTC day, YYYY-MM-DD.")
+
+
+def _partition_macro(dag_run: Any, params: Any) -> str:
+    return partitions.resolve({"dag_run": dag_run, "params": params})
+
+
+# In templates: {{ partition(dag_run, params) }}
+MACROS = {"partition": _partition_macro}
+PARTITION_TEMPLATE = "{{ partition(dag_run, params) }}"

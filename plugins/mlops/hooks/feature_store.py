@@ -1,0 +1,44 @@
+"""Feast's hook.
+
+What belongs here: connection → adapter. What does not: anything the adapter does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from include.adapters.deployment import Deployment  # noqa: TID253 - holds no heavy import itself
+from include.settings import Settings
+
+
+class FeastHook(BaseHook):
+    """Give the deployment whose online store a connection names.
+
+    Parameters
+    ----------
+    feast_conn_id : str
+        A connection of type ``postgres`` for Feast's online store. Where it doesn't exist the
+        deployment's settings hold.
+    """
+
+    conn_name_attr = "feast_conn_id"
+    default_conn_name = "feast_default"
+    hook_name = "Feast"
+
+    def __init__(self, feast_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.feast_conn_id = feast_conn_id
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """The deployment's adapters."""
+        settings = Settings.from_env()
+        try:
+            connection = self.get_connection(self.feast_conn_id)
+        except AirflowNotFoundException:
+            return Deployment(settings)
+        return Deployment(dataclasses.replace(settings, feast_online_url=connection.get_uri()))

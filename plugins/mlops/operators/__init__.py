@@ -1,0 +1,1 @@
+"""Operators: one step or one adapter call each."""

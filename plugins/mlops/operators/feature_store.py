@@ -1,0 +1,57 @@
+"""Operators around Feast.
+
+What belongs here: Airflow's side of a Feast call. What does not: the call itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from mlops.hooks.feature_store import FeastHook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.refs import FeaturesRef
+
+
+class FeastMaterializeOperator(BaseOperator):
+    """Write the partitions `start` to `end` of a feature group into the online store.
+
+    Safe to repeat and safe out of order: the store keeps the newest row of each entity.
+
+    Parameters
+    ----------
+    group : str
+        The feature group.
+    start, end : str
+        First and last partition, both included (templated).
+    feast_conn_id : str
+        Connection of the online store.
+
+    Returns
+    -------
+    FeaturesRef
+        What was written, from `execute`.
+    """
+
+    template_fields: Sequence[str] = ("start", "end")
+
+    def __init__(
+        self, *, group: str, start: str, end: str, feast_conn_id: str = FeastHook.default_conn_name, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.group = group
+        self.start = start
+        self.end = end
+        self.feast_conn_id = feast_conn_id
+
+    def execute(self, context: Context) -> FeaturesRef:
+        """Materialise and return the reference."""
+        from include.steps.materialize_features import materialize_features
+
+        deployment = FeastHook(self.feast_conn_id).deployment
+        return materialize_features(deployment, self.group, start=self.start, end=self.end)

@@ -1,0 +1,72 @@
+"""A sensor for drift.
+
+What belongs here: waiting for a measured night and judging its PSI. What does not: measuring it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.errors import UsageError
+from mlops.triggers.drift import PsiDriftEvent, PsiDriftTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class PsiDriftSensor(BaseSensorOperator):
+    """Wait until monitoring has measured a partition; go on when enough features drifted, else skip.
+
+    Parameters
+    ----------
+    model_id : str
+        The model's spec.
+    partition : str
+        Whose night (templated).
+    threshold : float
+        PSI from which a feature counts as drifted. 0.2: Siddiqi (2006), "significant shift".
+    features_min : int
+        How many features must have drifted together.
+
+    Returns
+    -------
+    dict of str to float
+        PSI by drifted feature, from `execute_complete`.
+    """
+
+    template_fields: Sequence[str] = ("partition",)
+
+    def __init__(
+        self, *, model_id: str, partition: str, threshold: float = 0.2, features_min: int = 1, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if threshold <= 0:
+            raise UsageError(f"PsiDriftSensor {self.task_id}: threshold={threshold} must be above 0, e.g. 0.2")
+        if features_min < 1:
+            raise UsageError(f"PsiDriftSensor {self.task_id}: features_min={features_min} must be at least 1")
+        self.model_id = model_id
+        self.partition = partition
+        self.threshold = threshold
+        self.features_min = features_min
+
+    def execute(self, context: Context) -> None:
+        """Hand the wait to the triggerer."""
+        self.defer(
+            trigger=PsiDriftTrigger(self.model_id, self.partition, self.threshold, self.poke_interval),
+            method_name="execute_complete",
+            timeout=self.timeout_delta,
+        )
+
+    def execute_complete(self, context: Context, event: PsiDriftEvent) -> dict[str, float]:
+        """Judge the night that has been measured."""
+        drifted = event["drifted"]
+        if len(drifted) < self.features_min:
+            raise AirflowSkipException(
+                f"{self.model_id} {event['partition']}: {len(drifted)} features at or above PSI {self.threshold}, "
+                f"{self.features_min} are needed"
+            )
+        return drifted

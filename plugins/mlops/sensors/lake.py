@@ -1,0 +1,63 @@
+"""A sensor for delivered days.
+
+What belongs here: waiting for a raw partition. What does not: reading its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from mlops.triggers.lake import RawPartitionTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class RawPartitionSensor(BaseSensorOperator):
+    """Wait until a day of raw orders has been delivered.
+
+    When the wait is over, a day with nothing later has not arrived: the task skips. A day that
+    is missing while later ones are there is an incident: the task fails, and retries don't help.
+
+    Parameters
+    ----------
+    partition : str
+        The day (templated).
+
+    Returns
+    -------
+    str
+        The partition, from `execute`.
+    """
+
+    template_fields: Sequence[str] = ("partition",)
+
+    def __init__(self, *, partition: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.partition = partition
+
+    def execute(self, context: Context) -> str:
+        """Return at once where the day is there, else hand the wait to the triggerer."""
+        from include.steps.find_delivery import find_delivery
+
+        if find_delivery(self.partition) == "delivered":
+            return self.partition
+        self.defer(
+            trigger=RawPartitionTrigger(self.partition, float(self.timeout), self.poke_interval),
+            method_name="execute_complete",
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, str]) -> str:
+        """Judge what the wait has found."""
+        if event["arrival"] == "delivered":
+            return event["partition"]
+        if event["arrival"] == "missing":
+            raise AirflowFailException(
+                f"raw orders of {event['partition']} are missing while later days are there: deliver the day "
+                "(or an empty one, with _SUCCESS), let ingest_orders take it, then clear this task"
+            )
+        raise AirflowSkipException(f"raw orders of {event['partition']} have not arrived")

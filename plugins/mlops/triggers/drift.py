@@ -1,0 +1,63 @@
+"""The trigger behind `PsiDriftSensor`.
+
+What belongs here: polling our state for a measured night. What does not: measuring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, TypedDict
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+
+class PsiDriftEvent(TypedDict):
+    """What the trigger fires with: the features whose PSI is at or above the threshold, by name."""
+
+    partition: str
+    drifted: dict[str, float]
+
+
+class PsiDriftTrigger(BaseTrigger):
+    """Fire when monitoring has measured a partition.
+
+    Parameters
+    ----------
+    model_id, partition : str
+        Whose night is waited for.
+    threshold : float
+        PSI from which a feature counts as drifted.
+    poll_interval_s : float
+        Seconds between two looks.
+    """
+
+    def __init__(self, model_id: str, partition: str, threshold: float, poll_interval_s: float) -> None:
+        super().__init__()
+        self.model_id = model_id
+        self.partition = partition
+        self.threshold = threshold
+        self.poll_interval_s = poll_interval_s
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments."""
+        return (
+            "mlops.triggers.drift.PsiDriftTrigger",
+            {
+                "model_id": self.model_id,
+                "partition": self.partition,
+                "threshold": self.threshold,
+                "poll_interval_s": self.poll_interval_s,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look until the night is there, then fire once."""
+        from include.steps.monitor_model import drifted_features
+
+        while True:
+            drifted = await asyncio.to_thread(drifted_features, self.model_id, self.partition, self.threshold)
+            if drifted is not None:
+                yield TriggerEvent(PsiDriftEvent(partition=self.partition, drifted=drifted))
+                return
+            await asyncio.sleep(self.poll_interval_s)
