@@ -1,0 +1,142 @@
+"""One column of a file of orders, given the type that its format wants.
+
+What belongs here: which Arrow types a family of values admits, and the message when a column has
+another. What does not: reading the file.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.errors import UnreadableInputError
+from include.quality.order_formats import Family, FileColumn
+
+# Above it a float no longer tells one whole number from the next.
+_WHOLE_MAX = float(2**53)
+_ZONED = r"\d:\d{2}.*(Z|z|[+-]\d{2}(:?\d{2})?)$"
+
+_WANTED = {
+    Family.TEXT: "text or whole numbers",
+    Family.WHOLE: "whole numbers up to 2^53",
+    Family.NUMBER: "numbers",
+    Family.TIME: "times such as 2011-12-09 12:50:00 or 2011-12-09T12:50:00Z, with a zone in every row or in none",
+}
+
+
+def converted(file: str, values: pa.ChunkedArray, column: FileColumn | None, *, is_text: bool) -> pa.ChunkedArray:
+    """Return a column's values with the type of their family; NaN becomes null.
+
+    Parameters
+    ----------
+    file : str
+        The file's name, for messages.
+    values : pyarrow.ChunkedArray
+        The column as it was read.
+    column : FileColumn or None
+        What the format knows of it; None where it does not know the column.
+    is_text : bool
+        Whether the file knows no types, so that numbers and times are parsed from text.
+
+    Raises
+    ------
+    UnreadableInputError
+        If the values are of another family.
+    """
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    if column is None:
+        return values
+    if pa.types.is_null(values.type):
+        return values.cast(_EMPTY[column.family])
+    try:
+        return _BY_FAMILY[column.family](values, is_text)
+    except _WrongTypeError as err:
+        found = f"{err}"
+    except pa.ArrowInvalid as err:
+        found = f"{values.type} with a value that does not fit ({' '.join(str(err).split())[:200]})"
+    raise UnreadableInputError(
+        f"{file}: column {column.name} is {found}; wanted: {_WANTED[column.family]}; "
+        "correct the column and deliver again"
+    )
+
+
+class _WrongTypeError(Exception):
+    """The column is of another family; the text says what was found."""
+
+
+def _text(values: pa.ChunkedArray, is_text: bool) -> pa.ChunkedArray:
+    if pa.types.is_floating(values.type):
+        values = _integers(values)
+    if pa.types.is_integer(values.type) or _is_string(values.type):
+        return values.cast(pa.string())
+    raise _WrongTypeError(str(values.type))
+
+
+def _whole(values: pa.ChunkedArray, is_text: bool) -> pa.ChunkedArray:
+    if is_text and _is_string(values.type):
+        values = _number(values, is_text)
+    if pa.types.is_decimal(values.type):
+        values = values.cast(pa.float64())
+    if pa.types.is_floating(values.type):
+        values = values.cast(pa.float64())
+        finite = pc.is_finite(values)
+        if pc.all(finite).as_py() is not False:
+            return _integers(values)
+        _integers(pc.filter(values, finite))
+        return values
+    if pa.types.is_integer(values.type):
+        return _integers(values)
+    raise _WrongTypeError(str(values.type))
+
+
+def _number(values: pa.ChunkedArray, is_text: bool) -> pa.ChunkedArray:
+    if is_text and _is_string(values.type):
+        numbers = values.cast(pa.float64())
+        return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
+    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+        return values.cast(pa.float64(), safe=False)
+    raise _WrongTypeError(str(values.type))
+
+
+def _time(values: pa.ChunkedArray, is_text: bool) -> pa.ChunkedArray:
+    if is_text and _is_string(values.type):
+        zoned = pc.match_substring_regex(values, _ZONED)
+        has_zone = pc.any(zoned).as_py() is True
+        return values.cast(pa.timestamp("us", "UTC" if has_zone else None))
+    if pa.types.is_timestamp(values.type):
+        # Nanoseconds below a microsecond are dropped; a time that leaves the range is an error.
+        target = pa.timestamp("us", "UTC" if values.type.tz else None)
+        return values.cast(target, safe=values.type.unit != "ns")
+    if pa.types.is_date(values.type):
+        return values.cast(pa.timestamp("us"))
+    raise _WrongTypeError(str(values.type))
+
+
+def _integers(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_floating(values.type):
+        odd = pc.filter(values, pc.or_(pc.not_equal(values, pc.trunc(values)), _is_huge(values)))
+    else:
+        odd = pc.filter(values, _is_huge(values.cast(pa.float64(), safe=False)))
+    if len(odd):
+        raise _WrongTypeError(f"{values.type} with the value {odd[0].as_py()}")
+    return values.cast(pa.int64())
+
+
+def _is_huge(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.greater(pc.abs(values), _WHOLE_MAX)
+
+
+def _is_string(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+_BY_FAMILY = {Family.TEXT: _text, Family.WHOLE: _whole, Family.NUMBER: _number, Family.TIME: _time}
+_EMPTY = {
+    Family.TEXT: pa.string(),
+    Family.WHOLE: pa.int64(),
+    Family.NUMBER: pa.float64(),
+    Family.TIME: pa.timestamp("us"),
+}

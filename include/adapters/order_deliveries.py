@@ -1,0 +1,69 @@
+"""Deliveries of orders: one folder for each night, on disk or on S3.
+
+What belongs here: where a night's folder is, whether it is complete, and what is in it. What does
+not: reading the files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+import pyarrow.fs as fs
+
+from include.adapters.order_files import EXTENSIONS, OrderFile
+from include.errors import MlopsError
+from include.settings import Settings
+
+# Written last by whoever delivers: before it is there, files may be missing or half written.
+COMPLETE = "_SUCCESS"
+FORMAT = "_FORMAT"
+
+
+@dataclass(frozen=True)
+class OrderDelivery:
+    """A complete delivery: its files in order of name, and the format that it names, if it does."""
+
+    files: tuple[OrderFile, ...]
+    order_format: str | None
+
+
+def find_delivery(settings: Settings, partition: str) -> OrderDelivery:
+    """Return the delivery of a partition: ``<landing_uri>/orders/dt=<partition>/``.
+
+    Raises
+    ------
+    MlopsError
+        If the folder or its ``_SUCCESS`` file isn't there, or the storage can't be reached.
+    """
+    filesystem, root = _landing(settings)
+    folder = f"{root}/orders/dt={partition}"
+    address = f"{settings.landing_uri}/orders/dt={partition}"
+    try:
+        entries = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+        names = {PurePosixPath(entry.path).name: entry.path for entry in entries if entry.is_file}
+        if COMPLETE not in names:
+            found = f"it holds {len(names)} files" if names else "there is nothing"
+            raise MlopsError(
+                f"the delivery {address} is not complete: {found}, no {COMPLETE}; "
+                f"wait for it, or write {COMPLETE} when every file of the day is there"
+            )
+        order_format = None
+        if FORMAT in names:
+            with filesystem.open_input_stream(names[FORMAT]) as stream:
+                order_format = stream.read().decode("utf-8", errors="replace").strip()
+    except OSError as err:
+        reason = " ".join(str(err).split())[:300]
+        raise MlopsError(f"the delivery {address} can't be read: {reason}; check MLOPS_LANDING_URI") from err
+    orders = sorted(name for name in names if not name.startswith(("_", ".")) and name.lower().endswith(EXTENSIONS))
+    return OrderDelivery(tuple(OrderFile(filesystem, names[name]) for name in orders), order_format)
+
+
+def _landing(settings: Settings) -> tuple[fs.FileSystem, str]:
+    if settings.landing_uri.startswith("file://"):
+        return fs.LocalFileSystem(), url2pathname(urlparse(settings.landing_uri).path)
+    endpoint = settings.s3_endpoint_url
+    s3 = fs.S3FileSystem(endpoint_override=endpoint) if endpoint else fs.S3FileSystem()
+    return s3, settings.landing_uri.removeprefix("s3://")

@@ -1,0 +1,96 @@
+"""`mlops orders`: bring orders into the lake.
+
+What belongs here: arguments, and how an account is shown. What does not: the import itself, and
+exit codes, which the main command gives to errors.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from include.errors import UsageError
+
+if TYPE_CHECKING:
+    from include.steps.import_orders import OrdersAccount
+
+
+@click.group()
+def orders() -> None:
+    """Orders: the data that everything else is computed from."""
+
+
+@orders.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "order_format", required=True, metavar="online-retail|canonical", help="What the columns are."
+)
+@click.option("--as-of", metavar="ISO", help="No order may be later; without a zone it is UTC. Default: now.")
+@click.option("--time-zone", default="UTC", show_default=True, help="Zone of times in the file that have none.")
+@click.option("--check/--no-check", default=False, help="Let Great Expectations count every rule's rows again.")
+@click.option("--json", "as_json", is_flag=True, help="Print the account as one JSON object.")
+def import_command(
+    file: Path, order_format: str, as_of: str | None, time_zone: str, check: bool, as_json: bool
+) -> None:
+    """Import FILE (.parquet or .csv): publish the rows that pass the contract, set the others aside.
+
+    Importing the same file again changes nothing. Orders that are there already are merged by
+    (order_id, line), the newest received_at winning.
+    """
+    instant = _instant(as_of) if as_of is not None else datetime.now(UTC)
+    with _progress(f"importing {file.name}"):
+        from include.adapters.deployment import Deployment
+        from include.steps.import_orders import import_orders
+
+        account = import_orders(
+            Deployment.from_env(),
+            file,
+            order_format=order_format,
+            as_of=instant,
+            time_zone=time_zone,
+            cross_check=check,
+        )
+    click.echo(json.dumps(_shown(account)) if as_json else _told(account))
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as err:
+        raise UsageError(f"--as-of {text!r} is not a time; write e.g. 2011-12-10 or 2011-12-10T00:00:00Z") from err
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _progress(what: str) -> AbstractContextManager[object]:
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(what)
+
+
+def _shown(account: OrdersAccount) -> dict[str, object]:
+    names = (
+        "rows_in", "rows_published", "rows_quarantined", "rules", "zero_price", "partitions", "first", "last",
+        "rows_added", "rows_replaced", "rows_unchanged", "rows_stale", "rows_conflicting", "time_zone", "version",
+    )  # fmt: skip
+    return {name: getattr(account, name) for name in names}
+
+
+def _told(account: OrdersAccount) -> str:
+    lines = [
+        f"{account.rows_in:>10,} rows in; times without a zone read in {account.time_zone}",
+        f"{account.rows_published:>10,} published ({account.rows_added:,} new, {account.rows_replaced:,} replacing, "
+        f"{account.rows_unchanged:,} unchanged, {account.rows_stale:,} older, "
+        f"{account.rows_conflicting:,} conflicting; {account.zero_price:,} of zero price)",
+        f"{account.rows_quarantined:>10,} quarantined",
+    ]
+    lines += [f"{count:>10,}   {rule}" for rule, count in account.rules.items() if count]
+    days = f"{account.partitions:,} days, {account.first} to {account.last}" if account.partitions else "no day"
+    return "\n".join([*lines, f"{days}; raw/orders is at version {account.version}"])

@@ -1,0 +1,294 @@
+"""Import orders: judge files by the contract and publish what passes, for any number of times.
+
+What belongs here: the order of the three commits, the merge with what is there, the account. What
+does not: the verdict on a row, which is judged before anything is written.
+
+A crash between commits is harmless. Rows set aside are written first, orders second, and last, for
+each day and source, the record that the day has arrived: a rerun completes what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include import partitions
+from include.adapters import order_deliveries, order_files
+from include.errors import UsageError
+from include.quality.order_formats import check_format
+from include.quality.order_merge import MergeCounts, merge_counts_sql, merged_sql
+from include.steps.judge_orders import (
+    ORDERS_SCHEMA,
+    QUARANTINE_SCHEMA,
+    DayAccount,
+    JudgedFile,
+    Judgement,
+    judge_file,
+    load_contract,
+    session,
+)
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+    from include.adapters.lake import LakeAdapter
+
+log = logging.getLogger(__name__)
+
+ORDERS = "raw/orders"
+QUARANTINE = "quarantine/orders"
+DELIVERIES = "raw/deliveries"
+
+DELIVERIES_SCHEMA = pa.schema(
+    [
+        ("dt", pa.date32()),
+        ("source", pa.string()),
+        ("delivered", pa.string()),
+        ("rows_in", pa.int64()),
+        ("rows_published", pa.int64()),
+        ("rows_quarantined", pa.int64()),
+        ("rules", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class OrdersAccount:
+    """What became of the rows of one import; ``rows_in = rows_published + rows_quarantined``.
+
+    Attributes
+    ----------
+    rows_in, rows_published, rows_quarantined : int
+        Rows delivered, rows that passed the contract, rows set aside.
+    rules : dict of str to int
+        Rows set aside, by every rule of the contract.
+    zero_price : int
+        Published rows that cost nothing.
+    partitions : int
+        Days that have a record of this import.
+    first, last : str or None
+        The first and the last of them; None where no row was taken.
+    rows_added, rows_replaced, rows_unchanged, rows_stale, rows_conflicting : int
+        What the published rows met in the table: see `MergeCounts`.
+    time_zone : str
+        The zone in which times without one were read.
+    version : int or None
+        The version of ``raw/orders`` after the import; None where it does not exist.
+    """
+
+    rows_in: int
+    rows_published: int
+    rows_quarantined: int
+    rules: dict[str, int]
+    zero_price: int
+    partitions: int
+    first: str | None
+    last: str | None
+    rows_added: int
+    rows_replaced: int
+    rows_unchanged: int
+    rows_stale: int
+    rows_conflicting: int
+    time_zone: str
+    version: int | None
+
+
+def import_orders(
+    deployment: Deployment,
+    source: Path,
+    *,
+    order_format: str,
+    as_of: datetime,
+    time_zone: str = "UTC",
+    cross_check: bool = False,
+) -> OrdersAccount:
+    """Import one file of orders, of any number of days.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Only its lake is used.
+    source : Path
+        A ``.parquet`` or ``.csv`` file.
+    order_format : {"canonical", "online-retail"}
+        How its columns are to be read.
+    as_of : datetime
+        Aware; a row with a later time is set aside.
+    time_zone : str
+        IANA name of the zone of times that have none.
+    cross_check : bool
+        Whether Great Expectations must count the same failing rows before anything is written.
+
+    Raises
+    ------
+    UsageError
+        If an argument isn't allowed, or the file as a whole can't be taken; nothing is written.
+    MlopsError
+        If the lake fails, or the two counts disagree.
+    """
+    if as_of.tzinfo is None:
+        raise UsageError(f"as-of {as_of.isoformat()} has no time zone; write e.g. {as_of.isoformat()}Z")
+    judgement = Judgement(check_format(order_format), as_of, time_zone, cross_check, partition=None)
+    judged = judge_file(order_files.local_file(source), judgement)
+    return _publish(deployment.lake, [judged], judgement)
+
+
+def import_delivery(
+    deployment: Deployment, partition: str, *, order_format: str = "canonical", cross_check: bool = True
+) -> OrdersAccount:
+    """Import every file of a night's delivery, ``<landing_uri>/orders/dt=<partition>/``.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Only its settings and its lake are used.
+    partition : str
+        The day that was delivered. Its end is the import's as-of. Times without a zone are read in UTC.
+    order_format : {"canonical", "online-retail"}
+        The format, unless the delivery's ``_FORMAT`` file names one.
+    cross_check : bool
+        Whether Great Expectations must count the same failing rows before anything is written.
+
+    Raises
+    ------
+    UsageError
+        If a file as a whole can't be taken; nothing of the delivery is written.
+    MlopsError
+        If the delivery isn't complete, the lake fails, or the two counts disagree.
+    """
+    as_of = partitions.end_of(partition)
+    delivery = order_deliveries.find_delivery(deployment.settings, partition)
+    chosen = check_format(delivery.order_format or order_format)
+    judgement = Judgement(chosen, as_of, "UTC", cross_check, partition)
+    judged = [judge_file(file, judgement) for file in delivery.files] or [_nothing(partition)]
+    return _publish(deployment.lake, judged, judgement)
+
+
+def _nothing(partition: str) -> JudgedFile:
+    """Return the judgement on a complete delivery that has no file: a day on which nobody ordered."""
+    source = f"dt_{partition}#{hashlib.sha256().hexdigest()[:12]}"
+    days = {partitions.parse(partition): DayAccount(0, 0, {})}
+    rules = dict.fromkeys(load_contract().reasons, 0)
+    return JudgedFile(source, 0, ORDERS_SCHEMA.empty_table(), QUARANTINE_SCHEMA.empty_table(), days, rules, 0)
+
+
+def _publish(lake: LakeAdapter, judged: Sequence[JudgedFile], judgement: Judgement) -> OrdersAccount:
+    quarantine = pa.concat_tables([file.quarantine for file in judged])
+    lake.replace(QUARANTINE, quarantine, keys=[file.source for file in judged], partition_by="source")
+    days = sorted({day for file in judged for day in file.days})
+    counts, version = _merge(lake, judged, days)
+    if days:
+        records = _records(judged, judgement.partition)
+        lake.update(DELIVERIES, [day.isoformat() for day in days], lambda present: _with_records(present, records))
+    account = _account(judged, days, counts, version, judgement.time_zone)
+    log.info(
+        "orders imported sources=%s rows_in=%d published=%d quarantined=%d zero_price=%d days=%d time_zone=%s merge=%s",
+        ",".join(file.source for file in judged),
+        account.rows_in,
+        account.rows_published,
+        account.rows_quarantined,
+        account.zero_price,
+        account.partitions,
+        account.time_zone,
+        counts,
+    )
+    if counts.conflicting:
+        log.warning(
+            "%d rows differ from those that are there under the same order_id and line, and are not newer by "
+            "received_at: they were not taken; deliver a correction with a later received_at",
+            counts.conflicting,
+        )
+    return account
+
+
+def _merge(lake: LakeAdapter, judged: Sequence[JudgedFile], days: Sequence[date]) -> tuple[MergeCounts, int | None]:
+    counts = MergeCounts(0, 0, 0, 0, 0)
+    numbered = [
+        file.orders.append_column("_delivered", pa.array([n] * file.orders.num_rows, pa.int32()))
+        for n, file in enumerate(judged, start=1)
+    ]
+    incoming = pa.concat_tables(numbered)
+
+    def change(present: pa.Table | None) -> pa.Table:
+        nonlocal counts
+        with session() as con:
+            con.register("incoming", incoming)
+            con.register("present", ORDERS_SCHEMA.empty_table() if present is None else present)
+            [row] = con.execute(merge_counts_sql(ORDERS_SCHEMA.names)).fetchall()
+            counts = MergeCounts(*row)
+            return con.sql(merged_sql(ORDERS_SCHEMA.names)).to_arrow_table().cast(ORDERS_SCHEMA)
+
+    keys = {day.isoformat() for day in days} | _days_of_other_versions(lake, incoming)
+    if not keys:
+        return counts, lake.version(ORDERS)
+    ref = lake.update(ORDERS, sorted(keys), change)
+    return counts, ref.version
+
+
+def _days_of_other_versions(lake: LakeAdapter, incoming: pa.Table) -> set[str]:
+    """Return the days that hold an incoming order line: a newer version may have moved it to another day."""
+    if not lake.exists(ORDERS):
+        return set()
+    with session() as con:
+        con.register("incoming", incoming.select(["order_id", "line"]))
+        con.register("present", lake.dataset(ORDERS))
+        days = con.execute("SELECT DISTINCT dt FROM present SEMI JOIN incoming USING (order_id, line)").fetchall()
+    return {day.isoformat() for (day,) in days}
+
+
+def _records(judged: Sequence[JudgedFile], partition: str | None) -> pa.Table:
+    return pa.Table.from_pylist(
+        [
+            {
+                "dt": day,
+                "source": file.source,
+                "delivered": partition,
+                "rows_in": account.rows_in,
+                "rows_published": account.rows_published,
+                "rows_quarantined": account.rows_in - account.rows_published,
+                "rules": json.dumps(account.rules, sort_keys=True),
+            }
+            for file in judged
+            for day, account in sorted(file.days.items())
+        ],
+        schema=DELIVERIES_SCHEMA,
+    )
+
+
+def _with_records(present: pa.Table | None, records: pa.Table) -> pa.Table:
+    """Return what is there, without what the same sources said of these days before, and the records."""
+    if present is not None:
+        others = present.filter(pc.invert(pc.is_in(present["source"], records["source"])))
+        records = pa.concat_tables([others.select(DELIVERIES_SCHEMA.names).cast(DELIVERIES_SCHEMA), records])
+    return records.sort_by([("dt", "ascending"), ("source", "ascending")])
+
+
+def _account(
+    judged: Sequence[JudgedFile], days: Sequence[date], counts: MergeCounts, version: int | None, time_zone: str
+) -> OrdersAccount:
+    rules = {name: sum(file.rules[name] for file in judged) for name in judged[0].rules}
+    return OrdersAccount(
+        rows_in=sum(file.rows_in for file in judged),
+        rows_published=sum(file.orders.num_rows for file in judged),
+        rows_quarantined=sum(file.quarantine.num_rows for file in judged),
+        rules=rules,
+        zero_price=sum(file.zero_price for file in judged),
+        partitions=len(days),
+        first=days[0].isoformat() if days else None,
+        last=days[-1].isoformat() if days else None,
+        rows_added=counts.added,
+        rows_replaced=counts.replaced,
+        rows_unchanged=counts.unchanged,
+        rows_stale=counts.stale,
+        rows_conflicting=counts.conflicting,
+        time_zone=time_zone,
+        version=version,
+    )

@@ -1,0 +1,275 @@
+"""Judge a file of orders by the contract: each row taken, or set aside with a reason.
+
+What belongs here: one file, from its bytes to typed rows with verdicts and an account by day.
+What does not: the lake, and what other files say of the same orders.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+
+import duckdb
+import pyarrow as pa
+
+from include.adapters import order_files
+from include.adapters.order_files import OrderFile
+from include.errors import MlopsError, UsageError, nearest
+from include.quality import order_formats
+from include.quality.orders_contract import OrdersContract, parse_contract
+from include.quality.orders_verdict import KNOWN_AT, failing_rows_sql, verdict_sql
+from include.quality.sql import column, literal
+from include.specs import CONFIG_ROOT
+
+_INSTANT = pa.timestamp("us", "UTC")
+
+ORDERS_SCHEMA = pa.schema(
+    [
+        ("order_id", pa.string()),
+        ("line", pa.int64()),
+        ("customer_id", pa.string()),
+        ("ordered_at", _INSTANT),
+        ("product_id", pa.string()),
+        ("category", pa.string()),
+        ("quantity", pa.int64()),
+        ("unit_price", pa.float64()),
+        ("country", pa.string()),
+        ("received_at", _INSTANT),
+        ("kind", pa.string()),
+        ("ref_order_id", pa.string()),
+        ("dt", pa.date32()),
+    ]
+)
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        ("source", pa.string()),
+        ("row_number", pa.int64()),
+        ("rule", pa.string()),
+        ("reason", pa.string()),
+        ("dt", pa.date32()),
+        ("delivered", pa.string()),
+        ("row", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class DayAccount:
+    """What a file had for one day; `rules` holds the rules that rows fell under, with their rows."""
+
+    rows_in: int
+    rows_published: int
+    rules: dict[str, int]
+
+
+@dataclass(frozen=True)
+class JudgedFile:
+    """A file's rows after the verdict.
+
+    Attributes
+    ----------
+    source : str
+        The file's identity.
+    rows_in : int
+        Rows that the file has.
+    orders : pyarrow.Table
+        Rows that were taken, as `ORDERS_SCHEMA`, in file order.
+    quarantine : pyarrow.Table
+        Rows that were set aside, as `QUARANTINE_SCHEMA`, in file order.
+    days : dict of date to DayAccount
+        The account by UTC day of order. It sums to the file: a row whose day is unknown, or outside
+        the days of the rows that were taken, counts on the home day. Empty where there is no home day.
+    rules : dict of str to int
+        Rows set aside, by every rule of the contract, in its order.
+    zero_price : int
+        Rows that were taken and cost nothing.
+    """
+
+    source: str
+    rows_in: int
+    orders: pa.Table
+    quarantine: pa.Table
+    days: dict[date, DayAccount]
+    rules: dict[str, int]
+    zero_price: int
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How files are judged: the format, the two times, and whether SQL's counts are checked by another library."""
+
+    order_format: str
+    as_of: datetime
+    time_zone: str
+    cross_check: bool
+    partition: str | None
+
+
+@lru_cache(maxsize=1)
+def load_contract() -> OrdersContract:
+    """Return the contract of this deployment.
+
+    Raises
+    ------
+    SpecError
+        If the file says something that isn't allowed.
+    """
+    path = CONFIG_ROOT / "contracts" / "orders.yaml"
+    return parse_contract(path.read_text(encoding="utf-8"), file=path.name)
+
+
+def judge_file(file: OrderFile, judgement: Judgement) -> JudgedFile:
+    """Read a file and judge its rows.
+
+    Parameters
+    ----------
+    file : OrderFile
+        The file.
+    judgement : Judgement
+        How. With a `partition` the file is part of that night's delivery: it may have no rows, and
+        the partition is its home day; otherwise the home day is the last day of a row that was taken.
+
+    Raises
+    ------
+    UsageError
+        If the format or the time zone isn't known, or the file as a whole can't be taken.
+    MlopsError
+        If Great Expectations counts other failing rows than SQL.
+    """
+    contract = load_contract()
+    known = order_formats.file_columns(judgement.order_format, contract)
+    delivered = order_files.read_orders(file, known, may_be_empty=judgement.partition is not None)
+    source = order_files.source_of(file)
+    names = delivered.column_names
+    identity = order_formats.identity(judgement.order_format, contract, present=names)
+    numbered = delivered.append_column("_row", pa.array(range(1, delivered.num_rows + 1), pa.int64()))
+    with session() as con:
+        con.register("delivered", numbered)
+        _check_time_zone(con, judgement.time_zone)
+        typed = order_formats.typed_sql(
+            judgement.order_format,
+            contract,
+            present=[column.name for column in known if column.name in names],
+            naive=[field.name for field in delivered.schema if field.type == pa.timestamp("us")],
+            time_zone=judgement.time_zone,
+        )
+        con.execute(f"CREATE TABLE typed AS {typed}")
+        if judgement.cross_check:
+            _check_counts(con, contract, judgement.as_of, identity, source)
+        con.execute(f"CREATE TABLE judged AS {verdict_sql(contract, as_of=judgement.as_of, identity=identity)}")
+        return _judged(con, contract, source, delivered, judgement.partition)
+
+
+@contextmanager
+def session() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB in memory that reads times as UTC, spills to a folder of its own and downloads nothing."""
+    with tempfile.TemporaryDirectory(prefix="orders-") as spill:
+        con = duckdb.connect(config={"autoinstall_known_extensions": "false", "temp_directory": spill})
+        try:
+            con.execute("SET TimeZone = 'UTC'")
+            con.execute("SET enable_progress_bar = false")
+            # A name in SQL means a registered table, never a Python variable that happens to be called so.
+            con.execute("SET python_enable_replacements = false")
+            yield con
+        finally:
+            con.close()
+
+
+def _check_time_zone(con: duckdb.DuckDBPyConnection, time_zone: str) -> None:
+    known = [name for (name,) in con.execute("SELECT name FROM pg_timezone_names()").fetchall()]
+    if time_zone not in known:
+        hint = nearest(time_zone, known)
+        raise UsageError(f"time zone {time_zone!r} is not known; write an IANA name such as Europe/London{hint}")
+
+
+def _check_counts(
+    con: duckdb.DuckDBPyConnection, contract: OrdersContract, as_of: datetime, identity: Sequence[str], source: str
+) -> None:
+    from include.adapters.expectations import count_failing_rows
+
+    [counts] = con.sql(failing_rows_sql(contract, as_of=as_of, identity=identity)).to_arrow_table().to_pylist()
+    rows = con.sql("SELECT * EXCLUDE (_row) FROM typed").to_arrow_table()
+    expected = count_failing_rows(contract, rows, as_of=as_of, identity=identity)
+    differences = [f"{name}: {counts[name]} and {n}" for name, n in expected.items() if counts[name] != n]
+    if differences:
+        raise MlopsError(
+            f"{source}: SQL and Great Expectations count other failing rows ({'; '.join(differences)}); nothing was "
+            "published: the two readings of the contract must agree before its verdicts can be trusted"
+        )
+
+
+def _judged(
+    con: duckdb.DuckDBPyConnection, contract: OrdersContract, source: str, delivered: pa.Table, partition: str | None
+) -> JudgedFile:
+    con.execute("CREATE TABLE reasons (rule VARCHAR, reason VARCHAR)")
+    con.executemany("INSERT INTO reasons VALUES (?, ?)", [list(pair) for pair in contract.reasons.items()])
+    orders = con.sql(_orders_sql(contract)).to_arrow_table().cast(ORDERS_SCHEMA)
+    quarantine = con.sql(_quarantine_sql(source, delivered.schema, partition)).to_arrow_table().cast(QUARANTINE_SCHEMA)
+    if orders.num_rows + quarantine.num_rows != delivered.num_rows:
+        raise MlopsError(
+            f"{source}: {delivered.num_rows} rows came in, but {orders.num_rows} were taken and "
+            f"{quarantine.num_rows} set aside; nothing was published: report this with the file"
+        )
+    fallen = con.execute("SELECT _rule, count(*) FROM judged WHERE _rule IS NOT NULL GROUP BY 1").fetchall()
+    counts = dict(fallen)
+    [(zero_price,)] = con.execute("SELECT count(*) FROM judged WHERE _rule IS NULL AND unit_price = 0").fetchall()
+    rules = {rule.name: counts.get(rule.name, 0) for rule in contract.rules}
+    return JudgedFile(source, delivered.num_rows, orders, quarantine, _days(con, partition), rules, zero_price)
+
+
+def _orders_sql(contract: OrdersContract) -> str:
+    expressions = {name: column(name) for name in contract.column_names}
+    expressions |= {"line": "CAST(line AS BIGINT)", "quantity": "CAST(quantity AS BIGINT)", "received_at": KNOWN_AT}
+    expressions["dt"] = "CAST(ordered_at AS DATE)"
+    listed = ", ".join(f"{expressions[name]} AS {column(name)}" for name in ORDERS_SCHEMA.names)
+    return f"SELECT {listed} FROM judged WHERE _rule IS NULL ORDER BY _row"
+
+
+def _quarantine_sql(source: str, schema: pa.Schema, partition: str | None) -> str:
+    fields = ", ".join(f"{column(field.name)} := {_as_json(field)}" for field in schema)
+    delivered = literal(partition) if partition else "NULL"
+    return f"""
+SELECT {literal(source)} AS source, _row AS row_number, _rule AS rule, reason,
+  CASE WHEN year(ordered_at) BETWEEN 1 AND 9999 THEN CAST(ordered_at AS DATE) END AS dt,
+  {delivered} AS delivered, CAST(to_json(struct_pack({fields})) AS VARCHAR) AS "row"
+FROM judged JOIN delivered USING (_row) JOIN reasons ON rule = _rule
+ORDER BY _row
+"""
+
+
+def _as_json(field: pa.Field) -> str:
+    name = f"delivered.{column(field.name)}"
+    if not pa.types.is_floating(field.type):
+        return name
+    # JSON has no infinity: it is written as a word.
+    return f"CASE WHEN isfinite({name}) THEN to_json({name}) ELSE to_json(CAST({name} AS VARCHAR)) END"
+
+
+def _days(con: duckdb.DuckDBPyConnection, partition: str | None) -> dict[date, DayAccount]:
+    taken = "SELECT min(CAST(ordered_at AS DATE)), max(CAST(ordered_at AS DATE)) FROM judged WHERE _rule IS NULL"
+    [(first, last)] = con.execute(taken).fetchall()
+    home = date.fromisoformat(partition) if partition else last
+    if home is None:
+        return {}
+    day = "CAST(ordered_at AS DATE)"
+    rows = con.execute(
+        f"SELECT CASE WHEN {day} BETWEEN $first AND $last THEN {day} ELSE $home END, _rule, count(*) "
+        "FROM judged GROUP BY ALL",
+        {"first": first or home, "last": last or home, "home": home},
+    ).fetchall()
+    # A file that is imported as a whole says of every day between its first and its last what it had;
+    # a night's delivery says so of its own day only: late rows do not show that another night arrived.
+    days = {home} if partition else {first + timedelta(days=n) for n in range((last - first).days + 1)}
+    accounts: dict[date, dict[str | None, int]] = {day: {} for day in sorted(days | {day for day, _, _ in rows})}
+    for day, rule, count in rows:
+        accounts[day][rule] = count
+    return {day: _account(counts) for day, counts in accounts.items()}
+
+
+def _account(counts: dict[str | None, int]) -> DayAccount:
+    rules = {rule: n for rule, n in sorted((r, n) for r, n in counts.items() if r is not None)}
+    return DayAccount(sum(counts.values()), counts.get(None, 0), rules)
