@@ -1,0 +1,82 @@
+"""What a column holds: numbers or text, and which of its rows have no value.
+
+What belongs here: telling the two apart, and refusing what is neither. What does not: bins.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from include.errors import UsageError
+
+Kind = Literal["numeric", "categorical"]
+
+
+def kind_of(name: str, values: NDArray[Any]) -> Kind | None:
+    """Return what a column holds, or None when it holds no values to tell by.
+
+    Raises
+    ------
+    UsageError
+        If it is neither numbers nor text, or a mixture.
+    """
+    if values.dtype.kind in "biuf":
+        return "numeric"
+    if values.dtype.kind == "U":
+        return "categorical"
+    if values.dtype.kind != "O":
+        raise UsageError(f"column {name!r} is {values.dtype}; drift is measured on numbers and on text")
+    seen, _ = _distinct(name, values)
+    if not seen:
+        return None
+    if all(isinstance(value, str) for value in seen):
+        return "categorical"
+    if all(isinstance(value, int | float | Decimal | np.number | np.bool_) for value in seen):
+        return "numeric"
+    kinds = sorted({type(value).__name__ for value in seen})
+    raise UsageError(f"column {name!r} mixes {', '.join(kinds)}; drift is measured on numbers or on text")
+
+
+def numeric_values(name: str, values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return a column as float64 with NaN for what is missing.
+
+    Raises
+    ------
+    UsageError
+        If it isn't numeric.
+    """
+    if kind_of(name, values) == "categorical":
+        raise UsageError(
+            f"column {name!r} holds text where the reference holds numbers; mend the column or leave it out"
+        )
+    return np.asarray(values, dtype=np.float64)
+
+
+def category_counts(name: str, values: NDArray[Any]) -> tuple[dict[str, int], int]:
+    """Return rows per category, and rows without one.
+
+    Raises
+    ------
+    UsageError
+        If it isn't text.
+    """
+    if kind_of(name, values) == "numeric":
+        raise UsageError(
+            f"column {name!r} holds numbers where the reference holds text; mend the column or leave it out"
+        )
+    return _distinct(name, values)
+
+
+def _distinct(name: str, values: NDArray[Any]) -> tuple[dict[Any, int], int]:
+    try:
+        seen = Counter(values.tolist())
+    except TypeError as err:
+        raise UsageError(f"column {name!r} holds lists or the like; drift is measured on numbers and on text") from err
+    # NaN is the one value that differs from itself.
+    missing = [value for value in seen if value is None or value != value]
+    return seen, sum(seen.pop(value) for value in missing)

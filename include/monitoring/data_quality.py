@@ -1,0 +1,123 @@
+"""The night's data, judged before its drift: what is broken isn't drift.
+
+What belongs here: row account, missing values and volume against the spec. What does not: shifts
+of what did arrive whole (``drift``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from include.monitoring.drift import FeatureDrift
+from include.specs import MonitoringSpec
+
+QualityStatus = Literal["ok", "incident", "unknown"]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A night's row account: delivered = published + quarantined."""
+
+    rows_delivered: int
+    rows_published: int
+    rows_quarantined: int
+
+
+@dataclass(frozen=True)
+class DataQuality:
+    """The judgement of one night.
+
+    Attributes
+    ----------
+    status : {"ok", "incident", "unknown"}
+        ``unknown`` when nothing was scored and nothing was expected.
+    reasons : tuple of str
+        One sentence per finding; empty when all is well.
+    """
+
+    status: QualityStatus
+    reasons: tuple[str, ...] = ()
+
+
+def judge_data_quality(
+    policy: MonitoringSpec,
+    *,
+    rows_scored: int,
+    previous_rows_scored: int | None,
+    drift: Sequence[FeatureDrift],
+    delivery: Delivery | None = None,
+) -> DataQuality:
+    """Judge one night.
+
+    Parameters
+    ----------
+    policy : MonitoringSpec
+        The limits.
+    rows_scored : int
+        Entities scored for the partition.
+    previous_rows_scored : int or None
+        Those of the monitored night before; None on the first one, or 0, leaves volume unjudged.
+    drift : sequence of FeatureDrift
+        The night's features, for their missing fractions.
+    delivery : Delivery or None
+        The raw partition's account; None when nothing was delivered, as on a shop's closing day.
+
+    Returns
+    -------
+    DataQuality
+
+    Notes
+    -----
+    A feature may miss ``missing_max`` more of its values than the reference did: a column that is
+    half empty by nature is no incident.
+    """
+    if not rows_scored and not previous_rows_scored and delivery is None:
+        return DataQuality("unknown", ("nothing was scored or delivered, and nothing the night before",))
+    findings = (
+        *_account_findings(policy, delivery),
+        *_volume_findings(policy, rows_scored, previous_rows_scored),
+        *_missing_findings(policy, drift),
+    )
+    return DataQuality("incident" if findings else "ok", findings)
+
+
+def _account_findings(policy: MonitoringSpec, delivery: Delivery | None) -> Iterator[str]:
+    if delivery is None or not delivery.rows_delivered:
+        return
+    accounted = delivery.rows_published + delivery.rows_quarantined
+    if accounted != delivery.rows_delivered:
+        yield (
+            f"{delivery.rows_delivered} rows were delivered but {accounted} are accounted for "
+            f"({delivery.rows_published} published, {delivery.rows_quarantined} quarantined)"
+        )
+    fraction = delivery.rows_quarantined / delivery.rows_delivered
+    if fraction > policy.quarantined_max:
+        yield (
+            f"{fraction:.1%} of {delivery.rows_delivered} delivered rows were quarantined, "
+            f"above {policy.quarantined_max:.1%}"
+        )
+
+
+def _volume_findings(policy: MonitoringSpec, rows: int, previous: int | None) -> Iterator[str]:
+    if not previous:
+        return
+    ratio = rows / previous
+    if not policy.volume_ratio_min <= ratio <= policy.volume_ratio_max:
+        yield (
+            f"{rows} rows were scored after {previous} the night before: the ratio {ratio:.2f} is outside "
+            f"{policy.volume_ratio_min:g} to {policy.volume_ratio_max:g}"
+        )
+
+
+def _missing_findings(policy: MonitoringSpec, drift: Sequence[FeatureDrift]) -> Iterator[str]:
+    for feature in drift:
+        if feature.missing_current is None:
+            continue
+        usual = feature.missing_reference or 0.0
+        if feature.missing_current - usual > policy.missing_max:
+            yield (
+                f"{feature.feature} is missing in {feature.missing_current:.1%} of rows, more than "
+                f"{policy.missing_max:.1%} above the reference's {usual:.1%}"
+            )

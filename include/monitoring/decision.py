@@ -1,0 +1,284 @@
+"""The decision: retrain, hold or veto, with its reasons.
+
+What belongs here: a pure function of measured nights, the policy and the ledger. What does not:
+measuring, recording, and the watermark that says whether a decision acts (the state store).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Literal
+
+from croniter import croniter
+
+from include import partitions
+from include.errors import UsageError
+from include.monitoring.data_quality import DataQuality
+from include.monitoring.drift import FeatureDrift
+from include.specs import DecisionSpec, MonitoringSpec
+
+Action = Literal["retrain", "hold", "veto"]
+Trigger = Literal["schedule", "drift", "performance", "event", "none"]
+
+# The prediction is profiled beside the features; its shift is told, but it is no cause of its own.
+SCORE = "score"
+
+_BUDGET_DAYS = 90
+
+
+@dataclass(frozen=True)
+class NightMetrics:
+    """What monitoring measured for one partition.
+
+    Attributes
+    ----------
+    partition : str
+    rows : int
+        Rows scored.
+    data_quality : DataQuality
+    drift : tuple of FeatureDrift
+        One per feature, and one named ``score`` for the prediction.
+    model_version : int or None
+        The version whose bins the night was measured against.
+    """
+
+    partition: str
+    rows: int
+    data_quality: DataQuality
+    drift: tuple[FeatureDrift, ...]
+    model_version: int | None = None
+
+
+@dataclass(frozen=True)
+class LedgerFacts:
+    """What the ledger knew before the partition was decided.
+
+    Attributes
+    ----------
+    production_version : int or None
+    last_trained_partition : str or None
+        As-of day of the newest training.
+    retrain_partitions : tuple of str
+        Partitions of the retrains that acted.
+    candidate_waiting : bool
+        A candidate waits for its approval.
+    """
+
+    production_version: int | None
+    last_trained_partition: str | None
+    retrain_partitions: tuple[str, ...] = ()
+    candidate_waiting: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do about one partition, and why.
+
+    Attributes
+    ----------
+    action : {"retrain", "hold", "veto"}
+        ``veto``: a retrain must not start, whatever asks for it.
+    trigger : {"schedule", "drift", "performance", "event", "none"}
+        What a retrain is for; ``none`` for the other actions.
+    reasons : tuple of str
+        Sentences with numbers; the first one decided.
+    """
+
+    action: Action
+    trigger: Trigger
+    reasons: tuple[str, ...]
+
+
+def decide(
+    history: Sequence[NightMetrics],
+    policy: DecisionSpec,
+    monitoring: MonitoringSpec,
+    ledger: LedgerFacts,
+    *,
+    partition: str,
+    event: str | None = None,
+) -> Decision:
+    """Decide one partition.
+
+    Parameters
+    ----------
+    history : sequence of NightMetrics
+        In any order, one per partition; nights after `partition` are not looked at, so that
+        replaying March gives March's answers.
+    policy : DecisionSpec
+    monitoring : MonitoringSpec
+    ledger : LedgerFacts
+    partition : str
+        The night to decide.
+    event : str, optional
+        A business event that asks for a retrain, in words.
+
+    Returns
+    -------
+    Decision
+
+    Raises
+    ------
+    UsageError
+        If a partition stands twice in `history`.
+
+    Notes
+    -----
+    What forbids comes first: stop switch, data incident, too few rows, no model, cooldown, budget, a
+    waiting candidate. Then what asks: event, schedule, drift in N of the last M measured nights. A
+    night counts for drift when its data was judged ok, it has enough rows, it was measured against
+    tonight's version (an older one had other bins), and enough features shifted together. A
+    reason to retrain that was forbidden is still told.
+    """
+    nights = _until(history, partition)
+    tonight = nights[-1] if nights and nights[-1].partition == partition else None
+    asking = list(_triggers(nights, tonight, policy, monitoring, ledger, partition=partition, event=event))
+    told = (*(reason for _, reason in asking), *_prediction_drift(tonight))
+    forbidden = _veto(policy, tonight) or _hold(policy, monitoring, ledger, tonight, partition)
+    if forbidden is not None:
+        return Decision(forbidden.action, "none", (*forbidden.reasons, *told))
+    if asking:
+        return Decision("retrain", asking[0][0], told)
+    return Decision("hold", "none", (_nothing_asks(nights, policy, monitoring, partition), *told))
+
+
+def _until(history: Sequence[NightMetrics], partition: str) -> list[NightMetrics]:
+    nights = sorted((night for night in history if night.partition <= partition), key=lambda night: night.partition)
+    for earlier, later in pairwise(nights):
+        if earlier.partition == later.partition:
+            raise UsageError(f"the history has {later.partition} twice; keep the newest measurement of a night")
+    return nights
+
+
+def _veto(policy: DecisionSpec, tonight: NightMetrics | None) -> Decision | None:
+    if policy.stop:
+        return Decision("veto", "none", ("the stop switch is on (decision.stop: true); no retrain starts",))
+    if tonight is not None and tonight.data_quality.status == "incident":
+        reasons = tonight.data_quality.reasons
+        first = f"data incident, not a reason to retrain: {'; '.join(reasons) or 'no detail'}"
+        return Decision("veto", "none", (first,))
+    return None
+
+
+def _hold(
+    policy: DecisionSpec,
+    monitoring: MonitoringSpec,
+    ledger: LedgerFacts,
+    tonight: NightMetrics | None,
+    partition: str,
+) -> Decision | None:
+    reason = _cannot_judge(monitoring, tonight, partition) or _must_wait(policy, ledger, partition)
+    return None if reason is None else Decision("hold", "none", (reason,))
+
+
+def _cannot_judge(monitoring: MonitoringSpec, tonight: NightMetrics | None, partition: str) -> str | None:
+    if tonight is None:
+        return f"nothing was measured for {partition}"
+    if tonight.data_quality.status == "unknown":
+        return f"the night's data can't be judged: {'; '.join(tonight.data_quality.reasons) or 'no detail'}"
+    if tonight.rows < monitoring.min_rows:
+        return f"{tonight.rows} rows were scored; fewer than {monitoring.min_rows} give no verdict"
+    return None
+
+
+def _must_wait(policy: DecisionSpec, ledger: LedgerFacts, partition: str) -> str | None:
+    if ledger.production_version is None:
+        return "nothing in production to retrain"
+    # A replayed night doesn't see its own retrain, nor later ones.
+    ages = sorted(
+        age for age in (partitions.days_between(key, partition) for key in ledger.retrain_partitions) if age > 0
+    )
+    if ages and ages[0] < policy.cooldown_days:
+        return (
+            f"cooldown: the last retrain was {_count(ages[0], 'day')} ago; "
+            f"{_count(policy.cooldown_days - ages[0], 'day')} of {policy.cooldown_days} left"
+        )
+    spent = sum(age < _BUDGET_DAYS for age in ages)
+    if spent >= policy.budget_per_90_days:
+        return f"budget: {_count(spent, 'retrain')} in {_BUDGET_DAYS} days, {policy.budget_per_90_days} allowed"
+    if ledger.candidate_waiting:
+        return "a candidate waits for approval; approve or reject it first"
+    return None
+
+
+def _triggers(
+    nights: Sequence[NightMetrics],
+    tonight: NightMetrics | None,
+    policy: DecisionSpec,
+    monitoring: MonitoringSpec,
+    ledger: LedgerFacts,
+    *,
+    partition: str,
+    event: str | None,
+) -> Iterator[tuple[Trigger, str]]:
+    if event is not None:
+        yield "event", f"business event: {event}"
+    due = _due_at(policy.schedule, ledger.last_trained_partition, partition)
+    if due is not None:
+        trained = ledger.last_trained_partition or "an unknown day"
+        yield "schedule", f"scheduled ({policy.schedule}): due {due:%Y-%m-%d %H:%M}Z, last trained as of {trained}"
+    breaches = _breaches(nights, tonight, policy, monitoring)
+    if len(breaches) >= policy.breaches:
+        latest = breaches[-1]
+        shifts = ", ".join(_told(drift, monitoring) for drift in _shifted(latest))
+        yield "drift", f"{_tally(len(breaches), policy)}; {latest.partition}: {shifts}"
+
+
+def _due_at(schedule: str | None, last_trained: str | None, partition: str) -> datetime | None:
+    if schedule is None:
+        return None
+    # Without a training to count from, only a fire time within the night itself is due.
+    since = partitions.end_of(last_trained) if last_trained is not None else partitions.start_of(partition)
+    fires_at: datetime = croniter(schedule, since).get_next(datetime)
+    return fires_at if fires_at <= partitions.end_of(partition) else None
+
+
+def _breaches(
+    nights: Sequence[NightMetrics], tonight: NightMetrics | None, policy: DecisionSpec, monitoring: MonitoringSpec
+) -> list[NightMetrics]:
+    version = tonight.model_version if tonight is not None else None
+    return [
+        night
+        for night in nights[-policy.windows :]
+        if night.data_quality.status == "ok"
+        and night.rows >= monitoring.min_rows
+        and night.model_version == version
+        and len(_shifted(night)) >= policy.features_min
+    ]
+
+
+def _shifted(night: NightMetrics) -> list[FeatureDrift]:
+    return [drift for drift in night.drift if drift.feature != SCORE and drift.verdict == "significant"]
+
+
+def _prediction_drift(tonight: NightMetrics | None) -> Iterator[str]:
+    for drift in tonight.drift if tonight is not None else ():
+        if drift.feature == SCORE and drift.verdict == "significant":
+            yield f"prediction drift: {SCORE} psi {drift.psi:.3f} ({drift.psi_expected:.3f} expected by chance)"
+
+
+def _nothing_asks(
+    nights: Sequence[NightMetrics], policy: DecisionSpec, monitoring: MonitoringSpec, partition: str
+) -> str:
+    tonight = nights[-1] if nights and nights[-1].partition == partition else None
+    found = len(_breaches(nights, tonight, policy, monitoring))
+    return f"nothing asks for a retrain: {_tally(found, policy)}, {policy.breaches} needed"
+
+
+def _tally(found: int, policy: DecisionSpec) -> str:
+    features = _count(policy.features_min, "feature")
+    return f"{found} of the last {_count(policy.windows, 'night')} showed a significant shift of at least {features}"
+
+
+def _told(drift: FeatureDrift, monitoring: MonitoringSpec) -> str:
+    return (
+        f"{drift.feature} psi {drift.psi:.3f} > {monitoring.psi_significant:g} "
+        f"({drift.psi_expected:.3f} expected by chance)"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

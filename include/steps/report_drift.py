@@ -1,0 +1,245 @@
+"""Compare two files, column by column: what moved, by how much, and how sure that is.
+
+What belongs here: reading both files once, and one judged row per column. What does not: the
+statistics (``include.monitoring``), and a model's own nights, which are counted over the bins that
+travel with the model.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from include.errors import UnreadableInputError, UsageError, nearest
+from include.monitoring.columns import category_counts, numeric_values
+from include.monitoring.drift import FeatureDrift, measure_drift
+from include.monitoring.reference_profile import build_reference_profile
+from include.monitoring.two_sample import NumericComparison, TestResult, compare_categories, compare_numeric
+
+log = logging.getLogger(__name__)
+
+PSI_MODERATE = 0.1  # Siddiqi (2006): below it stable
+PSI_SIGNIFICANT = 0.2  # the requirements' level; Siddiqi (2006) has 0.25
+MIN_ROWS = 50  # five rows a bin
+
+_MAX_CSV_BLOCK = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class ColumnReport:
+    """One column, judged by PSI, with the two-sample tests beside it.
+
+    Attributes
+    ----------
+    drift : FeatureDrift
+    numeric : NumericComparison or None
+        None for text, and without a verdict.
+    chi2 : TestResult or None
+        None for numbers, and without a verdict.
+    """
+
+    drift: FeatureDrift
+    numeric: NumericComparison | None
+    chi2: TestResult | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the column's part of the report; `reason` only where there is one."""
+        drift, numeric = self.drift, self.numeric
+        reason = {} if drift.reason is None else {"reason": drift.reason}
+        return {
+            "psi": drift.psi,
+            "psi_expected": drift.psi_expected,
+            "psi_pvalue": drift.psi_pvalue,
+            "ks": asdict(numeric.ks) if numeric else None,
+            "wasserstein": numeric.wasserstein if numeric else None,
+            "wasserstein_normalised": numeric.wasserstein_normalised if numeric else None,
+            "missing_reference": drift.missing_reference,
+            "missing_current": drift.missing_current,
+            "outside_range": drift.outside_range,
+            "kind": drift.kind,
+            "chi2": asdict(self.chi2) if self.chi2 else None,
+            "verdict": drift.verdict,
+            **reason,
+        }
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """Two files compared.
+
+    Attributes
+    ----------
+    reference_rows, current_rows : int
+    columns : tuple of ColumnReport
+        In the reference file's order, or that in which they were asked for.
+    left_out : tuple of str
+        Columns that one file lacks, or that hold times or the like.
+    """
+
+    reference_rows: int
+    current_rows: int
+    columns: tuple[ColumnReport, ...]
+    left_out: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as ``mlops drift report --json`` prints it."""
+        return {
+            "reference_rows": self.reference_rows,
+            "current_rows": self.current_rows,
+            "features": {column.drift.feature: column.to_json() for column in self.columns},
+        }
+
+
+def report_drift(
+    reference: Path, current: Path, *, columns: Sequence[str] | None = None, min_rows: int = MIN_ROWS
+) -> DriftReport:
+    """Compare two files of rows.
+
+    Parameters
+    ----------
+    reference, current : Path
+        Parquet or CSV, by extension.
+    columns : sequence of str, optional
+        Default: every column of numbers, booleans or text that both files have.
+    min_rows : int
+        With fewer rows on either side there is no verdict.
+
+    Returns
+    -------
+    DriftReport
+
+    Raises
+    ------
+    UnreadableInputError
+        If a file can't be taken as a whole.
+    UsageError
+        If a column isn't there, or holds text in one file and numbers in the other.
+    """
+    before, after = _read(reference), _read(current)
+    names = _chosen(before, after, columns)
+    expected = {name: _values(before[name]) for name in names}
+    actual = {name: _values(after[name]) for name in names}
+    drifts = measure_drift(
+        build_reference_profile(expected),
+        actual,
+        min_rows=min_rows,
+        moderate=PSI_MODERATE,
+        significant=PSI_SIGNIFICANT,
+    )
+    judged = tuple(_compared(drift, expected[drift.feature], actual[drift.feature]) for drift in drifts)
+    left_out = () if columns else tuple(sorted({*before.column_names, *after.column_names} - {*names}))
+    log.info(
+        "drift of %s against %s: %s columns, %s significant, %s rows against %s",
+        current.name,
+        reference.name,
+        len(judged),
+        sum(drift.verdict == "significant" for drift in drifts),
+        after.num_rows,
+        before.num_rows,
+    )
+    return DriftReport(before.num_rows, after.num_rows, judged, left_out)
+
+
+def _compared(drift: FeatureDrift, reference: NDArray[Any], current: NDArray[Any]) -> ColumnReport:
+    if drift.verdict == "insufficient":
+        return ColumnReport(drift, None, None)
+    name = drift.feature
+    if drift.kind == "categorical":
+        counts: list[Mapping[str, int]] = [category_counts(name, values)[0] for values in (reference, current)]
+        return ColumnReport(drift, None, compare_categories(*counts))
+    return ColumnReport(drift, compare_numeric(numeric_values(name, reference), numeric_values(name, current)), None)
+
+
+def _read(path: Path) -> pa.Table:
+    extension = path.suffix.lower()
+    if extension not in (".parquet", ".csv"):
+        raise UnreadableInputError(f"{path}: extension {path.suffix!r} is not known; allowed: .parquet, .csv")
+    if not path.is_file():
+        raise UnreadableInputError(f"{path}: there is no such file; check the path")
+    try:
+        table = _read_csv(path) if extension == ".csv" else pq.read_table(path)
+    except (pa.ArrowException, OSError) as err:
+        reason = " ".join(str(err).split())[:300]
+        raise UnreadableInputError(
+            f"{path.name}: can't be read as {extension[1:]} ({reason}); it is empty, damaged or of another format"
+        ) from err
+    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if twice:
+        raise UnreadableInputError(f"{path.name}: column {twice[0]!r} is there twice; keep one")
+    return table
+
+
+def _read_csv(path: Path) -> pa.Table:
+    # One block: a column's type is inferred from the first one, and 3 rows of 1 in it would refuse a later 1.5.
+    block = min(path.stat().st_size + 1, _MAX_CSV_BLOCK)
+    return pacsv.read_csv(
+        path,
+        read_options=pacsv.ReadOptions(block_size=block),
+        parse_options=pacsv.ParseOptions(newlines_in_values=True),
+    )
+
+
+def _chosen(before: pa.Table, after: pa.Table, columns: Sequence[str] | None) -> list[str]:
+    common = [name for name in before.column_names if name in after.column_names]
+    judgeable = [name for name in common if _is_judgeable(before[name].type) and _is_judgeable(after[name].type)]
+    if columns is None:
+        if not judgeable:
+            raise UsageError(
+                "the files have no column of numbers or text in common; "
+                f"the reference has {', '.join(before.column_names)}; the other has {', '.join(after.column_names)}"
+            )
+        return judgeable
+    for name in columns:
+        for side, table in (("reference", before), ("current", after)):
+            if name not in table.column_names:
+                raise UsageError(
+                    f"the {side} file has no column {name!r}; it has {', '.join(table.column_names)}"
+                    f"{nearest(name, table.column_names)}"
+                )
+            if not _is_judgeable(table[name].type):
+                raise UsageError(
+                    f"column {name!r} of the {side} file is {table[name].type}; drift is measured on numbers and text"
+                )
+    return list(dict.fromkeys(columns))
+
+
+def _is_judgeable(type_: pa.DataType) -> bool:
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    return pa.types.is_null(type_) or _is_number(type_) or _is_text(type_)
+
+
+def _is_number(type_: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(type_)
+        or pa.types.is_floating(type_)
+        or pa.types.is_decimal(type_)
+        or pa.types.is_boolean(type_)
+    )
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def _values(column: pa.ChunkedArray) -> NDArray[Any]:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    if _is_number(column.type):
+        # Whole numbers above 2^53 lose their last digits, which no bin can tell.
+        numbers: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy()
+        return numbers
+    texts: NDArray[np.object_] = column.to_numpy().astype(object)
+    texts[texts == ""] = None  # a CSV writes a missing text as nothing
+    return texts

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from include.cli.drift import drift
+from include.errors import RefusedError, UnreadableInputError, UsageError
+from include.steps.report_drift import report_drift
+from tests.real_data import real_data
+
+FEATURE_KEYS = [
+    "psi",
+    "psi_expected",
+    "psi_pvalue",
+    "ks",
+    "wasserstein",
+    "wasserstein_normalised",
+    "missing_reference",
+    "missing_current",
+    "outside_range",
+    "kind",
+    "chi2",
+    "verdict",
+]
+
+
+def make_rows(rows: int = 600, *, seed: int = 0, shift: float = 0.0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "amount": rng.normal(10 + shift, 1, rows),
+            "orders": rng.poisson(0.7, rows),
+            "country": rng.choice(["FR", "DE", "UK"], rows),
+            "is_gift": rng.random(rows) < 0.2,
+            "seen_at": pd.Timestamp("2011-01-01", tz="UTC"),
+        }
+    )
+
+
+def write(path: Path, rows: pd.DataFrame) -> Path:
+    if path.suffix == ".csv":
+        rows.to_csv(path, index=False)
+    else:
+        rows.to_parquet(path, index=False)
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(drift, ["report", *map(str, arguments)])
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    return (
+        write(tmp_path / "reference.parquet", make_rows()),
+        write(tmp_path / "current.csv", make_rows(seed=1, shift=2)),
+    )
+
+
+def test_json_has_the_promised_keys_and_nothing_else(pair: tuple[Path, Path]) -> None:
+    result = run("--reference", pair[0], "--current", pair[1], "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert list(report) == ["reference_rows", "current_rows", "features"]
+    assert list(report["features"]) == ["amount", "orders", "country", "is_gift"]
+    assert [list(feature) for feature in report["features"].values()] == [FEATURE_KEYS] * 4
+    assert report["features"]["amount"]["verdict"] == "significant"
+    assert {report["features"][name]["verdict"] for name in ("orders", "country", "is_gift")} == {"stable"}
+    assert "seen_at" in result.stderr
+
+
+def test_a_number_has_ks_and_text_has_chi_square(pair: tuple[Path, Path]) -> None:
+    features = report_drift(*pair).to_json()["features"]
+    assert set(features["amount"]["ks"]) == {"statistic", "pvalue"}
+    assert (features["amount"]["kind"], features["amount"]["chi2"]) == ("numeric", None)
+    assert features["amount"]["wasserstein"] == pytest.approx(2, abs=0.2)
+    assert set(features["country"]["chi2"]) == {"statistic", "pvalue"}
+    assert (features["country"]["kind"], features["country"]["ks"]) == ("categorical", None)
+    assert features["country"]["wasserstein"] is None
+
+
+def test_parquet_and_csv_of_the_same_rows_give_the_same_report(tmp_path: Path) -> None:
+    rows = make_rows()
+    rows.loc[:50, ["amount", "country"]] = None
+    other = write(tmp_path / "other.parquet", make_rows(seed=3))
+    reports = [report_drift(other, write(tmp_path / f"same{end}", rows)).to_json() for end in (".parquet", ".csv")]
+    assert reports[0] == reports[1]
+    assert reports[0]["features"]["country"]["missing_current"] == pytest.approx(51 / 600)
+
+
+def test_found_drift_is_done_and_a_no_only_on_request(pair: tuple[Path, Path]) -> None:
+    assert run("--reference", pair[0], "--current", pair[1]).exit_code == 0
+    refused = run("--reference", pair[0], "--current", pair[1], "--fail-on", "significant", "--json")
+    assert isinstance(refused.exception, RefusedError)
+    assert "1 of 4 columns: amount" in str(refused.exception)
+    assert json.loads(refused.stdout)["features"]["amount"]["verdict"] == "significant"
+    assert run("--reference", pair[0], "--current", pair[0], "--fail-on", "significant").exit_code == 0
+
+
+@pytest.mark.parametrize("extension", [".parquet", ".csv"])
+def test_a_file_without_rows_gives_no_verdict(tmp_path: Path, extension: str) -> None:
+    reference = write(tmp_path / "reference.parquet", make_rows())
+    empty = write(tmp_path / f"empty{extension}", make_rows().iloc[:0])
+    for feature in report_drift(reference, empty).to_json()["features"].values():
+        assert feature["verdict"] == "insufficient"
+        assert feature["reason"] == "the window has 0 rows, below 50"
+        assert {feature[key] for key in ("psi", "psi_pvalue", "ks", "chi2", "missing_current")} == {None}
+
+
+def test_a_number_that_becomes_whole_late_in_a_large_csv_is_still_a_number(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"x": ["1"] * 800_000 + ["1.5"] * 400_000})
+    path = write(tmp_path / "large.csv", rows)
+    assert path.stat().st_size > 2 * 2**20
+    assert report_drift(path, path).to_json()["features"]["x"]["verdict"] == "stable"
+
+
+def test_columns_are_judged_as_asked(pair: tuple[Path, Path]) -> None:
+    report = report_drift(*pair, columns=["country", "amount"])
+    assert [column.drift.feature for column in report.columns] == ["country", "amount"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["amuont"], "no column 'amuont'.*did you mean 'amount'"),
+        (["seen_at"], "column 'seen_at' of the reference file is timestamp"),
+    ],
+)
+def test_a_column_that_cannot_be_judged_is_refused_by_name(
+    pair: tuple[Path, Path], columns: list[str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        report_drift(*pair, columns=columns)
+
+
+def test_text_among_the_numbers_of_the_other_file_is_refused_by_name(tmp_path: Path) -> None:
+    reference = write(tmp_path / "reference.parquet", make_rows())
+    current = write(tmp_path / "current.csv", make_rows().assign(amount="n. a."))
+    with pytest.raises(UsageError, match="column 'amount' holds text"):
+        report_drift(reference, current)
+
+
+def test_files_without_a_common_column_are_refused(tmp_path: Path) -> None:
+    left, right = (write(tmp_path / f"{name}.csv", pd.DataFrame({name: [1.0]})) for name in ("a", "b"))
+    with pytest.raises(UsageError, match="no column of numbers or text in common"):
+        report_drift(left, right)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("absent.csv", None),
+        ("empty.csv", b""),
+        ("empty.parquet", b""),
+        ("garbage.parquet", b"PAR1 no"),
+        ("ragged.csv", b"amount,orders\n1,2\n3\n"),
+        ("twice.csv", b"amount,amount\n1,2\n"),
+        ("rows.xlsx", b"PK"),
+    ],
+)
+def test_a_file_that_cannot_be_taken_is_a_usage_error(tmp_path: Path, name: str, content: bytes | None) -> None:
+    reference = write(tmp_path / "reference.parquet", make_rows())
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UnreadableInputError, match=name):
+        report_drift(reference, path)
+
+
+def test_a_truncated_parquet_file_is_a_usage_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.parquet", make_rows())
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UnreadableInputError, match=r"rows\.parquet"):
+        report_drift(path, path)
+
+
+def test_the_table_names_every_column_and_verdict(pair: tuple[Path, Path]) -> None:
+    lines = run("--reference", pair[0], "--current", pair[1]).stdout.splitlines()
+    assert lines[0] == "600 rows against 600 of the reference"
+    assert [line.split()[:2] for line in lines[2:]] == [
+        ["amount", "significant"],
+        ["orders", "stable"],
+        ["country", "stable"],
+        ["is_gift", "stable"],
+    ]
+
+
+def test_the_christmas_closure_is_found_in_the_real_log(tmp_path: Path) -> None:
+    features = pd.read_parquet(real_data("peer_runs/online_retail_features_monthly.parquet"))
+    months = {month: rows for month, rows in features.groupby(features["event_timestamp"].dt.strftime("%Y-%m"))}
+    reference = write(tmp_path / "april.parquet", months["2011-04"])
+    report = report_drift(reference, write(tmp_path / "january.csv", months["2011-01"])).to_json()["features"]
+    assert report["total_orders_30d"]["verdict"] == "significant"
+    assert report["avg_order_value"]["verdict"] == "stable"
+    assert report["customer_id"]["verdict"] == "insufficient"

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include import partitions
+from include.errors import UsageError
+from include.monitoring.data_quality import DataQuality
+from include.monitoring.decision import Decision, LedgerFacts, NightMetrics, decide
+from include.specs import DecisionSpec
+from tests.unit.monitoring.nights import MONITORING, make_ledger, make_night, make_nights, make_policy
+
+TONIGHT = "2011-09-20"
+
+
+def decided(
+    nights: list[NightMetrics],
+    policy: DecisionSpec | None = None,
+    ledger: LedgerFacts | None = None,
+    partition: str = TONIGHT,
+    event: str | None = None,
+) -> Decision:
+    return decide(
+        nights, policy or make_policy(), MONITORING, ledger or make_ledger(), partition=partition, event=event
+    )
+
+
+def outcome(decision: Decision) -> tuple[str, str]:
+    return decision.action, decision.trigger
+
+
+@pytest.mark.parametrize(
+    ("shifts", "action"),
+    [
+        ([0, 0, 0, 0, 0], "hold"),
+        ([0, 0, 0, 2, 2], "hold"),
+        ([0, 0, 2, 2, 2], "retrain"),
+        ([2, 0, 3, 0, 4], "retrain"),
+        ([2, 2, 2, 0, 0], "retrain"),
+        ([2, 2, 2, 0, 0, 0], "hold"),
+        ([1, 1, 1, 1, 1], "hold"),
+        ([2, 2, 2], "retrain"),
+    ],
+)
+def test_drift_asks_when_enough_features_shift_on_enough_of_the_last_nights(shifts: list[int], action: str) -> None:
+    assert decided(make_nights(TONIGHT, shifts)).action == action
+
+
+def test_a_drift_decision_explains_itself_with_numbers() -> None:
+    decision = decided(make_nights(TONIGHT, [0, 0, 2, 2, 2]))
+    assert outcome(decision) == ("retrain", "drift")
+    assert decision.reasons == (
+        "3 of the last 5 nights showed a significant shift of at least 2 features; 2011-09-20: "
+        "f0 psi 0.310 > 0.2 (0.010 expected by chance), f1 psi 0.310 > 0.2 (0.010 expected by chance)",
+    )
+
+
+def test_a_quiet_night_says_what_it_would_have_taken() -> None:
+    assert decided(make_nights(TONIGHT, [0, 2, 0, 0, 0])).reasons == (
+        "nothing asks for a retrain: 1 of the last 5 nights showed a significant shift of at least 2 features, "
+        "3 needed",
+    )
+
+
+def test_prediction_drift_is_told_but_is_no_feature() -> None:
+    decision = decided(make_nights(TONIGHT, [1, 1, 1, 1, 1], score_psi=0.5))
+    assert decision.action == "hold"
+    assert decision.reasons[-1] == "prediction drift: score psi 0.500 (0.010 expected by chance)"
+
+
+def test_nights_with_incidents_are_no_evidence() -> None:
+    nights = make_nights(TONIGHT, [2, 2, 2, 0, 0])
+    nights[0] = make_night(nights[0].partition, shifted=2, status="incident")
+    assert decided(nights).action == "hold"
+
+
+def test_nights_with_too_few_rows_are_no_evidence() -> None:
+    nights = make_nights(TONIGHT, [2, 2, 2, 0, 0])
+    nights[0] = make_night(nights[0].partition, shifted=2, rows=199)
+    assert decided(nights).action == "hold"
+
+
+def test_nights_measured_against_an_older_version_are_no_evidence() -> None:
+    before = make_nights("2011-09-17", [2, 2], version=1)
+    assert decided([*before, *make_nights(TONIGHT, [2, 2, 2], version=2)]).action == "retrain"
+    assert decided([*before, *make_nights(TONIGHT, [0, 0, 2], version=2)]).action == "hold"
+
+
+def test_an_incident_tonight_is_a_veto_that_names_it() -> None:
+    nights = [*make_nights("2011-09-19", [2, 2, 2, 2]), make_night(TONIGHT, shifted=4, status="incident")]
+    decision = decided(nights, event="new price list")
+    assert outcome(decision) == ("veto", "none")
+    assert decision.reasons[0] == "data incident, not a reason to retrain: f0 is missing in 40.0% of rows"
+
+
+def test_the_stop_switch_is_a_veto_that_still_tells_what_asked() -> None:
+    decision = decided(make_nights(TONIGHT, [2] * 5), make_policy(stop=True), event="new price list")
+    assert outcome(decision) == ("veto", "none")
+    assert "stop switch" in decision.reasons[0]
+    assert decision.reasons[1] == "business event: new price list"
+
+
+@pytest.mark.parametrize(
+    ("nights", "ledger", "reason"),
+    [
+        ([make_night(TONIGHT, rows=199)], make_ledger(), "199 rows were scored; fewer than 200 give no verdict"),
+        ([make_night(TONIGHT, status="unknown")], make_ledger(), "the night's data can't be judged: no detail"),
+        ([make_night("2011-09-19")], make_ledger(), "nothing was measured for 2011-09-20"),
+        ([], make_ledger(), "nothing was measured for 2011-09-20"),
+        ([make_night(TONIGHT)], make_ledger(production_version=None), "nothing in production to retrain"),
+        (
+            [make_night(TONIGHT)],
+            make_ledger(retrain_partitions=("2011-09-10",)),
+            "cooldown: the last retrain was 10 days ago; 4 days of 14 left",
+        ),
+        (
+            [make_night(TONIGHT)],
+            make_ledger(retrain_partitions=tuple(f"2011-07-0{day}" for day in range(1, 7))),
+            "budget: 6 retrains in 90 days, 6 allowed",
+        ),
+        (
+            [make_night(TONIGHT)],
+            make_ledger(candidate_waiting=True),
+            "a candidate waits for approval; approve or reject it first",
+        ),
+    ],
+    ids=["few_rows", "unknown", "not_measured", "no_history", "no_model", "cooldown", "budget", "candidate"],
+)
+def test_an_event_has_to_wait(nights: list[NightMetrics], ledger: LedgerFacts, reason: str) -> None:
+    decision = decided(nights, ledger=ledger, event="new price list")
+    assert outcome(decision) == ("hold", "none")
+    assert decision.reasons[:2] == (reason, "business event: new price list")
+
+
+def test_the_cooldown_ends_on_its_day() -> None:
+    nights = make_nights(TONIGHT, [2] * 5)
+    assert decided(nights, ledger=make_ledger(retrain_partitions=("2011-09-07",))).action == "hold"
+    assert decided(nights, ledger=make_ledger(retrain_partitions=("2011-09-06",))).action == "retrain"
+
+
+def test_a_retrain_leaves_the_budget_after_ninety_days() -> None:
+    nights, policy = make_nights(TONIGHT, [2] * 5), make_policy(budget_per_90_days=1)
+    recent, old = partitions.shift(TONIGHT, -89), partitions.shift(TONIGHT, -90)
+    assert decided(nights, policy, make_ledger(retrain_partitions=(recent,))).action == "hold"
+    assert decided(nights, policy, make_ledger(retrain_partitions=(old,))).action == "retrain"
+
+
+def test_a_replay_sees_neither_its_own_retrain_nor_later_ones() -> None:
+    nights = make_nights(TONIGHT, [2] * 5)
+    ledger = make_ledger(retrain_partitions=(TONIGHT, "2011-10-05"))
+    assert decided(nights, ledger=ledger) == decided(nights)
+
+
+@pytest.mark.parametrize(
+    ("last_trained", "partition", "action"),
+    [
+        ("2011-08-31", "2011-09-29", "hold"),
+        ("2011-08-31", "2011-09-30", "retrain"),  # 2011-10-01 00:00Z is the end of the last September day
+        ("2011-09-30", "2011-10-30", "hold"),  # the fire at the end of the training's own day is behind it
+        ("2011-09-30", "2011-11-05", "retrain"),  # a missed fire is made good
+        ("2011-12-01", "2011-10-31", "hold"),  # trained later: a replay
+        (None, "2011-09-30", "retrain"),
+        (None, "2011-10-15", "hold"),
+    ],
+)
+def test_the_monthly_schedule_is_due_once(last_trained: str | None, partition: str, action: str) -> None:
+    decision = decided(
+        [make_night(partition)],
+        make_policy(schedule="0 0 1 * *"),
+        make_ledger(last_trained_partition=last_trained),
+        partition=partition,
+    )
+    assert outcome(decision) == (action, "schedule" if action == "retrain" else "none")
+
+
+def test_a_schedule_in_the_middle_of_a_day_is_due_on_that_day() -> None:
+    policy, ledger = make_policy(schedule="30 13 * * 1"), make_ledger(last_trained_partition="2011-09-13")
+    monday, sunday = "2011-09-19", "2011-09-18"
+    assert decided([make_night(monday)], policy, ledger, partition=monday).action == "retrain"
+    assert decided([make_night(sunday)], policy, ledger, partition=sunday).action == "hold"
+
+
+def test_event_goes_before_schedule_and_schedule_before_drift() -> None:
+    nights = make_nights("2011-09-30", [2] * 5)
+    policy = make_policy(schedule="0 0 1 * *")
+    both = decided(nights, policy, partition="2011-09-30")
+    assert outcome(both) == ("retrain", "schedule")
+    assert len(both.reasons) == 2
+    assert outcome(decided(nights, policy, partition="2011-09-30", event="merger")) == ("retrain", "event")
+
+
+def test_a_night_that_stands_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="2011-09-20 twice"):
+        decided([make_night(TONIGHT), make_night(TONIGHT, shifted=2)])
+
+
+_nights = st.lists(
+    st.builds(
+        make_night,
+        st.integers(-12, 6).map(lambda days: partitions.shift(TONIGHT, days)),
+        shifted=st.integers(0, 4),
+        status=st.sampled_from(["ok", "ok", "ok", "incident", "unknown"]),
+        rows=st.sampled_from([1_000, 1_000, 1_000, 50]),
+        version=st.sampled_from([1, 1, 1, 2]),
+    ),
+    unique_by=lambda night: night.partition,
+    max_size=15,
+)
+_policies = st.builds(
+    make_policy,
+    schedule=st.sampled_from([None, "0 0 1 * *", "0 0 * * 1"]),
+    breaches=st.integers(1, 3),
+    windows=st.integers(3, 8),
+    features_min=st.integers(1, 3),
+    cooldown_days=st.integers(0, 20),
+)
+_ledgers = st.builds(
+    make_ledger,
+    production_version=st.sampled_from([1, 1, 1, None]),
+    last_trained_partition=st.sampled_from([None, "2011-08-31", "2011-09-18"]),
+    retrain_partitions=st.lists(st.sampled_from(["2011-07-01", "2011-09-01", "2011-09-12"]), unique=True).map(tuple),
+)
+_events = st.sampled_from([None, None, "new price list"])
+
+
+@given(_nights, _policies, _ledgers, _events, st.randoms())
+def test_the_order_of_the_history_is_of_no_account(nights, policy, ledger, event, random) -> None:
+    shuffled = random.sample(nights, len(nights))
+    assert decided(shuffled, policy, ledger, event=event) == decided(nights, policy, ledger, event=event)
+
+
+@given(_nights, _policies, _ledgers, _events)
+def test_later_nights_do_not_matter(nights, policy, ledger, event) -> None:
+    until = [night for night in nights if night.partition <= TONIGHT]
+    assert decided(nights, policy, ledger, event=event) == decided(until, policy, ledger, event=event)
+
+
+@given(_nights, _policies, _ledgers, _events, st.data())
+def test_a_further_incident_never_starts_a_retrain(nights, policy, ledger, event, data) -> None:
+    if nights:
+        index = data.draw(st.integers(0, len(nights) - 1))
+        worse = list(nights)
+        worse[index] = replace(nights[index], data_quality=DataQuality("incident", ("broken",)))
+        if decided(nights, policy, ledger, event=event).action != "retrain":
+            assert decided(worse, policy, ledger, event=event).action != "retrain"
+
+
+@given(_nights, _policies, _ledgers, _events)
+def test_the_stop_switch_always_vetoes(nights, policy, ledger, event) -> None:
+    stopped = policy.model_copy(update={"stop": True})
+    assert decided(nights, stopped, ledger, event=event).action == "veto"
+
+
+@given(_nights, _policies, _ledgers)
+def test_asking_for_more_evidence_never_starts_a_retrain(nights, policy, ledger) -> None:
+    if decided(nights, policy, ledger).action != "retrain":
+        for changes in ({"breaches": policy.breaches + 1}, {"features_min": policy.features_min + 1}):
+            stricter = policy.model_copy(update=changes)
+            assert decided(nights, stricter, ledger).action != "retrain"
+
+
+@given(_nights, _policies, _ledgers)
+def test_looking_further_back_never_stops_a_retrain(nights, policy, ledger) -> None:
+    if decided(nights, policy, ledger).action == "retrain":
+        wider = policy.model_copy(update={"windows": policy.windows + 1})
+        assert decided(nights, wider, ledger).action == "retrain"
+
+
+@given(_nights, _policies, _ledgers, _events)
+def test_every_decision_has_a_reason_and_only_a_retrain_a_trigger(nights, policy, ledger, event) -> None:
+    decision = decided(nights, policy, ledger, event=event)
+    assert decision.reasons
+    assert (decision.trigger != "none") == (decision.action == "retrain")

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from include.errors import UsageError
+from include.monitoring.drift import FeatureDrift, measure_drift
+from include.monitoring.reference_profile import build_reference_profile
+
+
+def drift_of(reference: dict[str, np.ndarray], window: dict[str, np.ndarray], min_rows: int = 200):
+    judged = measure_drift(build_reference_profile(reference), window, min_rows=min_rows, moderate=0.1, significant=0.2)
+    return {drift.feature: drift for drift in judged}
+
+
+def normal(rows: int, *, shift: float = 0.0, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(shift, 1, rows)
+
+
+def test_the_same_rows_are_stable_at_zero() -> None:
+    values = normal(1_000)
+    judged = drift_of({"x": values}, {"x": values})["x"]
+    assert (judged.verdict, judged.psi, judged.psi_pvalue) == ("stable", 0.0, 1.0)
+    assert (judged.outside_range, judged.missing_current, judged.reason) == (0.0, 0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("shift", "verdict"), [(0.05, "stable"), (0.4, "moderate"), (1.0, "significant")], ids=["small", "middle", "large"]
+)
+def test_the_verdict_follows_the_size_of_the_shift(shift: float, verdict: str) -> None:
+    # PSI of two unit normals d apart is d^2, of which ten bins keep all but a tenth or so.
+    judged = drift_of({"x": normal(20_000)}, {"x": normal(20_000, shift=shift, seed=1)})["x"]
+    assert 0.8 * shift**2 - 0.002 <= judged.psi <= shift**2 + 0.002
+    assert judged.verdict == verdict
+
+
+def test_a_high_psi_that_chance_explains_is_stable_and_says_so() -> None:
+    draws = [drift_of({"x": normal(60, seed=n)}, {"x": normal(60, seed=n + 500)}, min_rows=50)["x"] for n in range(50)]
+    lucky = [judged for judged in draws if judged.psi > 0.2]
+    believed = [judged for judged in lucky if judged.verdict != "stable"]
+    # Half an alarm is expected of 50 draws at 1 %; four or more has a probability of 2e-3.
+    assert len(lucky) > 30
+    assert len(believed) < 4
+    assert all("within chance" in judged.reason for judged in lucky if judged not in believed)
+
+
+def test_many_features_raise_no_more_false_alarms_than_one() -> None:
+    rng, alarms, windows = np.random.default_rng(5), 0, 150
+    for _ in range(windows):
+        reference = {f"f{n}": rng.normal(size=400) for n in range(20)}
+        window = {f"f{n}": rng.normal(size=60) for n in range(20)}
+        judged = drift_of(reference, window, min_rows=50)
+        alarms += any(drift.verdict in ("moderate", "significant") for drift in judged.values())
+    # 1 % of 150 windows is 1.5; eight or more has a probability of 2e-4.
+    assert alarms < 8
+
+
+@pytest.mark.parametrize(
+    ("reference_rows", "window_rows"), [(1_000, 199), (199, 1_000), (1_000, 0)], ids=["window", "reference", "empty"]
+)
+def test_too_few_rows_give_no_verdict(reference_rows: int, window_rows: int) -> None:
+    judged = drift_of({"x": normal(reference_rows)}, {"x": normal(window_rows, shift=9)})["x"]
+    assert judged.verdict == "insufficient"
+    assert (judged.psi, judged.psi_expected, judged.psi_pvalue) == (None, None, None)
+    assert "below 200" in judged.reason
+
+
+def test_an_empty_window_is_refused_even_without_a_minimum() -> None:
+    judged = drift_of({"x": normal(100)}, {"x": np.array([])}, min_rows=0)["x"]
+    assert (judged.verdict, judged.missing_current, judged.outside_range) == ("insufficient", None, None)
+
+
+def test_values_that_went_missing_are_a_shift() -> None:
+    window = normal(1_000, seed=1)
+    window[:300] = np.nan
+    judged = drift_of({"x": normal(1_000)}, {"x": window})["x"]
+    assert (judged.verdict, judged.missing_reference, judged.missing_current) == ("significant", 0.0, 0.3)
+
+
+def test_a_window_without_any_value_is_judged_by_its_missing_bin() -> None:
+    judged = drift_of({"x": normal(1_000)}, {"x": np.full(500, np.nan)})["x"]
+    assert (judged.verdict, judged.missing_current, judged.outside_range) == ("significant", 1.0, 0.0)
+
+
+def test_a_new_category_is_a_shift_and_outside_the_reference() -> None:
+    reference = np.array(["a", "b"] * 500, dtype=object)
+    window = np.array(["a", "b", "a", "b", "new"] * 100, dtype=object)
+    judged = drift_of({"c": reference}, {"c": window})["c"]
+    assert (judged.verdict, judged.outside_range, judged.kind) == ("significant", 0.2, "categorical")
+
+
+def test_other_features_do_not_change_a_features_numbers() -> None:
+    alone = drift_of({"x": normal(500)}, {"x": normal(500, shift=0.5, seed=1)})["x"]
+    among = drift_of(
+        {"x": normal(500), "y": normal(500, seed=2)}, {"x": normal(500, shift=0.5, seed=1), "y": normal(500, seed=3)}
+    )["x"]
+    assert (alone.psi, alone.psi_pvalue) == (among.psi, among.psi_pvalue)
+
+
+def test_columns_that_the_profile_does_not_know_are_left_alone() -> None:
+    assert list(drift_of({"x": normal(300)}, {"new": np.array([]), "x": normal(300)})) == ["x"]
+
+
+def test_a_feature_that_is_not_there_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="no column 'x'; it has y"):
+        drift_of({"x": normal(300)}, {"y": normal(300)})
+
+
+def test_a_judged_feature_is_plain_values_that_a_database_can_keep() -> None:
+    judged = drift_of({"x": normal(300)}, {"x": normal(300).astype(np.float32)})["x"]
+    assert {type(value) for value in vars(judged).values()} <= {str, int, float, type(None)}
+    assert FeatureDrift(**vars(judged)) == judged
