@@ -1,0 +1,37 @@
+"""Feature services: the versioned lists of columns that models read.
+
+What belongs here: one service per model and version, each column named. What does not: "all columns of
+a group": a model in Production keeps its columns when the group grows.
+"""
+
+from __future__ import annotations
+
+from feast import FeatureService
+
+import feature_repo.feature_views as feature_views  # noqa: TID251
+
+churn_v1 = FeatureService(
+    name="churn_v1",
+    description="Input of the churn model.",
+    owner="growth-analytics",
+    features=[
+        feature_views.VIEWS["customer_daily"][
+            [
+                "total_orders_30d",
+                "total_orders_90d",
+                "total_orders_180d",
+                "total_spend_30d",
+                "total_spend_90d",
+                "total_spend_180d",
+                "avg_order_value",
+                "days_since_last_order",
+                "tenure_days",
+                "avg_order_gap_days",
+                "distinct_products_90d",
+                "cancelled_lines_90d",
+            ]
+        ]
+    ],
+)
+
+SERVICES = {"churn_v1": churn_v1}

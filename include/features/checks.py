@@ -1,0 +1,128 @@
+"""Is a computed feature table what its spec promises? Schema, nulls, bounds, keys.
+
+What belongs here: the judgement, rows in, violations out. What does not: computing or publishing rows,
+and whether a value has drifted, which is monitoring.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa  # noqa: TID253
+import pyarrow.compute as pc  # noqa: TID253
+
+from include.specs import ColumnSpec, FeatureGroupSpec
+
+EVENT_TIMESTAMP = "event_timestamp"
+CREATED_TIMESTAMP = "created_timestamp"
+PARTITION = "dt"
+
+_INSTANT = pa.timestamp("us", tz="UTC")
+_ARROW = {"int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64(), "string": pa.string()}
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One promise that was broken.
+
+    Attributes
+    ----------
+    column : str
+        Where.
+    rows : int
+        How many rows break it; 0 when it is the column itself.
+    found, allowed : str
+        What there is, and what the spec allows.
+    """
+
+    column: str
+    rows: int
+    found: str
+    allowed: str
+
+    def __str__(self) -> str:
+        count = f" in {self.rows} rows" if self.rows else ""
+        return f"{self.column}: {self.found}{count}, allowed: {self.allowed}"
+
+
+def expected_schema(spec: FeatureGroupSpec) -> pa.Schema:
+    """Return the Arrow schema of a feature group's table: key, two times, the features, ``dt``."""
+    return pa.schema(
+        [
+            pa.field(spec.entity.key, pa.string()),
+            pa.field(EVENT_TIMESTAMP, _INSTANT),
+            pa.field(CREATED_TIMESTAMP, _INSTANT),
+            *(pa.field(column.name, _ARROW[column.dtype]) for column in spec.columns),
+            pa.field(PARTITION, pa.date32()),
+        ]
+    )
+
+
+def find_violations(rows: pa.Table, spec: FeatureGroupSpec) -> tuple[Violation, ...]:
+    """Hold feature rows to their spec.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        What a group's SQL returned; may be empty.
+    spec : FeatureGroupSpec
+        What was promised.
+
+    Returns
+    -------
+    tuple of Violation
+        Empty when every promise is kept. When the schema is wrong, values are not looked at. NaN and
+        infinities are violations in every column; null is one unless the column is nullable.
+    """
+    if wrong := _schema_violations(rows.schema, expected_schema(spec)):
+        return wrong
+    found = [_null_violation(rows, name) for name in (spec.entity.key, EVENT_TIMESTAMP, CREATED_TIMESTAMP, PARTITION)]
+    found.append(_duplicate_violation(rows, spec.entity.key))
+    for column in spec.columns:
+        found.append(None if column.nullable else _null_violation(rows, column.name))
+        found.append(_bounds_violation(rows, column))
+    return tuple(violation for violation in found if violation is not None)
+
+
+def _schema_violations(found: pa.Schema, expected: pa.Schema) -> tuple[Violation, ...]:
+    if found.names != expected.names and sorted(found.names) == sorted(expected.names):
+        return (Violation("columns", 0, f"order {', '.join(found.names)}", ", ".join(expected.names)),)
+    wrong = []
+    for name in dict.fromkeys([*expected.names, *found.names]):
+        have = str(found.field(name).type) if name in found.names else "no such column"
+        want = str(expected.field(name).type) if name in expected.names else "no such column"
+        if have != want:
+            wrong.append(Violation(name, 0, have, want))
+    return tuple(wrong)
+
+
+def _null_violation(rows: pa.Table, name: str) -> Violation | None:
+    nulls = rows[name].null_count
+    return Violation(name, nulls, "null", "no nulls") if nulls else None
+
+
+def _duplicate_violation(rows: pa.Table, key: str) -> Violation | None:
+    keys = [key, EVENT_TIMESTAMP, CREATED_TIMESTAMP]
+    duplicates = rows.num_rows - rows.select(keys).group_by(keys).aggregate([]).num_rows
+    return Violation(", ".join(keys), duplicates, "repeated key", "one row per key") if duplicates else None
+
+
+def _bounds_violation(rows: pa.Table, column: ColumnSpec) -> Violation | None:
+    if column.dtype == "string":
+        return None
+    values = rows[column.name].cast(pa.float64(), safe=False)
+    bad = pc.invert(pc.is_finite(values))
+    if column.min is not None:
+        bad = pc.or_(bad, pc.less(values, column.min))
+    if column.max is not None:
+        bad = pc.or_(bad, pc.greater(values, column.max))
+    count = pc.sum(bad).as_py() or 0
+    if not count:
+        return None
+    worst = pc.min_max(pc.filter(values, bad)).as_py()
+    bounds = f"[{_bound(column.min, '-inf')}, {_bound(column.max, 'inf')}]"
+    return Violation(column.name, count, f"values from {worst['min']:g} to {worst['max']:g}", bounds)
+
+
+def _bound(value: float | None, absent: str) -> str:
+    return absent if value is None else f"{value:g}"

@@ -1,0 +1,63 @@
+"""Export one partition of a feature group as a file.
+
+What belongs here: the one pass from the lake to a file outside it. What does not: the printed line.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as parquet
+
+from include.errors import UsageError
+from include.features.checks import expected_schema
+from include.partitions import parse
+from include.refs import FeaturesRef
+from include.specs import load_feature_group
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+
+log = logging.getLogger(__name__)
+
+_WRITERS = {".parquet": parquet.write_table, ".csv": csv.write_csv}
+
+
+def export_features(deployment: Deployment, group: str, *, partition: str, path: Path) -> FeaturesRef:
+    """Write a partition's rows to `path`, as parquet or CSV by its extension.
+
+    Columns are those of the group's spec, in its order; rows as the lake keeps them.
+
+    Raises
+    ------
+    UsageError
+        If the extension is another, the folder is missing, or the partition has no rows.
+    """
+    spec = load_feature_group(group)
+    parse(partition)
+    write = _WRITERS.get(path.suffix.lower())
+    if write is None:
+        raise UsageError(
+            f"{path.name!r} is not a file this can write; name it {' or '.join(f'*{s}' for s in _WRITERS)}"
+        )
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {path.absolute().parent}; make it first")
+    if partition not in deployment.lake.partitions(spec.table):
+        raise UsageError(
+            f"{spec.table} has no partition {partition} in {deployment.lake.uri}; "
+            f"build it first (mlops features build --group {group} --date {partition})"
+        )
+    version = deployment.lake.version(spec.table) or 0
+    rows: pa.Table = deployment.lake.read(
+        spec.table, start=partition, end=partition, columns=expected_schema(spec).names, version=version
+    )
+    # The file appears whole or not at all.
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    write(rows, unfinished)
+    unfinished.replace(path)
+    log.info("export group=%s partition=%s rows=%d path=%s", group, partition, rows.num_rows, path)
+    return FeaturesRef(group=group, start=partition, end=partition, version=version, rows=rows.num_rows)

@@ -1,0 +1,63 @@
+"""Materialise partitions of a feature group: from its lake table to the online store, and on record.
+
+What belongs here: the one pass from published features to served ones. What does not: the rule that an
+older row never overwrites a newer one, which is in the online store.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from include.errors import UsageError
+from include.features.checks import PARTITION
+from include.partitions import span
+from include.refs import FeaturesRef
+from include.specs import load_feature_group
+from include.steps.build_features import count_by_partition
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+
+log = logging.getLogger(__name__)
+
+
+def materialize_features(deployment: Deployment, group: str, *, start: str, end: str) -> FeaturesRef:
+    """Write partitions `start` to `end`, both included, to the online store and record them.
+
+    Of several partitions an entity's newest row is written. Repeating it, or running partitions out of
+    order, changes nothing newer.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Its lake is read, its feature store written, its state told.
+    group : str
+        Name of the feature group.
+    start, end : str
+        Partition keys.
+
+    Returns
+    -------
+    FeaturesRef
+        With the version of the lake table that was read and the number of entities written.
+
+    Raises
+    ------
+    UsageError
+        If the group was not built that far, or the range is not one.
+    """
+    spec = load_feature_group(group)
+    partitions = span(start, end)
+    newest = max(deployment.lake.partitions(spec.table), default=None)
+    if newest is None or end > newest:
+        raise UsageError(
+            f"{group} of {end} can't be materialised: the newest partition of {spec.table} in {deployment.lake.uri} is "
+            f"{newest or 'none'}; build it first (mlops features build --group {group} --date {end})"
+        )
+    version = deployment.lake.version(spec.table) or 0
+    held = deployment.lake.read(spec.table, start=start, end=end, columns=[PARTITION], version=version)
+    written = deployment.feature_store.materialize(group, start=start, end=end)
+    deployment.state.record_publications(f"online/{group}", count_by_partition(held, partitions), version)
+    log.info("online group=%s start=%s end=%s entities=%d version=%d", group, start, end, written, version)
+    return FeaturesRef(group=group, start=start, end=end, version=version, rows=written)
