@@ -31,7 +31,7 @@ PSI_MODERATE = 0.1  # Siddiqi (2006): below it stable
 PSI_SIGNIFICANT = 0.2  # the requirements' level; Siddiqi (2006) has 0.25
 MIN_ROWS = 50  # five rows a bin
 
-_MAX_CSV_BLOCK = 2**31 - 1
+_CSV = pacsv.ParseOptions(newlines_in_values=True)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _read(path: Path) -> pa.Table:
     if not path.is_file():
         raise UnreadableInputError(f"{path}: there is no such file; check the path")
     try:
-        table = _read_csv(path) if extension == ".csv" else pq.read_table(path)
+        table = pacsv.read_csv(path, parse_options=_CSV) if extension == ".csv" else pq.read_table(path)
     except (pa.ArrowException, OSError) as err:
         reason = " ".join(str(err).split())[:300]
         raise UnreadableInputError(
@@ -176,16 +176,6 @@ def _read(path: Path) -> pa.Table:
     if twice:
         raise UnreadableInputError(f"{path.name}: column {twice[0]!r} is there twice; keep one")
     return table
-
-
-def _read_csv(path: Path) -> pa.Table:
-    # One block: a column's type is inferred from the first one, and 3 rows of 1 in it would refuse a later 1.5.
-    block = min(path.stat().st_size + 1, _MAX_CSV_BLOCK)
-    return pacsv.read_csv(
-        path,
-        read_options=pacsv.ReadOptions(block_size=block),
-        parse_options=pacsv.ParseOptions(newlines_in_values=True),
-    )
 
 
 def _chosen(before: pa.Table, after: pa.Table, columns: Sequence[str] | None) -> list[str]:

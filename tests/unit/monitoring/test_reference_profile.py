@@ -82,6 +82,12 @@ def test_zeros_of_a_count_have_a_bin_of_their_own() -> None:
     assert profile.counts[:2] == (0, 60)
 
 
+def test_falling_below_a_smallest_value_that_many_rows_have_is_seen() -> None:
+    # 15 % at zero: one decile falls on it
+    reference = np.concatenate([np.zeros(150), np.random.default_rng(0).uniform(1, 2, 850)])
+    assert psi_between(reference, np.where(reference == 0, -1.0, reference)) > 1
+
+
 @pytest.mark.parametrize("moved_to", [4.0, 5.0 - 1e-9, 5.0 + 1e-9, np.inf, -np.inf, np.nan])
 def test_leaving_a_constant_is_seen_on_both_sides(moved_to: float) -> None:
     assert psi_between(np.full(500, 5.0), np.full(500, moved_to)) > 1
