@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from include.adapters.order_columns import converted
 from include.errors import MlopsError, UnreadableInputError, nearest
-from include.quality.order_formats import FileColumn
+from include.quality.order_formats import ROW_NUMBER, FileColumn
 
 EXTENSIONS = (".parquet", ".csv")
 
@@ -187,12 +187,16 @@ def _check_end(file: OrderFile) -> None:
 
 
 def _twice(names: Sequence[str]) -> str | None:
-    return next((name for name in names if list(names).count(name) > 1), None)
+    # SQL does not tell Quantity from quantity.
+    lowered = [name.lower() for name in names]
+    return next((name for name in names if lowered.count(name.lower()) > 1), None)
 
 
 def _check_names(file: OrderFile, found: Sequence[str], columns: Sequence[FileColumn]) -> None:
     if twice := _twice(found):
         raise UnreadableInputError(f"{file.name}: column {twice!r} is there twice; keep one")
+    if ROW_NUMBER in map(str.lower, found):
+        raise UnreadableInputError(f"{file.name}: column {ROW_NUMBER!r} is a name that the import needs; rename it")
     missing = [column.name for column in columns if column.required and column.name not in found]
     if missing:
         hints = "".join(nearest(name, found) for name in missing)

@@ -32,7 +32,12 @@ def orders() -> None:
     "--format", "order_format", required=True, metavar="online-retail|canonical", help="What the columns are."
 )
 @click.option("--as-of", metavar="ISO", help="No order may be later; without a zone it is UTC. Default: now.")
-@click.option("--time-zone", default="UTC", show_default=True, help="Zone of times in the file that have none.")
+@click.option(
+    "--time-zone",
+    default="UTC",
+    show_default=True,
+    help="Zone of times in the file that have none; one that the zone has twice is the later.",
+)
 @click.option("--check/--no-check", default=False, help="Let Great Expectations count every rule's rows again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the account as one JSON object.")
 def import_command(

@@ -35,6 +35,9 @@ class FileColumn:
 
 FORMATS = ("canonical", "online-retail")
 
+# Name of the column that numbers a file's rows from 1, in file order.
+ROW_NUMBER = "_row"
+
 # Prefix of the columns that keep a row as it was delivered, beside its canonical columns.
 DELIVERED = "delivered__"
 

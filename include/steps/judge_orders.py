@@ -25,6 +25,9 @@ from include.quality.orders_verdict import KNOWN_AT, failing_rows_sql, verdict_s
 from include.quality.sql import column, literal
 from include.specs import CONFIG_ROOT
 
+# Above 2 GB it spills to disk: the import shares its machine with the scheduler.
+_CONFIG = {"autoinstall_known_extensions": "false", "memory_limit": "2GB"}
+
 _INSTANT = pa.timestamp("us", "UTC")
 
 ORDERS_SCHEMA = pa.schema(
@@ -146,7 +149,7 @@ def judge_file(file: OrderFile, judgement: Judgement) -> JudgedFile:
     source = order_files.source_of(file)
     names = delivered.column_names
     identity = order_formats.identity(judgement.order_format, contract, present=names)
-    numbered = delivered.append_column("_row", pa.array(range(1, delivered.num_rows + 1), pa.int64()))
+    numbered = delivered.append_column(order_formats.ROW_NUMBER, pa.array(range(1, delivered.num_rows + 1), pa.int64()))
     with session() as con:
         con.register("delivered", numbered)
         _check_time_zone(con, judgement.time_zone)
@@ -166,15 +169,26 @@ def judge_file(file: OrderFile, judgement: Judgement) -> JudgedFile:
 
 @contextmanager
 def session() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB in memory that reads times as UTC, spills to a folder of its own and downloads nothing."""
+    """Open a DuckDB in memory that reads times as UTC, spills to a folder of its own and downloads nothing.
+
+    Raises
+    ------
+    MlopsError
+        If DuckDB fails in the body.
+    """
     with tempfile.TemporaryDirectory(prefix="orders-") as spill:
-        con = duckdb.connect(config={"autoinstall_known_extensions": "false", "temp_directory": spill})
+        con = duckdb.connect(config=_CONFIG | {"temp_directory": spill})
         try:
             con.execute("SET TimeZone = 'UTC'")
             con.execute("SET enable_progress_bar = false")
             # A name in SQL means a registered table, never a Python variable that happens to be called so.
             con.execute("SET python_enable_replacements = false")
             yield con
+        except duckdb.Error as err:
+            reason = " ".join(str(err).split())[:300]
+            raise MlopsError(
+                f"DuckDB failed on the orders: {reason}; check memory and temporary disk space, then retry"
+            ) from err
         finally:
             con.close()
 
@@ -233,11 +247,11 @@ def _quarantine_sql(source: str, schema: pa.Schema, partition: str | None) -> st
     fields = ", ".join(f"{column(field.name)} := {_as_json(field)}" for field in schema)
     delivered = literal(partition) if partition else "NULL"
     return f"""
-SELECT {literal(source)} AS source, _row AS row_number, _rule AS rule, reason,
-  CASE WHEN year(ordered_at) BETWEEN 1 AND 9999 THEN CAST(ordered_at AS DATE) END AS dt,
+SELECT {literal(source)} AS source, judged._row AS row_number, reasons.rule, reasons.reason,
+  CASE WHEN year(judged.ordered_at) BETWEEN 1 AND 9999 THEN CAST(judged.ordered_at AS DATE) END AS dt,
   {delivered} AS delivered, CAST(to_json(struct_pack({fields})) AS VARCHAR) AS "row"
-FROM judged JOIN delivered USING (_row) JOIN reasons ON rule = _rule
-ORDER BY _row
+FROM judged JOIN delivered ON delivered._row = judged._row JOIN reasons ON reasons.rule = judged._rule
+ORDER BY judged._row
 """
 
 

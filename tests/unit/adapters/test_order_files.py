@@ -127,6 +127,11 @@ def test_column_that_is_there_twice_is_refused(tmp_path, extension):
     _refused(path, "'order_id'", "twice")
 
 
+def test_column_that_differs_by_case_only_and_a_reserved_one_are_refused(tmp_path):
+    _refused(_parquet(tmp_path, Quantity=[2]), "'quantity'", "twice")
+    _refused(_parquet(tmp_path, _Row=[2]), "'_row'", "rename it")
+
+
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [

@@ -1,0 +1,361 @@
+"""Importing orders into a real lake: accounts, repeats, merges, deliveries, crashes."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs as fs
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from include.adapters.deployment import Deployment
+from include.adapters.lake import LakeAdapter
+from include.cli.orders import orders as orders_cli
+from include.errors import MlopsError, UnreadableInputError, UsageError
+from include.settings import Settings
+from include.steps.import_orders import DELIVERIES, ORDERS, QUARANTINE, OrdersAccount, import_delivery, import_orders
+from tests.real_data import real_data
+from tests.unit.quality.orders_builder import AS_OF, SCHEMA, make_dirty_orders, make_orders, order, table
+
+TABLES = (QUARANTINE, ORDERS, DELIVERIES)
+
+
+@pytest.fixture
+def deployment(tmp_path) -> Deployment:
+    return Deployment(Settings.from_env({"MLOPS_HOME": str(tmp_path / "home")}))
+
+
+def _write(path: Path, rows: pa.Table) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(rows, path)
+    return path
+
+
+def _deliver(deployment: Deployment, partition: str, *, done: bool = True, **files: pa.Table) -> Path:
+    folder = deployment.settings.home / "landing" / "orders" / f"dt={partition}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in files.items():
+        _write(folder / f"{name}.parquet", rows)
+    if done:
+        (folder / "_SUCCESS").touch()
+    return folder
+
+
+def _import(deployment: Deployment, path: Path, **options: object) -> OrdersAccount:
+    return import_orders(deployment, path, order_format="canonical", as_of=AS_OF, **options)  # type: ignore[arg-type]
+
+
+def _state(deployment: Deployment) -> dict[str, tuple[int | None, str]]:
+    lake = deployment.lake
+    return {name: (lake.version(name), lake.digest(name)) for name in TABLES}
+
+
+def test_real_orders_balance_and_every_count_is_what_pandas_counts(deployment):
+    path = real_data("online_retail/online_retail.parquet")
+    account = import_orders(deployment, path, order_format="online-retail", as_of=AS_OF)
+
+    frame = pq.read_table(path).to_pandas()
+    no_customer = frame.CustomerID.isna()
+    # Of the file's 5,268 repeats 43 have no customer: those fall under the earlier rule.
+    repeats = frame.duplicated() & ~no_customer
+    assert (len(frame), no_customer.sum(), frame.duplicated().sum(), repeats.sum()) == (541_909, 135_080, 5_268, 5_225)
+    taken = frame[~no_customer & ~repeats]
+    assert {rule: n for rule, n in account.rules.items() if n} == {
+        "customer_id_missing": 135_080,
+        "duplicate_row": 5_225,
+    }
+    assert account.rows_in == 541_909 == account.rows_published + account.rows_quarantined
+    assert account.rows_published == len(taken)
+    assert account.zero_price == (taken.UnitPrice == 0).sum()
+    assert account.partitions == (date(2011, 12, 9) - date(2010, 12, 1)).days + 1
+
+    rows = deployment.lake.read(ORDERS).to_pandas()
+    assert len(rows) == len(taken)
+    assert rows.quantity.sum() == taken.Quantity.sum()
+    assert (rows.quantity * rows.unit_price).sum() == pytest.approx((taken.Quantity * taken.UnitPrice).sum(), rel=1e-12)
+    assert (rows.kind == "cancellation").sum() == taken.InvoiceNo.str.startswith("C").sum()
+    assert set(rows.customer_id) == set(taken.CustomerID)
+    assert not rows.duplicated(["order_id", "line"]).any()
+    assert rows.groupby("dt").size().to_dict() == taken.groupby(taken.InvoiceDate.dt.date).size().to_dict()
+
+
+def test_real_orders_again_change_no_version(deployment):
+    path = real_data("online_retail/online_retail.parquet")
+    first = import_orders(deployment, path, order_format="online-retail", as_of=AS_OF)
+    before = {name: deployment.lake.version(name) for name in TABLES}
+    again = import_orders(deployment, path, order_format="online-retail", as_of=AS_OF)
+    assert {name: deployment.lake.version(name) for name in TABLES} == before
+    assert (again.rows_unchanged, again.rows_added) == (first.rows_published, 0)
+
+
+def test_account_by_day_sums_to_the_file_and_covers_days_without_orders(deployment, tmp_path):
+    dirty = make_dirty_orders(seed=7)
+    account = _import(deployment, _write(tmp_path / "orders.parquet", dirty))
+    days = deployment.lake.read(DELIVERIES).to_pylist()
+    assert account.rows_in == dirty.num_rows == sum(day["rows_in"] for day in days)
+    assert account.rows_published == sum(day["rows_published"] for day in days)
+    assert account.rows_quarantined == sum(day["rows_quarantined"] for day in days) == sum(account.rules.values())
+    by_rule: dict[str, int] = {}
+    for day in days:
+        for rule, count in json.loads(day["rules"]).items():
+            by_rule[rule] = by_rule.get(rule, 0) + count
+    assert by_rule == {rule: n for rule, n in account.rules.items() if n}
+    keys = sorted(day["dt"] for day in days)
+    assert keys == [keys[0] + timedelta(days=n) for n in range(len(keys))]
+    assert {day["delivered"] for day in days} == {None}
+
+
+def test_day_without_orders_has_a_record_and_no_rows(deployment, tmp_path):
+    rows = table(order(), order(order_id="A2", ordered_at=datetime(2026, 3, 4, tzinfo=UTC)))
+    _import(deployment, _write(tmp_path / "orders.parquet", rows))
+    assert deployment.lake.partitions(ORDERS) == ["2026-03-01", "2026-03-04"]
+    records = deployment.lake.read(DELIVERIES).to_pylist()
+    assert sorted((r["dt"].day, r["rows_in"]) for r in records) == [(1, 1), (2, 0), (3, 0), (4, 1)]
+
+
+def test_quarantined_row_is_kept_as_it_came_with_its_rule_and_place(deployment, tmp_path):
+    rows = table(order(), order(order_id="B", quantity=float("inf")), order(order_id="C", customer_id=None))
+    _import(deployment, _write(tmp_path / "orders.parquet", rows.append_column("note", pa.array(["a", "b", 'c "d"']))))
+    infinite, nobody = deployment.lake.read(QUARANTINE).sort_by("row_number").to_pylist()
+    assert (infinite["row_number"], infinite["rule"]) == (2, "quantity_not_finite")
+    assert (nobody["row_number"], nobody["rule"], nobody["dt"]) == (3, "customer_id_missing", date(2026, 3, 1))
+    assert nobody["reason"] == "the row names no customer"
+    assert json.loads(infinite["row"])["quantity"] == "inf"
+    row = json.loads(nobody["row"])
+    assert (row["order_id"], row["customer_id"], row["unit_price"], row["note"]) == ("C", None, 2.5, 'c "d"')
+    assert nobody["source"].startswith("orders.parquet#")
+
+
+def test_published_rows_are_sorted_and_known_at_the_end_of_their_day(deployment, tmp_path):
+    _import(deployment, _write(tmp_path / "orders.parquet", make_orders(80, seed=1)))
+    rows = deployment.lake.read(ORDERS, start="2026-03-02", end="2026-03-02").to_pylist()
+    assert rows == sorted(rows, key=lambda r: (r["customer_id"], r["ordered_at"], r["order_id"], r["line"]))
+    assert {r["received_at"] for r in rows} == {datetime(2026, 3, 3, tzinfo=UTC)}
+
+
+def test_file_of_rejected_rows_only_is_kept_and_publishes_nothing(deployment, tmp_path):
+    account = _import(deployment, _write(tmp_path / "orders.parquet", table(order(order_id=None))))
+    assert (account.rows_in, account.rows_published, account.partitions, account.version) == (1, 0, 0, None)
+    assert deployment.lake.read(QUARANTINE).num_rows == 1
+    assert not deployment.lake.exists(DELIVERIES)
+
+
+def test_two_files_of_one_day_are_merged_alike_in_either_order(tmp_path):
+    early, late = datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 8, tzinfo=UTC)
+    one = _write(tmp_path / "one.parquet", table(order(received_at=late, quantity=7), order(line=2, received_at=early)))
+    two = _write(tmp_path / "two.parquet", table(order(received_at=early), order(line=3, received_at=early)))
+    digests = []
+    for name, files in {"ab": (one, two), "ba": (two, one)}.items():
+        deployment = Deployment(Settings.from_env({"MLOPS_HOME": str(tmp_path / name)}))
+        for file in files:
+            _import(deployment, file)
+        rows = deployment.lake.read(ORDERS).sort_by("line").to_pylist()
+        assert [(row["line"], row["quantity"]) for row in rows] == [(1, 7), (2, 2), (3, 2)]
+        digests.append({table_: deployment.lake.digest(table_) for table_ in TABLES})
+    assert digests[0] == digests[1]
+
+
+def test_newer_version_that_moves_a_line_to_another_day_leaves_no_twin(deployment, tmp_path):
+    moved = order(ordered_at=datetime(2026, 3, 6, tzinfo=UTC), received_at=datetime(2026, 3, 20, tzinfo=UTC))
+    _import(deployment, _write(tmp_path / "old.parquet", table(order())))
+    account = _import(deployment, _write(tmp_path / "new.parquet", table(moved)))
+    assert account.rows_replaced == 1
+    assert [row["dt"] for row in deployment.lake.read(ORDERS).to_pylist()] == [date(2026, 3, 6)]
+    stale = _import(deployment, tmp_path / "old.parquet")
+    assert stale.rows_stale == 1
+    assert [row["dt"] for row in deployment.lake.read(ORDERS).to_pylist()] == [date(2026, 3, 6)]
+
+
+def test_rows_that_differ_without_being_newer_are_not_taken_and_said_so(deployment, tmp_path, caplog):
+    _import(deployment, _write(tmp_path / "one.parquet", table(order())))
+    account = _import(deployment, _write(tmp_path / "two.parquet", table(order(quantity=9))))
+    assert account.rows_conflicting == 1
+    assert deployment.lake.read(ORDERS)["quantity"].to_pylist() == [2]
+    assert "later received_at" in caplog.text
+
+
+@pytest.mark.parametrize("failing", [ORDERS, DELIVERIES])
+def test_crash_between_commits_is_completed_by_a_rerun(deployment, tmp_path, monkeypatch, failing):
+    path = _write(tmp_path / "orders.parquet", make_dirty_orders(seed=2))
+    expected = Deployment(Settings.from_env({"MLOPS_HOME": str(tmp_path / "other")}))
+    _import(expected, path)
+    real = LakeAdapter.update
+
+    def crash(self, table_, *args, **kwargs):
+        if table_ == failing:
+            raise OSError("power failure")
+        return real(self, table_, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LakeAdapter, "update", crash)
+        with pytest.raises(OSError, match="power failure"):
+            _import(deployment, path)
+    assert not deployment.lake.exists(DELIVERIES)
+    _import(deployment, path)
+    assert {t: deployment.lake.digest(t) for t in TABLES} == {t: expected.lake.digest(t) for t in TABLES}
+
+
+@pytest.mark.parametrize("fault", ["missing-column", "wrong-type", "truncated", "format", "time-zone", "naive-as-of"])
+def test_fault_of_the_whole_file_changes_nothing(deployment, tmp_path, fault):
+    rows = make_orders(20)
+    path = _write(tmp_path / "orders.parquet", rows.drop_columns("line") if fault == "missing-column" else rows)
+    if fault == "wrong-type":
+        _write(path, rows.set_column(7, "unit_price", pa.array(["2.5"] * 20)))
+    if fault == "truncated":
+        path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UsageError) as caught:
+        import_orders(
+            deployment,
+            path,
+            order_format="canonicl" if fault == "format" else "canonical",
+            as_of=AS_OF.replace(tzinfo=None) if fault == "naive-as-of" else AS_OF,
+            time_zone="Europe/Londom" if fault == "time-zone" else "UTC",
+        )
+    assert caught.value.exit_code == 2
+    assert not any(deployment.lake.exists(name) for name in TABLES)
+
+
+def test_delivery_is_judged_as_of_the_end_of_its_day_and_cross_checked(deployment):
+    in_time, future = datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 2, 0, 0, 1, tzinfo=UTC)
+    rows = table(order(ordered_at=in_time - timedelta(seconds=1)), order(order_id="F", ordered_at=future))
+    _deliver(deployment, "2026-03-01", part=rows)
+    account = import_delivery(deployment, "2026-03-01")
+    assert (account.rows_published, account.rules["ordered_at_after_as_of"]) == (1, 1)
+    [rejected] = deployment.lake.read(QUARANTINE).to_pylist()
+    assert rejected["delivered"] == "2026-03-01"
+
+
+def test_delivery_of_several_files_is_one_commit_a_table_and_repeats_without_any(deployment):
+    whole = make_orders(60, seed=4, days=1)
+    _deliver(deployment, "2026-03-01", a=whole[:30], b=whole[30:])
+    account = import_delivery(deployment, "2026-03-01", cross_check=False)
+    assert (account.rows_in, account.rows_published) == (60, 60)
+    before = _state(deployment)
+    assert {version for version, _ in before.values()} == {0}
+    import_delivery(deployment, "2026-03-01", cross_check=False)
+    assert _state(deployment) == before
+    records = deployment.lake.read(DELIVERIES).to_pylist()
+    assert [(r["delivered"], r["rows_in"]) for r in records] == [("2026-03-01", 30)] * 2
+
+
+def test_late_row_of_another_day_does_not_say_that_that_days_delivery_arrived(deployment):
+    late = order(
+        order_id="L", ordered_at=datetime(2026, 3, 1, 9, tzinfo=UTC), received_at=datetime(2026, 3, 5, tzinfo=UTC)
+    )
+    today = order(ordered_at=datetime(2026, 3, 5, 9, tzinfo=UTC))
+    _deliver(deployment, "2026-03-05", part=table(late, today))
+    import_delivery(deployment, "2026-03-05", cross_check=False)
+    records = deployment.lake.read(DELIVERIES).to_pylist()
+    assert sorted((r["dt"].day, r["delivered"], r["rows_in"]) for r in records) == [
+        (1, "2026-03-05", 1),
+        (5, "2026-03-05", 1),
+    ]
+    assert deployment.lake.partitions(ORDERS) == ["2026-03-01", "2026-03-05"]
+
+
+@pytest.mark.parametrize("files", [{}, {"part": SCHEMA.empty_table()}], ids=["no-file", "no-rows"])
+def test_complete_delivery_without_orders_is_a_day_that_arrived(deployment, files):
+    _deliver(deployment, "2026-03-01", **files)
+    account = import_delivery(deployment, "2026-03-01", cross_check=False)
+    assert (account.rows_in, account.partitions) == (0, 1)
+    [record] = deployment.lake.read(DELIVERIES).to_pylist()
+    assert (record["dt"], record["rows_in"]) == (date(2026, 3, 1), 0)
+    assert deployment.lake.read(ORDERS).num_rows == 0
+    before = _state(deployment)
+    import_delivery(deployment, "2026-03-01", cross_check=False)
+    assert _state(deployment) == before
+
+
+@pytest.mark.parametrize("partition", ["2026-03-01", "2026-03-02"], ids=["no-success", "no-folder"])
+def test_incomplete_delivery_is_refused_and_changes_nothing(deployment, partition):
+    _deliver(deployment, "2026-03-01", done=False, part=make_orders(4))
+    with pytest.raises(MlopsError, match="_SUCCESS"):
+        import_delivery(deployment, partition)
+    assert not any(deployment.lake.exists(name) for name in TABLES)
+
+
+def test_one_unreadable_file_stops_the_whole_delivery(deployment):
+    folder = _deliver(deployment, "2026-03-01", a=make_orders(10, days=1))
+    (folder / "b.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UnreadableInputError, match=r"b\.parquet"):
+        import_delivery(deployment, "2026-03-01", cross_check=False)
+    assert not any(deployment.lake.exists(name) for name in TABLES)
+
+
+def test_delivery_may_name_its_format(deployment):
+    frame = {
+        "InvoiceNo": ["1", "C2"], "StockCode": ["a", "a"], "Quantity": [1, -1], "UnitPrice": [1.0, 1.0],
+        "InvoiceDate": pa.array([datetime(2026, 3, 1, 9, tzinfo=UTC)] * 2),
+        "CustomerID": ["7", "7"], "Country": ["x", "x"],
+    }  # fmt: skip
+    folder = _deliver(deployment, "2026-03-01", part=pa.table(frame))
+    (folder / "_FORMAT").write_text("online-retail\n")
+    import_delivery(deployment, "2026-03-01", cross_check=False)
+    assert sorted(deployment.lake.read(ORDERS)["kind"].to_pylist()) == ["cancellation", "sale"]
+    (folder / "_FORMAT").write_text("online_retail\n")
+    with pytest.raises(UsageError, match="did you mean 'online-retail'"):
+        import_delivery(deployment, "2026-03-01", cross_check=False)
+
+
+@pytest.fixture
+def bucket(monkeypatch) -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+def test_delivery_on_s3_is_imported_as_one_on_disk(bucket, tmp_path):
+    settings = {"MLOPS_HOME": str(tmp_path), "MLOPS_LANDING_URI": "s3://landing", "AWS_ENDPOINT_URL": bucket}
+    deployment = Deployment(Settings.from_env(settings))
+    s3 = fs.S3FileSystem(endpoint_override=bucket, allow_bucket_creation=True)
+    s3.create_dir("landing")
+    pq.write_table(make_orders(20, days=1), "landing/orders/dt=2026-03-01/part.parquet", filesystem=s3)
+    with pytest.raises(MlopsError, match="_SUCCESS"):
+        import_delivery(deployment, "2026-03-01", cross_check=False)
+    with s3.open_output_stream("landing/orders/dt=2026-03-01/_SUCCESS") as marker:
+        marker.write(b"")
+    assert import_delivery(deployment, "2026-03-01", cross_check=False).rows_published == 20
+
+
+def test_unreachable_s3_is_one_clear_message(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    settings = {
+        "MLOPS_HOME": str(tmp_path),
+        "MLOPS_LANDING_URI": "s3://landing",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    }
+    with pytest.raises(MlopsError, match="check MLOPS_LANDING_URI"):
+        import_delivery(Deployment(Settings.from_env(settings)), "2026-03-01")
+
+
+def test_command_prints_one_json_object_that_balances(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    path = _write(tmp_path / "orders.parquet", make_dirty_orders(seed=5))
+    arguments = ["import", str(path), "--format", "canonical", "--as-of", "2026-04-01", "--json"]
+    result = CliRunner().invoke(orders_cli, arguments, catch_exceptions=False)
+    account = json.loads(result.stdout)
+    assert account["rows_in"] == account["rows_published"] + account["rows_quarantined"]
+    assert account["rows_quarantined"] == sum(account["rules"].values()) > 0
+    assert result.exit_code == 0
+
+
+def test_command_refuses_a_time_that_is_none(tmp_path):
+    arguments = ["import", str(tmp_path / "x.csv"), "--format", "canonical", "--as-of", "tomorrow"]
+    with pytest.raises(UsageError, match="--as-of 'tomorrow'"):
+        CliRunner().invoke(orders_cli, arguments, catch_exceptions=False)
