@@ -77,7 +77,7 @@ class AirflowApi:
 
     def ensure_pool(self, name: str, slots: int, description: str) -> None:
         """Create the pool, or set its slots."""
-        body = {"name": name, "slots": slots, "description": description}
+        body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
         known = {pool["name"] for pool in self.request("GET", "/pools")["pools"]}
         if name in known:
             self.request("PATCH", f"/pools/{name}", body)

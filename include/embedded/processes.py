@@ -95,9 +95,9 @@ class ProcessTable:
         A member is known by its session, its group, or the run id in its environment: servers
         rename themselves and tasks leave their group, so no single mark is enough.
         """
-        records = [record for record in self.records() if record.name != SUPERVISOR]
+        records = self.records()
         for record in reversed(records):
-            if record.is_alive():
+            if record.name != SUPERVISOR and record.is_alive():
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(record.pid, signal.SIGTERM)
         _wait_for(lambda: self._members(records, run_id), _TERM_TIMEOUT_S)
@@ -107,8 +107,15 @@ class ProcessTable:
         _wait_for(lambda: self._members(records, run_id), _KILL_TIMEOUT_S)
         self.path.unlink(missing_ok=True)
 
+    def pss_mb(self, *others: int) -> float:
+        """Return the proportional set size of all processes of the table, of `others` and of this one, in MB."""
+        roots = [psutil.Process(pid) for pid in (os.getpid(), *others) if psutil.pid_exists(pid)]
+        family = {p.pid: p for root in roots for p in (root, *root.children(recursive=True))}
+        family |= {p.pid: p for p in self._members(self.records(), None)}
+        return sum(_pss_mb(process) for process in family.values())
+
     def _members(self, records: Sequence[ProcessRecord], run_id: str | None) -> list[psutil.Process]:
-        sessions = {record.pid for record in records}
+        sessions = {record.pid for record in records if record.name != SUPERVISOR}
         own = os.getpid()
         return [p for p in psutil.process_iter() if p.pid != own and _belongs(p, sessions, run_id)]
 
@@ -122,6 +129,15 @@ def _belongs(process: psutil.Process, sessions: set[int], run_id: str | None) ->
         return run_id is not None and process.environ().get(RUN_ID_VARIABLE) == run_id
     except (psutil.Error, ProcessLookupError, PermissionError):
         return False
+
+
+def _pss_mb(process: psutil.Process) -> float:
+    try:
+        memory = process.memory_full_info()
+    except psutil.Error:
+        return 0.0
+    # macOS has no proportional figure.
+    return float(getattr(memory, "pss", memory.uss)) / 2**20
 
 
 def _wait_for(members: Callable[[], list[psutil.Process]], timeout_s: float) -> None:

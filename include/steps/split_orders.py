@@ -1,0 +1,76 @@
+"""Split a file of orders into its history and its last nights, as a shop would have delivered them.
+
+What belongs here: cutting by UTC day. What does not: judging a row; every row goes to one side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include import partitions
+from include.adapters import order_files
+from include.errors import UsageError
+from include.quality.order_formats import file_columns
+from include.steps.judge_orders import load_contract
+
+_TIME_COLUMN = {"canonical": "ordered_at", "online-retail": "InvoiceDate"}
+
+
+@dataclass(frozen=True)
+class OrdersSplit:
+    """A shop's log in two parts.
+
+    Attributes
+    ----------
+    history : Path
+        One file with every row up to `history_end`, and those without a time.
+    first, history_end : str
+        First and last day of the history.
+    nights : list of str
+        The days after it, each delivered to the landing folder.
+    """
+
+    history: Path
+    first: str
+    history_end: str
+    nights: list[str]
+
+
+def split_orders(source: Path, *, order_format: str, nights: int, landing: Path, folder: Path) -> OrdersSplit:
+    """Write the history to `folder` and each of the last `nights` days to `landing`.
+
+    Raises
+    ------
+    UsageError
+        If the file can't be read, or holds too few days.
+    """
+    columns = file_columns(order_format, load_contract())
+    rows = order_files.read_orders(order_files.local_file(source), columns)
+    day = pc.cast(pc.floor_temporal(rows[_TIME_COLUMN[order_format]], unit="day"), pa.date32())
+    first, last = (partitions.key_of(pc.min_max(day)[end].as_py()) for end in ("min", "max"))
+    cut = partitions.shift(last, -nights)
+    if cut <= first:
+        raise UsageError(f"{source.name} holds {first} … {last}: too few days for {nights} nights after a history")
+    is_history = pc.fill_null(pc.less_equal(day, pa.scalar(partitions.parse(cut))), True)
+    folder.mkdir(parents=True, exist_ok=True)
+    history = folder / "history.parquet"
+    pq.write_table(rows.filter(is_history), history)
+    keys = partitions.span(partitions.shift(cut, 1), last)
+    for key in keys:
+        _deliver(
+            rows.filter(pc.equal(day, pa.scalar(partitions.parse(key)))), landing / "orders" / f"dt={key}", order_format
+        )
+    return OrdersSplit(history, first, cut, keys)
+
+
+def _deliver(rows: pa.Table, folder: Path, order_format: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if rows.num_rows:
+        pq.write_table(rows, folder / "orders.parquet")
+    (folder / "_FORMAT").write_text(order_format)
+    (folder / "_SUCCESS").touch()

@@ -1,0 +1,52 @@
+"""One throw-away home for the whole test run, in the environment before anything imports airflow."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.embedded.environment import DATABASES, airflow_environment
+from include.settings import Settings
+from tests.shop import write_overlay
+
+_HOME = Path(tempfile.mkdtemp(prefix="mlops-test-"))
+_KEPT = ("MLOPS_REAL_DATA", "MLOPS_REQUIRE")
+
+for _name in [n for n in os.environ if n.startswith(("MLOPS_", "AIRFLOW", "MLFLOW_")) and n not in _KEPT]:
+    del os.environ[_name]
+os.environ["MLOPS_HOME"] = str(_HOME)
+os.environ["MLOPS_SPECS"] = str(write_overlay(_HOME / "overlay"))
+os.environ.update(airflow_environment(Settings.from_env(), port=1))
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """A deployed home: PostgreSQL up, every database migrated, Feast applied, pools there; no Airflow process."""
+    from include.embedded.postgres import EmbeddedPostgres
+
+    postgres = EmbeddedPostgres(_HOME)
+    postgres.start()
+    try:
+        postgres.create_databases(DATABASES)
+        commands = (["-m", "airflow", "db", "migrate"], ["-m", "include.embedded.deploy"])
+        running = [
+            subprocess.Popen([sys.executable, *c], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for c in commands
+        ]
+        for process in running:
+            output, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, output.decode()[-2000:]
+        yield _HOME
+    finally:
+        postgres.stop()
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
