@@ -1,0 +1,84 @@
+"""Rows of the table ``raw/orders``, built by hand or by seed, and a lake where they have arrived."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from include.adapters.lake import LakeAdapter
+
+SCHEMA = pa.schema(
+    {
+        "order_id": pa.string(),
+        "line": pa.int64(),
+        "customer_id": pa.string(),
+        "ordered_at": pa.timestamp("us", tz="UTC"),
+        "product_id": pa.string(),
+        "category": pa.string(),
+        "quantity": pa.int64(),
+        "unit_price": pa.float64(),
+        "country": pa.string(),
+        "received_at": pa.timestamp("us", tz="UTC"),
+        "kind": pa.string(),
+        "ref_order_id": pa.string(),
+        "dt": pa.date32(),
+    }
+)
+
+
+def line(ordered_at: str, *, customer: str = "c1", order: str | None = None, **changes: Any) -> dict[str, Any]:
+    """Return one order line; by default a sale of one product at 10, an order of its own, received at its day's end."""
+    at = datetime.fromisoformat(ordered_at).replace(tzinfo=UTC)
+    return {
+        "order_id": order or f"{customer}@{ordered_at}",
+        "line": 1,
+        "customer_id": customer,
+        "ordered_at": at,
+        "product_id": "p1",
+        "category": None,
+        "quantity": 1,
+        "unit_price": 10.0,
+        "country": "GB",
+        "received_at": at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1),
+        "kind": "sale",
+        "ref_order_id": None,
+        "dt": at.date(),
+        **changes,
+    }
+
+
+def orders(*lines: dict[str, Any]) -> pa.Table:
+    """Return lines as a table."""
+    return pa.Table.from_pylist(list(lines), schema=SCHEMA)
+
+
+def random_orders(*, rows: int, customers: int, first_day: str, days: int, seed: int) -> pa.Table:
+    """Return seeded lines of every kind; some orders have several lines, some are received late."""
+    rng = np.random.default_rng(seed)
+    start = datetime.fromisoformat(first_day)
+    lines = []
+    for n in range(rows):
+        at = start + timedelta(seconds=int(rng.integers(days * 86_400)))
+        made = line(
+            at.isoformat(),
+            customer=f"c{rng.integers(customers)}",
+            order=f"o{n if rng.random() < 0.5 else max(0, n - 1)}",
+            product_id=f"p{rng.integers(12)}" if rng.random() < 0.95 else None,
+            quantity=int(rng.integers(1, 9)),
+            unit_price=float(np.round(rng.random() * 20, 2)),
+            kind=str(rng.choice(["sale", "sale", "sale", "cancellation", "return", "dispute"])),
+        )
+        made["received_at"] += timedelta(days=int(rng.integers(4)) * int(rng.random() < 0.2))
+        lines.append({**made, "line": n})
+    return orders(*lines)
+
+
+def publish_orders(lake: LakeAdapter, raw: pa.Table) -> None:
+    """Write orders into a lake, and that each of their days was delivered."""
+    days = raw["dt"].unique()
+    keys = sorted(map(str, days.to_pylist()))
+    lake.replace("raw/orders", raw, keys=keys)
+    lake.replace("raw/deliveries", pa.table({"dt": days, "delivered": days.cast(pa.string())}), keys=keys)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from include.features.checks import expected_schema, find_violations
+from include.specs import ColumnSpec, EntitySpec, FeatureGroupSpec
+
+SPEC = FeatureGroupSpec(
+    group="g",
+    description="",
+    owner="o",
+    entity=EntitySpec(name="customer", key="customer_id"),
+    ttl_days=1,
+    columns=(
+        ColumnSpec(name="orders", dtype="int64", unit="orders", meaning="", min=0, max=10),
+        ColumnSpec(name="gap", dtype="float32", unit="days", meaning="", min=0, nullable=True),
+    ),
+)
+
+
+def make_rows(*changes: dict[str, Any]) -> pa.Table:
+    at = datetime(2024, 1, 2, tzinfo=UTC)
+    rows = [
+        {
+            "customer_id": f"c{n}",
+            "event_timestamp": at,
+            "created_timestamp": at,
+            "orders": n,
+            "gap": 1.5,
+            "dt": date(2024, 1, 1),
+            **change,
+        }
+        for n, change in enumerate(changes)
+    ]
+    return pa.Table.from_pylist(rows, schema=expected_schema(SPEC))
+
+
+def messages(rows: pa.Table) -> list[str]:
+    return [str(violation) for violation in find_violations(rows, SPEC)]
+
+
+def test_rows_within_their_bounds_break_nothing_and_bounds_are_inclusive() -> None:
+    assert messages(make_rows({"orders": 0}, {"orders": 10}, {"gap": 0.0}, {"gap": None})) == []
+
+
+def test_an_empty_table_breaks_nothing() -> None:
+    assert messages(make_rows()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"orders": 11}, "orders: values from 11 to 11 in 2 rows, allowed: [0, 10]"),
+        ({"orders": -1}, "orders: values from -1 to -1 in 2 rows, allowed: [0, 10]"),
+        ({"orders": None}, "orders: null in 2 rows, allowed: no nulls"),
+        ({"gap": float("inf")}, "gap: values from inf to inf in 2 rows, allowed: [0, inf]"),
+        ({"dt": None}, "dt: null in 2 rows, allowed: no nulls"),
+    ],
+    ids=["above", "below", "null", "infinite", "no partition"],
+)
+def test_a_violation_names_column_count_and_bound(change: dict[str, Any], message: str) -> None:
+    assert messages(make_rows({}, change, change)) == [message]
+
+
+def test_nan_is_a_violation_even_where_null_is_not() -> None:
+    (found,) = find_violations(make_rows({"gap": float("nan")}, {"gap": None}), SPEC)
+
+    assert (found.column, found.rows) == ("gap", 1)
+
+
+def test_a_repeated_key_is_a_violation() -> None:
+    (found,) = find_violations(make_rows({"customer_id": "a"}, {"customer_id": "a"}), SPEC)
+
+    assert (found.column, found.rows) == ("customer_id, event_timestamp, created_timestamp", 1)
+
+
+def test_a_missing_an_unexpected_and_a_mistyped_column_are_all_named() -> None:
+    rows = make_rows({}).drop(["gap"]).append_column("extra", pa.array([1]))
+    rows = rows.set_column(rows.column_names.index("orders"), "orders", rows["orders"].cast(pa.int32()))
+
+    assert messages(rows) == [
+        "orders: int32, allowed: int64",
+        "gap: no such column, allowed: float",
+        "extra: int64, allowed: no such column",
+    ]
+
+
+def test_columns_in_another_order_are_a_violation() -> None:
+    rows = make_rows({})
+
+    (found,) = find_violations(rows.select(rows.column_names[::-1]), SPEC)
+
+    assert found.column == "columns"
