@@ -1,0 +1,113 @@
+"""A version's files in a local folder, their sha256 checked at every read.
+
+What belongs here: writing the folder whole and reading it back. What does not: what the files say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from include.errors import MlopsError
+from include.monitoring.reference_profile import ReferenceProfile
+from include.scoring.model import ScoringModel
+from include.training.artifacts import (
+    CHECKSUMS,
+    MANIFEST,
+    METRICS,
+    NATIVE_MODEL,
+    ONNX_MODEL,
+    REFERENCE_PROFILE,
+    SIGNATURE,
+    Signature,
+)
+
+_NEXT = "remove the folder to have it downloaded again; if that does not help, train the version again"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A version's files, read and checked.
+
+    Attributes
+    ----------
+    model : ScoringModel
+    signature : Signature
+    profile : ReferenceProfile
+        The test window's features and the model's ``score`` on them.
+    metrics : mapping of str to float
+        Of the test window.
+    manifest : mapping
+        The training set's, as JSON has it.
+    """
+
+    model: ScoringModel
+    signature: Signature
+    profile: ReferenceProfile
+    metrics: Mapping[str, float]
+    manifest: Mapping[str, Any]
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a version, ``checksums.json`` among them, below `folder`."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def read_files(folder: Path, *, checksums_sha256: str) -> dict[str, bytes]:
+    """Return the files of a version, each one checked.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``checksums.json`` and exactly the files that it names.
+    checksums_sha256 : str
+        sha256 of ``checksums.json`` itself, as the registry keeps it.
+
+    Returns
+    -------
+    dict of str to bytes
+        The bytes that were checked: a change on disk after that does no harm.
+
+    Raises
+    ------
+    MlopsError
+        If a file is absent, changed, or not among the checksums.
+    """
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+    listed = files.pop(CHECKSUMS, None)
+    if listed is None:
+        raise MlopsError(f"{folder} holds no {CHECKSUMS}: it is not a trained version, or not all of it")
+    _check(folder, CHECKSUMS, listed, checksums_sha256)
+    expected: dict[str, str] = json.loads(listed)
+    if strays := sorted(set(expected) ^ set(files)):
+        raise MlopsError(f"{folder}: {', '.join(strays)} is only in the folder or only in {CHECKSUMS}; {_NEXT}")
+    for name, sha256 in expected.items():
+        _check(folder, name, files[name], sha256)
+    return files
+
+
+def unpack(files: Mapping[str, bytes]) -> LoadedModel:
+    """Return a version, ready to score, from its files."""
+    signature = Signature.from_json(files[SIGNATURE].decode())
+    return LoadedModel(
+        model=ScoringModel(signature.feature_names, native=files[NATIVE_MODEL], onnx=files[ONNX_MODEL]),
+        signature=signature,
+        profile=ReferenceProfile.from_json(files[REFERENCE_PROFILE].decode()),
+        metrics=json.loads(files[METRICS]),
+        manifest=json.loads(files[MANIFEST]),
+    )
+
+
+def _check(folder: Path, name: str, content: bytes, expected: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise MlopsError(f"{folder / name} has sha256 {found}, it was registered with {expected}; {_NEXT}")

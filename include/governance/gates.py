@@ -1,0 +1,127 @@
+"""Gates: what a candidate must show before a person is asked.
+
+What belongs here: verdicts on evidence. What does not: gathering evidence, and the move that follows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from include.specs import GatesSpec
+
+Verdict: TypeAlias = Literal["pass", "fail", "unknown", "not_applicable"]
+
+# A 99th percentile of fewer calls is the slowest one or two of them.
+MIN_LATENCY_CALLS = 1000
+
+_REQUIRED = (
+    "model_id",
+    "set_id",
+    "as_of",
+    "feature_service",
+    "feature_names",
+    "rows",
+    "rows_sha256",
+    "sources",
+    "spec_sha256",
+)
+_PROVENANCE = ("code_commit", "lock_sha256")
+_UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """One gate's verdict; only ``pass`` and ``not_applicable`` let a candidate through.
+
+    Attributes
+    ----------
+    gate : str
+    verdict : {"pass", "fail", "unknown", "not_applicable"}
+    value : float or None
+        What was measured, in the threshold's unit.
+    threshold : float or None
+    reason : str
+        For a person to read.
+    """
+
+    gate: str
+    verdict: Verdict
+    value: float | None
+    threshold: float | None
+    reason: str
+
+
+def judge_auc(metrics: Mapping[str, float], gates: GatesSpec) -> GateReport:
+    """Judge the AUC of the test window, its point estimate, against ``gates.auc_min``.
+
+    Parameters
+    ----------
+    metrics : mapping of str to float
+        ``auc``, ``auc_low`` and ``auc_high``; absent or NaN gives ``unknown``.
+    gates : GatesSpec
+
+    Examples
+    --------
+    >>> gates = GatesSpec(auc_min=0.7, latency_p99_ms_max=50)
+    >>> judge_auc({"auc": 0.7, "auc_low": 0.66, "auc_high": 0.74}, gates).verdict
+    'pass'
+    >>> judge_auc({}, gates).verdict
+    'unknown'
+    """
+    value = metrics.get("auc")
+    if value is None or math.isnan(value):
+        return GateReport("auc", "unknown", None, gates.auc_min, "the version has no AUC")
+    low, high = metrics.get("auc_low"), metrics.get("auc_high")
+    interval = f", 95 % interval [{low:.4f}, {high:.4f}]" if low is not None and high is not None else ""
+    passes = value >= gates.auc_min
+    reason = f"AUC {value:.4f} {'≥' if passes else '<'} {gates.auc_min:g}{interval}"
+    return GateReport("auc", "pass" if passes else "fail", value, gates.auc_min, reason)
+
+
+def judge_latency(calls_ms: Sequence[float], gates: GatesSpec) -> GateReport:
+    """Judge the 99th percentile of one-row calls against ``gates.latency_p99_ms_max``.
+
+    Parameters
+    ----------
+    calls_ms : sequence of float
+        Milliseconds per call, without warm-up; fewer than `MIN_LATENCY_CALLS` give ``unknown``.
+    gates : GatesSpec
+    """
+    limit = gates.latency_p99_ms_max
+    if len(calls_ms) < MIN_LATENCY_CALLS:
+        reason = f"{len(calls_ms)} calls were measured; a p99 needs {MIN_LATENCY_CALLS}"
+        return GateReport("latency", "unknown", None, limit, reason)
+    p99 = float(np.quantile(np.asarray(calls_ms, dtype=np.float64), 0.99))
+    passes = p99 <= limit
+    reason = f"p99 of {len(calls_ms)} one-row calls is {p99:.3f} ms, {'at most' if passes else 'above'} {limit:g} ms"
+    return GateReport("latency", "pass" if passes else "fail", p99, limit, reason)
+
+
+def judge_manifest(manifest: Mapping[str, Any]) -> GateReport:
+    """Judge whether the manifest says everything that is needed to make the version again.
+
+    Parameters
+    ----------
+    manifest : mapping
+        ``manifest.json``. An absent or empty field fails; a commit or lock that could not be found
+        out gives ``unknown``.
+    """
+    provenance = manifest.get("provenance") or {}
+    missing = [name for name in _REQUIRED if not manifest.get(name)]
+    missing += [f"provenance.{name}" for name in _PROVENANCE if not provenance.get(name)]
+    if missing:
+        return GateReport("manifest", "fail", None, None, f"the manifest lacks {', '.join(missing)}")
+    unknown = [name for name in _PROVENANCE if provenance[name] == _UNKNOWN]
+    if unknown:
+        reason = f"{', '.join(unknown)} unknown: train from a git checkout with its uv.lock, or set MLOPS_CODE_COMMIT"
+        return GateReport("manifest", "unknown", None, None, reason)
+    changed = " with local changes" if provenance.get("code_changed") else ""
+    reason = (
+        f"complete: commit {provenance['code_commit']:.12}{changed}, {manifest['rows']} rows of {manifest['set_id']}"
+    )
+    return GateReport("manifest", "pass", None, None, reason)

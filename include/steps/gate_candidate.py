@@ -1,0 +1,81 @@
+"""Hold a candidate against its gates.
+
+What belongs here: gathering the evidence, measuring latency. What does not: the verdicts
+(`governance.gates`), and the move that follows them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from include.governance.gates import MIN_LATENCY_CALLS, GateReport, judge_auc, judge_latency, judge_manifest
+from include.specs import load_model
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+    from include.monitoring.reference_profile import ReferenceProfile
+    from include.refs import CandidateRef
+    from include.scoring.model import ScoringModel
+
+log = logging.getLogger(__name__)
+
+_WARM_UP_CALLS = 100
+_CALLS = 2 * MIN_LATENCY_CALLS
+_SEED = 0
+
+
+def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> tuple[GateReport, ...]:
+    """Return the verdict of every gate on a registered version.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Its model registry is read.
+    candidate : CandidateRef
+
+    Raises
+    ------
+    MlopsError
+        If the version can't be read, or its files are not what was registered.
+    """
+    spec = load_model(candidate.model_id)
+    loaded = deployment.model_registry.load(spec.registered_name, candidate.version)
+    rows = _typical_rows(loaded.profile, loaded.signature.feature_names)
+    reports = (
+        judge_auc(loaded.metrics, spec.gates),
+        judge_latency(_measure_calls_ms(loaded.model, rows), spec.gates),
+        judge_manifest(loaded.manifest),
+    )
+    log.info(
+        "gates model=%s version=%d %s",
+        candidate.model_id,
+        candidate.version,
+        " ".join(f"{report.gate}={report.verdict}" for report in reports),
+    )
+    return reports
+
+
+def _typical_rows(profile: ReferenceProfile, names: tuple[str, ...]) -> NDArray[np.float32]:
+    """Return rows within the reference's range, so that calls walk the trees as real ones do."""
+    known = {feature.name: feature for feature in profile.features}
+    rng = np.random.default_rng(_SEED)
+    rows = np.empty((_CALLS, len(names)), dtype=np.float32)
+    for index, name in enumerate(names):
+        rows[:, index] = rng.uniform(known[name].minimum or 0.0, known[name].maximum or 0.0, _CALLS)
+    return rows
+
+
+def _measure_calls_ms(model: ScoringModel, rows: NDArray[np.float32]) -> list[float]:
+    for row in rows[:_WARM_UP_CALLS]:
+        model.predict(row[None, :], engine="onnx")
+    calls = []
+    for row in rows:
+        started = time.perf_counter()
+        model.predict(row[None, :], engine="onnx")
+        calls.append((time.perf_counter() - started) * 1000)
+    return calls

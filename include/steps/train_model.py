@@ -1,0 +1,90 @@
+"""Train a version on a training set and register it, once.
+
+What belongs here: reading the set, registering the version. What does not: training itself, and gates.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from include.adapters.training_sets import read_training_set
+from include.errors import MlopsError
+from include.refs import CandidateRef, TrainingSetRef
+from include.specs import ModelSpec, load_model
+from include.training.manifest import TrainingSetManifest, spec_sha256
+from include.training.version import train_version
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+
+log = logging.getLogger(__name__)
+
+TRAINING_SET_TAG = "training_set"
+
+
+def train_model(deployment: Deployment, training_set: TrainingSetRef) -> CandidateRef:
+    """Train on a set and register the version; a set that was trained on gives its version back, checked.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Its lake is read, its model registry written.
+    training_set : TrainingSetRef
+        What `build_training_set` returned.
+
+    Raises
+    ------
+    MlopsError
+        If set, spec or registered files are not what they were, or the two formats differ.
+    RefusedError
+        If the set can't be split.
+    """
+    spec = load_model(training_set.model_id)
+    registry = deployment.model_registry
+    known = registry.find(spec.registered_name, tag=TRAINING_SET_TAG, value=training_set.set_id)
+    if known is not None:
+        registry.download(spec.registered_name, known.version)
+        log.info("train model=%s set=%s is version=%d already", spec.model_id, training_set.set_id, known.version)
+        return CandidateRef(spec.model_id, known.version, known.run_id, training_set.as_of)
+    manifest, examples = read_training_set(deployment.lake, training_set.model_id, training_set.set_id)
+    if manifest.spec_sha256 != spec_sha256(spec):
+        raise MlopsError(
+            f"the spec of {spec.model_id} changed after training set {manifest.set_id} was built; build the set again"
+        )
+    trained = train_version(spec, manifest, examples)
+    registered = registry.register(
+        spec.registered_name,
+        run_name=f"{spec.model_id}-{manifest.set_id}",
+        files=trained.files,
+        params=_params(spec, manifest),
+        metrics=trained.metrics,
+        tags={
+            "model_id": spec.model_id,
+            "as_of": manifest.as_of,
+            TRAINING_SET_TAG: manifest.set_id,
+            "training_set_sha256": manifest.rows_sha256,
+            "mlflow.source.git.commit": manifest.provenance.code_commit,
+        },
+    )
+    evaluation = trained.evaluation
+    log.info(
+        "train model=%s set=%s rows=%d version=%d auc=%.4f [%.4f, %.4f]",
+        spec.model_id, manifest.set_id, manifest.rows, registered.version,
+        evaluation.auc, evaluation.auc_low, evaluation.auc_high,
+    )  # fmt: skip
+    return CandidateRef(spec.model_id, registered.version, registered.run_id, training_set.as_of)
+
+
+def _params(spec: ModelSpec, manifest: TrainingSetManifest) -> dict[str, str]:
+    training = spec.training.model_dump(exclude={"hyperparameters"})
+    values = {
+        "feature_service": manifest.feature_service,
+        "training_set": manifest.set_id,
+        "as_of": manifest.as_of,
+        **spec.label.model_dump(),
+        **training,
+        **spec.training.hyperparameters.model_dump(),
+        "decision_threshold": spec.scoring.decision_threshold,
+    }
+    return {name: str(value) for name, value in values.items()}

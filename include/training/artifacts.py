@@ -1,0 +1,77 @@
+"""The files of a trained version, as bytes by name.
+
+What belongs here: which files there are, and their checksums. What does not: where they are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from include.errors import MlopsError
+
+NATIVE_MODEL = "model.ubj"
+ONNX_MODEL = "model.onnx"
+SIGNATURE = "signature.json"
+REFERENCE_PROFILE = "reference_profile.json"
+METRICS = "metrics.json"
+MODEL_CARD = "model_card.md"
+MANIFEST = "manifest.json"
+CHECKSUMS = "checksums.json"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a model reads.
+
+    Attributes
+    ----------
+    feature_service : str
+        Versioned name.
+    entity_key : str
+    features : tuple of (str, str)
+        Ordered names, and the dtypes of the feature service; the model casts them to float32.
+    """
+
+    feature_service: str
+    entity_key: str
+    features: tuple[tuple[str, str], ...]
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names in the model's order."""
+        return tuple(name for name, _ in self.features)
+
+    def to_json(self) -> str:
+        """Return the signature as JSON."""
+        return to_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Signature:
+        """Read a signature that `to_json` wrote.
+
+        Raises
+        ------
+        MlopsError
+            If `text` is something else.
+        """
+        try:
+            value = json.loads(text)
+            features = tuple((str(name), str(dtype)) for name, dtype in value["features"])
+            return cls(str(value["feature_service"]), str(value["entity_key"]), features)
+        except (ValueError, KeyError, TypeError) as err:
+            raise MlopsError(f"this is not a model's signature ({err!r}); train the version again") from err
+
+
+def with_checksums(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files and ``checksums.json``, which holds the sha256 of each of them."""
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
+    return {**files, CHECKSUMS: to_json(sums).encode()}
+
+
+def to_json(value: Any) -> str:
+    """Return JSON that is the same for equal values: sorted keys, every bit of a float, no NaN."""
+    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"

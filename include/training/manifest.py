@@ -1,0 +1,130 @@
+"""The manifest of a training set: what it was made from, so that it can be made again.
+
+What belongs here: its fields, and the set's id. What does not: finding out the values, and where it is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from include.errors import MlopsError
+from include.specs import ModelSpec
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Which code and which libraries ran.
+
+    Attributes
+    ----------
+    code_commit : str
+        Git commit; ``"unknown"`` where there is neither a checkout nor a setting.
+    code_changed : bool or None
+        Whether the checkout differed from the commit; None where there is no checkout.
+    lock_sha256 : str
+        sha256 of ``uv.lock``; ``"unknown"`` where there is none.
+    image_digest : str or None
+        Digest of the container image, where there is one.
+    """
+
+    code_commit: str
+    code_changed: bool | None
+    lock_sha256: str
+    image_digest: str | None
+
+
+@dataclass(frozen=True)
+class TrainingSetManifest:
+    """What a training set was made from.
+
+    Attributes
+    ----------
+    model_id, set_id, as_of : str
+    feature_service : str
+        Versioned name.
+    feature_names : tuple of str
+        In the model's order.
+    entity_key : str
+    horizon_days : int
+        Of the label.
+    first_snapshot, last_snapshot : str
+        Days at whose end the first and the last example stand.
+    rows, positives : int
+        Examples, and those with label 1.
+    rows_without_features : int
+        Labelled entities that had no feature row; left out.
+    rows_sha256 : str
+        `include.adapters.lake.digest` of the examples.
+    sources : dict of str to int
+        Lake tables and the Delta version that was read.
+    spec_sha256 : str
+        Of the model's spec, with its overlay.
+    provenance : Provenance
+    """
+
+    model_id: str
+    set_id: str
+    as_of: str
+    feature_service: str
+    feature_names: tuple[str, ...]
+    entity_key: str
+    horizon_days: int
+    first_snapshot: str
+    last_snapshot: str
+    rows: int
+    positives: int
+    rows_without_features: int
+    rows_sha256: str
+    sources: Mapping[str, int]
+    spec_sha256: str
+    provenance: Provenance
+
+    def to_json(self) -> str:
+        """Return the manifest as JSON, with sorted keys."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainingSetManifest:
+        """Read a manifest that `to_json` wrote.
+
+        Raises
+        ------
+        MlopsError
+            If `text` is something else.
+        """
+        try:
+            value: dict[str, Any] = json.loads(text)
+            value["provenance"] = Provenance(**value["provenance"])
+            value["feature_names"] = tuple(value["feature_names"])
+            return cls(**{field.name: value[field.name] for field in fields(cls)})
+        except (ValueError, KeyError, TypeError) as err:
+            raise MlopsError(f"this is not a training set's manifest ({err!r}); build the set again") from err
+
+
+def spec_sha256(spec: ModelSpec) -> str:
+    """Return the sha256 of a spec's values."""
+    return hashlib.sha256(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def set_id(
+    *, as_of: str, rows_sha256: str, spec_hash: str, feature_names: tuple[str, ...], provenance: Provenance
+) -> str:
+    """Return the id of a training set: its day, and a hash of all that a model trained on it depends on.
+
+    The versions of the sources are left out: a lake that grew by later days gives the same rows, and
+    so the same set.
+
+    Examples
+    --------
+    >>> here = Provenance("c0ffee", False, "10c4", None)
+    >>> set_id(as_of="2011-11-25", rows_sha256="aa", spec_hash="bb", feature_names=("x",), provenance=here)
+    '2011-11-25-5a12d23ef3b6'
+    """
+    determines = json.dumps([as_of, rows_sha256, spec_hash, feature_names, asdict(provenance)], sort_keys=True)
+    return f"{as_of}-{hashlib.sha256(determines.encode()).hexdigest()[:12]}"
