@@ -48,7 +48,7 @@ def build_dag(spec: FeatureGroupSpec) -> None:
         materialize = FeastMaterializeOperator(
             task_id="materialize",
             group=spec.group,
-            start="{{ params.end }}",
+            start="{{ params.start }}",
             end="{{ params.end }}",
             pool=POOL_FEATURE_STORE,
         )

@@ -16,12 +16,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import PartitionedAssetTimetable, dag, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from include import partitions
 from include.specs import ModelSpec, load_models
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, skip
 
 
 def build_dag(spec: ModelSpec) -> None:
@@ -58,7 +57,7 @@ def build_dag(spec: ModelSpec) -> None:
         @task(outlets=[assets.retrain(spec.model_id)])
         def signal(decision: object) -> str:
             if not decision.acted:
-                raise AirflowSkipException(f"decision {decision.decision_id} is {decision.action}; it does not act")
+                skip(f"decision {decision.decision_id} is {decision.action}; it does not act")
             return f"decision {decision.decision_id} starts a training"
 
         measured = measure()

@@ -17,11 +17,10 @@ from datetime import timedelta
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, PartitionedAssetTimetable, TriggerRule, dag, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from include.specs import ModelSpec, load_models
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, skip
 from mlops.operators.model_registry import MLflowPromoteModelOperator, verdict_of
 
 
@@ -48,7 +47,7 @@ def build_dag(spec: ModelSpec) -> None:
 
             described = describe_candidate(Deployment.from_env(), spec.model_id)
             if described is None:
-                raise AirflowSkipException(f"no version of {spec.model_id} waits in Staging")
+                skip(f"no version of {spec.model_id} waits in Staging")
             return described
 
         approve = ApprovalOperator(
@@ -74,7 +73,7 @@ def build_dag(spec: ModelSpec) -> None:
 
             answer = ti.xcom_pull(task_ids="approve")
             if not answer or answer["chosen_options"] != [ApprovalOperator.REJECT]:
-                raise AirflowSkipException("nothing was rejected")
+                skip("nothing was rejected")
             version = int(ti.xcom_pull(task_ids="find_candidate")["version"])
             return reject_version(Deployment.from_env(), spec.model_id, version=version, **verdict_of(answer))
 

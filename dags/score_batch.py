@@ -14,12 +14,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import PartitionedAssetTimetable, dag, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from include import partitions
 from include.specs import ModelSpec, load_models
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, day_param, partition_param
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, day_param, partition_param, skip
 
 
 def build_dags(spec: ModelSpec) -> None:
@@ -46,7 +45,7 @@ def build_dags(spec: ModelSpec) -> None:
             day = partitions.resolve(context)
             scored = score_batch(Deployment.from_env(), spec.model_id, partition=day)
             if scored is None:
-                raise AirflowSkipException(f"no version of {spec.model_id} was in Production before {day}")
+                skip(f"no version of {spec.model_id} was in Production before {day}")
             return scored
 
         score()

@@ -18,12 +18,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import PartitionedAssetTimetable, dag, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from include import partitions
 from include.specs import ModelSpec, load_models
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, POOL_TRAINING, START_DATE, Tag, partition_param
+from mlops.dag_defaults import DEFAULT_ARGS, POOL_TRAINING, START_DATE, Tag, partition_param, skip
 from mlops.requests import describe_request
 
 
@@ -52,7 +51,7 @@ def build_dag(spec: ModelSpec) -> None:
             request = describe_request(dag_run, context)
             claimed = claim_training(Deployment.from_env(), spec.model_id, partition=day, **request)
             if not claimed.granted:
-                raise AirflowSkipException(claimed.reason)
+                skip(claimed.reason)
             return day
 
         @task(execution_timeout=timedelta(hours=2))
@@ -76,7 +75,7 @@ def build_dag(spec: ModelSpec) -> None:
 
             refusal = stage_or_refuse(Deployment.from_env(), candidate)
             if refusal is not None:
-                raise AirflowSkipException(refusal)
+                skip(refusal)
             return candidate
 
         gate(train(build_training_set(claim())))

@@ -179,8 +179,8 @@ class ModelRegistryAdapter:
         sha256 = registered.tags.get(_CHECKSUMS_TAG)
         if sha256 is None:
             raise MlopsError(
-                f"{name} version {version} in MLflow at {shown(self.tracking_uri)} has no tag {_CHECKSUMS_TAG}: it was not "
-                "registered by mlops train and can't be trusted; train a version with it"
+                f"{name} version {version} in MLflow at {shown(self.tracking_uri)} has no tag {_CHECKSUMS_TAG}: it "
+                "was not registered by mlops train and can't be trusted; train a version with it"
             )
         # Another MLflow's version of that number is another folder.
         folder = self.cache / name / str(version) / sha256[:16]

@@ -11,8 +11,10 @@ from pathlib import PurePosixPath
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+import pyarrow.compute as pc
 import pyarrow.fs as fs
 
+from include.adapters.lake import LakeAdapter
 from include.adapters.order_files import EXTENSIONS, OrderFile
 from include.errors import MlopsError
 from include.settings import Settings
@@ -20,6 +22,8 @@ from include.settings import Settings
 # Written last by whoever delivers: before it is there, files may be missing or half written.
 COMPLETE = "_SUCCESS"
 FORMAT = "_FORMAT"
+# The lake's record of what has arrived: one row per day and source.
+DELIVERIES = "raw/deliveries"
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,20 @@ def find_delivery(settings: Settings, partition: str) -> OrderDelivery:
         raise MlopsError(f"the delivery {address} can't be read: {reason}; check MLOPS_LANDING_URI") from err
     orders = sorted(name for name in names if not name.startswith(("_", ".")) and name.lower().endswith(EXTENSIONS))
     return OrderDelivery(tuple(OrderFile(filesystem, names[name]) for name in orders), order_format)
+
+
+def arrived_days(lake: LakeAdapter) -> list[str]:
+    """Return the days whose own delivery, or a file import over them, has been taken; in order.
+
+    A day that only late rows of another delivery touched is not among them.
+    """
+    if not lake.exists(DELIVERIES):
+        return []
+    records = lake.read(DELIVERIES, columns=["dt", "delivered"])
+    own = pc.or_kleene(
+        pc.is_null(records["delivered"]), pc.equal(records["delivered"], pc.cast(records["dt"], "string"))
+    )
+    return sorted({key.isoformat() for key in records.filter(own)["dt"].to_pylist()})
 
 
 def _landing(settings: Settings) -> tuple[fs.FileSystem, str]:

@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from include.adapters.order_deliveries import DELIVERIES
 from include.governance import lifecycle
 
 if TYPE_CHECKING:
@@ -36,8 +38,8 @@ def _row_account(loop: Demo, report: DemoReport, split: OrdersSplit) -> Iterator
     assert report.history is not None
     rules: Counter[str] = Counter(report.history.rules)
     rows_in, published = report.history.rows_in, report.history.rows_published
-    nights = loop.deployment.lake.read("raw/deliveries", start=split.nights[0], end=split.nights[-1])
-    for delivery in nights.filter(pc.is_valid(nights["delivered"])).to_pylist():
+    deliveries = loop.deployment.lake.read(DELIVERIES)
+    for delivery in deliveries.filter(pc.is_in(deliveries["delivered"], pa.array(split.nights))).to_pylist():
         rows_in += delivery["rows_in"]
         published += delivery["rows_published"]
         rules.update(json.loads(delivery["rules"]))

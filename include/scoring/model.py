@@ -131,4 +131,7 @@ class ScoringModel:
         options: Any = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        return onnxruntime.InferenceSession(self._onnx, options, providers=["CPUExecutionProvider"])
+        try:
+            return onnxruntime.InferenceSession(self._onnx, options, providers=["CPUExecutionProvider"])
+        except onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf as err:
+            raise MlopsError("the ONNX model can't be read by ONNX Runtime; train the version again") from err

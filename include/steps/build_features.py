@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from include.adapters.compute_duckdb import run_select
+from include.adapters.order_deliveries import arrived_days
 from include.errors import MlopsError, RefusedError, UsageError
 from include.features.checks import PARTITION, find_violations
 from include.partitions import span
@@ -82,7 +83,7 @@ def count_by_partition(rows: pa.Table, partitions: list[str]) -> list[tuple[str,
 
 
 def _require_arrived(deployment: Deployment, table: str, end: str) -> None:
-    arrived = deployment.lake.partitions(SOURCE)
+    arrived = arrived_days(deployment.lake)
     if not arrived:
         raise UsageError(
             f"{table} can't be built: the lake at {deployment.lake.uri} has no orders (table {SOURCE}); "
@@ -90,6 +91,6 @@ def _require_arrived(deployment: Deployment, table: str, end: str) -> None:
         )
     if end > arrived[-1]:
         raise RefusedError(
-            f"{table} of {end} can't be built: the newest orders are of {arrived[-1]}, so {end} has not arrived; "
+            f"{table} of {end} can't be built: the newest delivery is of {arrived[-1]}, so {end} has not arrived; "
             "import its orders first, or end the range earlier"
         )

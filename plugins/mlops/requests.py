@@ -16,7 +16,7 @@ def describe_request(dag_run: Any, context: Mapping[str, Any]) -> dict[str, str 
     A run that monitoring's own signal started has no ``asked_by``.
     """
     asked_by = None
-    if str(dag_run.run_type).endswith("manual"):
+    if getattr(dag_run.run_type, "value", dag_run.run_type) == "manual":
         asked_by = f"asked for by hand by {getattr(dag_run, 'triggering_user_name', None) or 'an unknown user'}"
     for events in (context.get("triggering_asset_events") or {}).values():
         for event in events:

@@ -102,7 +102,10 @@ def test_parsing_dags_loads_no_heavy_library(loaded_by_parsing):
 
 
 def test_the_plugin_loader_keeps_out_of_mlops(home):
-    code = "import sys; from airflow import plugins_manager as p; p._get_plugins() if hasattr(p, '_get_plugins') else p.ensure_plugins_loaded(); print('feature_store' in sys.modules, 'drift' in sys.modules)"
+    code = (
+        "import sys; from airflow import plugins_manager; plugins_manager._get_plugins(); "
+        "print('feature_store' in sys.modules, 'drift' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True)
     assert done.stdout.splitlines()[-1] == "False False"
     assert (PROJECT_ROOT / "plugins" / ".airflowignore").read_text().split() == ["mlops/"]

@@ -6,12 +6,13 @@ What belongs here: waiting for a measured night and judging its PSI. What does n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator
-from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import UsageError
+from mlops.dag_defaults import skip
 from mlops.triggers.drift import PsiDriftEvent, PsiDriftTrigger
 
 if TYPE_CHECKING:
@@ -58,14 +59,14 @@ class PsiDriftSensor(BaseSensorOperator):
         self.defer(
             trigger=PsiDriftTrigger(self.model_id, self.partition, self.threshold, self.poke_interval),
             method_name="execute_complete",
-            timeout=self.timeout_delta,
+            timeout=timedelta(seconds=float(self.timeout)),
         )
 
     def execute_complete(self, context: Context, event: PsiDriftEvent) -> dict[str, float]:
         """Judge the night that has been measured."""
         drifted = event["drifted"]
         if len(drifted) < self.features_min:
-            raise AirflowSkipException(
+            skip(
                 f"{self.model_id} {event['partition']}: {len(drifted)} features at or above PSI {self.threshold}, "
                 f"{self.features_min} are needed"
             )

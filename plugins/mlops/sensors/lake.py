@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 
+from mlops.dag_defaults import skip
 from mlops.triggers.lake import RawPartitionTrigger
 
 if TYPE_CHECKING:
@@ -60,4 +61,4 @@ class RawPartitionSensor(BaseSensorOperator):
                 f"raw orders of {event['partition']} are missing while later days are there: deliver the day "
                 "(or an empty one, with _SUCCESS), let ingest_orders take it, then clear this task"
             )
-        raise AirflowSkipException(f"raw orders of {event['partition']} have not arrived")
+        skip(f"raw orders of {event['partition']} have not arrived")

@@ -1,0 +1,125 @@
+"""The lake on a folder and on a real S3 server: one suite."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+import pyarrow as pa
+import pytest
+
+from include.adapters.lake import LakeAdapter, digest
+from include.errors import MlopsError
+
+
+@pytest.fixture(scope="module")
+def s3_endpoint() -> Iterator[str]:
+    # A process of its own: deltalake holds the interpreter's lock while it waits for an answer.
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        deadline = time.monotonic() + 60
+        while socket.socket().connect_ex(("127.0.0.1", port)):
+            assert time.monotonic() < deadline, "the S3 server did not come up"
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+        server.terminate()
+
+
+@pytest.fixture(params=["file", "s3"])
+def lake(request, tmp_path, monkeypatch) -> LakeAdapter:
+    if request.param == "file":
+        return LakeAdapter((tmp_path / "lake").as_uri())
+    import boto3
+
+    endpoint = request.getfixturevalue("s3_endpoint")
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"lake-{abs(hash(request.node.nodeid))}"
+    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket=bucket)
+    return LakeAdapter(f"s3://{bucket}/root", {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"})
+
+
+def rows(day: str, values: list[int]) -> pa.Table:
+    return pa.table({"value": pa.array(values, pa.int64()), "dt": pa.array([date.fromisoformat(day)] * len(values))})
+
+
+def test_a_table_that_was_never_written_is_absent_not_empty(lake):
+    assert not lake.exists("raw/x")
+    assert lake.version("raw/x") is None
+    assert lake.partitions("raw/x") == []
+    with pytest.raises(MlopsError, match="there is no lake table raw/x"):
+        lake.read("raw/x")
+
+
+def test_replacing_one_partition_leaves_the_others(lake):
+    lake.replace(
+        "raw/x", pa.concat_tables([rows("2026-01-01", [1]), rows("2026-01-02", [2])]), keys=["2026-01-01", "2026-01-02"]
+    )
+    lake.replace("raw/x", rows("2026-01-02", [3, 4]), keys=["2026-01-02"])
+    assert sorted(lake.read("raw/x")["value"].to_pylist()) == [1, 3, 4]
+    assert lake.read("raw/x", start="2026-01-02", end="2026-01-02")["value"].to_pylist() == [3, 4]
+
+
+def test_writing_the_same_rows_again_makes_no_new_version(lake):
+    first = lake.replace("raw/x", rows("2026-01-01", [1, 2]), keys=["2026-01-01"])
+    assert lake.replace("raw/x", rows("2026-01-01", [2, 1]), keys=["2026-01-01"]) == first
+
+
+def test_a_partition_can_become_empty(lake):
+    lake.replace("raw/x", rows("2026-01-01", [1]), keys=["2026-01-01"])
+    lake.replace("raw/x", rows("2026-01-01", []), keys=["2026-01-01"])
+    assert lake.partitions("raw/x") == []
+
+
+def test_rows_outside_the_named_partitions_are_refused_and_nothing_is_written(lake):
+    lake.replace("raw/x", rows("2026-01-01", [1]), keys=["2026-01-01"])
+    with pytest.raises(MlopsError, match="'2026-01-02' would be written by a replacement of 2026-01-01"):
+        lake.replace("raw/x", rows("2026-01-02", [2]), keys=["2026-01-01"])
+    assert lake.version("raw/x") == 0
+
+
+def test_an_older_version_can_still_be_read(lake):
+    old = lake.replace("raw/x", rows("2026-01-01", [1]), keys=["2026-01-01"])
+    lake.replace("raw/x", rows("2026-01-01", [9]), keys=["2026-01-01"])
+    assert lake.read("raw/x", version=old.version)["value"].to_pylist() == [1]
+
+
+def test_two_writers_of_one_partition_lose_no_row(lake):
+    lake.replace("raw/x", rows("2026-01-01", [0]), keys=["2026-01-01"])
+
+    def add(value: int) -> None:
+        lake.update("raw/x", ["2026-01-01"], lambda present: pa.concat_tables([present, rows("2026-01-01", [value])]))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(1, 7)))
+    assert sorted(lake.read("raw/x")["value"].to_pylist()) == list(range(7))
+
+
+def test_the_digest_knows_rows_not_their_order_or_files(lake):
+    lake.replace("raw/x", rows("2026-01-01", [1, 2]), keys=["2026-01-01"])
+    lake.replace("raw/x", rows("2026-01-02", [3]), keys=["2026-01-02"])
+    assert lake.digest("raw/x") == digest(pa.concat_tables([rows("2026-01-02", [3]), rows("2026-01-01", [2, 1])]))
+    assert lake.digest("raw/x") != digest(rows("2026-01-01", [1, 2, 3]))
+
+
+def test_a_lake_that_can_not_be_reached_is_named(tmp_path):
+    (tmp_path / "lake").write_text("a file where a folder should be")
+    with pytest.raises(MlopsError, match="check MLOPS_LAKE_URI"):
+        LakeAdapter((tmp_path / "lake").as_uri()).replace("raw/x", rows("2026-01-01", [1]), keys=["2026-01-01"])
+
+
+def test_reading_does_not_abort_the_interpreter_at_exit(tmp_path):
+    lake = LakeAdapter((tmp_path / "lake").as_uri())
+    lake.replace("raw/x", rows("2026-01-01", [1]), keys=["2026-01-01"])
+    code = f"from include.adapters.lake import LakeAdapter; LakeAdapter({lake.uri!r}).read('raw/x')"
+    codes = [subprocess.run([sys.executable, "-c", code], check=False).returncode for _ in range(6)]
+    assert codes == [0] * 6

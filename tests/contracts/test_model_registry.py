@@ -1,0 +1,205 @@
+"""MLflow on SQLite with a folder, and on PostgreSQL with S3: one suite."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.adapters.model_registry import ModelRegistryAdapter, RegisteredVersion
+from include.errors import MlopsError
+from include.training.version import train_version
+from tests.unit.training.examples_builder import NAMES, make_examples, make_manifest, make_spec
+
+NAME = "churn-predictor"
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    spec, examples = make_spec(), make_examples()
+    return dict(train_version(spec, make_manifest(spec, examples), examples).files)
+
+
+@pytest.fixture(scope="module")
+def s3_root() -> Iterator[str]:
+    import boto3
+    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    variables = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="mlflow")
+        yield "s3://mlflow/root"
+    server.stop()
+
+
+@pytest.fixture(scope="module", params=["sqlite-file", "postgres-s3"])
+def backend(request, tmp_path_factory) -> tuple[str, str]:
+    home = tmp_path_factory.mktemp("mlflow")
+    if request.param == "sqlite-file":
+        return f"sqlite:///{home / 'deep' / 'mlflow.db'}", (home / "files").as_uri()
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.engine import make_url
+
+    server = request.getfixturevalue("postgres_url")
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE mlflow_contract"))
+    engine.dispose()
+    url = make_url(server).set(database="mlflow_contract").render_as_string(hide_password=False)
+    return url, request.getfixturevalue("s3_root")
+
+
+@pytest.fixture
+def registry(backend, tmp_path) -> ModelRegistryAdapter:
+    adapter = ModelRegistryAdapter(*backend, tmp_path / "cache")
+    adapter.initialise()
+    return adapter
+
+
+def register(
+    registry: ModelRegistryAdapter, files: dict[str, bytes], name: str = NAME, **tags: str
+) -> RegisteredVersion:
+    return registry.register(
+        name, run_name="a run", files=files, params={"seed": "1"}, metrics={"auc": 0.75}, tags={"as_of": "x", **tags}
+    )
+
+
+def test_versions_count_up_and_the_first_with_a_tag_is_found(registry, files):
+    first = register(registry, files, "counted", training_set="s1")
+    second = register(registry, files, "counted", training_set="s2")
+    third = register(registry, files, "counted", training_set="s2")
+    assert [first.version, second.version, third.version] == [1, 2, 3]
+    assert registry.find("counted", tag="training_set", value="s2") == second
+    assert registry.find("counted", tag="training_set", value="s9") is None
+    assert registry.find("never-registered", tag="training_set", value="s1") is None
+
+
+def test_a_new_version_stands_nowhere(registry, files):
+    version = register(registry, files, "placeless").version
+    assert registry.get("placeless", version).tags["lifecycle"] == "None"
+    assert registry.aliases("placeless") == {}
+
+
+def test_files_come_back_as_they_were_registered(registry, files):
+    folder = registry.download(NAME, register(registry, files).version)
+    found = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert found == files
+
+
+def test_a_loaded_version_scores_as_the_trained_one(registry, files):
+    from include.scoring.matrix import feature_matrix
+    from include.scoring.model import ScoringModel
+
+    loaded = registry.load(NAME, register(registry, files).version)
+    matrix = feature_matrix(make_examples(seed=5), NAMES)
+    trained = ScoringModel(NAMES, native=files["model.ubj"], onnx=files["model.onnx"])
+    assert loaded.signature.feature_names == NAMES
+    assert (loaded.model.predict(matrix) == trained.predict(matrix)).all()
+    assert [feature.name for feature in loaded.profile.features] == [*NAMES, "score"]
+    assert 0.5 < loaded.metrics["auc"] < 1
+    assert loaded.manifest["set_id"]
+
+
+@pytest.mark.parametrize("name", ["model.ubj", "model.onnx", "signature.json", "checksums.json", "plots/roc.png"])
+def test_a_changed_file_is_found_at_the_next_load(registry, files, name):
+    version = register(registry, files).version
+    path = registry.download(NAME, version) / name
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(MlopsError, match=f"{name} has sha256 {hashlib.sha256(files[name] + b' ').hexdigest()}"):
+        registry.load(NAME, version)
+
+
+@pytest.mark.parametrize("change", ["added", "removed"])
+def test_a_file_too_many_or_too_few_is_found(registry, files, change):
+    version = register(registry, files).version
+    folder = registry.download(NAME, version)
+    if change == "added":
+        (folder / "extra.txt").write_text("x")
+    else:
+        (folder / "model.onnx").unlink()
+    with pytest.raises(MlopsError, match=r"extra\.txt|model\.onnx"):
+        registry.download(NAME, version)
+
+
+def test_what_was_swapped_in_the_artifact_store_is_not_downloaded(registry, files, backend, tmp_path):
+    version = register(registry, {**files, "model.onnx": files["model.onnx"] + b" "}, "swapped").version
+    with pytest.raises(MlopsError, match=r"model\.onnx has sha256"):
+        registry.load("swapped", version)
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
+def test_a_second_load_reads_the_cache_only(registry, files, monkeypatch):
+    version = register(registry, files).version
+    registry.load(NAME, version)
+    monkeypatch.setattr(type(registry._client), "download_artifacts", lambda *_: pytest.fail("downloaded again"))
+    registry.load(NAME, version)
+
+
+def test_aliases_move_and_vanish(registry, files):
+    one, two = (register(registry, files, "aliased").version for _ in range(2))
+    registry.set_alias("aliased", "production", one)
+    registry.set_alias("aliased", "production", two)
+    registry.set_alias("aliased", "previous", one)
+    assert registry.aliases("aliased") == {"production": two, "previous": one}
+    registry.set_alias("aliased", "previous", None)
+    registry.set_alias("aliased", "previous", None)
+    assert registry.aliases("aliased") == {"production": two}
+
+
+def test_the_lifecycle_tag_is_written(registry, files):
+    version = register(registry, files).version
+    registry.set_lifecycle(NAME, version, "Staging")
+    assert registry.get(NAME, version).tags["lifecycle"] == "Staging"
+
+
+def test_a_run_keeps_params_metrics_and_name(registry, files):
+    run = registry._client.get_run(register(registry, files).run_id)
+    assert (run.info.run_name, run.info.status) == ("a run", "FINISHED")
+    assert (run.data.params, run.data.metrics) == ({"seed": "1"}, {"auc": 0.75})
+
+
+def test_a_version_that_is_not_there_is_named(registry):
+    with pytest.raises(MlopsError, match="churn-predictor version 999 can't be read"):
+        registry.load(NAME, 999)
+
+
+def test_a_version_of_somebody_else_is_not_trusted(registry):
+    registry._client.create_registered_model("foreign")
+    registry._client.create_model_version("foreign", "file:///nowhere")
+    with pytest.raises(MlopsError, match="has no tag checksums_sha256"):
+        registry.load("foreign", 1)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql+psycopg://user:secret@127.0.0.1:1/mlflow",
+        "http://127.0.0.1:1",
+        "sqlite:////proc/nowhere/mlflow.db",
+    ],
+)
+def test_unreachable_mlflow_is_told_at_once_and_without_its_password(uri, tmp_path):
+    started = time.monotonic()
+    with pytest.raises(MlopsError, match=r"MLflow at .* can't be reached: .*MLFLOW_TRACKING_URI") as caught:
+        ModelRegistryAdapter(uri, tmp_path.as_uri(), tmp_path).initialise()
+    assert "secret" not in str(caught.value)
+    assert time.monotonic() - started < 5
+
+
+def test_nothing_is_sent_about_its_use(registry):
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert Path(registry.cache).name == "cache"

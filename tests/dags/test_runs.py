@@ -1,0 +1,96 @@
+"""Each DAG does its work, run by `dag.test()` in the order of the loop on a made-up shop."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pyarrow.parquet as pq
+import pytest
+
+from include import partitions
+from include.adapters.deployment import Deployment
+from include.governance.lifecycle import Stage, holder
+from include.steps.import_orders import import_orders
+from tests.shop import FIRST_DAY, deliver, make_orders, on_days
+
+pytestmark = pytest.mark.timeout(300)
+
+TRAINED = "2026-04-14"
+NIGHT = "2026-04-15"
+LATER = "2026-04-16"
+
+
+@pytest.fixture(scope="module")
+def deployment(home, tmp_path_factory) -> Deployment:
+    made = Deployment.from_env()
+    orders = make_orders(days=106)
+    history = tmp_path_factory.mktemp("shop") / "history.parquet"
+    pq.write_table(on_days(orders, FIRST_DAY, TRAINED), history)
+    import_orders(made, history, order_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
+    deliver(home / "landing", orders, NIGHT)
+    deliver(home / "landing", orders, LATER)
+    return made
+
+
+def run(bag, dag_id, *, conf, **kwargs):
+    finished = bag.dags[dag_id].test(run_conf=conf, **kwargs)
+    assert finished.state == "success", {t.task_id: t.state for t in finished.task_instances}
+    return {t.task_id: t.state for t in finished.task_instances}
+
+
+def test_a_range_of_features_is_built_and_brought_online(bag, deployment):
+    run(bag, "backfill_features__customer_daily", conf={"start": FIRST_DAY, "end": TRAINED})
+    assert deployment.lake.partitions("features/customer_daily") == partitions.span(FIRST_DAY, TRAINED)
+    assert max(deployment.state.publications("online/customer_daily")) == TRAINED
+
+
+def test_training_puts_a_gated_version_into_staging(bag, deployment):
+    run(bag, "train_model__churn", conf={"partition": TRAINED})
+    assert holder(deployment.state.ledger("churn"), Stage.STAGING) == 1
+
+
+def test_approval_puts_it_into_production(bag, deployment):
+    run(bag, "promote_model__churn", conf={}, mark_success_pattern="approve")
+    assert holder(deployment.state.ledger("churn"), Stage.PRODUCTION) == 1
+    assert deployment.model_registry.aliases("churn-predictor")["production"] == 1
+
+
+def test_a_delivery_is_ingested(bag, deployment):
+    run(bag, "ingest_orders", conf={"partition": NIGHT})
+    assert NIGHT in deployment.lake.partitions("raw/orders")
+
+
+def test_a_night_is_built_and_brought_online(bag, deployment):
+    run(bag, "materialize_features__customer_daily", conf={"partition": NIGHT})
+    assert NIGHT in deployment.lake.partitions("features/customer_daily")
+
+
+def test_the_night_is_scored_by_the_version_in_production(bag, deployment):
+    run(bag, "score_batch__churn", conf={"partition": NIGHT})
+    scored = deployment.lake.read("predictions/churn", start=NIGHT, end=NIGHT)
+    assert scored.num_rows > 50
+    assert set(scored["model_version"].to_pylist()) == {1}
+
+
+def test_the_night_is_measured_and_decided(bag, deployment):
+    run(bag, "monitor_model__churn", conf={"partition": NIGHT})
+    (night,) = deployment.state.nights("churn")
+    assert night["partition"] == NIGHT
+    assert [d.partition for d in deployment.state.decisions("churn")][-1] == NIGHT
+
+
+def test_a_night_before_the_first_production_version_is_skipped_not_scored(bag, deployment):
+    states = run(bag, "score_batch__churn", conf={"partition": TRAINED})
+    assert states == {"score": "skipped"}
+    assert TRAINED not in deployment.lake.partitions("predictions/churn")
+
+
+def test_a_range_of_nights_is_scored_again_to_the_same_rows(bag, deployment):
+    before = deployment.lake.digest("predictions/churn")
+    run(bag, "rescore_range__churn", conf={"start": TRAINED, "end": NIGHT})
+    assert deployment.lake.digest("predictions/churn") == before
+
+
+def test_a_run_without_a_partition_says_what_to_pass(bag, deployment):
+    finished = bag.dags["score_batch__churn"].test(run_conf={})
+    assert finished.state == "failed"

@@ -1,0 +1,213 @@
+"""The loop through Airflow's real scheduler: what starts a training, and what must not.
+
+Counted from the ledger, the decision table and Airflow's runs, never from printed text. Every
+night of the test spec is due for a retrain, so only the rule on data stands in the way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from include import partitions
+from include.adapters.deployment import Deployment
+from include.embedded.api import AirflowApi
+from include.embedded.supervisor import EmbeddedAirflow
+from include.settings import Settings
+from include.steps.import_orders import import_orders
+from tests.shop import FIRST_DAY, deliver, make_orders, on_days, write_overlay
+
+pytestmark = pytest.mark.timeout(900)
+
+TRAINED = "2026-04-14"
+NIGHT = "2026-04-30"
+OLDER = partitions.span("2026-04-16", "2026-04-29")
+
+
+@dataclass
+class Loop:
+    """A running home, and what the test's person did in it."""
+
+    deployment: Deployment
+    api: AirflowApi
+    runs: dict[str, str] = field(default_factory=dict)
+
+    def until(self, is_true: Callable[[], bool], what: str, timeout_s: float = 300) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not is_true():
+            assert time.monotonic() < deadline, f"{what} did not happen within {timeout_s} s"
+            time.sleep(1)
+
+    def ended(self, dag_id: str, run_id: str, state: str = "success") -> None:
+        def has_ended() -> bool:
+            found = self.api.request("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
+            assert found in ("queued", "running", state), f"run {run_id} of {dag_id} is {found}"
+            return bool(found == state)
+
+        self.until(has_ended, f"run {run_id} of {dag_id}")
+
+    def monitored(self, nights: list[str], runs_each: int) -> None:
+        def all_there() -> bool:
+            done = [r["partition_key"] for r in self.api.runs("monitor_model__churn") if r["state"] == "success"]
+            return all(done.count(night) == runs_each for night in nights)
+
+        self.until(all_there, f"monitoring of {nights[0]} … {nights[-1]} ({runs_each} each)")
+
+    def waiting(self) -> list[dict[str, Any]]:
+        return self.api.waiting_approvals()
+
+    def decisions(self, partition: str) -> list[Any]:
+        return [d for d in self.deployment.state.decisions("churn") if d.partition == partition]
+
+    def trainings(self) -> list[dict[str, Any]]:
+        return self.api.runs("train_model__churn")
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+    folder = tmp_path_factory.mktemp("e2e")
+    settings = Settings.from_env({"MLOPS_HOME": str(folder / "home"), "MLOPS_SPECS": str(write_overlay(folder))})
+    airflow = EmbeddedAirflow(settings, say=print)
+    address = airflow.start()
+    try:
+        started = Loop(Deployment(settings), AirflowApi(address.url, address.password))
+        _bring_into_production(started, folder)
+        yield started
+    finally:
+        airflow.stop()
+
+
+def _bring_into_production(loop: Loop, folder: Path) -> None:
+    orders = make_orders(days=120)
+    history = folder / "history.parquet"
+    pq.write_table(on_days(orders, FIRST_DAY, OLDER[-1]), history)
+    import_orders(loop.deployment, history, order_format="canonical", as_of=datetime(2026, 5, 1, tzinfo=UTC))
+    deliver(loop.deployment.settings.home / "landing", orders, NIGHT)
+    known = lambda: {d["dag_id"] for d in loop.api.request("GET", "/dags", limit=100)["dags"]}  # noqa: E731
+    loop.until(lambda: len(known()) == 8, "parsing")
+    _fill(loop, FIRST_DAY, TRAINED)
+    loop.runs["first training"] = loop.api.trigger("train_model__churn", partition=TRAINED)
+    loop.ended("train_model__churn", loop.runs["first training"])
+    loop.until(lambda: len(loop.waiting()) == 1, "the first approval")
+    (approval,) = loop.waiting()
+    loop.api.answer(approval, "Approve", reason="first version")
+    loop.ended("promote_model__churn", approval["task_instance"]["dag_run_id"])
+    _fill(loop, partitions.shift(TRAINED, 1), OLDER[-1])
+    for dag_id in ("ingest_orders", "materialize_features__customer_daily"):
+        loop.api.unpause(dag_id)
+
+
+def _fill(loop: Loop, start: str, end: str) -> None:
+    run_id = loop.api.trigger("backfill_features__customer_daily", conf={"start": start, "end": end})
+    loop.ended("backfill_features__customer_daily", run_id)
+
+
+@pytest.fixture(scope="module")
+def night(loop: Loop) -> Loop:
+    """One keyed night has run through the chain, and the training it asked for has ended."""
+    for dag_id in ("ingest_orders", "materialize_features__customer_daily"):
+        loop.runs[dag_id] = loop.api.trigger(dag_id, partition=NIGHT)
+    loop.monitored([NIGHT], 1)
+    loop.until(lambda: len(loop.trainings()) == 2, "the second training")
+    loop.until(lambda: len(loop.waiting()) == 1, "the second approval")
+    return loop
+
+
+@pytest.fixture(scope="module")
+def replayed(night: Loop) -> Loop:
+    """The same night has run once more."""
+    night.runs["replay"] = night.api.trigger("materialize_features__customer_daily", partition=NIGHT)
+    night.monitored([NIGHT], 2)
+    return night
+
+
+@pytest.fixture(scope="module")
+def backfilled(replayed: Loop) -> Loop:
+    """Fourteen older nights have been backfilled, scored and monitored."""
+    replayed.api.backfill("materialize_features__customer_daily", OLDER[0], OLDER[-1])
+    replayed.monitored(OLDER, 1)
+    time.sleep(5)  # a training that should not start would be there by now: the scheduler loops every second
+    return replayed
+
+
+def test_one_keyed_night_runs_the_whole_chain(night):
+    for dag_id in ("ingest_orders", "materialize_features__customer_daily"):
+        night.ended(dag_id, night.runs[dag_id])
+    for dag_id in ("score_batch__churn", "monitor_model__churn", "train_model__churn"):
+        assert NIGHT in [r["partition_key"] for r in night.api.runs(dag_id) if r["state"] == "success"], dag_id
+    assert night.deployment.lake.partitions("predictions/churn") == [NIGHT]
+
+
+def test_a_retrain_decision_starts_exactly_one_training(night):
+    (decision,) = night.decisions(NIGHT)
+    assert (decision.action, decision.trigger, decision.acted) == ("retrain", "schedule", True)
+    (run,) = [r for r in night.trainings() if r["run_type"] == "asset_triggered"]
+    assert decision.trained_by == run["dag_run_id"]
+    assert run["partition_key"] == NIGHT
+
+
+def test_the_first_training_by_hand_has_a_decision_of_its_own(night):
+    (decision,) = night.decisions(TRAINED)
+    assert (decision.trigger, decision.acted) == ("event", True)
+    assert "by hand" in decision.reasons[0]
+    assert decision.trained_by == night.runs["first training"]
+
+
+def test_the_same_night_replayed_starts_none(replayed):
+    first, again = replayed.decisions(NIGHT)
+    assert (first.acted, again.action, again.acted) == (True, "retrain", False)
+    assert len(replayed.trainings()) == 2
+
+
+def test_a_backfill_of_older_nights_starts_none(backfilled):
+    decisions = [d for night in OLDER for d in backfilled.decisions(night)]
+    assert len(decisions) == 14
+    assert {d.action for d in decisions} == {"retrain"}, "the rule is only tested when every night asks for one"
+    assert not any(d.acted for d in decisions)
+    assert len(backfilled.trainings()) == 2
+    assert sum(d.acted for d in backfilled.deployment.state.decisions("churn")) == 2
+
+
+def test_a_backfill_does_not_move_an_online_feature_back(backfilled):
+    store = backfilled.deployment.feature_store
+    offline = backfilled.deployment.lake.read("features/customer_daily", start=NIGHT, end=NIGHT)
+    keys = offline["customer_id"].to_pylist()
+    online = store.online("churn_v1", keys)
+    assert online["days_since_last_order"].to_pylist() == offline["days_since_last_order"].to_pylist()
+
+
+def test_rejecting_archives_the_candidate_with_its_reason_and_production_stays(backfilled):
+    (approval,) = backfilled.waiting()
+    run_id = approval["task_instance"]["dag_run_id"]
+    backfilled.api.answer(approval, "Reject", reason="too soon after the first")
+    backfilled.ended("promote_model__churn", run_id)
+    last = backfilled.deployment.state.ledger("churn")[-1]
+    assert (last.version, last.from_stage, last.to_stage) == (2, "Staging", "Archived")
+    assert (last.actor, last.reason) == ("admin", "rejected: too soon after the first")
+    assert backfilled.deployment.model_registry.aliases("churn-predictor")["production"] == 1
+
+
+def test_every_move_has_one_ledger_row(backfilled):
+    moves = [(m.version, m.from_stage.value, m.to_stage.value) for m in backfilled.deployment.state.ledger("churn")]
+    assert moves[:3] == [(1, "None", "Staging"), (1, "Staging", "Production"), (2, "None", "Staging")]
+
+
+def test_importing_feast_costs_a_warm_task_nothing(backfilled):
+    task = next(
+        t
+        for t in backfilled.api.tasks("materialize_features__customer_daily", backfilled.runs["replay"])
+        if t["task_id"] == "materialize"
+    )
+    text = backfilled.api.request(
+        "GET",
+        f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/materialize/logs/{task['try_number']}",
+    )
+    (line,) = [str(entry["event"]) for entry in text["content"] if "feast imported in" in str(entry.get("event", ""))]
+    assert float(line.split("feast imported in ")[1].split(" s")[0]) < 1.0

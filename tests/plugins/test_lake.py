@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mlops.sensors.lake import RawPartitionSensor
+from mlops.triggers.lake import RawPartitionTrigger
+
+
+def sensor():
+    return RawPartitionSensor(task_id="wait", partition="2026-01-02", timeout=60, poke_interval=5)
+
+
+def answering(monkeypatch, *answers):
+    left = list(answers)
+    monkeypatch.setattr(
+        "include.steps.find_delivery.find_delivery", lambda _: left.pop(0) if len(left) > 1 else left[0]
+    )
+
+
+def fire(trigger):
+    async def first():
+        return await anext(aiter(trigger.run()))
+
+    return asyncio.run(asyncio.wait_for(first(), 5)).payload
+
+
+def test_the_trigger_serialises_to_its_path_and_arguments():
+    assert RawPartitionTrigger("2026-01-02", 60.0, 5.0).serialize() == (
+        "mlops.triggers.lake.RawPartitionTrigger",
+        {"partition": "2026-01-02", "timeout_s": 60.0, "poll_interval_s": 5.0},
+    )
+
+
+def test_a_day_that_is_there_needs_no_trigger(monkeypatch):
+    answering(monkeypatch, "delivered")
+    assert sensor().execute({}) == "2026-01-02"
+
+
+def test_late_data_is_waited_for(monkeypatch):
+    answering(monkeypatch, "not_arrived", "missing", "delivered")
+    assert fire(RawPartitionTrigger("2026-01-02", 10.0, 0.01)) == {"partition": "2026-01-02", "arrival": "delivered"}
+
+
+@pytest.mark.parametrize("arrival", ["missing", "not_arrived"])
+def test_the_wait_ends(monkeypatch, arrival):
+    answering(monkeypatch, arrival)
+    assert fire(RawPartitionTrigger("2026-01-02", 0.05, 0.01))["arrival"] == arrival
+
+
+def test_a_day_with_nothing_later_has_not_arrived_and_skips():
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    with pytest.raises(AirflowSkipException, match="have not arrived"):
+        sensor().execute_complete({}, {"partition": "2026-01-02", "arrival": "not_arrived"})
+
+
+def test_a_missing_day_with_later_days_present_is_an_incident_that_no_retry_mends():
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with pytest.raises(AirflowFailException, match="missing while later days are there: deliver the day"):
+        sensor().execute_complete({}, {"partition": "2026-01-02", "arrival": "missing"})

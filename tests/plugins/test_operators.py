@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from mlops.operators.feature_store import FeastMaterializeOperator
+from mlops.operators.model_registry import MLflowPromoteModelOperator, verdict_of
+from mlops.requests import describe_request
+
+
+def test_the_window_of_a_materialisation_is_templated():
+    assert set(FeastMaterializeOperator.template_fields) == {"start", "end"}
+
+
+def test_promotion_is_made_in_the_name_of_who_approved(monkeypatch):
+    made = {}
+
+    def promote(deployment, model_id, **move):
+        made.update(move, model_id=model_id)
+        return move["version"]
+
+    monkeypatch.setattr("include.steps.move_model.promote_version", promote)
+    answer = {"responded_by_user": {"id": "1", "name": "ada"}, "params_input": {"reason": "better"}}
+    operator = MLflowPromoteModelOperator(task_id="p", model_id="churn", version="3", approval_task_id="approve")
+    monkeypatch.setattr("mlops.hooks.model_registry.MLflowHook.deployment", None)
+    assert operator.execute({"ti": SimpleNamespace(xcom_pull=lambda task_ids: answer)}) == 3
+    assert made == {"model_id": "churn", "version": 3, "actor": "ada", "reason": "better"}
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"responded_by_user": None, "params_input": {"reason": ""}}])
+def test_an_answer_without_a_name_or_reason_is_said_to_have_none(answer):
+    assert verdict_of(answer) == {"actor": "unknown", "reason": "no reason given"}
+
+
+def run(kind, **facts):
+    return SimpleNamespace(run_id="r", run_type=kind, **facts)
+
+
+def test_a_run_by_hand_names_the_person():
+    asked = describe_request(run("manual", triggering_user_name="ada"), {})
+    assert asked == {"run_id": "r", "asked_by": "asked for by hand by ada"}
+
+
+def test_a_posted_event_is_a_business_event_with_its_reason():
+    posted = {"a": [SimpleNamespace(extra={"from_rest_api": True, "reason": "price change"})]}
+    asked = describe_request(run("asset_triggered"), {"triggering_asset_events": posted})
+    assert asked["asked_by"] == "business event: price change"
+
+
+def test_monitorings_own_signal_asks_in_nobodys_name():
+    emitted = {"a": [SimpleNamespace(extra={})]}
+    assert describe_request(run("asset_triggered"), {"triggering_asset_events": emitted})["asked_by"] is None

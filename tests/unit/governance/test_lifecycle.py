@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.errors import RefusedError
+from include.governance import lifecycle
+from include.governance.lifecycle import MoveRequest, Stage
+
+
+def request(version, partition="2026-01-01", reason="because"):
+    return MoveRequest("churn", version, partition, actor="ada", reason=reason, evidence={"as_of": partition})
+
+
+def history(*steps):
+    moves = []
+    for plan, version, partition in steps:
+        moves += plan(moves, request(version, partition))
+    return moves
+
+
+STAGED = (lifecycle.stage_candidate, 1, "2026-01-01")
+PROMOTED = (lifecycle.promote, 1, "2026-01-01")
+
+
+def test_promotion_archives_the_version_that_stood_in_production():
+    moves = history(
+        STAGED, PROMOTED, (lifecycle.stage_candidate, 2, "2026-02-01"), (lifecycle.promote, 2, "2026-02-01")
+    )
+    assert lifecycle.stages(moves) == {1: Stage.ARCHIVED, 2: Stage.PRODUCTION}
+    assert lifecycle.aliases(moves) == {"staging": None, "production": 2, "previous": 1}
+
+
+def test_a_move_governs_the_partitions_after_it():
+    moves = history(
+        STAGED, PROMOTED, (lifecycle.stage_candidate, 2, "2026-02-01"), (lifecycle.promote, 2, "2026-02-01")
+    )
+    assert lifecycle.production_at(moves, "2026-01-01") is None
+    assert lifecycle.production_at(moves, "2026-01-02") == 1
+    assert lifecycle.production_at(moves, "2026-02-01") == 1
+    assert lifecycle.production_at(moves, "2026-02-02") == 2
+
+
+def test_a_newer_candidate_supersedes_the_one_that_waits():
+    moves = history(STAGED, (lifecycle.stage_candidate, 2, "2026-01-05"))
+    assert lifecycle.stages(moves) == {1: Stage.ARCHIVED, 2: Stage.STAGING}
+    assert moves[1].reason == "superseded by version 2"
+
+
+def test_an_older_candidate_does_not_supersede_a_newer_one():
+    moves = history((lifecycle.stage_candidate, 2, "2026-01-01"))
+    with pytest.raises(RefusedError, match="newer version 2 waits"):
+        lifecycle.stage_candidate(moves, request(1))
+
+
+def test_approving_a_superseded_candidate_is_refused():
+    moves = history(STAGED, (lifecycle.stage_candidate, 2, "2026-01-05"))
+    with pytest.raises(RefusedError, match="version 1 is in stage Archived, not in Staging"):
+        lifecycle.promote(moves, request(1))
+
+
+def test_a_version_that_failed_its_gates_never_reaches_staging():
+    moves = history((lifecycle.refuse_candidate, 1, "2026-01-01"))
+    assert lifecycle.stages(moves) == {1: Stage.ARCHIVED}
+    with pytest.raises(RefusedError):
+        lifecycle.stage_candidate(moves, request(1))
+
+
+def test_rejecting_leaves_production_alone():
+    moves = history(STAGED, PROMOTED, (lifecycle.stage_candidate, 2, "2026-02-01"), (lifecycle.reject, 2, "2026-02-01"))
+    assert lifecycle.holder(moves, Stage.PRODUCTION) == 1
+    assert lifecycle.holder(moves, Stage.STAGING) is None
+
+
+def test_a_rollback_goes_to_the_version_before_and_only_there():
+    moves = history(
+        STAGED, PROMOTED, (lifecycle.stage_candidate, 2, "2026-02-01"), (lifecycle.promote, 2, "2026-02-01")
+    )
+    with pytest.raises(RefusedError, match="that is version 1"):
+        lifecycle.roll_back(moves, request(2))
+    back = moves + list(lifecycle.roll_back(moves, request(1, "2026-02-03")))
+    assert lifecycle.holder(back, Stage.PRODUCTION) == 1
+    with pytest.raises(RefusedError, match="there is none"):
+        lifecycle.roll_back(history(STAGED, PROMOTED), request(1))
+
+
+PLANS = (
+    lifecycle.stage_candidate,
+    lifecycle.refuse_candidate,
+    lifecycle.promote,
+    lifecycle.reject,
+    lifecycle.roll_back,
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(PLANS), st.integers(1, 4)), max_size=25))
+def test_whatever_is_asked_at_most_one_version_stands_at_each_place_and_moves_count_up(asked):
+    moves: list[lifecycle.LedgerMove] = []
+    for plan, version in asked:
+        try:
+            moves += plan(moves, request(version))
+        except RefusedError:
+            continue
+        at = list(lifecycle.stages(moves).values())
+        assert at.count(Stage.PRODUCTION) <= 1
+        assert at.count(Stage.STAGING) <= 1
+        assert [m.seq for m in moves] == list(range(1, len(moves) + 1))
+
+
+@given(st.sampled_from((lifecycle.stage_candidate, lifecycle.refuse_candidate)))
+def test_a_move_that_is_done_already_is_no_move(plan):
+    moves = list(plan([], request(1)))
+    assert plan(moves, request(1)) == ()

@@ -1,0 +1,93 @@
+"""One interface, two engines, and what neither of them takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xgboost
+
+from include.errors import MlopsError, UsageError
+from include.scoring.model import ScoringModel
+from include.training.conversion import to_onnx
+from include.training.fitting import to_bytes
+
+NAMES = ("a", "b")
+
+
+@pytest.fixture(scope="module")
+def booster() -> xgboost.Booster:
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(300, 2)).astype(np.float32)
+    labels = (matrix.sum(axis=1) > 0).astype(int)
+    rows = xgboost.DMatrix(matrix, labels, feature_names=list(NAMES))
+    return xgboost.train({"objective": "binary:logistic", "max_depth": 2, "seed": 0}, rows, 5)
+
+
+@pytest.fixture(scope="module")
+def model(booster) -> ScoringModel:
+    return ScoringModel(NAMES, native=to_bytes(booster), onnx=to_onnx(booster))
+
+
+@pytest.mark.parametrize("engine", ["native", "onnx"])
+def test_scores_are_xgboosts_own(model, booster, engine):
+    matrix = np.array([[1, 2], [-1, np.nan], [0, 0]], dtype=np.float32)
+    expected = booster.predict(xgboost.DMatrix(matrix, feature_names=list(NAMES)))
+    scores = model.predict(matrix, engine=engine)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["native", "onnx"])
+def test_no_rows_give_no_scores(model, engine):
+    assert model.predict(np.empty((0, 2), np.float32), engine=engine).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "told"),
+    [
+        (np.zeros((1, 3), np.float32), "the model reads 2 columns"),
+        (np.zeros(2, np.float32), "the model reads 2 columns"),
+        (np.zeros((1, 2), np.float64), "cast it to float32"),
+        (np.array([[0, 0], [0, np.inf]], np.float32), "feature b is infinite in 1 rows"),
+    ],
+    ids=["too wide", "one dimension", "float64", "infinite"],
+)
+@pytest.mark.parametrize("engine", ["native", "onnx"])
+def test_what_is_not_the_models_is_refused(model, engine, matrix, told):
+    with pytest.raises(UsageError, match=told):
+        model.predict(matrix, engine=engine)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"), [(("b", "a"), "in another order"), (("a", "c"), "differ in b, c")], ids=["swapped", "other"]
+)
+def test_names_that_are_not_the_models_are_refused(model, names, told):
+    with pytest.raises(UsageError, match=told):
+        model.predict(np.zeros((1, 2), np.float32), feature_names=names)
+
+
+def test_an_unknown_engine_is_refused(model):
+    with pytest.raises(UsageError, match="native, onnx"):
+        model.predict(np.zeros((1, 2), np.float32), engine="gpu")
+
+
+def test_bytes_that_are_no_model_are_refused():
+    with pytest.raises(MlopsError, match="can't be read by XGBoost"):
+        ScoringModel(NAMES, native=b"no model", onnx=b"").predict(np.zeros((1, 2), np.float32))
+    with pytest.raises(MlopsError, match="can't be read by ONNX Runtime"):
+        ScoringModel(NAMES, native=b"", onnx=b"no model").predict(np.zeros((1, 2), np.float32), engine="onnx")
+
+
+def test_onnx_scores_without_xgboost_being_loaded(model, tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model._onnx)
+    code = (
+        "import sys, numpy as np, pathlib; from include.scoring.model import ScoringModel\n"
+        f"m = ScoringModel(('a', 'b'), native=b'', onnx=pathlib.Path({str(path)!r}).read_bytes())\n"
+        "m.predict(np.zeros((1, 2), np.float32), engine='onnx')\n"
+        "assert 'xgboost' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include import partitions
+from include.errors import UsageError
+
+DAYS = st.dates().map(partitions.key_of)
+
+
+@given(DAYS)
+def test_a_partition_ends_where_the_next_one_starts(key):
+    if key < "9999-12-31":
+        assert partitions.end_of(key) == partitions.start_of(partitions.shift(key, 1))
+
+
+def test_the_feature_row_of_a_day_stands_at_midnight_utc_of_the_next():
+    assert partitions.end_of("2026-02-28") == datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@given(DAYS, st.integers(0, 400))
+def test_a_span_holds_every_day_once_in_order(start, length):
+    if start < "9990-01-01":
+        keys = partitions.span(start, partitions.shift(start, length))
+        assert len(set(keys)) == length + 1
+        assert keys == sorted(keys)
+
+
+def test_a_span_that_ends_before_it_starts_is_refused():
+    with pytest.raises(UsageError, match=r"ends .2026-01-01. before it starts"):
+        partitions.span("2026-01-02", "2026-01-01")
+
+
+@pytest.mark.parametrize("wrong", ["2026-2-3", "20260203", "2026-02-30", "yesterday", ""])
+def test_what_is_not_a_day_is_refused_with_its_value(wrong):
+    with pytest.raises(UsageError, match="is not a day"):
+        partitions.parse(wrong)
+
+
+def event(partition):
+    return SimpleNamespace(extra={"partition": partition})
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        pytest.param(
+            {
+                "dag_run": SimpleNamespace(partition_key="2026-01-01"),
+                "triggering_asset_events": {"a": [event("2026-01-02")]},
+                "params": {"partition": "2026-01-03"},
+            },
+            "2026-01-01",
+            id="the partition key wins",
+        ),
+        pytest.param(
+            {
+                "dag_run": SimpleNamespace(partition_key=None),
+                "triggering_asset_events": {"a": [event("2026-01-02")]},
+                "params": {"partition": "2026-01-03"},
+            },
+            "2026-01-02",
+            id="then the event",
+        ),
+        pytest.param({"params": {"partition": "2026-01-03"}}, "2026-01-03", id="then the param"),
+    ],
+)
+def test_a_task_finds_its_day(context, expected):
+    assert partitions.resolve(context) == expected
+
+
+def test_a_task_without_a_day_says_what_to_pass():
+    with pytest.raises(
+        UsageError, match=r"trigger it with a partition key \(YYYY-MM-DD\), or set the Param 'partition'"
+    ):
+        partitions.resolve({"params": {"partition": None}})

@@ -1,0 +1,73 @@
+"""Seeded training examples whose labels the features tell something about, and specs to train on them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from include.adapters.lake import digest
+from include.specs import ModelSpec, load_model
+from include.training.manifest import Provenance, TrainingSetManifest, set_id, spec_sha256
+
+NAMES = ("total_orders_30d", "avg_order_value", "avg_order_gap_days")
+PROVENANCE = Provenance("c0ffee", False, "10c4", None)
+AS_OF = "2024-06-30"
+
+
+def make_spec(**training: object) -> ModelSpec:
+    """Return the churn spec with a short horizon and a small model."""
+    spec = load_model("churn")
+    small = spec.training.hyperparameters.model_copy(update={"n_estimators": 20, "min_child_weight": 1.0})
+    values = {"test_days": 14, "bootstrap_samples": 100, "hyperparameters": small, "threads": 2, **training}
+    return spec.model_copy(
+        update={
+            "training": spec.training.model_copy(update=values),
+            "label": spec.label.model_copy(update={"horizon_days": 14}),
+        }
+    )
+
+
+def make_examples(*, entities: int = 120, snapshots: int = 10, seed: int = 0) -> pa.Table:
+    """Return one row per entity and weekly snapshot; one in five has no order gap."""
+    rng = np.random.default_rng(seed)
+    last = datetime(2024, 6, 17, tzinfo=UTC)
+    times = [last - timedelta(days=7 * back) for back in range(snapshots)][::-1]
+    n = entities * snapshots
+    orders = rng.poisson(2, n)
+    gap = rng.exponential(20, n).astype(np.float32)
+    leaves = rng.random(n) < 1 / (1 + np.exp(orders - 0.05 * gap - 1))
+    return pa.table(
+        {
+            "customer_id": pa.array([f"c{i:03d}" for i in range(entities)] * snapshots),
+            "event_timestamp": pa.array(np.repeat(times, entities), pa.timestamp("us", tz="UTC")),
+            NAMES[0]: pa.array(orders, pa.int64()),
+            NAMES[1]: pa.array(rng.lognormal(3, 1, n).astype(np.float32)),
+            NAMES[2]: pa.array(gap, mask=rng.random(n) < 0.2),
+            "label": pa.array(leaves.astype(np.int8)),
+        }
+    )
+
+
+def make_manifest(spec: ModelSpec, examples: pa.Table) -> TrainingSetManifest:
+    """Return the manifest of these examples."""
+    sha256, spec_hash = digest(examples), spec_sha256(spec)
+    return TrainingSetManifest(
+        model_id=spec.model_id,
+        set_id=set_id(as_of=AS_OF, rows_sha256=sha256, spec_hash=spec_hash, feature_names=NAMES, provenance=PROVENANCE),
+        as_of=AS_OF,
+        feature_service="churn_v1",
+        feature_names=NAMES,
+        entity_key="customer_id",
+        horizon_days=spec.label.horizon_days,
+        first_snapshot="2024-04-14",
+        last_snapshot="2024-06-16",
+        rows=examples.num_rows,
+        positives=int(np.sum(examples["label"].to_numpy())),
+        rows_without_features=0,
+        rows_sha256=sha256,
+        sources={"raw/orders": 3, "features/customer_daily": 4},
+        spec_sha256=spec_hash,
+        provenance=PROVENANCE,
+    )

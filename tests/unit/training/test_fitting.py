@@ -1,0 +1,57 @@
+"""The fit is bit for bit the same each time, and missing stays missing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from include.errors import UsageError
+from include.training.fitting import feature_importance, fit_booster, to_bytes
+from tests.unit.training.examples_builder import make_spec
+
+
+def make_matrix(n: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(n, 3)).astype(np.float32)
+    return matrix, (matrix[:, 1] + rng.normal(0, 0.5, n) > 0).astype(np.int8)
+
+
+def fit(matrix, labels, **training):
+    return fit_booster(matrix, labels, feature_names=("a", "b", "c"), training=make_spec(**training).training)
+
+
+def test_fitted_twice_gives_identical_bytes():
+    assert to_bytes(fit(*make_matrix())) == to_bytes(fit(*make_matrix()))
+
+
+def test_another_seed_gives_another_model():
+    assert to_bytes(fit(*make_matrix(), seed=1)) != to_bytes(fit(*make_matrix(), seed=2))
+
+
+def test_that_a_value_is_missing_is_learnt():
+    matrix, _ = make_matrix()
+    labels = (np.arange(len(matrix)) % 2).astype(np.int8)
+    matrix[labels == 1, 0] = np.nan
+    booster = fit(matrix, labels)
+    present, missing = booster.inplace_predict(np.array([[0, 0, 0], [np.nan, 0, 0]], dtype=np.float32))
+    assert present < 0.4 < 0.6 < missing
+
+
+def test_importance_shares_add_up_to_one_and_find_the_feature_that_matters():
+    importance = feature_importance(fit(*make_matrix()))
+    assert list(importance) == ["a", "b", "c"]
+    assert sum(importance.values()) == pytest.approx(1)
+    assert max(importance, key=importance.get) == "b"
+
+
+@pytest.mark.parametrize("labels", [np.zeros(600, np.int8), np.ones(600, np.int8)], ids=["all 0", "all 1"])
+def test_one_class_is_refused(labels):
+    with pytest.raises(UsageError, match="both 0 and 1"):
+        fit(make_matrix()[0], labels)
+
+
+def test_infinite_values_are_refused_by_name():
+    matrix, labels = make_matrix()
+    matrix[3, 2] = np.inf
+    with pytest.raises(UsageError, match="infinite values: c"):
+        fit(matrix, labels)
