@@ -24,6 +24,7 @@ from include.monitoring.decision import LedgerFacts, NightMetrics
 from include.monitoring.decision import decide as decide_pure
 from include.monitoring.drift import measure_drift
 from include.refs import DecisionRef
+from include.scoring.population import select_population
 from include.specs import ModelSpec, load_model
 
 if TYPE_CHECKING:
@@ -139,9 +140,8 @@ def _scored_rows(deployment: Deployment, spec: ModelSpec, partition: str) -> pa.
     key = spec.entity.key
     scores = deployment.lake.read(table, start=partition, end=partition, columns=[key, "score", "model_version"])
     features = deployment.lake.read(f"features/{spec.features.group}", start=partition, end=partition)
-    newest = features.sort_by([(key, "ascending"), ("created_timestamp", "ascending")]).to_pandas()
-    newest = newest.drop_duplicates(key, keep="last")
-    return scores.join(pa.Table.from_pandas(newest, preserve_index=False), keys=key, join_type="left outer")
+    population = select_population(features, key=key, active_within_days=spec.label.active_within_days)
+    return scores.join(population, keys=key, join_type="left outer")
 
 
 def _column(rows: pa.Table, name: str) -> NDArray[np.float64]:

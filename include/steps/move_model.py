@@ -34,7 +34,7 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> str | No
         Why it was refused; None when it stands in Staging.
     """
     reports = gate_candidate(deployment, candidate)
-    evidence = {"as_of": candidate.as_of, "run_id": candidate.run_id, "gates": [asdict(report) for report in reports]}
+    evidence: dict[str, object] = {"as_of": candidate.as_of, "run_id": candidate.run_id, "gates": [asdict(report) for report in reports]}
     failed = [report for report in reports if report.verdict not in ("pass", "not_applicable")]
     told = "; ".join(_told(report) for report in (failed or reports))
     plan = lifecycle.refuse_candidate if failed else lifecycle.stage_candidate
@@ -107,8 +107,8 @@ def project(deployment: Deployment, model_id: str) -> None:
     moves = deployment.state.ledger(model_id)
     for version, stage in lifecycle.stages(moves).items():
         deployment.model_registry.set_lifecycle(name, version, stage.value)
-    for alias, version in lifecycle.aliases(moves).items():
-        deployment.model_registry.set_alias(name, alias, version)
+    for alias, held_by in lifecycle.aliases(moves).items():
+        deployment.model_registry.set_alias(name, alias, held_by)
 
 
 def _move(
