@@ -78,7 +78,7 @@ def test_policies_hold(bag, dag_id):
 def test_consumers_are_partitioned_and_not_paused_on_creation(bag, dag_id):
     dag = bag.dags[dag_id]
     assert type(dag.timetable).__name__ == "PartitionedAssetTimetable"
-    assert dag.timetable.assets.uri == CONSUMERS[dag_id]
+    assert dag.timetable.asset_condition.uri == CONSUMERS[dag_id]
     assert dag.is_paused_upon_creation is False
 
 

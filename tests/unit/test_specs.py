@@ -23,11 +23,13 @@ def test_the_shipped_specs_load_and_carry_the_required_gate():
     assert spec.gates.latency_p99_ms_max == 50
 
 
-def test_the_overlay_of_the_real_log_lowers_one_gate_and_nothing_else():
+def test_the_overlay_of_the_real_log_changes_two_values_and_nothing_else():
     plain = specs._load_model.__wrapped__("churn", None)
     laid = load(PROJECT_ROOT / "include" / "config" / "overlays" / "online_retail")
-    assert laid.gates.auc_min == 0.70
-    assert laid.model_copy(update={"gates": plain.gates}) == plain
+    assert (laid.gates.auc_min, laid.monitoring.quarantined_max) == (0.70, 0.9)
+    assert laid.model_copy(update={"gates": plain.gates, "monitoring": plain.monitoring}) == plain
+    assert laid.monitoring.model_copy(update={"quarantined_max": plain.monitoring.quarantined_max}) == plain.monitoring
+    assert laid.gates.model_copy(update={"auc_min": plain.gates.auc_min}) == plain.gates
 
 
 @pytest.mark.parametrize(
