@@ -16,6 +16,7 @@ import httpx
 from include.errors import MlopsError
 
 USER = "admin"
+_ANSWER_TIMEOUT_S = 60
 
 
 def read_password(home: Path) -> str:
@@ -125,13 +126,28 @@ class AirflowApi:
         return [d for d in found["hitl_details"] if d["task_instance"]["state"] in ("awaiting_input", "deferred")]
 
     def answer(self, approval: dict[str, Any], option: str, *, reason: str = "") -> None:
-        """Answer an approval."""
+        """Answer an approval and see it taken.
+
+        Airflow 3.3 loses an answer that comes within a second of the question: the scheduler finds the
+        task queued again while it still hears of its first end, retries it, and it asks anew. Then
+        it is answered anew.
+
+        Raises
+        ------
+        MlopsError
+            If the task still waits after a minute.
+        """
         task = approval["task_instance"]
-        self.request(
-            "PATCH",
-            f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/-1/hitlDetails",
-            {"chosen_options": [option], "params_input": {"reason": reason}},
-        )
+        path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}"
+        deadline = time.monotonic() + _ANSWER_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if not self.request("GET", f"{path}/-1/hitlDetails")["response_received"]:
+                body = {"chosen_options": [option], "params_input": {"reason": reason}}
+                self.request("PATCH", f"{path}/-1/hitlDetails", body)
+            time.sleep(1)
+            if self.request("GET", path)["state"] in ("success", "failed", "skipped"):
+                return
+        raise MlopsError(f"the answer {option!r} to {task['task_id']} of {task['dag_id']} was not taken; see {path}")
 
     def _log_in(self) -> None:
         try:

@@ -1,0 +1,118 @@
+"""What a person sees who gives the command line something it can't take: one message, a code, and nothing written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.shop import make_orders
+
+
+def mlops(*arguments: str, home: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_", "MLFLOW_"))}
+    return subprocess.run(
+        [sys.executable, "-c", "from include.cli.main import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        env={**kept, "MLOPS_HOME": str(home), **env},
+        check=False,
+        timeout=120,
+    )
+
+
+def assert_told(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Path:
+    path = tmp_path / "orders.parquet"
+    pq.write_table(make_orders(days=3), path)
+    return path
+
+
+def write(path: Path, change) -> None:
+    table = pq.read_table(path)
+    pq.write_table(change(table), path)
+
+
+BROKEN_FILES = {
+    "missing column": (lambda path: write(path, lambda t: t.drop_columns(["quantity"])), ("quantity",)),
+    "wrong type": (
+        lambda path: write(path, lambda t: t.set_column(8 - 1, "unit_price", pa.array(["cheap"] * t.num_rows))),
+        ("unit_price",),
+    ),
+    "empty": (lambda path: path.write_bytes(b""), ("empty",)),
+    "no rows": (lambda path: write(path, lambda t: t.slice(0, 0)), ("no rows",)),
+    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-200]), ("orders.parquet",)),
+    "absent": (lambda path: path.unlink(), ("orders.parquet",)),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN_FILES)
+def test_a_broken_file_exits_2_and_writes_nothing(tmp_path, orders, fault):
+    breaks, words = BROKEN_FILES[fault]
+    breaks(orders)
+    done = mlops("orders", "import", str(orders), "--format", "canonical", home=tmp_path / "home")
+    assert_told(done, 2, *words)
+    assert not (tmp_path / "home" / "lake").exists()
+
+
+def test_an_unknown_format_exits_2_with_the_known_ones(tmp_path, orders):
+    done = mlops("orders", "import", str(orders), "--format", "canonica", home=tmp_path / "home")
+    assert_told(done, 2, "canonical", "online-retail")
+
+
+def test_a_wrong_key_in_a_spec_exits_2_and_names_the_nearest(tmp_path):
+    (tmp_path / "churn.yaml").write_text("monitoring:\n  psi_significnt: 0.3\n")
+    done = mlops(
+        "train", "--model", "churn", "--as-of", "2026-01-01", home=tmp_path / "home", MLOPS_SPECS=str(tmp_path)
+    )
+    assert_told(done, 2, "churn.yaml", "monitoring.psi_significnt", "did you mean 'psi_significant'?")
+
+
+def test_a_lake_without_a_scheme_exits_2(tmp_path, orders):
+    done = mlops("orders", "import", str(orders), "--format", "canonical", home=tmp_path, MLOPS_LAKE_URI="/data")
+    assert_told(done, 2, "MLOPS_LAKE_URI='/data'", "file:// or s3://")
+
+
+def test_a_lake_that_can_not_be_written_exits_3(tmp_path, orders):
+    (tmp_path / "blocked").write_text("a file where a folder should be")
+    lake = (tmp_path / "blocked").as_uri()
+    done = mlops("orders", "import", str(orders), "--format", "canonical", home=tmp_path, MLOPS_LAKE_URI=lake)
+    assert_told(done, 3, lake, "check MLOPS_LAKE_URI")
+
+
+def test_features_without_orders_exit_2_with_the_next_move(tmp_path):
+    done = mlops("features", "build", "--group", "customer_daily", "--date", "2026-01-01", home=tmp_path / "home")
+    assert_told(done, 2, "no orders", "mlops orders import")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("registry", "status", "--model", "churn"),
+        ("registry", "ledger", "--model", "churn", "--at", "2026-03-03"),
+        ("score", "--model", "churn", "--date", "2026-03-03"),
+    ],
+    ids=" ".join,
+)
+def test_no_server_exits_3_and_says_how_to_start_one(tmp_path, command):
+    assert_told(mlops(*command, home=tmp_path / "home"), 3, "can't be reached", "make up")
+
+
+def test_a_day_that_is_none_exits_2(tmp_path):
+    done = mlops("registry", "ledger", "--model", "churn", "--at", "3 March", home=tmp_path / "home")
+    assert done.returncode in (2, 3)
+    assert "Traceback" not in done.stderr

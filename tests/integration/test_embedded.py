@@ -1,0 +1,132 @@
+"""The embedded default as a person starts and loses it: ports, killed terminals, two homes, a second start."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from include.embedded.api import AirflowApi
+from include.embedded.processes import RUN_ID_VARIABLE, ProcessTable
+from include.embedded.supervisor import EmbeddedAirflow
+from include.settings import Settings
+
+pytestmark = pytest.mark.timeout(500)
+
+
+class Up:
+    """`mlops up` in a process of its own, with its home."""
+
+    def __init__(self, home: Path, **env: str) -> None:
+        self.home = home
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_", "MLFLOW_", "AIRFLOW"))}
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", "-c", "from include.cli.main import main; main()", "up"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**kept, "MLOPS_HOME": str(home), **env},
+            start_new_session=True,
+        )
+
+    def api(self) -> AirflowApi:
+        assert self.process.stdout is not None
+        said = ""
+        for line in self.process.stdout:
+            said += line
+            if "stops everything" in line:
+                break
+        address = re.search(r"Airflow\s+(http://127\.0\.0\.1:\d+)", said)
+        login = re.search(r"login\s+admin / (\S+)", said)
+        assert address is not None, said
+        assert login is not None, said
+        return AirflowApi(address.group(1), login.group(1))
+
+    def members(self) -> list[psutil.Process]:
+        run_id = EmbeddedAirflow(Settings.from_env({"MLOPS_HOME": str(self.home)}), say=print).run_id()
+        found = []
+        for process in psutil.process_iter():
+            try:
+                named = str(self.home) in " ".join(process.cmdline())
+                marked = process.environ().get(RUN_ID_VARIABLE) == run_id
+            except psutil.Error:
+                continue
+            if (named or marked) and process.pid != os.getpid():
+                found.append(process)
+        return found
+
+    def gone(self, api: AirflowApi) -> bool:
+        port = int(api.address.rsplit(":", 1)[1])
+        with socket.socket() as probe:
+            closed = probe.connect_ex(("127.0.0.1", port)) != 0
+        return closed and not self.members() and not ProcessTable(self.home).records()
+
+
+def until(is_true, timeout_s=60) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not is_true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.3)
+    return True
+
+
+def listening(pids: set[int]) -> set[str]:
+    return {c.laddr.ip for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.pid in pids}
+
+
+def test_a_busy_port_is_a_clear_error_and_leaves_nothing(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        up = Up(tmp_path / "home", MLOPS_PORT=port)
+        said, _ = up.process.communicate(timeout=60)
+    assert up.process.returncode == 1
+    assert f"port {port} of 127.0.0.1 is busy; set MLOPS_PORT" in said
+    assert not up.members()
+
+
+def test_two_homes_a_killed_terminal_a_second_start_and_ctrl_c(tmp_path):
+    one, other = Up(tmp_path / "one"), Up(tmp_path / "other")
+    try:
+        api, other_api = one.api(), other.api()
+        assert api.address != other_api.address
+        assert listening({p.pid for p in one.members()}) == {"127.0.0.1"}
+        api.request("POST", "/variables", {"key": "kept", "value": "yes"})
+
+        one.process.kill()
+        assert until(lambda: one.gone(api)), one.members()
+        assert other_api.is_healthy()
+
+        again = Up(tmp_path / "one")
+        try:
+            api = again.api()
+            assert api.request("GET", "/variables/kept")["value"] == "yes"
+            again.process.send_signal(signal.SIGINT)
+            assert again.process.wait(60) == 0
+            assert until(lambda: again.gone(api), 10), again.members()
+        finally:
+            again.process.kill()
+
+        down = subprocess.run(
+            [sys.executable, "-c", "from include.cli.main import main; main()", "down"],
+            env={**os.environ, "MLOPS_HOME": str(other.home)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        assert "is down" in down.stdout
+        assert until(lambda: other.gone(other_api), 10), other.members()
+    finally:
+        for up in (one, other):
+            up.process.kill()

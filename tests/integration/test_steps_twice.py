@@ -1,0 +1,140 @@
+"""Every step twice, and nights out of order: the tables are the same, and the online store keeps the newest."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from include import partitions
+from include.adapters.deployment import Deployment
+from include.steps.build_features import build_features
+from include.steps.build_training_set import build_training_set
+from include.steps.import_orders import import_delivery, import_orders
+from include.steps.materialize_features import materialize_features
+from include.steps.monitor_model import decide_retrain, measure_night
+from include.steps.move_model import promote_version, stage_or_refuse
+from include.steps.score_batch import score_batch
+from include.steps.train_model import train_model
+from tests.shop import FIRST_DAY, deliver, make_orders, on_days
+
+pytestmark = pytest.mark.timeout(400)
+
+TRAINED = "2026-04-14"
+NIGHTS = partitions.span("2026-04-15", "2026-04-19")
+TABLES = ("raw/orders", "quarantine/orders", "raw/deliveries", "features/customer_daily", "predictions/churn")
+
+
+@pytest.fixture(scope="module")
+def deployment(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A deployment of its own beside the session's home: its own lake and databases."""
+    import psycopg
+
+    from include.embedded.environment import DATABASES
+    from include.settings import embedded_database_url
+
+    server = embedded_database_url(home, "postgres").replace("+psycopg", "")
+    with psycopg.connect(server, autocommit=True) as connection:
+        for name in DATABASES[1:]:
+            connection.execute(f"CREATE DATABASE twice_{name}")
+    variables = ("MLFLOW_TRACKING_URI", "MLOPS_FEAST_REGISTRY_URL", "MLOPS_FEAST_ONLINE_URL", "MLOPS_DATABASE_URL")
+    folder = tmp_path_factory.mktemp("twice")
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, name in zip(variables, DATABASES[1:], strict=True):
+            patch.setenv(variable, embedded_database_url(home, f"twice_{name}"))
+        patch.setenv("MLOPS_HOME", str(folder))
+        patch.setenv("MLOPS_LAKE_URI", (folder / "lake").as_uri())
+        patch.setenv("MLOPS_LANDING_URI", (folder / "landing").as_uri())
+        patch.setenv("MLOPS_MLFLOW_ARTIFACTS", (folder / "mlflow").as_uri())
+        made = Deployment.from_env()
+        made.state.migrate()
+        made.model_registry.initialise()
+        made.feature_store.apply()
+        yield made
+
+
+def prepare(deployment: Deployment) -> Path:
+    orders = make_orders(days=109)
+    history = deployment.settings.home / "history.parquet"
+    pq.write_table(on_days(orders, FIRST_DAY, TRAINED), history)
+    for night in NIGHTS:
+        deliver(deployment.settings.home / "landing", orders, night)
+    return history
+
+
+def run_history(deployment: Deployment, history: Path) -> None:
+    import_orders(deployment, history, order_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
+    build_features(deployment, "customer_daily", start=FIRST_DAY, end=TRAINED)
+    materialize_features(deployment, "customer_daily", start=TRAINED, end=TRAINED)
+    candidate = train_model(deployment, build_training_set(deployment, "churn", as_of=TRAINED))
+    assert candidate.version == 1
+    if not any(move.to_stage == "Production" for move in deployment.state.ledger("churn")):
+        assert stage_or_refuse(deployment, candidate) is None
+    promote_version(deployment, "churn", version=1, actor="ada", reason="first")
+
+
+def run_night(deployment: Deployment, night: str) -> None:
+    import_delivery(deployment, night, cross_check=False)
+    build_features(deployment, "customer_daily", start=night, end=night)
+    materialize_features(deployment, "customer_daily", start=night, end=night)
+    score_batch(deployment, "churn", partition=night)
+    measure_night(deployment, "churn", partition=night)
+    decide_retrain(deployment, "churn", partition=night, run_id=f"run-{night}")
+
+
+def written(deployment: Deployment) -> dict[str, object]:
+    state = deployment.state
+    return {
+        **{table: deployment.lake.digest(table) for table in TABLES},
+        "ledger": [(m.seq, m.version, m.to_stage) for m in state.ledger("churn")],
+        "decisions": [(d.partition, d.action, d.acted) for d in state.decisions("churn")],
+        "nights": state.nights("churn"),
+        "training sets": sorted(p.name for p in (deployment.settings.home / "lake/training_sets/churn").iterdir()),
+    }
+
+
+def online(deployment: Deployment) -> list[tuple[object, ...]]:
+    keys = sorted(set(deployment.lake.read("features/customer_daily")["customer_id"].to_pylist()))
+    rows = deployment.feature_store.online("churn_v1", keys)
+    return sorted(
+        zip(keys, rows["total_orders_90d"].to_pylist(), rows["days_since_last_order"].to_pylist(), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def once(deployment: Deployment) -> dict[str, object]:
+    history = prepare(deployment)
+    run_history(deployment, history)
+    for night in NIGHTS:
+        run_night(deployment, night)
+    return {**written(deployment), "online": online(deployment), "versions": versions(deployment)}
+
+
+def versions(deployment: Deployment) -> dict[str, int | None]:
+    return {table: deployment.lake.version(table) for table in TABLES}
+
+
+def test_the_online_store_holds_the_newest_night(deployment, once):
+    newest = deployment.lake.read("features/customer_daily", start=NIGHTS[-1], end=NIGHTS[-1])
+    columns = (newest[name].to_pylist() for name in ("customer_id", "total_orders_90d", "days_since_last_order"))
+    assert once["online"] == sorted(zip(*columns, strict=True))
+
+
+def test_every_step_again_changes_nothing_and_makes_no_new_table_version(deployment, once):
+    run_history(deployment, deployment.settings.home / "history.parquet")
+    for night in NIGHTS:
+        run_night(deployment, night)
+    assert {**written(deployment), "online": online(deployment), "versions": versions(deployment)} == once
+
+
+def test_nights_out_of_order_change_nothing_and_move_no_online_row_back(deployment, once):
+    shuffled = list(NIGHTS)
+    random.Random(3).shuffle(shuffled)
+    assert shuffled != NIGHTS
+    for night in shuffled:
+        run_night(deployment, night)
+    assert {**written(deployment), "online": online(deployment), "versions": versions(deployment)} == once
