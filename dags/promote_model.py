@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, PartitionedAssetTimetable, TriggerRule, dag, task
 
 from include.specs import ModelSpec, load_models
 from mlops import assets
 from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, skip
-from mlops.operators.model_registry import MLflowPromoteModelOperator, verdict_of
+from mlops.operators.approval import ANSWER_KEY, RecordedApprovalOperator
+from mlops.operators.model_registry import MLflowPromoteModelOperator
 
 
 def build_dag(spec: ModelSpec) -> None:
@@ -50,7 +50,7 @@ def build_dag(spec: ModelSpec) -> None:
                 skip(f"no version of {spec.model_id} waits in Staging")
             return described
 
-        approve = ApprovalOperator(
+        approve = RecordedApprovalOperator(
             task_id="approve",
             subject=f"Promote {spec.registered_name} version "
             "{{ ti.xcom_pull(task_ids='find_candidate')['version'] }} to Production?",
@@ -71,11 +71,12 @@ def build_dag(spec: ModelSpec) -> None:
             from include.adapters.deployment import Deployment
             from include.steps.move_model import reject_version
 
-            answer = ti.xcom_pull(task_ids="approve")
-            if not answer or answer["chosen_options"] != [ApprovalOperator.REJECT]:
+            answer = ti.xcom_pull(task_ids="approve", key=ANSWER_KEY)
+            if not answer or answer["option"] != RecordedApprovalOperator.REJECT:
                 skip("nothing was rejected")
             version = int(ti.xcom_pull(task_ids="find_candidate")["version"])
-            return reject_version(Deployment.from_env(), spec.model_id, version=version, **verdict_of(answer))
+            who = {"actor": answer["actor"], "reason": answer["reason"]}
+            return reject_version(Deployment.from_env(), spec.model_id, version=version, **who)
 
         find_candidate() >> approve >> promote >> record_rejection()
 

@@ -33,8 +33,18 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> str | No
     str or None
         Why it was refused; None when it stands in Staging.
     """
+    present = lifecycle.stages(deployment.state.ledger(candidate.model_id)).get(candidate.version)
+    if present in (Stage.ARCHIVED, Stage.PRODUCTION):
+        return (
+            f"{candidate.model_id} version {candidate.version} is in {present} already: the same training set gives the "
+            "same version; new orders, another spec or new code give a new one"
+        )
     reports = gate_candidate(deployment, candidate)
-    evidence: dict[str, object] = {"as_of": candidate.as_of, "run_id": candidate.run_id, "gates": [asdict(report) for report in reports]}
+    evidence: dict[str, object] = {
+        "as_of": candidate.as_of,
+        "run_id": candidate.run_id,
+        "gates": [asdict(report) for report in reports],
+    }
     failed = [report for report in reports if report.verdict not in ("pass", "not_applicable")]
     told = "; ".join(_told(report) for report in (failed or reports))
     plan = lifecycle.refuse_candidate if failed else lifecycle.stage_candidate

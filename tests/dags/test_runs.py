@@ -63,9 +63,22 @@ def test_training_puts_a_gated_version_into_staging(bag, deployment):
     assert holder(deployment.state.ledger("churn"), Stage.STAGING) == 1
 
 
-def test_approval_puts_it_into_production(bag, deployment):
-    run(bag, "promote_model__churn", conf={}, mark_success_pattern="approve")
-    assert holder(deployment.state.ledger("churn"), Stage.PRODUCTION) == 1
+def test_approval_puts_it_into_production(bag, deployment, monkeypatch):
+    # dag.test() would wait for a person for ever: the question is answered where it is asked.
+    from mlops.operators.approval import RecordedApprovalOperator
+
+    answer = {
+        "chosen_options": ["Approve"],
+        "params_input": {"reason": "first"},
+        "responded_at": datetime(2026, 4, 15, tzinfo=UTC),
+        "responded_by_user": {"id": "1", "name": "ada"},
+    }
+    monkeypatch.setattr(
+        RecordedApprovalOperator, "execute", lambda self, context: self.execute_complete(context, answer)
+    )
+    run(bag, "promote_model__churn", conf={})
+    last = deployment.state.ledger("churn")[-1]
+    assert (last.to_stage, last.actor, last.reason) == ("Production", "ada", "first")
     assert deployment.model_registry.aliases("churn-predictor")["production"] == 1
 
 

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from include.errors import ConflictError, RefusedError
+from mlops.dag_defaults import skip
 from mlops.hooks.model_registry import MLflowHook
+from mlops.operators.approval import ANSWER_KEY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,7 +36,8 @@ class MLflowPromoteModelOperator(BaseOperator):
     Returns
     -------
     int
-        The version now in Production, from `execute`.
+        The version now in Production, from `execute`; it skips where the version can't be promoted any
+        more, for example because a newer candidate superseded it.
     """
 
     template_fields: Sequence[str] = ("version",)
@@ -57,13 +61,14 @@ class MLflowPromoteModelOperator(BaseOperator):
         """Promote and return the version."""
         from include.steps.move_model import promote_version
 
-        answer = context["ti"].xcom_pull(task_ids=self.approval_task_id)
+        answer = context["ti"].xcom_pull(task_ids=self.approval_task_id, key=ANSWER_KEY)
+        if not answer:
+            raise RefusedError(f"{self.approval_task_id} has no answer on record; a promotion needs a person's name")
         deployment = MLflowHook(self.mlflow_conn_id).deployment
-        return promote_version(deployment, self.model_id, version=int(self.version), **verdict_of(answer))
-
-
-def verdict_of(answer: Any) -> dict[str, str]:
-    """Return who answered an approval and the reason given, as the lifecycle's steps take them."""
-    user = (answer or {}).get("responded_by_user") or {}
-    reason = ((answer or {}).get("params_input") or {}).get("reason") or "no reason given"
-    return {"actor": str(user.get("name") or user.get("id") or "unknown"), "reason": str(reason)}
+        version, who = int(self.version), {"actor": answer["actor"], "reason": answer["reason"]}
+        try:
+            return promote_version(deployment, self.model_id, version=version, **who)
+        except ConflictError:
+            raise
+        except RefusedError as no:
+            skip(str(no))
