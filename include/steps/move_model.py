@@ -36,8 +36,8 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> str | No
     present = lifecycle.stages(deployment.state.ledger(candidate.model_id)).get(candidate.version)
     if present in (Stage.ARCHIVED, Stage.PRODUCTION):
         return (
-            f"{candidate.model_id} version {candidate.version} is in {present} already: the same training set gives the "
-            "same version; new orders, another spec or new code give a new one"
+            f"{candidate.model_id} version {candidate.version} is in {present} already: the same training set gives "
+            "the same version; new orders, another spec or new code give a new one"
         )
     reports = gate_candidate(deployment, candidate)
     evidence: dict[str, object] = {
