@@ -56,11 +56,13 @@ def ingest_orders() -> None:
         wait = FileSensor(task_id="wait_for_delivery", filepath=marker.removeprefix("file://"), **waiting)
 
     @task(outlets=[assets.RAW_ORDERS])
-    def import_delivery(**context) -> dict[str, int]:
+    def import_delivery(outlet_events=None, **context) -> dict[str, int]:
         from include.adapters.deployment import Deployment
         from include.steps.import_orders import import_delivery
 
-        account = import_delivery(Deployment.from_env(), partitions.resolve(context))
+        day = partitions.resolve(context)
+        account = import_delivery(Deployment.from_env(), day)
+        outlet_events[assets.RAW_ORDERS].add_partitions(day)
         return {"rows_in": account.rows_in, "rows_published": account.rows_published, **account.rules}
 
     wait >> import_delivery()

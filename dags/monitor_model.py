@@ -55,9 +55,10 @@ def build_dag(spec: ModelSpec) -> None:
             return decide_retrain(Deployment.from_env(), spec.model_id, partition=day, run_id=dag_run.run_id)
 
         @task(outlets=[assets.retrain(spec.model_id)])
-        def signal(decision: object) -> str:
+        def signal(decision: object, outlet_events=None) -> str:
             if not decision.acted:
                 skip(f"decision {decision.decision_id} is {decision.action}; it does not act")
+            outlet_events[assets.retrain(spec.model_id)].add_partitions(decision.partition)
             return f"decision {decision.decision_id} starts a training"
 
         measured = measure()

@@ -38,7 +38,7 @@ def build_dags(spec: ModelSpec) -> None:
     )
     def score_batch() -> None:
         @task(outlets=[assets.predictions(spec.model_id)])
-        def score(**context) -> object:
+        def score(outlet_events=None, **context) -> object:
             from include.adapters.deployment import Deployment
             from include.steps.score_batch import score_batch
 
@@ -46,6 +46,7 @@ def build_dags(spec: ModelSpec) -> None:
             scored = score_batch(Deployment.from_env(), spec.model_id, partition=day)
             if scored is None:
                 skip(f"no version of {spec.model_id} was in Production before {day}")
+            outlet_events[assets.predictions(spec.model_id)].add_partitions(day)
             return scored
 
         score()

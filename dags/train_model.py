@@ -69,13 +69,14 @@ def build_dag(spec: ModelSpec) -> None:
             return train_model(Deployment.from_env(), training_set)
 
         @task(outlets=[assets.candidate(spec.model_id)])
-        def gate(candidate: object) -> object:
+        def gate(candidate: object, outlet_events=None) -> object:
             from include.adapters.deployment import Deployment
             from include.steps.move_model import stage_or_refuse
 
             refusal = stage_or_refuse(Deployment.from_env(), candidate)
             if refusal is not None:
                 skip(refusal)
+            outlet_events[assets.candidate(spec.model_id)].add_partitions(candidate.as_of)
             return candidate
 
         gate(train(build_training_set(claim())))

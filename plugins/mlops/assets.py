@@ -1,6 +1,10 @@
 """Every asset URI in one place: what DAGs pass to one another.
 
 What belongs here: assets. What does not: schedules.
+
+Consumers are partitioned: an event without a partition key reaches none of them, and Airflow says so only
+in a log. A task that emits therefore names its day with ``outlet_events[asset].add_partitions(day)``, so
+that a run whose day came from the trigger form, without a key, reaches them too.
 """
 
 from __future__ import annotations

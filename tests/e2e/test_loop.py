@@ -93,7 +93,8 @@ def _bring_into_production(loop: Loop, folder: Path) -> None:
     known = lambda: {d["dag_id"] for d in loop.api.request("GET", "/dags", limit=100)["dags"]}  # noqa: E731
     loop.until(lambda: len(known()) == 8, "parsing")
     _fill(loop, FIRST_DAY, TRAINED)
-    loop.runs["first training"] = loop.api.trigger("train_model__churn", partition=TRAINED)
+    # The day as the form's Param, without a partition key: consumers must be reached all the same.
+    loop.runs["first training"] = loop.api.trigger("train_model__churn", conf={"partition": TRAINED})
     loop.ended("train_model__churn", loop.runs["first training"])
     loop.until(lambda: len(loop.waiting()) == 1, "the first approval")
     (approval,) = loop.waiting()

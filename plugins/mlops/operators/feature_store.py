@@ -59,4 +59,7 @@ class FeastMaterializeOperator(BaseOperator):
         from include.steps.materialize_features import materialize_features
 
         deployment = FeastHook(self.feast_conn_id).deployment
-        return materialize_features(deployment, self.group, start=self.start, end=self.end)
+        written = materialize_features(deployment, self.group, start=self.start, end=self.end)
+        for outlet in self.outlets:
+            context["outlet_events"][outlet].add_partitions(self.end)
+        return written
