@@ -66,7 +66,13 @@ def _versions(loop: Demo) -> Iterator[tuple[object, ...]]:
     for version, stage in lifecycle.stages(moves).items():
         gates = {gate["gate"]: gate for gate in evidence.get(version, {}).get("gates", [])}
         auc, latency = gates.get("auc", {}), gates.get("latency", {})
-        yield version, stage.value, evidence.get(version, {}).get("as_of"), auc.get("reason"), latency.get("value")
+        yield (
+            version,
+            stage.value,
+            evidence.get(version, {}).get("as_of"),
+            auc.get("reason"),
+            f"{latency.get('value', float('nan')):.3f}",
+        )
 
 
 def _decisions(loop: Demo) -> Iterator[tuple[object, ...]]:

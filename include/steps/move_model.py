@@ -68,7 +68,7 @@ def describe_candidate(deployment: Deployment, model_id: str) -> dict[str, str] 
         "| gate | verdict | value | threshold | reason |",
         "|---|---|---|---|---|",
         *(
-            f"| {g['gate']} | {g['verdict']} | {g['value']} | {g['threshold']} | {g['reason']} |"
+            f"| {g['gate']} | {g['verdict']} | {_number(g['value'])} | {_number(g['threshold'])} | {g['reason']} |"
             for g in staged.evidence.get("gates", [])
         ),
     ]
@@ -160,3 +160,7 @@ def _staging_evidence(deployment: Deployment, model_id: str, version: int) -> di
 
 def _told(report: GateReport) -> str:
     return f"{report.gate} {report.verdict} ({report.reason})"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

@@ -27,6 +27,7 @@ class Up:
 
     def __init__(self, home: Path, **env: str) -> None:
         self.home = home
+        self.sessions: set[int] = set()
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_", "MLFLOW_", "AIRFLOW"))}
         self.process = subprocess.Popen(
             [sys.executable, "-u", "-c", "from include.cli.main import main; main()", "up"],
@@ -48,6 +49,7 @@ class Up:
         login = re.search(r"login\s+admin / (\S+)", said)
         assert address is not None, said
         assert login is not None, said
+        self.sessions = {record.pid for record in ProcessTable(self.home).records()}
         return AirflowApi(address.group(1), login.group(1))
 
     def members(self) -> list[psutil.Process]:
@@ -55,11 +57,15 @@ class Up:
         found = []
         for process in psutil.process_iter():
             try:
-                named = str(self.home) in " ".join(process.cmdline())
-                marked = process.environ().get(RUN_ID_VARIABLE) == run_id
-            except psutil.Error:
+                # A server may rename itself, and its environment is gone with its name: its session is not.
+                belongs = (
+                    os.getsid(process.pid) in self.sessions
+                    or str(self.home) in " ".join(process.cmdline())
+                    or (run_id is not None and process.environ().get(RUN_ID_VARIABLE) == run_id)
+                )
+            except (psutil.Error, ProcessLookupError):
                 continue
-            if (named or marked) and process.pid != os.getpid():
+            if belongs and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         return found
 
