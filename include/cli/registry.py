@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import getpass
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -72,8 +73,16 @@ def ledger(model_id: str, partition: str | None, as_json: bool) -> None:
     for row in rows:
         move = f"version {row['version']}  {row['from']} → {row['to']}"
         click.echo(f"{row['partition']}  {move}  by {row['actor']}: {row['reason']}")
-        if row["trained"]:
-            click.echo(f"            trained: {json.dumps(row['trained'])}")
+        for what, value in _trained_on(row):
+            click.echo(f"            {what}: {value}")
+
+
+def _trained_on(row: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield what a version was trained on, beside the move that brought it into Staging."""
+    if row["to"] == "Staging":
+        yield "trained as of", row["trained"].get("as_of")
+        for what, value in row["trained"].get("trained_on", {}).items():
+            yield what.replace("_", " "), value
 
 
 @registry.command()
@@ -101,7 +110,7 @@ def rollback(model_id: str, reason: str) -> None:
     click.echo(f"{model_id} version {version} is back in Production")
 
 
-def _row(move: LedgerMove) -> dict[str, object]:
+def _row(move: LedgerMove) -> dict[str, Any]:
     return {
         "seq": move.seq,
         "version": move.version,

@@ -43,6 +43,7 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> str | No
     evidence: dict[str, object] = {
         "as_of": candidate.as_of,
         "run_id": candidate.run_id,
+        "trained_on": _trained_on(deployment, candidate),
         "gates": [asdict(report) for report in reports],
     }
     failed = [report for report in reports if report.verdict not in ("pass", "not_applicable")]
@@ -160,6 +161,13 @@ def _staging_evidence(deployment: Deployment, model_id: str, version: int) -> di
 
 def _told(report: GateReport) -> str:
     return f"{report.gate} {report.verdict} ({report.reason})"
+
+
+def _trained_on(deployment: Deployment, candidate: CandidateRef) -> dict[str, object]:
+    name = load_model(candidate.model_id).registered_name
+    manifest = deployment.model_registry.load(name, candidate.version).manifest
+    kept = ("set_id", "rows", "rows_sha256", "sources", "spec_sha256", "provenance")
+    return {key: manifest[key] for key in kept}
 
 
 def _number(value: float | None) -> str:
