@@ -35,6 +35,7 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> str | No
     """
     present = lifecycle.stages(deployment.state.ledger(candidate.model_id)).get(candidate.version)
     if present in (Stage.ARCHIVED, Stage.PRODUCTION):
+        project(deployment, candidate.model_id)
         return (
             f"{candidate.model_id} version {candidate.version} is in {present} already: the same training set gives "
             "the same version; new orders, another spec or new code give a new one"

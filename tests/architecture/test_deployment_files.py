@@ -1,0 +1,83 @@
+"""The files that deploy the project say the same as the code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from include.embedded.environment import DATABASES, airflow_environment
+from include.embedded.supervisor import POOLS
+from include.settings import PROJECT_ROOT, Settings
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict:
+    return yaml.safe_load((PROJECT_ROOT / "docker-compose.yaml").read_text())
+
+
+def test_containers_set_only_variables_that_the_settings_know(compose):
+    source = (PROJECT_ROOT / "include" / "settings.py").read_text()
+    known = set(re.findall(r'"((?:MLOPS|MLFLOW)_[A-Z_]+)"', source))
+    used = {name for name in compose["x-airflow"]["environment"] if name.startswith(("MLOPS_", "MLFLOW_"))}
+    assert used
+    assert used <= known
+
+
+def test_containers_have_the_databases_of_the_embedded_default(compose):
+    created = re.findall(r"CREATE DATABASE (\w+);", compose["configs"]["databases"]["content"])
+    assert tuple(created) == DATABASES
+
+
+def test_containers_run_the_parts_of_the_embedded_default_and_publish_on_loopback_only(compose):
+    assert {"api-server", "scheduler", "dag-processor", "triggerer"} < set(compose["services"])
+    published = [port for service in compose["services"].values() for port in service.get("ports", [])]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_no_secret_has_a_default(compose):
+    text = (PROJECT_ROOT / "docker-compose.yaml").read_text()
+    for secret in ("POSTGRES_PASSWORD", "AIRFLOW_SECRET", "FERNET_KEY"):
+        assert f"${{{secret}:?" in text
+        assert f"${{{secret}:-" not in text
+
+
+def test_pools_are_the_same_everywhere(compose):
+    astro = yaml.safe_load((PROJECT_ROOT / "airflow_settings.yaml").read_text())["airflow"]["pools"]
+    assert {p["pool_name"]: (p["pool_slot"], p["pool_description"]) for p in astro} == POOLS
+    for name, (slots, _) in POOLS.items():
+        assert f"airflow pools set {name} {slots} " in compose["services"]["deploy"]["command"]
+
+
+def test_image_and_laptop_agree_on_what_airflow_may_deserialise(tmp_path):
+    laptop = airflow_environment(Settings.from_env({"MLOPS_HOME": str(tmp_path)}), port=1)
+    image = (PROJECT_ROOT / "Dockerfile").read_text()
+    for name in (
+        "AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES_REGEXP",
+        "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL",
+    ):
+        assert re.search(rf'{name}="?{re.escape(laptop[name])}"?\s', image), name
+
+
+def test_make_help_lists_every_verb():
+    makefile = (PROJECT_ROOT / "Makefile").read_text()
+    verbs = set(re.search(r"^\.PHONY: (.*)$", makefile, re.M).group(1).split())
+    listed = subprocess.run(["make", "help"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
+    assert {line.split()[1] for line in listed.splitlines() if line.startswith("  make ")} == verbs
+
+
+def test_the_workflow_calls_make_only():
+    workflow = yaml.safe_load((PROJECT_ROOT / ".github" / "workflows" / "ci.yaml").read_text())
+    commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    assert commands
+    assert all(re.fullmatch(r"make [a-z-]+", command) for command in commands)
+
+
+def test_links_in_the_readme_lead_somewhere():
+    text = (PROJECT_ROOT / "README.md").read_text()
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
+    assert links
+    assert [link for link in links if not (PROJECT_ROOT / link).exists()] == []
