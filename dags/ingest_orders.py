@@ -20,7 +20,7 @@ from airflow.providers.standard.sensors.filesystem import FileSensor
 from airflow.sdk import dag, task
 
 from include import partitions
-from include.settings import Settings
+from include.settings import Settings, local_path
 from mlops import assets
 from mlops.dag_defaults import (
     ARRIVAL_TIMEOUT,
@@ -48,12 +48,12 @@ from mlops.dag_defaults import (
     tags=[Tag.INGESTION],
 )
 def ingest_orders() -> None:
-    marker = f"{Settings.from_env().landing_uri}/orders/dt={PARTITION_TEMPLATE}/_SUCCESS"
+    landing, marker = Settings.from_env().landing_uri, f"orders/dt={PARTITION_TEMPLATE}/_SUCCESS"
     waiting = {"poke_interval": 10, "timeout": ARRIVAL_TIMEOUT.total_seconds(), "soft_fail": True, "deferrable": True}
-    if marker.startswith("s3://"):
-        wait = S3KeySensor(task_id="wait_for_delivery", bucket_key=marker, **waiting)
+    if landing.startswith("s3://"):
+        wait = S3KeySensor(task_id="wait_for_delivery", bucket_key=f"{landing}/{marker}", **waiting)
     else:
-        wait = FileSensor(task_id="wait_for_delivery", filepath=marker.removeprefix("file://"), **waiting)
+        wait = FileSensor(task_id="wait_for_delivery", filepath=f"{local_path(landing)}/{marker}", **waiting)
 
     @task(outlets=[assets.RAW_ORDERS])
     def import_delivery(outlet_events=None, **context) -> dict[str, int]:

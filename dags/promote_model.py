@@ -2,13 +2,13 @@
 ### Ask a person, then promote
 
 A version in Staging waits for approval with its evidence; approved, it goes to Production; rejected, it is archived
-with the reason and Production stays.
+with the reason and Production stays; not answered in time, it is archived too.
 
 - **In**: asset `candidate_<model>`, the promotion ledger.
 - **Out**: one ledger row per move; MLflow's aliases follow the ledger.
 - **Hazards**: one candidate waits per model: a newer one supersedes it, and approving the older is refused.
 - **Re-run**: clear the tasks; a version that is in Production already is left as it is. A rollback:
-  `mlops registry rollback --model <model>`.
+  `mlops registry rollback --model <model> --from <version>`.
 """
 
 from __future__ import annotations
@@ -66,17 +66,15 @@ def build_dag(spec: ModelSpec) -> None:
             approval_task_id="approve",
         )
 
-        @task(trigger_rule=TriggerRule.NONE_FAILED)
+        @task(trigger_rule=TriggerRule.ALL_DONE)
         def record_rejection(ti=None) -> str:
             from include.adapters.deployment import Deployment
-            from include.steps.move_model import reject_version
+            from include.steps.move_model import close_question
 
-            answer = ti.xcom_pull(task_ids="approve", key=ANSWER_KEY)
-            if not answer or answer["option"] != RecordedApprovalOperator.REJECT:
-                skip("nothing was rejected")
-            version = int(ti.xcom_pull(task_ids="find_candidate")["version"])
-            who = {"actor": answer["actor"], "reason": answer["reason"]}
-            return reject_version(Deployment.from_env(), spec.model_id, version=version, **who)
+            found, answer = ti.xcom_pull(task_ids="find_candidate"), ti.xcom_pull(task_ids="approve", key=ANSWER_KEY)
+            version = int(found["version"]) if found else skip("no version was asked for")
+            archived = close_question(Deployment.from_env(), spec.model_id, version=version, answer=answer)
+            return archived or skip("nothing was rejected")
 
         find_candidate() >> approve >> promote >> record_rejection()
 

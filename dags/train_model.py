@@ -22,7 +22,7 @@ from airflow.sdk import PartitionedAssetTimetable, dag, task
 from include import partitions
 from include.specs import ModelSpec, load_models
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, POOL_TRAINING, START_DATE, Tag, partition_param, skip
+from mlops.dag_defaults import DEFAULT_ARGS, POOL_TRAINING, START_DATE, Tag, partition_param, refusals_skip, skip
 from mlops.requests import describe_request
 
 
@@ -49,7 +49,7 @@ def build_dag(spec: ModelSpec) -> None:
 
             day = partitions.resolve({"dag_run": dag_run, **context})
             request = describe_request(dag_run, context)
-            claimed = claim_training(Deployment.from_env(), spec.model_id, partition=day, **request)
+            claimed = claim_training(Deployment.from_env(), spec.model_id, partition=day, request=request)
             if not claimed.granted:
                 skip(claimed.reason)
             return day
@@ -59,14 +59,16 @@ def build_dag(spec: ModelSpec) -> None:
             from include.adapters.deployment import Deployment
             from include.steps.build_training_set import build_training_set
 
-            return build_training_set(Deployment.from_env(), spec.model_id, as_of=day)
+            with refusals_skip():
+                return build_training_set(Deployment.from_env(), spec.model_id, as_of=day)
 
         @task(pool=POOL_TRAINING, execution_timeout=timedelta(hours=4))
         def train(training_set: object) -> object:
             from include.adapters.deployment import Deployment
             from include.steps.train_model import train_model
 
-            return train_model(Deployment.from_env(), training_set)
+            with refusals_skip():
+                return train_model(Deployment.from_env(), training_set)
 
         @task(outlets=[assets.candidate(spec.model_id)])
         def gate(candidate: object, outlet_events=None) -> object:

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
-from urllib.parse import quote
+from urllib.parse import quote, urlparse
+from urllib.request import url2pathname
 
 from include.errors import UsageError
 
@@ -100,6 +101,11 @@ class Settings:
             code_commit=env.get("MLOPS_CODE_COMMIT"),
             image_digest=env.get("MLOPS_IMAGE_DIGEST"),
         )
+
+
+def local_path(uri: str) -> Path:
+    """Return the path that a ``file://`` URI names."""
+    return Path(url2pathname(urlparse(uri).path))
 
 
 def embedded_database_url(home: Path, database: str) -> str:

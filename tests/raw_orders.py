@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from include import partitions
 from include.adapters.lake import LakeAdapter
 
 SCHEMA = pa.schema(
@@ -77,8 +78,9 @@ def random_orders(*, rows: int, customers: int, first_day: str, days: int, seed:
 
 
 def publish_orders(lake: LakeAdapter, raw: pa.Table) -> None:
-    """Write orders into a lake, and that each of their days was delivered."""
-    days = raw["dt"].unique()
-    keys = sorted(map(str, days.to_pylist()))
-    lake.replace("raw/orders", raw, keys=keys)
-    lake.replace("raw/deliveries", pa.table({"dt": days, "delivered": days.cast(pa.string())}), keys=keys)
+    """Write orders into a lake, and that every day from the first to the last of them was delivered."""
+    days = sorted(map(str, raw["dt"].unique().to_pylist()))
+    lake.replace("raw/orders", raw, keys=days)
+    keys = partitions.span(days[0], days[-1])
+    arrived = pa.array([partitions.parse(key) for key in keys])
+    lake.replace("raw/deliveries", pa.table({"dt": arrived, "delivered": pa.array(keys)}), keys=keys)

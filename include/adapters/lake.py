@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +20,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include.errors import MlopsError
-from include.settings import Settings
+from include.settings import Settings, local_path
 
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
@@ -166,7 +164,9 @@ class LakeAdapter:
             except CommitFailedError as err:
                 log.info("lake table=%s conflict attempt=%d reason=%s", table, attempt, err)
             except (DeltaError, OSError) as err:
-                raise self._unreachable(table, err) from err
+                if "already exists" not in str(err):
+                    raise self._unreachable(table, err) from err
+                log.info("lake table=%s was made by another writer attempt=%d", table, attempt)
         raise MlopsError(
             f"lake table {table}: {_MAX_ATTEMPTS} writes in a row met another writer of the same "
             f"partitions ({keys[0]} … {keys[-1]}); run one writer per partition, then retry"
@@ -235,7 +235,7 @@ class LakeAdapter:
     def _filesystem(self, table: str) -> fs.FileSystem:
         uri = self.table_uri(table)
         if uri.startswith("file://"):
-            return fs.SubTreeFileSystem(url2pathname(urlparse(uri).path), fs.LocalFileSystem())
+            return fs.SubTreeFileSystem(str(local_path(uri)), fs.LocalFileSystem())
         endpoint = self.storage_options.get("AWS_ENDPOINT_URL")
         s3 = fs.S3FileSystem(endpoint_override=endpoint) if endpoint else fs.S3FileSystem()
         return fs.SubTreeFileSystem(uri.removeprefix("s3://"), s3)

@@ -6,6 +6,7 @@ not: reading the files.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urlparse
@@ -14,6 +15,7 @@ from urllib.request import url2pathname
 import pyarrow.compute as pc
 import pyarrow.fs as fs
 
+from include import partitions
 from include.adapters.lake import LakeAdapter
 from include.adapters.order_files import EXTENSIONS, OrderFile
 from include.errors import MlopsError
@@ -77,6 +79,19 @@ def arrived_days(lake: LakeAdapter) -> list[str]:
         pc.is_null(records["delivered"]), pc.equal(records["delivered"], pc.cast(records["dt"], "string"))
     )
     return sorted({key.isoformat() for key in records.filter(own)["dt"].to_pylist()})
+
+
+def first_gap(arrived: Sequence[str], until: str) -> str | None:
+    """Return the first day between the first that arrived and `until`, included, that did not; None where all did.
+
+    Parameters
+    ----------
+    arrived : sequence of str
+        As `arrived_days` returns them; not empty.
+    """
+    known = set(arrived)
+    days = partitions.span(arrived[0], until) if until >= arrived[0] else []
+    return next((day for day in days if day not in known), None)
 
 
 def _landing(settings: Settings) -> tuple[fs.FileSystem, str]:

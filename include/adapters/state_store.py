@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from include.adapters import state_tables as tables
 from include.errors import ConflictError, MlopsError
@@ -146,7 +146,7 @@ class StateStoreAdapter:
         newest_published : str or None
             The newest published partition of what the model reads.
         explicit : bool
-            A person asked for this training: it acts whatever the watermark says.
+            A person or a business event asked: it acts whatever the watermark says, and leaves it where it is.
         """
         table = tables.retrain_decision
         with self._transaction() as connection:
@@ -158,7 +158,7 @@ class StateStoreAdapter:
             ).scalar()
             if known is None:
                 is_newest = newest_published is None or partition >= newest_published
-                advanced = is_newest and self._advance(connection, model_id, partition)
+                advanced = is_newest and not explicit and self._advance(connection, model_id, partition)
                 known = connection.execute(
                     sa.insert(table)
                     .values(
@@ -258,6 +258,12 @@ class StateStoreAdapter:
         try:
             with self._engine.begin() as connection:
                 yield connection
+        except ProgrammingError as err:
+            reason = str(err.orig).strip().splitlines()[0]
+            raise MlopsError(
+                f"the state database does not have our tables ({reason}); make up brings them, on servers "
+                "python -m include.embedded.deploy"
+            ) from err
         except OperationalError as err:
             reason = str(err.orig).strip().splitlines()[0]
             url = self._engine.url.render_as_string(hide_password=True)

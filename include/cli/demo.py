@@ -13,13 +13,22 @@ from typing import TYPE_CHECKING
 import click
 
 from include.errors import RefusedError
-from include.settings import PROJECT_ROOT, Settings
+from include.settings import PROJECT_ROOT, Settings, local_path
 
 if TYPE_CHECKING:
     from include.embedded.demo import Demo, DemoReport
     from include.embedded.supervisor import EmbeddedAirflow
     from include.steps.split_orders import OrdersSplit
 
+_EXTERNAL = (
+    "MLOPS_DATABASE_URL",
+    "MLOPS_FEAST_ONLINE_URL",
+    "MLOPS_FEAST_REGISTRY_URL",
+    "MLOPS_LAKE_URI",
+    "MLOPS_LANDING_URI",
+    "MLOPS_MLFLOW_ARTIFACTS",
+    "MLFLOW_TRACKING_URI",
+)
 _OVERLAYS = {"online-retail": PROJECT_ROOT / "include" / "config" / "overlays" / "online_retail"}
 
 
@@ -58,6 +67,9 @@ def demo(orders: Path, order_format: str, nights: int, model_id: str, keep: bool
 def _empty_home(settings: Settings, *, fresh: bool) -> EmbeddedAirflow:
     from include.embedded.supervisor import EmbeddedAirflow
 
+    external = [name for name in _EXTERNAL if os.environ.get(name)]
+    if external:
+        raise RefusedError(f"the demo approves its own model and keeps to its home; unset {', '.join(external)}")
     airflow = EmbeddedAirflow(settings, say=click.echo)
     if (settings.home / "postgres").exists() or (settings.home / "lake").exists():
         if not fresh:
@@ -65,21 +77,19 @@ def _empty_home(settings: Settings, *, fresh: bool) -> EmbeddedAirflow:
                 f"{settings.home} holds an earlier run; start over with --fresh (make demo … ARGS=--fresh), "
                 "or set MLOPS_HOME to another folder"
             )
+        if not airflow.owns_home():
+            raise RefusedError(
+                f"{settings.home} was not made by this project and is not removed; set MLOPS_HOME elsewhere"
+            )
         airflow.stop_from_outside()
         shutil.rmtree(settings.home)
     return airflow
 
 
 def _split(orders: Path, order_format: str, nights: int, airflow: EmbeddedAirflow) -> OrdersSplit:
-    from urllib.parse import urlparse
-    from urllib.request import url2pathname
-
     from include.steps.split_orders import split_orders
 
-    landing = airflow.settings.landing_uri
-    if not landing.startswith("file://"):
-        raise RefusedError(f"the demo delivers to a folder; MLOPS_LANDING_URI={landing!r} is none, unset it")
-    folder = Path(url2pathname(urlparse(landing).path))
+    folder = local_path(airflow.settings.landing_uri)
     return split_orders(orders, order_format=order_format, nights=nights, landing=folder, folder=airflow.home / "demo")
 
 

@@ -35,14 +35,24 @@ def build(model_id: str, as_of: str) -> None:
 @_model
 @_as_of
 def train(model_id: str, as_of: str) -> None:
-    """Train and register a version as of a day, and run its gates."""
+    """Train and register a version as of a day, and run its gates; recorded as a decision, as in the DAG."""
+    import getpass
+
     from include.adapters.deployment import Deployment
     from include.errors import RefusedError
     from include.steps.build_training_set import build_training_set
+    from include.steps.claim_training import TrainingRequest, claim_training
     from include.steps.move_model import stage_or_refuse
     from include.steps.train_model import train_model
 
     deployment = Deployment.from_env()
+    person = getpass.getuser()
+    request = TrainingRequest(
+        f"mlops train {person} {as_of}", f"asked for on the command line by {person}", by_hand=True
+    )
+    claimed = claim_training(deployment, model_id, partition=as_of, request=request)
+    if not claimed.granted:
+        raise RefusedError(claimed.reason)
     candidate = train_model(deployment, build_training_set(deployment, model_id, as_of=as_of))
     click.echo(json.dumps(asdict(candidate)))
     refusal = stage_or_refuse(deployment, candidate)

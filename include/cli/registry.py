@@ -100,14 +100,29 @@ def promote(model_id: str, version: int, reason: str) -> None:
 
 @registry.command()
 @_model
+@click.option("--version", required=True, type=int, help="The version that waits in Staging.")
 @_reason
-def rollback(model_id: str, reason: str) -> None:
+def reject(model_id: str, version: int, reason: str) -> None:
+    """Archive a version that waits in Staging; Production stays."""
+    from include.adapters.deployment import Deployment
+    from include.steps.move_model import reject_version
+
+    reject_version(Deployment.from_env(), model_id, version=version, actor=getpass.getuser(), reason=reason)
+    click.echo(f"{model_id} version {version} is archived")
+
+
+@registry.command()
+@_model
+@click.option("--from", "leaving", required=True, type=int, help="The version to leave; repeating is harmless.")
+@_reason
+def rollback(model_id: str, leaving: int, reason: str) -> None:
     """Put the version back that was in Production before."""
     from include.adapters.deployment import Deployment
     from include.steps.move_model import roll_back
 
-    version = roll_back(Deployment.from_env(), model_id, actor=getpass.getuser(), reason=reason)
-    click.echo(f"{model_id} version {version} is back in Production")
+    who = {"actor": getpass.getuser(), "reason": reason}
+    version = roll_back(Deployment.from_env(), model_id, leaving=leaving, **who)
+    click.echo(f"{model_id} version {version} is in Production")
 
 
 def _row(move: LedgerMove) -> dict[str, Any]:

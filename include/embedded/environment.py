@@ -97,6 +97,8 @@ def _secret(airflow_home: Path, name: str) -> str:
     path = airflow_home / "secrets" / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(64))
+        temporary = path.with_suffix(".tmp")
+        temporary.touch(mode=0o600)
+        temporary.write_text(secrets.token_hex(64))
+        temporary.replace(path)
     return path.read_text()

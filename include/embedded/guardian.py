@@ -19,9 +19,7 @@ def main() -> None:
     while sys.stdin.buffer.read(1):
         pass
     settings = dataclasses.replace(Settings.from_env(), home=home)
-    airflow = EmbeddedAirflow(settings, say=lambda line: None)
-    if airflow.run_id() == run_id:
-        airflow.stop()
+    EmbeddedAirflow(settings, say=lambda line: None).stop_run(run_id)
 
 
 if __name__ == "__main__":

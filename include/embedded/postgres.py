@@ -88,7 +88,8 @@ class EmbeddedPostgres:
         """Return the server's process id, or None where it isn't running."""
         try:
             pid = int((self.data_dir / "postmaster.pid").read_text().splitlines()[0])
-            running = psutil.Process(pid).name().startswith("postgres")
+            # The id may belong to another process by now: only ours was started with this folder.
+            running = str(self.data_dir) in psutil.Process(pid).cmdline()
         except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
             return None
         return pid if running else None
@@ -118,7 +119,8 @@ class EmbeddedPostgres:
         self.log_path.touch()
         shutil.chown(self.log_path, _SYSTEM_USER)
         for parent in (*self.data_dir.parents, *self.log_path.parents, *_bin_dir().parents):
-            parent.chmod(parent.stat().st_mode | 0o011)
+            if not parent.stat().st_mode & 0o001:
+                parent.chmod(parent.stat().st_mode | 0o001)
         return _SYSTEM_USER
 
     def _run(self, command: str, *arguments: str, user: str | None) -> None:
@@ -131,6 +133,8 @@ class EmbeddedPostgres:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 user=user,
+                group=pwd.getpwnam(user).pw_gid if user else None,
+                extra_groups=[] if user else None,
                 cwd="/",
                 start_new_session=True,
                 check=False,

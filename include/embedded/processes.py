@@ -34,9 +34,14 @@ class ProcessRecord:
     def is_alive(self) -> bool:
         """Say whether this very process still runs."""
         try:
-            process = psutil.Process(self.pid)
-            reborn = abs(process.create_time() - self.created) >= 1
-            return not reborn and bool(process.status() != psutil.STATUS_ZOMBIE)
+            return not self.is_reused() and bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+    def is_reused(self) -> bool:
+        """Say whether the id belongs to another process by now; a dead leader's id can't while its session lives."""
+        try:
+            return bool(abs(psutil.Process(self.pid).create_time() - self.created) >= 1)
         except psutil.NoSuchProcess:
             return False
 
@@ -115,7 +120,7 @@ class ProcessTable:
         return sum(_pss_mb(process) for process in family.values())
 
     def _members(self, records: Sequence[ProcessRecord], run_id: str | None) -> list[psutil.Process]:
-        sessions = {record.pid for record in records if record.name != SUPERVISOR}
+        sessions = {record.pid for record in records if record.name != SUPERVISOR and not record.is_reused()}
         own = os.getpid()
         return [p for p in psutil.process_iter() if p.pid != own and _belongs(p, sessions, run_id)]
 

@@ -5,6 +5,7 @@ What belongs here: the order of starting and stopping. What does not: what the p
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -14,7 +15,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,13 +83,13 @@ class EmbeddedAirflow:
             raise RefusedError(
                 f"{self.home} is up already; stop it with make down, or set MLOPS_HOME to another folder"
             )
-        self.stop()
-        port = self._choose_port()
-        run_id = uuid.uuid4().hex
-        self._run_file.parent.mkdir(parents=True, exist_ok=True)
-        url = f"http://127.0.0.1:{port}"
-        self._run_file.write_text(json.dumps({"url": url, "port": port, "run_id": run_id}))
-        self.processes.add(SUPERVISOR, os.getpid())
+        with self._locked():
+            self._stop_parts()
+            port = self._choose_port()
+            run_id = uuid.uuid4().hex
+            url = f"http://127.0.0.1:{port}"
+            self._run_file.write_text(json.dumps({"url": url, "port": port, "run_id": run_id}))
+            self.processes.add(SUPERVISOR, os.getpid())
         self._start_guardian(run_id)
         try:
             return self._start_parts(port, url, run_id)
@@ -97,12 +99,22 @@ class EmbeddedAirflow:
 
     def stop(self) -> None:
         """Stop everything of this home: Airflow first, PostgreSQL last."""
-        self.processes.stop(self.run_id())
-        self.postgres.stop()
+        with self._locked():
+            self._stop_parts()
         if self._lifeline is not None:
             self._lifeline.kill()
             self._lifeline.wait()
             self._lifeline = None
+
+    def stop_run(self, run_id: str) -> None:
+        """Stop everything of that start, unless the home has been started anew since."""
+        with self._locked():
+            if self.run_id() == run_id:
+                self._stop_parts()
+
+    def _stop_parts(self) -> None:
+        self.processes.stop(self.run_id())
+        self.postgres.stop()
 
     def stop_from_outside(self) -> bool:
         """Stop this home whoever started it; say whether anything was running."""
@@ -155,7 +167,7 @@ class EmbeddedAirflow:
 
     def _deploy(self, env: dict[str, str]) -> None:
         stamp = self.home / "run" / "deployed"
-        current = _fingerprint()
+        current = self._fingerprint()
         if stamp.exists() and stamp.read_text() == current:
             return
         self.say("preparing the databases of Airflow, MLflow, Feast and our state (once, about a minute)")
@@ -209,6 +221,30 @@ class EmbeddedAirflow:
         last = json.loads(self._run_file.read_text())["port"] if self._run_file.exists() else DEFAULT_PORT
         return next((port for port in (last, DEFAULT_PORT) if _is_free(port)), None) or _free_port()
 
+    def owns_home(self) -> bool:
+        """Say whether the home was made by this class."""
+        return self._run_file.exists()
+
+    def _fingerprint(self) -> str:
+        """Return what the deploy step depends on: the code, and which databases there are."""
+        settings = self.settings
+        urls = (
+            settings.database_url,
+            settings.feast_registry_url,
+            settings.feast_online_url,
+            settings.mlflow_tracking_uri,
+        )
+        born = (self.postgres.data_dir / "PG_VERSION").stat().st_mtime_ns
+        return hashlib.sha256(repr((_code_digest(), urls, born)).encode()).hexdigest()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep a start and a stop of this home apart, across processes."""
+        self._run_file.parent.mkdir(parents=True, exist_ok=True)
+        with (self._run_file.parent / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def run_id(self) -> str | None:
         """Return the mark that all processes of the present or last start carry."""
         return json.loads(self._run_file.read_text())["run_id"] if self._run_file.exists() else None
@@ -230,8 +266,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _fingerprint() -> str:
-    """Return a digest of all that the deploy step depends on."""
+def _code_digest() -> str:
+    """Return a digest of the code that the deploy step runs and of what it declares."""
     sha = hashlib.sha256()
     for name in _DEPLOYED_BY:
         root = PROJECT_ROOT / name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from include.adapters.compute_duckdb import run_select
-from include.adapters.order_deliveries import arrived_days
+from include.adapters.order_deliveries import arrived_days, first_gap
 from include.errors import MlopsError, RefusedError, UsageError
 from include.features.checks import PARTITION, find_violations
 from include.partitions import span
@@ -88,6 +88,11 @@ def _require_arrived(deployment: Deployment, table: str, end: str) -> None:
         raise UsageError(
             f"{table} can't be built: the lake at {deployment.lake.uri} has no orders (table {SOURCE}); "
             "import some first (mlops orders import FILE --format …), or set MLOPS_LAKE_URI"
+        )
+    if (gap := first_gap(arrived, end)) is not None and gap < arrived[-1]:
+        raise RefusedError(
+            f"{table} of {end} can't be built: {gap} is missing while later days are there; deliver it "
+            "(or an empty day, with _SUCCESS) and let ingest_orders take it"
         )
     if end > arrived[-1]:
         raise RefusedError(

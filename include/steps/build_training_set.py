@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 ORDERS = "raw/orders"
 _EVENT = "event_timestamp"
 
+# A night's commit takes a moment, a read some seconds.
+_MAX_READS = 5
+
 
 def build_training_set(deployment: Deployment, model_id: str, *, as_of: str) -> TrainingSetRef:
     """Write the labelled examples that are known at the end of `as_of`.
@@ -56,10 +59,8 @@ def build_training_set(deployment: Deployment, model_id: str, *, as_of: str) -> 
     """
     spec = load_model(model_id)
     days = snapshot_days(as_of, spec.label, spec.training)
-    sources = {table: _version(deployment, table) for table in (ORDERS, f"features/{spec.features.group}")}
-    labelled = _label(deployment, spec, days, as_of, version=sources[ORDERS])
     names = tuple(deployment.feature_store.service_features(spec.features.service))
-    examples = _with_features(deployment, spec, labelled, names)
+    sources, labelled, examples = _read_at_one_version(deployment, spec, days, as_of, names)
     positives, dropped = int(pc.sum(examples[LABEL]).as_py() or 0), labelled.num_rows - examples.num_rows
     _require_enough(spec, as_of, examples.num_rows, positives, dropped)
     sha256, spec_hash, provenance = digest(examples), spec_sha256(spec), read_provenance(deployment.settings)
@@ -83,6 +84,20 @@ def build_training_set(deployment: Deployment, model_id: str, *, as_of: str) -> 
     )
     _write_once(deployment, manifest, examples)
     return TrainingSetRef(model_id, manifest.set_id, as_of, manifest.rows, sha256)
+
+
+def _read_at_one_version(
+    deployment: Deployment, spec: ModelSpec, days: list[str], as_of: str, names: tuple[str, ...]
+) -> tuple[dict[str, int], pa.Table, pa.Table]:
+    """Return versions, labels and examples that belong together: read again when a night was published meanwhile."""
+    tables = (ORDERS, f"features/{spec.features.group}")
+    for _ in range(_MAX_READS):
+        sources = {table: _version(deployment, table) for table in tables}
+        labelled = _label(deployment, spec, days, as_of, version=sources[ORDERS])
+        examples = _with_features(deployment, spec, labelled, names)
+        if _version(deployment, tables[1]) == sources[tables[1]]:
+            return sources, labelled, examples
+    raise MlopsError(f"{tables[1]} was written to during each of {_MAX_READS} reads; train when its backfill has ended")
 
 
 def _label(deployment: Deployment, spec: ModelSpec, days: list[str], as_of: str, *, version: int) -> pa.Table:

@@ -1,7 +1,7 @@
 """Claim the decision that a training run works for.
 
-What belongs here: finding or recording that decision, once per run. What does not: deciding on
-drift or schedule, which is monitoring's.
+What belongs here: finding that decision, or making it where a person or a business event asked. What
+does not: what speaks for or against a retrain (`monitoring.decision`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,32 @@ import logging
 from dataclasses import dataclass
 
 from include.adapters.deployment import Deployment
+from include.adapters.state_store import DecisionRow
+from include.monitoring.decision import Decision
 from include.specs import load_model
+from include.steps.monitor_model import judge_night
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """Who or what started a training run.
+
+    Attributes
+    ----------
+    run_id : str
+        The run; asking again for it gets the same answer.
+    asked_by : str or None
+        In words; None where monitoring's own signal started it.
+    by_hand : bool
+        A person asked: only a veto (the stop switch, broken data) stands above that. A business event
+        obeys holds too, such as cooldown and budget.
+    """
+
+    run_id: str
+    asked_by: str | None = None
+    by_hand: bool = False
 
 
 @dataclass(frozen=True)
@@ -23,42 +46,54 @@ class TrainingClaim:
     reason: str
 
 
-def claim_training(
-    deployment: Deployment, model_id: str, *, partition: str, run_id: str, asked_by: str | None
-) -> TrainingClaim:
-    """Return whether the run may train.
-
-    Parameters
-    ----------
-    partition : str
-        As of which day.
-    run_id : str
-        The training run; asking again gets the same answer.
-    asked_by : str or None
-        Who asked, where it wasn't monitoring: recorded as a decision of its own.
-    """
-    if asked_by is not None:
-        decision = deployment.state.record_decision(
-            model_id=model_id,
-            partition=partition,
-            action="retrain",
-            trigger="event",
-            reasons=[asked_by],
-            run_id=run_id,
-            newest_published=deployment.state.newest_publication(f"features/{load_model(model_id).features.group}"),
-            explicit=True,
+def claim_training(deployment: Deployment, model_id: str, *, partition: str, request: TrainingRequest) -> TrainingClaim:
+    """Return whether the run may train as of `partition`."""
+    if request.asked_by is None:
+        return _claim_signalled(deployment, model_id, partition, request.run_id)
+    newest = deployment.state.newest_publication(f"features/{load_model(model_id).features.group}")
+    if newest is None or partition > newest:
+        return TrainingClaim(
+            False,
+            f"{model_id} {partition}: the newest published features are of {newest or 'no day'}; name an earlier day",
         )
-    else:
-        acted = [d for d in deployment.state.decisions(model_id) if d.acted and d.partition == partition]
-        open_or_own = [d for d in acted if d.trained_by in (None, run_id)]
-        if not open_or_own:
-            taken = f"decision {acted[-1].decision_id} was trained by {acted[-1].trained_by}" if acted else "none acted"
-            return TrainingClaim(False, f"{model_id} {partition}: no decision waits for a training; {taken}")
-        decision = open_or_own[-1]
-    holder = deployment.state.claim_training(decision.decision_id, run_id)
+    judged = judge_night(deployment, model_id, partition, event=request.asked_by)
+    decision = _above_holds(judged, request.asked_by) if request.by_hand else judged
+    row = deployment.state.record_decision(
+        model_id=model_id,
+        partition=partition,
+        action=decision.action,
+        trigger=decision.trigger,
+        reasons=decision.reasons,
+        run_id=request.run_id,
+        newest_published=newest,
+        explicit=True,
+    )
+    if not row.acted:
+        return TrainingClaim(False, f"decision {row.decision_id} is {row.action}: {'; '.join(row.reasons)}")
+    return _claim(deployment, row, request.run_id)
+
+
+def _above_holds(judged: Decision, asked_by: str) -> Decision:
+    if judged.action != "hold":
+        return judged
+    overruled = (f"in spite of {reason}" for reason in judged.reasons if asked_by not in reason)
+    return Decision("retrain", "event", (asked_by, *overruled))
+
+
+def _claim_signalled(deployment: Deployment, model_id: str, partition: str, run_id: str) -> TrainingClaim:
+    acted = [d for d in deployment.state.decisions(model_id) if d.acted and d.partition == partition]
+    open_or_own = [d for d in acted if d.trained_by in (None, run_id)]
+    if not open_or_own:
+        taken = f"decision {acted[-1].decision_id} was trained by {acted[-1].trained_by}" if acted else "none acted"
+        return TrainingClaim(False, f"{model_id} {partition}: no decision waits for a training; {taken}")
+    return _claim(deployment, open_or_own[-1], run_id)
+
+
+def _claim(deployment: Deployment, row: DecisionRow, run_id: str) -> TrainingClaim:
+    holder = deployment.state.claim_training(row.decision_id, run_id)
     log.info(
-        "claim_training model=%s partition=%s decision=%d run=%s", model_id, partition, decision.decision_id, holder
+        "claim_training model=%s partition=%s decision=%d run=%s", row.model_id, row.partition, row.decision_id, holder
     )
     if holder != run_id:
-        return TrainingClaim(False, f"decision {decision.decision_id} is trained by {holder}")
-    return TrainingClaim(True, f"decision {decision.decision_id}: {'; '.join(decision.reasons)}")
+        return TrainingClaim(False, f"decision {row.decision_id} is trained by {holder}")
+    return TrainingClaim(True, f"decision {row.decision_id}: {'; '.join(row.reasons)}")

@@ -1,27 +1,46 @@
-"""Say whether a day of raw orders has been delivered.
+"""Say whether a day of raw orders, and every day before it, has been delivered.
 
 What belongs here: one look at the lake. What does not: waiting.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from include.adapters.deployment import Deployment
-from include.adapters.order_deliveries import arrived_days
+from include.adapters.order_deliveries import arrived_days, first_gap
 
-Arrival = Literal["delivered", "missing", "not_arrived"]
+
+@dataclass(frozen=True)
+class Arrival:
+    """What is known of a day.
+
+    Attributes
+    ----------
+    status : {"delivered", "missing", "not_arrived"}
+        ``missing``: a later day is there, this one or an earlier one isn't. ``not_arrived``: nothing later is there.
+    day : str
+        The first day that isn't there, or the day asked for.
+    """
+
+    status: Literal["delivered", "missing", "not_arrived"]
+    day: str
 
 
 def find_delivery(partition: str) -> Arrival:
-    """Return ``delivered``, ``missing`` (later days are there) or ``not_arrived`` (none is).
+    """Look for a day.
+
+    A day counts as delivered when no day before it is missing: features look back, and would be
+    built without the orders of the gap.
 
     Parameters
     ----------
     partition : str
         The day.
     """
-    delivered = arrived_days(Deployment.from_env().lake)
-    if partition in delivered:
-        return "delivered"
-    return "missing" if delivered and delivered[-1] > partition else "not_arrived"
+    arrived = arrived_days(Deployment.from_env().lake)
+    gap = first_gap(arrived, partition) if arrived else partition
+    if gap is None:
+        return Arrival("delivered", partition)
+    return Arrival("missing" if arrived and arrived[-1] > gap else "not_arrived", gap)

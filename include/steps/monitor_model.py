@@ -20,7 +20,7 @@ from include.adapters.order_deliveries import DELIVERIES
 from include.errors import MlopsError
 from include.governance.lifecycle import Stage, holder, production_at
 from include.monitoring.data_quality import Delivery, judge_data_quality
-from include.monitoring.decision import LedgerFacts, NightMetrics
+from include.monitoring.decision import Decision, LedgerFacts, NightMetrics
 from include.monitoring.decision import decide as decide_pure
 from include.monitoring.drift import measure_drift
 from include.refs import DecisionRef
@@ -77,13 +77,7 @@ def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> d
 def decide_retrain(deployment: Deployment, model_id: str, *, partition: str, run_id: str) -> DecisionRef:
     """Decide on a measured partition and record the decision; asking again for the same run changes nothing."""
     spec = load_model(model_id)
-    decision = decide_pure(
-        load_nights(deployment, model_id, until=partition),
-        spec.decision,
-        spec.monitoring,
-        ledger_facts(deployment, model_id, partition),
-        partition=partition,
-    )
+    decision = judge_night(deployment, model_id, partition)
     row = deployment.state.record_decision(
         model_id=model_id,
         partition=partition,
@@ -104,6 +98,25 @@ def decide_retrain(deployment: Deployment, model_id: str, *, partition: str, run
     return DecisionRef(model_id, partition, row.decision_id, row.action, row.acted)
 
 
+def judge_night(deployment: Deployment, model_id: str, partition: str, *, event: str | None = None) -> Decision:
+    """Return what is to be done about a partition, with what was known before it; nothing is recorded.
+
+    Parameters
+    ----------
+    event : str, optional
+        Who or what asks for a retrain, in words.
+    """
+    spec = load_model(model_id)
+    return decide_pure(
+        load_nights(deployment, model_id, until=partition),
+        spec.decision,
+        spec.monitoring,
+        ledger_facts(deployment, model_id, partition),
+        partition=partition,
+        event=event,
+    )
+
+
 def ledger_facts(deployment: Deployment, model_id: str, partition: str) -> LedgerFacts:
     """Return what was known of the model before `partition`, so that a replay sees what the first run saw."""
     moves = deployment.state.ledger(model_id)
@@ -113,7 +126,7 @@ def ledger_facts(deployment: Deployment, model_id: str, partition: str) -> Ledge
     )
     return LedgerFacts(
         production_version=production_at(moves, partition),
-        last_trained_partition=retrains[-1] if retrains else None,
+        last_trained_partition=max((str(m.evidence["as_of"]) for m in before if "as_of" in m.evidence), default=None),
         retrain_partitions=tuple(retrains),
         candidate_waiting=holder(before, Stage.STAGING) is not None,
     )

@@ -7,11 +7,11 @@ not: which move is allowed (`governance.lifecycle`), whether a gate passes (`gov
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from include.adapters.deployment import Deployment
-from include.errors import RefusedError
+from include.errors import MlopsError, RefusedError
 from include.governance import lifecycle
 from include.governance.gates import GateReport
 from include.governance.lifecycle import LedgerMove, MoveRequest, Stage
@@ -34,6 +34,9 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> str | No
         Why it was refused; None when it stands in Staging.
     """
     present = lifecycle.stages(deployment.state.ledger(candidate.model_id)).get(candidate.version)
+    if present == Stage.STAGING:
+        project(deployment, candidate.model_id)
+        return None
     if present in (Stage.ARCHIVED, Stage.PRODUCTION):
         project(deployment, candidate.model_id)
         return (
@@ -98,15 +101,53 @@ def reject_version(deployment: Deployment, model_id: str, *, version: int, actor
     return reason
 
 
-def roll_back(deployment: Deployment, model_id: str, *, actor: str, reason: str) -> int:
-    """Put the version back that was in Production before, and return it.
+def close_question(
+    deployment: Deployment, model_id: str, *, version: int, answer: Mapping[str, str] | None
+) -> str | None:
+    """Archive a version that was rejected, or that nobody answered for; leave one that was promoted or superseded.
+
+    A version that waits without a question would hold every later retrain back.
+
+    Parameters
+    ----------
+    answer : mapping or None
+        ``option``, ``actor`` and ``reason``; None where nobody answered in time.
+
+    Returns
+    -------
+    str or None
+        Why it was archived.
+
+    Raises
+    ------
+    MlopsError
+        If it was approved and is not in Production: the promotion itself failed.
+    """
+    if lifecycle.stages(deployment.state.ledger(model_id)).get(version) != Stage.STAGING:
+        return None
+    if answer is None:
+        return reject_version(deployment, model_id, version=version, actor="nobody", reason="not answered in time")
+    if answer["option"] == "Approve":
+        raise MlopsError(f"{model_id} version {version} was approved and is not in Production; clear the task promote")
+    return reject_version(deployment, model_id, version=version, actor=answer["actor"], reason=answer["reason"])
+
+
+def roll_back(deployment: Deployment, model_id: str, *, leaving: int, actor: str, reason: str) -> int:
+    """Put the version back that was in Production before `leaving`, and return what is there then.
+
+    Naming the version that is left makes a repeated rollback harmless: once it has been left, nothing moves.
 
     Raises
     ------
     RefusedError
-        If there is none.
+        If there is no earlier Production version.
     """
-    target = lifecycle.previous_production(deployment.state.ledger(model_id))
+    moves = deployment.state.ledger(model_id)
+    current = lifecycle.holder(moves, Stage.PRODUCTION)
+    if current is not None and current != leaving:
+        project(deployment, model_id)
+        return current
+    target = lifecycle.previous_production(moves)
     if target is None:
         raise RefusedError(f"{model_id} has no earlier Production version to roll back to")
     _move(deployment, lifecycle.roll_back, model_id, target, actor=actor, reason=f"rollback: {reason}", evidence={})

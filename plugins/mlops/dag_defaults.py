@@ -6,6 +6,8 @@ What belongs here: values and macros that several DAG files use. What does not: 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -14,6 +16,7 @@ from airflow.sdk import CronPartitionTimetable, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import partitions
+from include.errors import RefusedError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,6 +58,15 @@ def skip(reason: str) -> NoReturn:
     """End the task as skipped, with the reason in its log, where Airflow itself would not put it."""
     log.info("skipped: %s", reason)
     raise AirflowSkipException(reason)
+
+
+@contextmanager
+def refusals_skip() -> Iterator[None]:
+    """Turn a "no" of a step into a skipped task: retrying would not change it."""
+    try:
+        yield
+    except RefusedError as no:
+        skip(str(no))
 
 
 DEFAULT_ARGS: dict[str, Any] = {

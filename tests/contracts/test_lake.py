@@ -104,6 +104,13 @@ def test_two_writers_of_one_partition_lose_no_row(lake):
     assert sorted(lake.read("raw/x")["value"].to_pylist()) == list(range(7))
 
 
+def test_the_first_writers_of_a_table_lose_no_row(lake):
+    days = ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda day: lake.replace("raw/x", rows(day, [1]), keys=[day]), days))
+    assert lake.partitions("raw/x") == days
+
+
 def test_the_digest_knows_rows_not_their_order_or_files(lake):
     lake.replace("raw/x", rows("2026-01-01", [1, 2]), keys=["2026-01-01"])
     lake.replace("raw/x", rows("2026-01-02", [3]), keys=["2026-01-02"])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
 
 from include import partitions
 from include.adapters.deployment import Deployment
+from include.adapters.lake import LakeAdapter
+from include.errors import RefusedError
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.import_orders import import_delivery, import_orders
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.timeout(400)
 
 TRAINED = "2026-04-14"
 NIGHTS = partitions.span("2026-04-15", "2026-04-19")
+SHUFFLED = ["2026-04-18", "2026-04-15", "2026-04-19", "2026-04-17", "2026-04-16"]
 TABLES = ("raw/orders", "quarantine/orders", "raw/deliveries", "features/customer_daily", "predictions/churn")
 
 
@@ -78,7 +81,6 @@ def run_history(deployment: Deployment, history: Path) -> None:
 
 
 def run_night(deployment: Deployment, night: str) -> None:
-    import_delivery(deployment, night, cross_check=False)
     build_features(deployment, "customer_daily", start=night, end=night)
     materialize_features(deployment, "customer_daily", start=night, end=night)
     score_batch(deployment, "churn", partition=night)
@@ -107,9 +109,12 @@ def online(deployment: Deployment) -> list[tuple[object, ...]]:
 
 @pytest.fixture(scope="module")
 def once(deployment: Deployment) -> dict[str, object]:
-    history = prepare(deployment)
-    run_history(deployment, history)
-    for night in NIGHTS:
+    """What the tables hold after deliveries, and then nights, came out of order the first time."""
+    run_history(deployment, prepare(deployment))
+    assert sorted(SHUFFLED) == NIGHTS != SHUFFLED
+    for night in SHUFFLED:
+        import_delivery(deployment, night, cross_check=False)
+    for night in reversed(SHUFFLED):
         run_night(deployment, night)
     return {**written(deployment), "online": online(deployment), "versions": versions(deployment)}
 
@@ -124,17 +129,37 @@ def test_the_online_store_holds_the_newest_night(deployment, once):
     assert once["online"] == sorted(zip(*columns, strict=True))
 
 
-def test_every_step_again_changes_nothing_and_makes_no_new_table_version(deployment, once):
+def test_every_step_again_in_order_changes_nothing_and_makes_no_new_table_version(deployment, once):
     run_history(deployment, deployment.settings.home / "history.parquet")
     for night in NIGHTS:
+        import_delivery(deployment, night, cross_check=False)
         run_night(deployment, night)
     assert {**written(deployment), "online": online(deployment), "versions": versions(deployment)} == once
 
 
-def test_nights_out_of_order_change_nothing_and_move_no_online_row_back(deployment, once):
-    shuffled = list(NIGHTS)
-    random.Random(3).shuffle(shuffled)
-    assert shuffled != NIGHTS
-    for night in shuffled:
-        run_night(deployment, night)
-    assert {**written(deployment), "online": online(deployment), "versions": versions(deployment)} == once
+def beside(deployment: Deployment, lake: Path) -> SimpleNamespace:
+    """The deployment with a lake of its own, and a state that keeps nothing."""
+    return SimpleNamespace(
+        settings=deployment.settings,
+        lake=LakeAdapter(lake.as_uri()),
+        state=SimpleNamespace(record_publications=lambda *_: None),
+    )
+
+
+def test_features_built_out_of_order_equal_one_run_over_the_range(deployment, once, tmp_path):
+    other = beside(deployment, tmp_path / "lake")
+    history = deployment.settings.home / "history.parquet"
+    import_orders(other, history, order_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
+    for night in NIGHTS:
+        import_delivery(other, night, cross_check=False)
+    build_features(other, "customer_daily", start=FIRST_DAY, end=NIGHTS[-1])
+    assert other.lake.digest("raw/orders") == once["raw/orders"]
+    assert other.lake.digest("features/customer_daily") == once["features/customer_daily"]
+
+
+def test_a_night_is_not_built_over_a_missing_one(deployment, once, tmp_path):
+    other = beside(deployment, tmp_path / "lake")
+    for night in (NIGHTS[0], NIGHTS[2]):
+        import_delivery(other, night, cross_check=False)
+    with pytest.raises(RefusedError, match=f"{NIGHTS[1]} is missing while later days are there"):
+        build_features(other, "customer_daily", start=NIGHTS[2], end=NIGHTS[2])

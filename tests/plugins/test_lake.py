@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from include.steps.find_delivery import Arrival
 from mlops.sensors.lake import RawPartitionSensor
 from mlops.triggers.lake import RawPartitionTrigger
 
@@ -13,7 +14,7 @@ def sensor():
 
 
 def answering(monkeypatch, *answers):
-    left = list(answers)
+    left = [Arrival(status, "2026-01-01") for status in answers]
     monkeypatch.setattr(
         "include.steps.find_delivery.find_delivery", lambda _: left.pop(0) if len(left) > 1 else left[0]
     )
@@ -40,7 +41,11 @@ def test_a_day_that_is_there_needs_no_trigger(monkeypatch):
 
 def test_late_data_is_waited_for(monkeypatch):
     answering(monkeypatch, "not_arrived", "missing", "delivered")
-    assert fire(RawPartitionTrigger("2026-01-02", 10.0, 0.01)) == {"partition": "2026-01-02", "arrival": "delivered"}
+    assert fire(RawPartitionTrigger("2026-01-02", 10.0, 0.01)) == {
+        "partition": "2026-01-02",
+        "arrival": "delivered",
+        "day": "2026-01-01",
+    }
 
 
 @pytest.mark.parametrize("arrival", ["missing", "not_arrived"])
@@ -53,11 +58,13 @@ def test_a_day_with_nothing_later_has_not_arrived_and_skips():
     from airflow.sdk.exceptions import AirflowSkipException
 
     with pytest.raises(AirflowSkipException, match="have not arrived"):
-        sensor().execute_complete({}, {"partition": "2026-01-02", "arrival": "not_arrived"})
+        sensor().execute_complete({}, {"partition": "2026-01-02", "arrival": "not_arrived", "day": "2026-01-02"})
 
 
 def test_a_missing_day_with_later_days_present_is_an_incident_that_no_retry_mends():
     from airflow.sdk.exceptions import AirflowFailException
 
-    with pytest.raises(AirflowFailException, match="missing while later days are there: deliver the day"):
-        sensor().execute_complete({}, {"partition": "2026-01-02", "arrival": "missing"})
+    with pytest.raises(
+        AirflowFailException, match="2026-01-01 are missing while later days are there: deliver the day"
+    ):
+        sensor().execute_complete({}, {"partition": "2026-01-02", "arrival": "missing", "day": "2026-01-01"})

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from include.errors import RefusedError
+from include.steps.claim_training import TrainingRequest
 from mlops.operators.approval import read_answer
 from mlops.operators.feature_store import FeastMaterializeOperator
 from mlops.operators.model_registry import MLflowPromoteModelOperator
@@ -24,7 +25,6 @@ def promoted(monkeypatch):
         return move["version"]
 
     monkeypatch.setattr("include.steps.move_model.promote_version", promote)
-    monkeypatch.setattr("mlops.hooks.model_registry.MLflowHook.deployment", None)
     return made
 
 
@@ -74,15 +74,15 @@ def run(kind, **facts):
 
 def test_a_run_by_hand_names_the_person():
     asked = describe_request(run("manual", triggering_user_name="ada"), {})
-    assert asked == {"run_id": "r", "asked_by": "asked for by hand by ada"}
+    assert asked == TrainingRequest("r", "asked for by hand by ada", by_hand=True)
 
 
 def test_a_posted_event_is_a_business_event_with_its_reason():
     posted = {"a": [SimpleNamespace(extra={"from_rest_api": True, "reason": "price change"})]}
     asked = describe_request(run("asset_triggered"), {"triggering_asset_events": posted})
-    assert asked["asked_by"] == "business event: price change"
+    assert asked == TrainingRequest("r", "business event: price change")
 
 
 def test_monitorings_own_signal_asks_in_nobodys_name():
     emitted = {"a": [SimpleNamespace(extra={})]}
-    assert describe_request(run("asset_triggered"), {"triggering_asset_events": emitted})["asked_by"] is None
+    assert describe_request(run("asset_triggered"), {"triggering_asset_events": emitted}) == TrainingRequest("r")

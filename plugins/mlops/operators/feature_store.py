@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from mlops.hooks.feature_store import FeastHook
-
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -30,8 +28,6 @@ class FeastMaterializeOperator(BaseOperator):
         The feature group.
     start, end : str
         First and last partition, both included (templated).
-    feast_conn_id : str
-        Connection of the online store.
 
     Returns
     -------
@@ -41,14 +37,11 @@ class FeastMaterializeOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("start", "end")
 
-    def __init__(
-        self, *, group: str, start: str, end: str, feast_conn_id: str = FeastHook.default_conn_name, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, group: str, start: str, end: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.group = group
         self.start = start
         self.end = end
-        self.feast_conn_id = feast_conn_id
 
     def execute(self, context: Context) -> FeaturesRef:
         """Materialise and return the reference."""
@@ -56,10 +49,10 @@ class FeastMaterializeOperator(BaseOperator):
         import feast  # noqa: F401 - what a cold worker pays shows in the log
 
         self.log.info("feast imported in %.3f s", time.monotonic() - started)
+        from include.adapters.deployment import Deployment
         from include.steps.materialize_features import materialize_features
 
-        deployment = FeastHook(self.feast_conn_id).deployment
-        written = materialize_features(deployment, self.group, start=self.start, end=self.end)
+        written = materialize_features(Deployment.from_env(), self.group, start=self.start, end=self.end)
         for outlet in self.outlets:
             context["outlet_events"][outlet].add_partitions(self.end)
         return written

@@ -12,7 +12,6 @@ from airflow.sdk import BaseOperator
 
 from include.errors import ConflictError, RefusedError
 from mlops.dag_defaults import skip
-from mlops.hooks.model_registry import MLflowHook
 from mlops.operators.approval import ANSWER_KEY
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ class MLflowPromoteModelOperator(BaseOperator):
         The registered version (templated).
     approval_task_id : str
         The approval task whose answer names the approver and the reason.
-    mlflow_conn_id : str
-        Connection of MLflow.
 
     Returns
     -------
@@ -48,23 +45,22 @@ class MLflowPromoteModelOperator(BaseOperator):
         model_id: str,
         version: str | int,
         approval_task_id: str,
-        mlflow_conn_id: str = MLflowHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.model_id = model_id
         self.version = version
         self.approval_task_id = approval_task_id
-        self.mlflow_conn_id = mlflow_conn_id
 
     def execute(self, context: Context) -> int:
         """Promote and return the version."""
+        from include.adapters.deployment import Deployment
         from include.steps.move_model import promote_version
 
         answer = context["ti"].xcom_pull(task_ids=self.approval_task_id, key=ANSWER_KEY)
         if not answer:
             raise RefusedError(f"{self.approval_task_id} has no answer on record; a promotion needs a person's name")
-        deployment = MLflowHook(self.mlflow_conn_id).deployment
+        deployment = Deployment.from_env()
         version, who = int(self.version), {"actor": answer["actor"], "reason": answer["reason"]}
         try:
             return promote_version(deployment, self.model_id, version=version, **who)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RawPartitionSensor(BaseSensorOperator):
-    """Wait until a day of raw orders has been delivered.
+    """Wait until a day of raw orders, and every day before it, has been delivered.
 
     When the wait is over, a day with nothing later has not arrived: the task skips. A day that
     is missing while later ones are there is an incident: the task fails, and retries don't help.
@@ -45,7 +45,7 @@ class RawPartitionSensor(BaseSensorOperator):
         """Return at once where the day is there, else hand the wait to the triggerer."""
         from include.steps.find_delivery import find_delivery
 
-        if find_delivery(self.partition) == "delivered":
+        if find_delivery(self.partition).status == "delivered":
             return self.partition
         self.defer(
             trigger=RawPartitionTrigger(self.partition, float(self.timeout), self.poke_interval),
@@ -58,7 +58,7 @@ class RawPartitionSensor(BaseSensorOperator):
             return event["partition"]
         if event["arrival"] == "missing":
             raise AirflowFailException(
-                f"raw orders of {event['partition']} are missing while later days are there: deliver the day "
+                f"raw orders of {event['day']} are missing while later days are there: deliver the day "
                 "(or an empty one, with _SUCCESS), let ingest_orders take it, then clear this task"
             )
-        skip(f"raw orders of {event['partition']} have not arrived")
+        skip(f"raw orders of {event['day']} have not arrived")

@@ -42,8 +42,8 @@ class RawPartitionTrigger(BaseTrigger):
 
         waited = 0.0
         arrival = await asyncio.to_thread(find_delivery, self.partition)
-        while arrival != "delivered" and waited < self.timeout_s:
+        while arrival.status != "delivered" and waited < self.timeout_s:
             await asyncio.sleep(self.poll_interval_s)
             waited += self.poll_interval_s
             arrival = await asyncio.to_thread(find_delivery, self.partition)
-        yield TriggerEvent({"partition": self.partition, "arrival": arrival})
+        yield TriggerEvent({"partition": self.partition, "arrival": arrival.status, "day": arrival.day})

@@ -1,1 +1,0 @@
-"""Hooks: an Airflow connection becomes an adapter."""

@@ -1,0 +1,144 @@
+"""Requests for a training and moves of a version, on a real PostgreSQL: what is granted, and what repeating does."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from include.adapters.state_store import StateStoreAdapter
+from include.errors import MlopsError
+from include.governance import lifecycle
+from include.governance.lifecycle import MoveRequest
+from include.specs import load_model
+from include.steps.claim_training import TrainingRequest, claim_training
+from include.steps.move_model import close_question, roll_back
+
+NIGHT = "2026-03-01"
+BY_HAND = TrainingRequest("run-1", "asked for by hand by ada", by_hand=True)
+EVENT = TrainingRequest("run-1", "business event: price change")
+
+
+@pytest.fixture
+def deployment(postgres_database) -> SimpleNamespace:
+    state = StateStoreAdapter(postgres_database)
+    state.migrate()
+    state.record_publications("features/customer_daily", [(NIGHT, 10)], 0)
+    registry = SimpleNamespace(set_lifecycle=lambda *_: None, set_alias=lambda *_: None)
+    return SimpleNamespace(state=state, model_registry=registry)
+
+
+def claim(deployment, request, partition=NIGHT):
+    return claim_training(deployment, "churn", partition=partition, request=request)
+
+
+def move(deployment, plan, version):
+    moves = deployment.state.ledger("churn")
+    deployment.state.append_moves(plan(moves, MoveRequest("churn", version, NIGHT, actor="ada", reason="because")))
+
+
+def two_versions(deployment):
+    for version in (1, 2):
+        move(deployment, lifecycle.stage_candidate, version)
+        move(deployment, lifecycle.promote, version)
+
+
+def test_a_person_may_train_before_anything_is_in_production(deployment):
+    assert claim(deployment, BY_HAND).granted
+    (row,) = deployment.state.decisions("churn")
+    assert row.reasons[0] == "asked for by hand by ada"
+    assert row.trained_by == "run-1"
+
+
+def test_a_business_event_obeys_what_holds_and_is_recorded_with_why(deployment):
+    assert not claim(deployment, EVENT).granted
+    (row,) = deployment.state.decisions("churn")
+    assert (row.action, row.acted) == ("hold", False)
+    assert any("price change" in reason for reason in row.reasons)
+
+
+def test_the_stop_switch_stands_above_a_person(deployment, monkeypatch):
+    spec = load_model("churn")
+    stopped = spec.model_copy(update={"decision": spec.decision.model_copy(update={"stop": True})})
+    monkeypatch.setattr("include.steps.monitor_model.load_model", lambda _: stopped)
+    assert not claim(deployment, BY_HAND).granted
+    (row,) = deployment.state.decisions("churn")
+    assert row.action == "veto"
+
+
+def test_a_day_after_the_newest_published_one_is_refused_and_uses_nothing_up(deployment):
+    refused = claim(deployment, BY_HAND, partition="2062-01-01")
+    assert not refused.granted
+    assert "newest published features are of 2026-03-01" in refused.reason
+    assert deployment.state.decisions("churn") == ()
+
+
+def test_a_training_by_hand_leaves_the_nights_own_decision_free_to_act(deployment):
+    claim(deployment, BY_HAND)
+    nightly = deployment.state.record_decision(
+        model_id="churn",
+        partition=NIGHT,
+        action="retrain",
+        trigger="drift",
+        reasons=["drift"],
+        run_id="night",
+        newest_published=NIGHT,
+    )
+    assert nightly.acted
+
+
+def test_asking_again_for_the_same_run_is_granted_again(deployment):
+    assert claim(deployment, BY_HAND) == claim(deployment, BY_HAND)
+
+
+def test_a_signal_without_a_waiting_decision_is_refused(deployment):
+    claimed = claim(deployment, TrainingRequest("run-2"))
+    assert not claimed.granted
+    assert "no decision waits" in claimed.reason
+
+
+def test_a_rollback_repeated_moves_nothing_more(deployment):
+    two_versions(deployment)
+    for _ in range(3):
+        assert roll_back(deployment, "churn", leaving=2, actor="ada", reason="worse") == 1
+    assert lifecycle.holder(deployment.state.ledger("churn"), lifecycle.Stage.PRODUCTION) == 1
+
+
+def test_a_rollback_interrupted_before_the_registry_is_told_completes_when_repeated(deployment):
+    two_versions(deployment)
+    told = {}
+
+    def down(*_):
+        raise MlopsError("MLflow is down")
+
+    deployment.model_registry.set_lifecycle = down
+    with pytest.raises(MlopsError, match="MLflow is down"):
+        roll_back(deployment, "churn", leaving=2, actor="ada", reason="worse")
+    deployment.model_registry.set_lifecycle = lambda *_: None
+    deployment.model_registry.set_alias = lambda _, alias, version: told.update({alias: version})
+    roll_back(deployment, "churn", leaving=2, actor="ada", reason="worse")
+    assert told["production"] == 1
+
+
+def test_a_question_nobody_answers_does_not_leave_a_version_waiting(deployment):
+    move(deployment, lifecycle.stage_candidate, 1)
+    assert close_question(deployment, "churn", version=1, answer=None) == "not answered in time"
+    last = deployment.state.ledger("churn")[-1]
+    assert (last.to_stage, last.actor) == ("Archived", "nobody")
+
+
+def test_an_approval_whose_promotion_failed_is_not_hidden(deployment):
+    move(deployment, lifecycle.stage_candidate, 1)
+    with pytest.raises(MlopsError, match="was approved and is not in Production"):
+        close_question(deployment, "churn", version=1, answer={"option": "Approve", "actor": "ada", "reason": "x"})
+
+
+def test_a_promoted_or_superseded_version_is_left_alone(deployment):
+    two_versions(deployment)
+    for version in (1, 2):
+        assert close_question(deployment, "churn", version=version, answer=None) is None
+
+
+def test_a_database_without_our_tables_says_how_to_bring_them(postgres_database):
+    with pytest.raises(MlopsError, match="does not have our tables"):
+        StateStoreAdapter(postgres_database).ledger("churn")
