@@ -18,7 +18,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from tempfile import gettempdir
+from typing import IO
 
 from include.embedded.api import USER, AirflowApi, read_password
 from include.embedded.environment import DATABASES, airflow_environment
@@ -63,6 +66,7 @@ class EmbeddedAirflow:
         self.processes = ProcessTable(self.home)
         self._run_file = self.home / "run" / "up.json"
         self._lifeline: subprocess.Popen[bytes] | None = None
+        self._port_claim: IO[str] | None = None
 
     def address(self) -> Address:
         """Return where this home answers, or answered last."""
@@ -105,6 +109,9 @@ class EmbeddedAirflow:
             self._lifeline.kill()
             self._lifeline.wait()
             self._lifeline = None
+        if self._port_claim is not None:
+            self._port_claim.close()
+            self._port_claim = None
 
     def stop_run(self, run_id: str) -> None:
         """Stop everything of that start, unless the home has been started anew since."""
@@ -213,13 +220,30 @@ class EmbeddedAirflow:
 
     def _choose_port(self) -> int:
         if self.settings.port is not None:
-            if not _is_free(self.settings.port):
+            if not self._reserve(self.settings.port):
                 raise RefusedError(
                     f"port {self.settings.port} of 127.0.0.1 is busy; set MLOPS_PORT to a free one, or leave it unset"
                 )
             return self.settings.port
         last = json.loads(self._run_file.read_text())["port"] if self._run_file.exists() else DEFAULT_PORT
-        return next((port for port in (last, DEFAULT_PORT) if _is_free(port)), None) or _free_port()
+        return next(port for port in chain((last, DEFAULT_PORT), iter(_free_port, None)) if self._reserve(port))
+
+    def _reserve(self, port: int) -> bool:
+        """Keep a port for this start: the server binds it seconds later, and another home may start meanwhile."""
+        try:
+            claim = (Path(gettempdir()) / f"mlops-port-{port}.lock").open("a")
+        except PermissionError:
+            return False
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            claim.close()
+            return False
+        if not _is_free(port):
+            claim.close()
+            return False
+        self._port_claim = claim
+        return True
 
     def owns_home(self) -> bool:
         """Say whether the home was made by this class."""

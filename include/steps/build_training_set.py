@@ -59,8 +59,7 @@ def build_training_set(deployment: Deployment, model_id: str, *, as_of: str) -> 
     """
     spec = load_model(model_id)
     days = snapshot_days(as_of, spec.label, spec.training)
-    names = tuple(deployment.feature_store.service_features(spec.features.service))
-    sources, labelled, examples = _read_at_one_version(deployment, spec, days, as_of, names)
+    sources, names, labelled, examples = _read_at_one_version(deployment, spec, days, as_of)
     positives, dropped = int(pc.sum(examples[LABEL]).as_py() or 0), labelled.num_rows - examples.num_rows
     _require_enough(spec, as_of, examples.num_rows, positives, dropped)
     sha256, spec_hash, provenance = digest(examples), spec_sha256(spec), read_provenance(deployment.settings)
@@ -87,16 +86,20 @@ def build_training_set(deployment: Deployment, model_id: str, *, as_of: str) -> 
 
 
 def _read_at_one_version(
-    deployment: Deployment, spec: ModelSpec, days: list[str], as_of: str, names: tuple[str, ...]
-) -> tuple[dict[str, int], pa.Table, pa.Table]:
-    """Return versions, labels and examples that belong together: read again when a night was published meanwhile."""
+    deployment: Deployment, spec: ModelSpec, days: list[str], as_of: str
+) -> tuple[dict[str, int], tuple[str, ...], pa.Table, pa.Table]:
+    """Return versions, feature names, labels and examples that belong together.
+
+    They are read again when a night was published meanwhile.
+    """
     tables = (ORDERS, f"features/{spec.features.group}")
     for _ in range(_MAX_READS):
         sources = {table: _version(deployment, table) for table in tables}
+        names = tuple(deployment.feature_store.service_features(spec.features.service))
         labelled = _label(deployment, spec, days, as_of, version=sources[ORDERS])
         examples = _with_features(deployment, spec, labelled, names)
         if _version(deployment, tables[1]) == sources[tables[1]]:
-            return sources, labelled, examples
+            return sources, names, labelled, examples
     raise MlopsError(f"{tables[1]} was written to during each of {_MAX_READS} reads; train when its backfill has ended")
 
 
