@@ -114,7 +114,7 @@ def decide(
     partition : str
         The night to decide.
     event : str, optional
-        A business event that asks for a retrain, in words.
+        Who or what asks for a retrain, in words, e.g. "business event: price change".
 
     Returns
     -------
@@ -215,7 +215,7 @@ def _triggers(
     event: str | None,
 ) -> Iterator[tuple[Trigger, str]]:
     if event is not None:
-        yield "event", f"business event: {event}"
+        yield "event", event
     due = _due_at(policy.schedule, ledger.last_trained_partition, partition)
     if due is not None:
         trained = ledger.last_trained_partition or "an unknown day"

@@ -76,7 +76,7 @@ def claim_training(deployment: Deployment, model_id: str, *, partition: str, req
 def _above_holds(judged: Decision, asked_by: str) -> Decision:
     if judged.action != "hold":
         return judged
-    overruled = (f"in spite of {reason}" for reason in judged.reasons if asked_by not in reason)
+    overruled = (f"in spite of {reason}" for reason in judged.reasons if reason != asked_by)
     return Decision("retrain", "event", (asked_by, *overruled))
 
 

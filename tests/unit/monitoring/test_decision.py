@@ -91,13 +91,13 @@ def test_nights_measured_against_an_older_version_are_no_evidence() -> None:
 
 def test_an_incident_tonight_is_a_veto_that_names_it() -> None:
     nights = [*make_nights("2011-09-19", [2, 2, 2, 2]), make_night(TONIGHT, shifted=4, status="incident")]
-    decision = decided(nights, event="new price list")
+    decision = decided(nights, event="business event: new price list")
     assert outcome(decision) == ("veto", "none")
     assert decision.reasons[0] == "data incident, not a reason to retrain: f0 is missing in 40.0% of rows"
 
 
 def test_the_stop_switch_is_a_veto_that_still_tells_what_asked() -> None:
-    decision = decided(make_nights(TONIGHT, [2] * 5), make_policy(stop=True), event="new price list")
+    decision = decided(make_nights(TONIGHT, [2] * 5), make_policy(stop=True), event="business event: new price list")
     assert outcome(decision) == ("veto", "none")
     assert "stop switch" in decision.reasons[0]
     assert decision.reasons[1] == "business event: new price list"
@@ -130,7 +130,7 @@ def test_the_stop_switch_is_a_veto_that_still_tells_what_asked() -> None:
     ids=["few_rows", "unknown", "not_measured", "no_history", "no_model", "cooldown", "budget", "candidate"],
 )
 def test_an_event_has_to_wait(nights: list[NightMetrics], ledger: LedgerFacts, reason: str) -> None:
-    decision = decided(nights, ledger=ledger, event="new price list")
+    decision = decided(nights, ledger=ledger, event="business event: new price list")
     assert outcome(decision) == ("hold", "none")
     assert decision.reasons[:2] == (reason, "business event: new price list")
 
