@@ -45,7 +45,7 @@ def demo(orders: Path, order_format: str, nights: int, model_id: str, keep: bool
     Import, fill the features, train, gate, approve, then score and monitor the last nights. Exits 0
     when every stage has ended well.
     """
-    from include.cli.embedded import stop_on_signals
+    from include.cli.embedded import stay_until_stopped, stop_on_signals
     from include.quality.order_formats import check_format
 
     stop_on_signals()
@@ -58,8 +58,8 @@ def demo(orders: Path, order_format: str, nights: int, model_id: str, keep: bool
     try:
         _run(airflow, split, order_format, model_id)
         if keep:
-            click.echo(f"\nAirflow stays up at {airflow.address().url}; Ctrl-C stops it")
-            airflow.wait()
+            click.echo(f"\nAirflow stays up at {airflow.address().url}; Ctrl-C or `mlops down` stops it")
+            stay_until_stopped(airflow)
     finally:
         airflow.stop()
 

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import signal
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from include.settings import Settings
+
+if TYPE_CHECKING:
+    from include.embedded.supervisor import EmbeddedAirflow
 
 
 @click.command()
@@ -27,9 +31,7 @@ def up() -> None:
         address = airflow.start()
         click.echo(f"\n  Airflow   {address.url}\n  login     {address.user} / {address.password}")
         click.echo(f"  home      {airflow.home}\n\nCtrl-C or `mlops down` stops everything.")
-        airflow.wait()
-    except (KeyboardInterrupt, SystemExit):
-        click.echo("\nstopping")
+        stay_until_stopped(airflow)
     finally:
         airflow.stop()
 
@@ -42,6 +44,14 @@ def down() -> None:
     airflow = EmbeddedAirflow(Settings.from_env(), say=click.echo)
     was_up = airflow.stop_from_outside()
     click.echo(f"{airflow.home} is down" if was_up else f"{airflow.home} was not up")
+
+
+def stay_until_stopped(airflow: EmbeddedAirflow) -> None:
+    """Return on Ctrl-C or a polite kill; raise where a part of Airflow has ended by itself."""
+    try:
+        airflow.wait()
+    except (KeyboardInterrupt, SystemExit):
+        click.echo("\nstopping")
 
 
 def stop_on_signals() -> None:
