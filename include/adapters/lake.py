@@ -19,8 +19,9 @@ import pyarrow.fs as fs
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from include.adapters.arrow_files import open_location
 from include.errors import MlopsError
-from include.settings import Settings, local_path
+from include.settings import Settings
 
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
@@ -233,12 +234,8 @@ class LakeAdapter:
         return delta.to_pyarrow_dataset(filesystem=self._filesystem(table))
 
     def _filesystem(self, table: str) -> fs.FileSystem:
-        uri = self.table_uri(table)
-        if uri.startswith("file://"):
-            return fs.SubTreeFileSystem(str(local_path(uri)), fs.LocalFileSystem())
-        endpoint = self.storage_options.get("AWS_ENDPOINT_URL")
-        s3 = fs.S3FileSystem(endpoint_override=endpoint) if endpoint else fs.S3FileSystem()
-        return fs.SubTreeFileSystem(uri.removeprefix("s3://"), s3)
+        filesystem, path = open_location(self.table_uri(table), self.storage_options.get("AWS_ENDPOINT_URL"))
+        return fs.SubTreeFileSystem(path, filesystem)
 
     def _unreachable(self, table: str, err: Exception) -> MlopsError:
         reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import pyarrow.compute as pc
 import pyarrow.fs as fs
 
 from include import partitions
+from include.adapters.arrow_files import open_location
 from include.adapters.lake import LakeAdapter
 from include.adapters.order_files import EXTENSIONS, OrderFile
 from include.errors import MlopsError
@@ -44,7 +43,7 @@ def find_delivery(settings: Settings, partition: str) -> OrderDelivery:
     MlopsError
         If the folder or its ``_SUCCESS`` file isn't there, or the storage can't be reached.
     """
-    filesystem, root = _landing(settings)
+    filesystem, root = open_location(settings.landing_uri, settings.s3_endpoint_url)
     folder = f"{root}/orders/dt={partition}"
     address = f"{settings.landing_uri}/orders/dt={partition}"
     try:
@@ -92,11 +91,3 @@ def first_gap(arrived: Sequence[str], until: str) -> str | None:
     known = set(arrived)
     days = partitions.span(arrived[0], until) if until >= arrived[0] else []
     return next((day for day in days if day not in known), None)
-
-
-def _landing(settings: Settings) -> tuple[fs.FileSystem, str]:
-    if settings.landing_uri.startswith("file://"):
-        return fs.LocalFileSystem(), url2pathname(urlparse(settings.landing_uri).path)
-    endpoint = settings.s3_endpoint_url
-    s3 = fs.S3FileSystem(endpoint_override=endpoint) if endpoint else fs.S3FileSystem()
-    return s3, settings.landing_uri.removeprefix("s3://")

@@ -5,12 +5,11 @@ What belongs here: writing a set once and reading it back, checked. What does no
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 import pyarrow as pa
 import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
+from include.adapters.arrow_files import open_location
 from include.adapters.lake import LakeAdapter, digest
 from include.errors import MlopsError
 from include.training.manifest import TrainingSetManifest
@@ -73,11 +72,7 @@ def read_training_set(lake: LakeAdapter, model_id: str, set_id: str) -> tuple[Tr
 
 def _folder(lake: LakeAdapter, model_id: str, set_id: str) -> tuple[fs.FileSystem, str]:
     uri = lake.table_uri(f"training_sets/{model_id}/{set_id}")
-    endpoint = lake.storage_options.get("AWS_ENDPOINT_URL")
-    filesystem, folder = fs.FileSystem.from_uri(
-        f"{uri}?{urlencode({'endpoint_override': endpoint})}" if endpoint else uri
-    )
-    return filesystem, folder
+    return open_location(uri, lake.storage_options.get("AWS_ENDPOINT_URL"))
 
 
 def _unreachable(lake: LakeAdapter, model_id: str, set_id: str, err: Exception) -> MlopsError:
