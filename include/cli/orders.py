@@ -1,4 +1,4 @@
-"""`mlops orders`: bring orders into the lake.
+"""`mlops orders`: bring orders into the lake, or make some up.
 
 What belongs here: arguments, and how an account is shown. What does not: the import itself, and
 exit codes, which the main command gives to errors.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ import click
 from include.errors import UsageError
 
 if TYPE_CHECKING:
+    from include.steps.generate_orders import GeneratedOrders
     from include.steps.import_orders import OrdersAccount
 
 
@@ -62,6 +64,75 @@ def import_command(
             cross_check=check,
         )
     click.echo(json.dumps(_shown(account)) if as_json else _told(account))
+
+
+@orders.command("generate")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A folder that is not there yet.")
+@click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="The same seed, the same bytes.")
+@click.option("--start", default="2024-04-13", show_default=True, metavar="DATE", help="The shop opens.")
+@click.option("--end", default="2026-03-30", show_default=True, metavar="DATE", help="The last day, included.")
+@click.option("--nights", default=0, show_default=True, type=click.IntRange(0), help="Days that arrive one by one.")
+@click.option("--orders", "wanted", type=click.IntRange(1), help="About so many orders. Default: ten arrivals a day.")
+@click.option(
+    "--incident", "incidents", multiple=True, metavar="KIND@DATE[+DAYS][*SIZE]", help="See below; may be repeated."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object.")
+def generate_command(
+    out: Path,
+    seed: int,
+    start: str,
+    end: str,
+    nights: int,
+    wanted: int | None,
+    incidents: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    r"""Write the orders of a simulated shop, in the canonical format.
+
+    OUT/history.parquet holds every line before the nights, OUT/arrivals/NIGHT/ what reaches the landing
+    folder on each night, OUT/truth/ what nobody in a real shop knows: who has left, and how likely each order
+    was to be disputed.
+
+    \b
+    Incidents, with SIZE and DAYS where they are not given:
+      price_drift@DATE*2            prices from DATE on
+      churn_drift@DATE*8            odds to leave after an order, from DATE on
+      campaign@DATE*10              new customers, from DATE on
+      unit_error@DATE*100           a day's prices; +DAYS until right ones come
+      missing_customers@DATE*0.5    a share of a day's rows; +DAYS until right ones come
+      renamed_column@DATE           a day's file; +DAYS until the right one comes
+      late_rows@DATE+2*0.2          a share of a day's rows
+      corrections@DATE+2*0.1        a share of a day's rows is wrong at first
+      missing_day@DATE+2            a day's delivery
+      double_delivery@DATE+0        a day's rows once more
+    """
+    from dataclasses import replace
+
+    from include.partitions import parse, span
+    from include.simulation.incidents import parse_incident
+    from include.simulation.world import World, expected_orders
+    from include.steps.generate_orders import generate_orders
+
+    world = World()
+    if wanted is not None:
+        season = [world.season(parse(day)) for day in span(start, end)]
+        world = replace(world, arrivals_per_day=wanted / expected_orders(world, season))
+    parsed = [parse_incident(text) for text in incidents]
+    with _progress(f"simulating {start} to {end}"):
+        made = generate_orders(out, seed=seed, start=start, end=end, nights=nights, incidents=parsed, world=world)
+    click.echo(json.dumps(asdict(made), default=str) if as_json else _told_generated(made, out))
+
+
+def _told_generated(made: GeneratedOrders, out: Path) -> str:
+    lines = [f"{made.orders:,} orders of {made.customers:,} customers, {made.lines:,} lines, in {out}"]
+    if made.history is not None:
+        lines.append(f"history {made.first} to {made.history_end}: {made.history.name}")
+    if made.nights:
+        lines.append(
+            f"nights {made.nights[0]} to {made.nights[-1]}: arrivals/NIGHT, to be copied to the landing folder"
+        )
+    lines += [f"{day}: {what}" for day, what in made.happened.items()]
+    return "\n".join(lines)
 
 
 def _instant(text: str) -> datetime:

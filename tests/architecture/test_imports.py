@@ -17,7 +17,7 @@ HEAVY = (
     "pandas", "numpy", "pyarrow", "duckdb", "xgboost", "onnxruntime", "feast", "mlflow", "great_expectations",
     "deltalake", "scipy", "sklearn", "matplotlib",
 )  # fmt: skip
-PURE = ("quality", "training", "scoring", "monitoring", "governance", "features")
+PURE = ("quality", "training", "scoring", "monitoring", "governance", "features", "simulation")
 PURE_FORBIDDEN = (
     "airflow", "feast", "mlflow", "include.adapters", "include.steps", "include.cli", "include.embedded",
     "deltalake", "sqlalchemy", "httpx", "dags", "feature_repo",

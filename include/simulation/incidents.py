@@ -1,0 +1,132 @@
+"""Incidents: what goes wrong in the shop or on the way from it, by date.
+
+What belongs here: which kinds there are, what each means, and reading one from text. What does not:
+carrying it out, which is `shop` (what customers do) and `deliveries` (what arrives, and when).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from include import partitions
+from include.errors import UsageError, nearest
+
+IncidentKind = Literal[
+    "price_drift", "churn_drift", "campaign", "unit_error", "missing_customers", "renamed_column",
+    "late_rows", "corrections", "missing_day", "double_delivery",
+]  # fmt: skip
+
+_TEXT = re.compile(
+    r"(?P<kind>[a-z_]+)@(?P<day>[0-9-]+)(\+(?P<after>\d+))?(\*(?P<size>\d+(\.\d+)?))?",
+)
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    told: str
+    size: float | None = None
+    after_days: int | None = None
+    is_share: bool = False
+    lasts: bool = False
+
+
+MEANINGS: dict[IncidentKind, _Meaning] = {
+    "price_drift": _Meaning("from that day on, prices times SIZE", size=2.0, lasts=True),
+    "churn_drift": _Meaning("from that day on, the odds to leave after an order times SIZE", size=8.0, lasts=True),
+    "campaign": _Meaning("from that day on, SIZE times as many new customers", size=10.0, lasts=True),
+    "unit_error": _Meaning("that day's prices arrive times SIZE; right ones DAYS later", size=100.0, after_days=0),
+    "missing_customers": _Meaning(
+        "a SIZE share of that day's rows names no customer; right ones DAYS later",
+        size=0.5,
+        after_days=0,
+        is_share=True,
+    ),
+    "renamed_column": _Meaning("that day's file calls customer_id customer; the right file DAYS later", after_days=0),
+    "late_rows": _Meaning("a SIZE share of that day's rows comes DAYS later", size=0.2, after_days=2, is_share=True),
+    "corrections": _Meaning(
+        "a SIZE share of that day's rows is wrong, and corrected DAYS later", size=0.1, after_days=2, is_share=True
+    ),
+    "missing_day": _Meaning("that day's delivery comes DAYS later", after_days=2),
+    "double_delivery": _Meaning("that day's rows come again DAYS later; 0: twice the same night", after_days=0),
+}
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One incident.
+
+    Attributes
+    ----------
+    kind : str
+        One of `MEANINGS`.
+    day : str
+        Partition key: the day that is concerned, or the first one.
+    after_days : int
+        How much later it is put right, or arrives; 0 for never, or for at once.
+    size : float
+        A factor, or a share of rows.
+    """
+
+    kind: IncidentKind
+    day: str
+    after_days: int
+    size: float
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it goes on from its day to the end."""
+        return MEANINGS[self.kind].lasts
+
+    def __str__(self) -> str:
+        """Say what happens, in words."""
+        told = MEANINGS[self.kind].told.replace("SIZE", f"{self.size:g}")
+        if MEANINGS[self.kind].is_share:
+            told = told.replace(f"a {self.size:g} share", f"{self.size:.0%}")
+        return told.replace("DAYS later", "a day later" if self.after_days == 1 else f"{self.after_days} days later")
+
+
+def parse_incident(text: str) -> Incident:
+    """Read an incident from ``KIND@DATE[+DAYS][*SIZE]``.
+
+    Raises
+    ------
+    UsageError
+        If it is not of that form, or a part isn't allowed for its kind.
+
+    Examples
+    --------
+    >>> parse_incident("late_rows@2026-03-20+3*0.5")
+    Incident(kind='late_rows', day='2026-03-20', after_days=3, size=0.5)
+    >>> str(parse_incident("late_rows@2026-03-20+1*0.5"))
+    "50% of that day's rows comes a day later"
+    """
+    found = _TEXT.fullmatch(text)
+    if found is None:
+        raise UsageError(f"incident {text!r} is not KIND@DATE[+DAYS][*SIZE], e.g. late_rows@2026-03-20+3*0.5")
+    kind = next((known for known in MEANINGS if known == found["kind"]), None)
+    if kind is None:
+        raise UsageError(
+            f"incident {text!r}: kind {found['kind']!r} is not known; allowed: {', '.join(MEANINGS)}"
+            f"{nearest(found['kind'], MEANINGS)}"
+        )
+    meaning, day = MEANINGS[kind], partitions.key_of(partitions.parse(found["day"]))
+    if found["after"] is not None and meaning.after_days is None:
+        raise UsageError(f"incident {text!r}: {kind} has no +DAYS; it means: {meaning.told}")
+    if found["size"] is not None and meaning.size is None:
+        raise UsageError(f"incident {text!r}: {kind} has no *SIZE; it means: {meaning.told}")
+    after = int(found["after"]) if found["after"] is not None else meaning.after_days or 0
+    size = float(found["size"]) if found["size"] is not None else meaning.size or 0.0
+    return _checked(text, Incident(kind, day, after, size))
+
+
+def _checked(text: str, incident: Incident) -> Incident:
+    meaning = MEANINGS[incident.kind]
+    if incident.kind in ("late_rows", "corrections", "missing_day") and incident.after_days < 1:
+        raise UsageError(f"incident {text!r}: +DAYS must be at least 1; it means: {meaning.told}")
+    if meaning.is_share and not 0 < incident.size < 1:
+        raise UsageError(f"incident {text!r}: *SIZE must be above 0 and below 1; it means: {meaning.told}")
+    if meaning.size is not None and incident.size <= 0:
+        raise UsageError(f"incident {text!r}: *SIZE must be above 0; it means: {meaning.told}")
+    return incident
