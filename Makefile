@@ -28,9 +28,8 @@ up: setup ## Start PostgreSQL and Airflow on 127.0.0.1; Ctrl-C stops them
 down: setup ## Stop what make up or make demo started
 	@$(MLOPS) down
 
-demo: setup ## Run the whole loop: make demo ORDERS=FILE FORMAT=online-retail|canonical
-	@test -n "$(ORDERS)" || { echo "make: name the orders: make demo ORDERS=FILE FORMAT=online-retail|canonical" >&2; exit 2; }
-	@exec $(MLOPS) demo --orders "$(ORDERS)" --format "$(or $(FORMAT),canonical)" $(ARGS)
+demo: setup ## Play the whole loop; ARGS=--yes approves for you, ORDERS=FILE FORMAT=… plays a file
+	@exec $(MLOPS) demo $(if $(ORDERS),--orders "$(ORDERS)" --format "$(or $(FORMAT),canonical)") $(ARGS)
 
 test: setup ## Lint and run every test
 	@.ci/test

@@ -2,12 +2,14 @@
 ### Build one night of a feature group and bring it online
 
 Waits for the night's raw orders, computes the group's SQL for that day, holds the result against the group's
-YAML, publishes the partition and writes it to the online store.
+YAML, publishes the partition and writes it to the online store. Earlier nights that the delivery brought late
+rows or corrections for are built anew with it.
 
 - **In**: lake table `raw/orders`.
 - **Out**: lake table `features/<group>`, Feast's online store; asset `features_<group>`.
 - **Hazards**: a day that is missing while later ones are there fails: it is an incident. A partition that breaks
   a bound is not published; the last good one stays online.
+  One build runs at a time, so that a night can't overwrite what a later one has put right.
 - **Re-run**: clear the task, or backfill the days: the same day twice changes nothing, and an older day
   never replaces a newer online row.
 """
@@ -59,13 +61,12 @@ def build_dag(spec: FeatureGroupSpec) -> None:
             timeout=ARRIVAL_TIMEOUT.total_seconds(),
         )
 
-        @task
+        @task(pool=POOL_FEATURE_STORE)
         def build(**context) -> object:
             from include.adapters.deployment import Deployment
-            from include.steps.build_features import build_features
+            from include.steps.build_features import build_night
 
-            day = partitions.resolve(context)
-            return build_features(Deployment.from_env(), spec.group, start=day, end=day)
+            return build_night(Deployment.from_env(), spec.group, partition=partitions.resolve(context))
 
         materialize = FeastMaterializeOperator(
             task_id="materialize",

@@ -108,6 +108,7 @@ class MonitoringSpec(_Frozen):
     quarantined_max: Fraction
     volume_ratio_min: Annotated[float, Field(gt=0, le=1)]
     volume_ratio_max: Annotated[float, Field(ge=1)]
+    price_ratio_max: Annotated[float, Field(gt=1)]
 
     @model_validator(mode="after")
     def _moderate_is_below_significant(self) -> MonitoringSpec:

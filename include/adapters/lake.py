@@ -10,8 +10,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
 
 log = logging.getLogger(__name__)
+
+# Column, operator and value or values, of a partition column.
+_Filter: TypeAlias = tuple[str, str, str | list[str]]
 
 # Two writers of one partition conflict at most once each per commit of the other.
 _MAX_ATTEMPTS = 20
@@ -110,14 +112,11 @@ class LakeAdapter:
         pyarrow.Table
             Rows in no particular order, but for a single partition, whose rows are as they were written.
         """
-        condition = None
-        if start is not None:
-            condition = pc.field("dt") >= date.fromisoformat(start)
+        wanted: list[_Filter] = [("dt", ">=", start)] if start is not None else []
         if end is not None:
-            until = pc.field("dt") <= date.fromisoformat(end)
-            condition = until if condition is None else condition & until
+            wanted.append(("dt", "<=", end))
         names = list(columns) if columns is not None else None
-        return self.dataset(table, version=version).to_table(columns=names, filter=condition)
+        return self._dataset(self._open(table, version), table, wanted).to_table(columns=names)
 
     def replace(self, table: str, rows: pa.Table, *, keys: Sequence[str], partition_by: str = "dt") -> TableRef:
         """Replace the partitions `keys` by `rows`, in one commit, or in none when nothing would change.
@@ -189,9 +188,7 @@ class LakeAdapter:
         delta = self._open(table) if self.exists(table) else None
         present = None
         if delta is not None:
-            dataset = self._dataset(delta, table)
-            values = pa.array(keys).cast(dataset.schema.field(partition_by).type)
-            present = dataset.to_table(filter=pc.field(partition_by).isin(values))
+            present = self._dataset(delta, table, [(partition_by, "in", keys)]).to_table()
         rows = change(present)
         self._check_keys(table, rows, keys, partition_by)
         if delta is not None and present is not None and _same_rows(present, rows):
@@ -228,10 +225,12 @@ class LakeAdapter:
         except (DeltaError, OSError) as err:
             raise self._unreachable(table, err) from err
 
-    def _dataset(self, delta: DeltaTable, table: str) -> Dataset:
+    def _dataset(self, delta: DeltaTable, table: str, wanted: Sequence[_Filter] = ()) -> Dataset:
+        """Return the files of the partitions that are wanted: describing every file of a long history is what costs."""
         # Arrow's own file systems: with the Python one that deltalake makes by default, an I/O thread that
         # still holds it at exit aborts the interpreter ("terminate called without an active exception").
-        return delta.to_pyarrow_dataset(filesystem=self._filesystem(table))
+        filesystem = self._filesystem(table)
+        return delta.to_pyarrow_dataset(filesystem=filesystem, file_pruning_predicate=list(wanted) or None)
 
     def _filesystem(self, table: str) -> fs.FileSystem:
         filesystem, path = open_location(self.table_uri(table), self.storage_options.get("AWS_ENDPOINT_URL"))

@@ -91,3 +91,17 @@ def first_gap(arrived: Sequence[str], until: str) -> str | None:
     known = set(arrived)
     days = partitions.span(arrived[0], until) if until >= arrived[0] else []
     return next((day for day in days if day not in known), None)
+
+
+def first_touched_day(lake: LakeAdapter, partition: str) -> str:
+    """Return the earliest day that a night's delivery brought rows of: the night's own, or that of late rows.
+
+    Parameters
+    ----------
+    partition : str
+        The night. Where it brought nothing, or was never delivered, it is returned itself.
+    """
+    records = lake.read(DELIVERIES, columns=["dt", "delivered", "rows_published"])
+    brought = pc.and_(pc.equal(records["delivered"], partition), pc.greater(records["rows_published"], 0))
+    days: list[str] = [day.isoformat() for day in records.filter(brought)["dt"].to_pylist()]
+    return min([partition, *days])

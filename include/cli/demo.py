@@ -1,24 +1,26 @@
-"""`mlops demo`: the whole loop on a file of orders, and the closing table.
+"""`mlops demo`: the whole loop on a simulated shop or on a file of orders, and the closing report.
 
-What belongs here: options and what is printed. What does not: the loop.
+What belongs here: options, and what is printed. What does not: the loop, and what it plays.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from include.errors import RefusedError
-from include.settings import PROJECT_ROOT, Settings, local_path
+from include.errors import RefusedError, UsageError
+from include.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
-    from include.embedded.demo import Demo, DemoReport
+    from include.cli.narrator import TerminalNarrator
+    from include.embedded.demo import Demo, Pace
+    from include.embedded.demo_plan import DemoArguments, DemoPlan
     from include.embedded.supervisor import EmbeddedAirflow
-    from include.steps.split_orders import OrdersSplit
 
 _EXTERNAL = (
     "MLOPS_DATABASE_URL",
@@ -29,54 +31,104 @@ _EXTERNAL = (
     "MLOPS_MLFLOW_ARTIFACTS",
     "MLFLOW_TRACKING_URI",
 )
-_OVERLAYS = {"online-retail": PROJECT_ROOT / "include" / "config" / "overlays" / "online_retail"}
+_OVERLAYS = {"canonical": "simulator", "online-retail": "online_retail"}
+_FILE_NIGHTS = 14
+# Where there is no terminal, a person may still answer in the browser; nobody is waited for longer than this.
+_UNATTENDED_S = 45.0
 
 
 @click.command()
-@click.option("--orders", "orders", required=True, type=click.Path(path_type=Path), help="A .parquet or .csv file.")
-@click.option("--format", "order_format", required=True, help="online-retail or canonical.")
-@click.option("--nights", default=14, show_default=True, type=click.IntRange(1, 60), help="Delivered one by one.")
+@click.option("--orders", type=click.Path(path_type=Path), help="A .parquet or .csv file in place of the simulator.")
+@click.option("--format", "order_format", help="Of that file: online-retail or canonical.")
+@click.option("--nights", type=click.IntRange(1, 60), help="How many nights are played.  [default: 17; of a file 14]")
+@click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Nights a minute at most.")
+@click.option("--seed", type=click.IntRange(0), help="Of the simulated shop.  [default: 7]")
 @click.option("--model", "model_id", default="churn", show_default=True, help="The model's id.")
+@click.option("--yes", is_flag=True, help="Approve in place of a person, and say so.")
 @click.option("--keep", is_flag=True, help="Leave Airflow up until Ctrl-C.")
-@click.option("--fresh", is_flag=True, help="Remove what an earlier demo left in this home.")
-def demo(orders: Path, order_format: str, nights: int, model_id: str, keep: bool, fresh: bool) -> None:
-    """Drive the loop through the real scheduler, as a person would.
+@click.option("--fresh", is_flag=True, help="Remove what an earlier demo left in this home, and start over.")
+def demo(
+    orders: Path | None,
+    order_format: str | None,
+    nights: int | None,
+    speed: float | None,
+    seed: int | None,
+    model_id: str,
+    yes: bool,
+    keep: bool,
+    fresh: bool,
+) -> None:
+    """Play the whole loop through the real scheduler: a normal week, a broken batch, a drift that stays.
 
-    Import, fill the features, train, gate, approve, then score and monitor the last nights. Exits 0
-    when every stage has ended well.
+    Without --yes it waits for you to approve in the Airflow UI, and says where; without a terminal it does so for
+    45 seconds. An interrupted demo goes on where it was. Exits 0 when every stage has ended well.
     """
     from include.cli.embedded import stay_until_stopped, stop_on_signals
-    from include.quality.order_formats import check_format
+    from include.cli.narrator import TerminalNarrator
+    from include.embedded.demo import Pace
+    from include.embedded.demo_plan import DEFAULT_NIGHTS, DEFAULT_SEED, DemoArguments
 
     stop_on_signals()
-    overlay = _OVERLAYS.get(check_format(order_format))
-    if overlay is not None and "MLOPS_SPECS" not in os.environ:
-        os.environ["MLOPS_SPECS"] = str(overlay)
-        click.echo(f"specs: the overlay {overlay.name} is laid over include/config/models")
-    airflow = _empty_home(Settings.from_env(), fresh=fresh)
-    split = _split(orders, order_format, nights, airflow)
+    arguments = DemoArguments(
+        model_id=model_id,
+        nights=nights or (_FILE_NIGHTS if orders else DEFAULT_NIGHTS),
+        seed=DEFAULT_SEED if seed is None else seed,
+        orders=str(orders.resolve()) if orders else None,
+        order_format=_format(orders, order_format, seed),
+    )
+    narrator = TerminalNarrator()
+    _lay_overlay(arguments.order_format, narrator)
+    airflow = _home(Settings.from_env(), narrator, fresh=fresh)
+    unattended = None if narrator.is_terminal else _UNATTENDED_S
+    pace = Pace(approve_after_s=0.0 if yes else unattended, night_s=60 / speed if speed else 0.0)
     try:
-        _run(airflow, split, order_format, model_id)
+        _run(airflow, narrator, _plan(airflow, narrator, arguments), pace)
         if keep:
-            click.echo(f"\nAirflow stays up at {airflow.address().url}; Ctrl-C or `mlops down` stops it")
+            narrator.say(f"\nAirflow stays up at {airflow.address().url}; Ctrl-C or `mlops down` stops it")
             stay_until_stopped(airflow)
+    except (KeyboardInterrupt, SystemExit):
+        narrator.say("interrupted: the same command goes on from here, --fresh (make demo ARGS=--fresh) starts over")
+        raise
     finally:
         airflow.stop()
 
 
-def _empty_home(settings: Settings, *, fresh: bool) -> EmbeddedAirflow:
+def _format(orders: Path | None, order_format: str | None, seed: int | None) -> str:
+    from include.quality.order_formats import check_format
+
+    if orders is None:
+        if order_format is not None:
+            raise UsageError("--format says how a file is to be read: name the file with --orders, or leave it out")
+        return "canonical"
+    if seed is not None:
+        raise UsageError("--seed is of the simulated shop: leave it out, or leave out --orders")
+    if order_format is None:
+        raise UsageError("--orders needs --format: online-retail or canonical")
+    return check_format(order_format)
+
+
+def _lay_overlay(order_format: str, narrator: TerminalNarrator) -> None:
+    if "MLOPS_SPECS" not in os.environ:
+        overlay = PROJECT_ROOT / "include" / "config" / "overlays" / _OVERLAYS[order_format]
+        os.environ["MLOPS_SPECS"] = str(overlay)
+        narrator.say(f"specs: {overlay.relative_to(PROJECT_ROOT)} is laid over include/config/models")
+
+
+def _home(settings: Settings, narrator: TerminalNarrator, *, fresh: bool) -> EmbeddedAirflow:
+    from include.embedded.demo_plan import find_plan
     from include.embedded.supervisor import EmbeddedAirflow
 
     external = [name for name in _EXTERNAL if os.environ.get(name)]
     if external:
         raise RefusedError(f"the demo approves its own model and keeps to its home; unset {', '.join(external)}")
-    airflow = EmbeddedAirflow(settings, say=click.echo)
-    if (settings.home / "postgres").exists() or (settings.home / "lake").exists():
-        if not fresh:
-            raise RefusedError(
-                f"{settings.home} holds an earlier run; start over with --fresh (make demo … ARGS=--fresh), "
-                "or set MLOPS_HOME to another folder"
-            )
+    airflow = EmbeddedAirflow(settings, say=narrator.say)
+    is_taken = (settings.home / "postgres").exists() or (settings.home / "lake").exists()
+    if is_taken and not fresh and find_plan(settings.home) is None:
+        raise RefusedError(
+            f"{settings.home} holds something that is not a demo; start over with --fresh (make demo ARGS=--fresh), or "
+            "set MLOPS_HOME to another folder"
+        )
+    if is_taken and fresh:
         if not airflow.owns_home():
             raise RefusedError(
                 f"{settings.home} was not made by this project and is not removed; set MLOPS_HOME elsewhere"
@@ -86,42 +138,59 @@ def _empty_home(settings: Settings, *, fresh: bool) -> EmbeddedAirflow:
     return airflow
 
 
-def _split(orders: Path, order_format: str, nights: int, airflow: EmbeddedAirflow) -> OrdersSplit:
-    from include.steps.split_orders import split_orders
+def _plan(airflow: EmbeddedAirflow, narrator: TerminalNarrator, arguments: DemoArguments) -> DemoPlan:
+    from include.embedded.demo_plan import find_plan, make_plan
+    from include.specs import load_model
 
-    folder = local_path(airflow.settings.landing_uri)
-    return split_orders(orders, order_format=order_format, nights=nights, landing=folder, folder=airflow.home / "demo")
+    is_new = find_plan(airflow.home) is None
+    with narrator.working_on("making the orders"):
+        plan = make_plan(airflow.home, arguments, load_model(arguments.model_id))
+    narrator.say(f"{plan.source}; {len(plan.nights)} nights {plan.nights[0]} … {plan.nights[-1]}")
+    if not is_new:
+        narrator.say("going on with an earlier run; what is done is left as it is")
+    return plan
 
 
-def _run(airflow: EmbeddedAirflow, split: OrdersSplit, order_format: str, model_id: str) -> None:
-    import time
-
+def _run(airflow: EmbeddedAirflow, narrator: TerminalNarrator, plan: DemoPlan, pace: Pace) -> None:
     from include.adapters.deployment import Deployment
     from include.embedded.api import AirflowApi
     from include.embedded.demo import Demo
 
     started = time.monotonic()
-    address = airflow.start()
-    click.echo(f"Airflow {address.url}  login {address.user} / {address.password}")
+    with narrator.working_on("starting PostgreSQL and Airflow, about a minute"):
+        address = airflow.start()
+    up_s = time.monotonic() - started
+    narrator.say(f"Airflow {address.url}  login {address.user} / {address.password}")
     api = AirflowApi(address.url, address.password)
-    loop = Demo(Deployment(airflow.settings), api, model_id, click.echo)
-    report = loop.run(split, order_format=order_format)
-    report.seconds = {"start the servers": time.monotonic() - started - sum(report.seconds.values()), **report.seconds}
-    _print_report(loop, report, split)
+    loop = Demo(Deployment(airflow.settings), api, plan, pace, narrator)
+    loop.run()
+    loop.report.seconds = {"start the servers": up_s, **loop.report.seconds}
+    _report(loop, narrator)
 
 
-def _print_report(loop: Demo, report: DemoReport, split: OrdersSplit) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _report(loop: Demo, narrator: TerminalNarrator) -> None:
+    from include.embedded.account import read_account
+    from include.embedded.closing_tables import closing_tables
+    from include.embedded.demo import APPROVED_BY_DEMO
+    from include.embedded.report import render_report
 
-    from include.embedded.account import closing_tables
-
-    console = Console(highlight=False, width=None if os.isatty(1) else 160)
-    for title, columns, rows in closing_tables(loop, report, split):
-        table = Table(title=title, title_justify="left", title_style="bold", show_edge=False)
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*map(str, row))
-        console.print()
-        console.print(table)
+    moves = loop.deployment.state.ledger(loop.spec.model_id)
+    account = read_account(
+        loop.deployment,
+        loop.spec.model_id,
+        nights=loop.plan.nights,
+        happened=loop.plan.happened,
+        runs={
+            dag_id: [run["dag_run_id"] for run in loop.api.runs(dag_id) if run["state"] == "success"]
+            for dag_id in loop.dags
+        },
+        seconds=loop.report.seconds,
+        peak_pss_mb=loop.report.peak_pss_mb,
+        source=loop.plan.source,
+        approved_by_demo=any(move.reason.startswith(APPROVED_BY_DEMO) for move in moves),
+    )
+    for title, columns, rows in closing_tables(account):
+        narrator.table(title, columns, rows)
+    page = loop.deployment.settings.home / "demo" / "report.html"
+    page.write_text(render_report(account), encoding="utf-8")
+    narrator.say(f"\nthe report: {page.as_uri()}")

@@ -18,13 +18,20 @@ def features() -> None:
 @features.command()
 @click.option("--group", required=True, help="Feature group, e.g. customer_daily.")
 @click.option("--date", "start", required=True, help="Partition, YYYY-MM-DD; the first of a range with --end.")
-@click.option("--end", help="Last partition, included.  [default: --date]")
+@click.option("--end", help="Last partition, included.")
 def build(group: str, start: str, end: str | None) -> None:
-    """Compute partitions from raw orders, check them and publish them in one commit."""
-    from include.adapters.deployment import Deployment
-    from include.steps.build_features import build_features
+    """Compute partitions from raw orders, check them and publish them in one commit.
 
-    built = build_features(Deployment.from_env(), group, start=start, end=end or start)
+    One night is built with the earlier ones that its delivery brought late rows for.
+    """
+    from include.adapters.deployment import Deployment
+    from include.steps.build_features import build_features, build_night
+
+    deployment = Deployment.from_env()
+    if end is None:
+        built = build_night(deployment, group, partition=start)
+    else:
+        built = build_features(deployment, group, start=start, end=end)
     click.echo(f"{group} {built.start} … {built.end}: {built.rows} rows, version {built.version}")
 
 

@@ -95,9 +95,9 @@ def generate_command(
 
     \b
     Incidents, with SIZE and DAYS where they are not given:
-      price_drift@DATE*2            prices from DATE on
-      churn_drift@DATE*8            odds to leave after an order, from DATE on
-      campaign@DATE*10              new customers, from DATE on
+      price_drift@DATE*2            higher prices, from DATE on
+      churn_drift@DATE*0.1          leave after each order, from DATE on, the loyal too
+      campaign@DATE*10              more new customers, from DATE on
       unit_error@DATE*100           a day's prices; +DAYS until right ones come
       missing_customers@DATE*0.5    a share of a day's rows; +DAYS until right ones come
       renamed_column@DATE           a day's file; +DAYS until the right one comes

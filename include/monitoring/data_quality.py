@@ -6,12 +6,18 @@ of what did arrive whole (``drift``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
+from include import partitions
 from include.monitoring.drift import FeatureDrift
 from include.specs import MonitoringSpec
+
+# A day's prices are compared with those of so many days before it, of which some must have sales.
+PRICE_REFERENCE_DAYS = 28
+_PRICE_REFERENCE_MIN = 7
 
 QualityStatus = Literal["ok", "incident", "unknown"]
 
@@ -48,6 +54,8 @@ def judge_data_quality(
     previous_rows_scored: int | None,
     drift: Sequence[FeatureDrift],
     delivery: Delivery | None = None,
+    median_prices: Mapping[str, float] | None = None,
+    nullable: Collection[str] = (),
 ) -> DataQuality:
     """Judge one night.
 
@@ -63,6 +71,12 @@ def judge_data_quality(
         The night's features, for their missing fractions.
     delivery : Delivery or None
         The raw partition's account; None when nothing was delivered, as on a shop's closing day.
+    median_prices : mapping of str to float, optional
+        The median unit price of the sales of each recent day, the night's included, in currency. Days without
+        sales are absent. Those with 28 days before them are judged.
+    nullable : collection of str
+        Features that may be null by their definition. That more of them are is drift, which has a bin for
+        it, not a fault of the data.
 
     Returns
     -------
@@ -71,14 +85,17 @@ def judge_data_quality(
     Notes
     -----
     A feature may miss ``missing_max`` more of its values than the reference did: a column that is
-    half empty by nature is no incident.
+    half empty by nature is no incident. A day whose median price is ``price_ratio_max`` times that of the 28
+    days before it, or a fraction as small, was delivered in another unit. Until it is corrected, every night
+    whose features still see it is an incident.
     """
     if not rows_scored and not previous_rows_scored and delivery is None:
         return DataQuality("unknown", ("nothing was scored or delivered, and nothing the night before",))
     findings = (
         *_account_findings(policy, delivery),
         *_volume_findings(policy, rows_scored, previous_rows_scored),
-        *_missing_findings(policy, drift),
+        *_missing_findings(policy, [feature for feature in drift if feature.feature not in nullable]),
+        *_price_findings(policy, median_prices or {}),
     )
     return DataQuality("incident" if findings else "ok", findings)
 
@@ -120,4 +137,24 @@ def _missing_findings(policy: MonitoringSpec, drift: Sequence[FeatureDrift]) -> 
             yield (
                 f"{feature.feature} is missing in {feature.missing_current:.1%} of rows, more than "
                 f"{policy.missing_max:.1%} above the reference's {usual:.1%}"
+            )
+
+
+def _price_findings(policy: MonitoringSpec, medians: Mapping[str, float]) -> Iterator[str]:
+    broken: set[str] = set()
+    for day in sorted(medians):
+        before = partitions.shift(day, -PRICE_REFERENCE_DAYS)
+        if before < min(medians):
+            continue
+        # A broken day is no reference for the days after it.
+        reference = [price for other, price in medians.items() if before <= other < day and other not in broken]
+        if len(reference) < _PRICE_REFERENCE_MIN:
+            continue
+        usual = median(reference)
+        ratio = medians[day] / usual if usual else 1.0
+        if not 1 / policy.price_ratio_max <= ratio <= policy.price_ratio_max:
+            broken.add(day)
+            yield (
+                f"the sales of {day} have a median unit price of {medians[day]:.2f}, {ratio:.3g} times the {usual:.2f} "
+                f"of the {PRICE_REFERENCE_DAYS} days before; have the day delivered anew, with a later received_at"
             )

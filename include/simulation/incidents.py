@@ -34,7 +34,12 @@ class _Meaning:
 
 MEANINGS: dict[IncidentKind, _Meaning] = {
     "price_drift": _Meaning("from that day on, prices times SIZE", size=2.0, lasts=True),
-    "churn_drift": _Meaning("from that day on, the odds to leave after an order times SIZE", size=8.0, lasts=True),
+    "churn_drift": _Meaning(
+        "from that day on, after each order at least a SIZE share leaves, the loyal too",
+        size=0.1,
+        is_share=True,
+        lasts=True,
+    ),
     "campaign": _Meaning("from that day on, SIZE times as many new customers", size=10.0, lasts=True),
     "unit_error": _Meaning("that day's prices arrive times SIZE; right ones DAYS later", size=100.0, after_days=0),
     "missing_customers": _Meaning(

@@ -65,7 +65,7 @@ class PurchaseProcess:
         self._day = 0
 
     def next_day(
-        self, season: float, rng: np.random.Generator, *, arrivals: float = 1.0, dropout_odds: float = 1.0
+        self, season: float, rng: np.random.Generator, *, arrivals: float = 1.0, dropout_min: float = 0.0
     ) -> DayPurchases:
         """Let one more day pass.
 
@@ -75,8 +75,8 @@ class PurchaseProcess:
             The day's factor on every rate.
         rng : numpy.random.Generator
             The day's own.
-        arrivals, dropout_odds : float
-            What incidents multiply the number of arrivals and the odds of leaving with.
+        arrivals, dropout_min : float
+            What incidents multiply the number of arrivals with, and raise each probability of leaving to.
         """
         known, end = len(self._due), self._clock + season
         self._arrive(season, arrivals, rng)
@@ -85,8 +85,7 @@ class PurchaseProcess:
         while len(due):
             customers.append(due)
             times.append(self._due[due])
-            odds = dropout_odds * self.dropout[due] / (1 - self.dropout[due])
-            left = rng.random(len(due)) < odds / (1 + odds)
+            left = rng.random(len(due)) < np.maximum(self.dropout[due], dropout_min)
             self._due[due] += rng.exponential(1.0, len(due)) / self.rate[due]
             self._due[due[left]] = np.inf
             self.dropped_day[due[left]] = self._day
@@ -106,8 +105,7 @@ class PurchaseProcess:
         n = int(rng.poisson(world.arrivals_per_day * season * arrivals))
         # A rate that underflows to zero is a customer who never comes back.
         rate = np.maximum(rng.gamma(world.rate_shape, 1 / world.rate_scale_days, n), 1e-300)
-        # The upper bound keeps the odds finite.
-        dropout = np.minimum(rng.beta(world.dropout_a, world.dropout_b, n), 1 - 1e-9)
+        dropout = rng.beta(world.dropout_a, world.dropout_b, n)
         self.rate = np.concatenate([self.rate, rate])
         self.dropout = np.concatenate([self.dropout, dropout])
         self.arrived_day = np.concatenate([self.arrived_day, np.full(n, self._day, dtype=np.int32)])

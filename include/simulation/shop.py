@@ -95,12 +95,14 @@ class Shop:
         who = self.purchases.next_day(
             self.world.season(partitions.parse(day)),
             self._rng(_WHO, number),
-            arrivals=self._factor("campaign", day),
-            dropout_odds=self._factor("churn_drift", day),
+            arrivals=float(np.prod(self._sizes("campaign", day))),
+            dropout_min=max(self._sizes("churn_drift", day), default=0.0),
         )
         self.baskets.add_customers(who.arrived, self._rng(_WHOM, number))
         start_us = (partitions.parse(day) - _EPOCH).days * _DAY_US
-        filled = self.baskets.fill(start_us, who, self._rng(_WHAT, number), prices=self._factor("price_drift", day))
+        filled = self.baskets.fill(
+            start_us, who, self._rng(_WHAT, number), prices=float(np.prod(self._sizes("price_drift", day)))
+        )
         pending = pa.concat_tables([self._pending, filled.undone])
         is_due = pc.less(pending["ordered_at"].cast(pa.int64()), start_us + _DAY_US)
         self._pending = pending.filter(pc.invert(is_due)).combine_chunks()
@@ -111,10 +113,8 @@ class Shop:
             filled.truth,
         )
 
-    def _factor(self, kind: IncidentKind, day: str) -> float:
-        return float(
-            np.prod([incident.size for incident in self.incidents if incident.kind == kind and incident.day <= day])
-        )
+    def _sizes(self, kind: IncidentKind, day: str) -> list[float]:
+        return [incident.size for incident in self.incidents if incident.kind == kind and incident.day <= day]
 
     def _rng(self, stream: int, day: int) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence((self.seed, stream, day))))

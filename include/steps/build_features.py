@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from include.adapters.compute_duckdb import run_select
-from include.adapters.order_deliveries import arrived_days, first_gap
+from include.adapters.order_deliveries import arrived_days, first_gap, first_touched_day
 from include.errors import MlopsError, RefusedError, UsageError
 from include.features.checks import PARTITION, find_violations
 from include.partitions import span
@@ -53,9 +53,13 @@ def build_features(deployment: Deployment, group: str, *, start: str, end: str) 
     MlopsError
         If the rows break the group's spec; nothing is published then.
     """
-    spec = load_feature_group(group)
     partitions = span(start, end)
-    _require_arrived(deployment, spec.table, end)
+    _require_arrived(deployment, load_feature_group(group).table, end)
+    return _build(deployment, group, partitions)
+
+
+def _build(deployment: Deployment, group: str, partitions: list[str]) -> FeaturesRef:
+    spec, start, end = load_feature_group(group), partitions[0], partitions[-1]
     rows = run_select(
         spec.sql_path.read_text(encoding="utf-8"),
         {"orders": deployment.lake.dataset(SOURCE)},
@@ -74,6 +78,26 @@ def build_features(deployment: Deployment, group: str, *, start: str, end: str) 
         "features group=%s start=%s end=%s rows=%d version=%d", group, start, end, rows.num_rows, published.version
     )
     return FeaturesRef(group=group, start=start, end=end, version=published.version, rows=rows.num_rows)
+
+
+def build_night(deployment: Deployment, group: str, *, partition: str) -> FeaturesRef:
+    """Build a night, and with it the nights that its delivery brought late rows or corrections for.
+
+    A late row changes every partition from its own day on, since windows look back. Partitions from before
+    the group's first one are not built.
+
+    Parameters
+    ----------
+    deployment, group
+        As for `build_features`, as are the errors.
+    partition : str
+        The night.
+    """
+    table = load_feature_group(group).table
+    _require_arrived(deployment, table, partition)
+    built = deployment.lake.partitions(table)
+    start = max(first_touched_day(deployment.lake, partition), min([partition, *built]))
+    return _build(deployment, group, span(start, partition))
 
 
 def count_by_partition(rows: pa.Table, partitions: list[str]) -> list[tuple[str, int]]:

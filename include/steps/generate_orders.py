@@ -126,6 +126,17 @@ def generate_orders(
     )
 
 
+def deliver_night(arrivals: Path, night: str, landing: Path) -> None:
+    """Copy what arrives on a night to the landing folder, each folder's mark of completeness last; safe to repeat."""
+    files = sorted(path for path in (arrivals / night).rglob("*") if path.is_file())
+    for path in sorted(files, key=lambda path: path.name == COMPLETE):
+        target = landing / path.relative_to(arrivals / night)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.copyfile(path, partial)
+        partial.replace(target)
+
+
 def tell_incidents(incidents: Sequence[Incident]) -> dict[str, str]:
     """Return what happens, by the day on which it does, in words; what comes later is told on its night too."""
     told: dict[str, list[str]] = {}

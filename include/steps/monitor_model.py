@@ -19,18 +19,20 @@ from include.adapters.deployment import Deployment
 from include.adapters.order_deliveries import DELIVERIES
 from include.errors import MlopsError
 from include.governance.lifecycle import Stage, holder, production_at
-from include.monitoring.data_quality import Delivery, judge_data_quality
+from include.monitoring.data_quality import PRICE_REFERENCE_DAYS, Delivery, judge_data_quality
 from include.monitoring.decision import Decision, LedgerFacts, NightMetrics
 from include.monitoring.decision import decide as decide_pure
 from include.monitoring.drift import measure_drift
 from include.refs import DecisionRef
 from include.scoring.population import select_population
-from include.specs import ModelSpec, load_model
+from include.specs import ModelSpec, load_feature_group, load_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
+
+ORDERS = "raw/orders"
 
 _NIGHT = TypeAdapter(NightMetrics)
 
@@ -67,6 +69,8 @@ def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> d
         previous_rows_scored=earlier[-1].rows if earlier else None,
         drift=drift,
         delivery=_delivery(deployment, partition),
+        median_prices=_median_prices(deployment, spec, partition),
+        nullable={column.name for column in load_feature_group(spec.features.group).columns if column.nullable},
     )
     night = NightMetrics(partition, scored.num_rows, quality, drift, version)
     deployment.state.put_night(model_id, partition, model_version=version, night=_NIGHT.dump_python(night, mode="json"))
@@ -172,3 +176,13 @@ def _delivery(deployment: Deployment, partition: str) -> Delivery | None:
         int(pc.sum(account[name]).as_py()) for name in ("rows_in", "rows_published", "rows_quarantined")
     )
     return Delivery(rows_in, published, quarantined)
+
+
+def _median_prices(deployment: Deployment, spec: ModelSpec, partition: str) -> dict[str, float]:
+    """Return the median unit price of each day that the night's population looks back on, and of those before."""
+    first = partitions.shift(partition, -(spec.label.active_within_days + PRICE_REFERENCE_DAYS))
+    rows = deployment.lake.read(ORDERS, start=first, end=partition, columns=["dt", "kind", "unit_price"])
+    sales = rows.filter(pc.equal(rows["kind"], "sale"))
+    by_day = sales.group_by("dt").aggregate([("unit_price", "approximate_median")])
+    days, prices = by_day["dt"].to_pylist(), by_day["unit_price_approximate_median"].to_pylist()
+    return {day.isoformat(): float(price) for day, price in zip(days, prices, strict=True)}

@@ -16,6 +16,7 @@ from include import partitions
 from include.adapters import order_files
 from include.errors import UsageError
 from include.quality.order_formats import file_columns
+from include.steps.generate_orders import ARRIVALS, HISTORY
 from include.steps.judge_orders import load_contract
 
 _TIME_COLUMN = {"canonical": "ordered_at", "online-retail": "InvoiceDate"}
@@ -32,7 +33,7 @@ class OrdersSplit:
     first, history_end : str
         First and last day of the history.
     nights : list of str
-        The days after it, each delivered to the landing folder.
+        The days after it: ``arrivals/<night>/`` is a copy of what the landing folder gets on that night.
     """
 
     history: Path
@@ -41,8 +42,8 @@ class OrdersSplit:
     nights: list[str]
 
 
-def split_orders(source: Path, *, order_format: str, nights: int, landing: Path, folder: Path) -> OrdersSplit:
-    """Write the history to `folder` and each of the last `nights` days to `landing`.
+def split_orders(source: Path, *, order_format: str, nights: int, folder: Path) -> OrdersSplit:
+    """Write the history, and each of the last `nights` days as it will arrive, to `folder`.
 
     Raises
     ------
@@ -58,13 +59,12 @@ def split_orders(source: Path, *, order_format: str, nights: int, landing: Path,
         raise UsageError(f"{source.name} holds {first} … {last}: too few days for {nights} nights after a history")
     is_history = pc.fill_null(pc.less_equal(day, pa.scalar(partitions.parse(cut))), True)
     folder.mkdir(parents=True, exist_ok=True)
-    history = folder / "history.parquet"
+    history = folder / HISTORY
     pq.write_table(rows.filter(is_history), history)
     keys = partitions.span(partitions.shift(cut, 1), last)
     for key in keys:
-        _deliver(
-            rows.filter(pc.equal(day, pa.scalar(partitions.parse(key)))), landing / "orders" / f"dt={key}", order_format
-        )
+        arrives = folder / ARRIVALS / key / "orders" / f"dt={key}"
+        _deliver(rows.filter(pc.equal(day, pa.scalar(partitions.parse(key)))), arrives, order_format)
     return OrdersSplit(history, first, cut, keys)
 
 

@@ -16,6 +16,7 @@ MONITORING = MonitoringSpec(
     quarantined_max=0.5,
     volume_ratio_min=0.5,
     volume_ratio_max=2.0,
+    price_ratio_max=10.0,
 )
 
 
