@@ -12,7 +12,7 @@ ENV PYTHONUNBUFFERED=1 \
 
 WORKDIR /usr/local/airflow
 COPY packages.txt requirements.txt ./
-RUN apt-get update && sed 's/#.*//' packages.txt | xargs apt-get install -y --no-install-recommends \
+RUN apt-get update && sed '/# tests only/d; s/#.*//' packages.txt | xargs apt-get install -y --no-install-recommends \
     && rm -rf /var/lib/apt/lists/* \
     && pip install --no-cache-dir --no-deps -r requirements.txt \
     && useradd --create-home --uid 50000 astro \

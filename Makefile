@@ -6,6 +6,8 @@ SHELL := /bin/bash
 PYTHON := $(shell for v in 3.13 3.12 3.11; do python$$v -c '' 2>/dev/null && command -v python$$v && break; done)
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 MLOPS := .venv/bin/mlops
+# A progress bar for a person, nothing for a log.
+QUIET := $(shell test -t 2 || echo --quiet)
 export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: help setup up down clean demo test lint
@@ -18,8 +20,8 @@ setup: .venv/.complete ## Make the environment (.venv) from the lock file
 .venv/.complete: uv.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.13, 3.12 or 3.11 on PATH; install one, e.g. python3.11" >&2; exit 2; }
 	@test -x "$(UV)" || { echo "getting uv"; $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'; }
-	@echo "making .venv with $(PYTHON) (about 1.6 GB on the first run, some minutes)"
-	@$(UV) sync --frozen --quiet --python "$(PYTHON)"
+	@echo "making .venv with $(PYTHON): $$(grep -c '^\[\[package\]\]' uv.lock) packages, about 1.6 GB on disk; the first time they are downloaded, which takes minutes"
+	@$(UV) sync --frozen $(QUIET) --python "$(PYTHON)"
 	@touch $@
 
 up: setup ## Start PostgreSQL and Airflow on 127.0.0.1; Ctrl-C stops them

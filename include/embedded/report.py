@@ -97,7 +97,7 @@ def tell_approval(account: DemoAccount) -> str:
         return "No version was approved."
     names = " and ".join(approvers)
     if account.approved_by_demo:
-        return f"The demo approved in place of a person, signed in as {names}; nobody looked at the evidence."
+        return f"The demo approved in place of a person, signed in as {names}; the ledger's reasons say which versions."
     return f"Approved by {names}."
 
 

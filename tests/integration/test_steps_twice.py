@@ -22,6 +22,7 @@ from include.steps.monitor_model import decide_retrain, measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
+from tests.deployments import deployed_beside
 from tests.shop import FIRST_DAY, deliver, make_orders, on_days
 
 pytestmark = pytest.mark.timeout(400)
@@ -34,29 +35,7 @@ TABLES = ("raw/orders", "quarantine/orders", "raw/deliveries", "features/custome
 
 @pytest.fixture(scope="module")
 def deployment(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """A deployment of its own beside the session's home: its own lake and databases."""
-    import psycopg
-
-    from include.embedded.environment import DATABASES
-    from include.settings import embedded_database_url
-
-    server = embedded_database_url(home, "postgres").replace("+psycopg", "")
-    with psycopg.connect(server, autocommit=True) as connection:
-        for name in DATABASES[1:]:
-            connection.execute(f"CREATE DATABASE twice_{name}")
-    variables = ("MLFLOW_TRACKING_URI", "MLOPS_FEAST_REGISTRY_URL", "MLOPS_FEAST_ONLINE_URL", "MLOPS_DATABASE_URL")
-    folder = tmp_path_factory.mktemp("twice")
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, name in zip(variables, DATABASES[1:], strict=True):
-            patch.setenv(variable, embedded_database_url(home, f"twice_{name}"))
-        patch.setenv("MLOPS_HOME", str(folder))
-        patch.setenv("MLOPS_LAKE_URI", (folder / "lake").as_uri())
-        patch.setenv("MLOPS_LANDING_URI", (folder / "landing").as_uri())
-        patch.setenv("MLOPS_MLFLOW_ARTIFACTS", (folder / "mlflow").as_uri())
-        made = Deployment.from_env()
-        made.state.migrate()
-        made.model_registry.initialise()
-        made.feature_store.apply()
+    with deployed_beside(home, tmp_path_factory.mktemp("twice"), "twice") as made:
         yield made
 
 

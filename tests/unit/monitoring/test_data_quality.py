@@ -4,6 +4,7 @@ import pytest
 
 from include.monitoring.data_quality import DataQuality, Delivery, judge_data_quality
 from include.monitoring.drift import FeatureDrift
+from include.partitions import shift
 from tests.unit.monitoring.nights import MONITORING, make_drift
 
 
@@ -77,3 +78,53 @@ def test_every_finding_is_told() -> None:
 
 def test_a_night_on_which_nothing_happened_is_unknown() -> None:
     assert judged(rows=0, previous=None).status == "unknown"
+
+
+def test_a_feature_that_may_be_null_is_not_missed() -> None:
+    drift = (make_drift("gap", missing=0.4),)
+    quality = judge_data_quality(
+        MONITORING, rows_scored=1_000, previous_rows_scored=1_000, drift=drift, nullable={"gap"}
+    )
+    assert quality.status == "ok"
+
+
+def prices(days: int, **changed: float) -> dict[str, float]:
+    """Return a median price of 8.0 for each of the days up to 2026-03-31, but for those that are changed."""
+    usual = {shift("2026-03-31", -back): 8.0 for back in range(days)}
+    return {**usual, **{name.replace("_", "-").removeprefix("d"): price for name, price in changed.items()}}
+
+
+@pytest.mark.parametrize(
+    ("price", "status"), [(8.0, "ok"), (80.0, "ok"), (80.1, "incident"), (0.8, "ok"), (0.79, "incident")]
+)
+def test_a_day_in_another_unit_is_an_incident(price: float, status: str) -> None:
+    assert judged_prices(prices(40, d2026_03_31=price)).status == status
+
+
+def judged_prices(medians: dict[str, float]) -> DataQuality:
+    return judge_data_quality(
+        MONITORING, rows_scored=1_000, previous_rows_scored=1_000, drift=(), median_prices=medians
+    )
+
+
+def test_it_stays_an_incident_until_the_day_is_corrected_and_is_no_reference_itself() -> None:
+    quality = judged_prices(prices(40, d2026_03_29=800.0))
+    assert quality.reasons == (
+        "the sales of 2026-03-29 have a median unit price of 800.00, 100 times the 8.00 of the 28 days before; "
+        "have the day delivered anew, with a later received_at",
+    )
+
+
+def test_two_broken_days_in_a_row_are_both_named() -> None:
+    reasons = judged_prices(prices(40, d2026_03_30=800.0, d2026_03_31=800.0)).reasons
+    assert [reason[13:23] for reason in reasons] == ["2026-03-30", "2026-03-31"]
+
+
+def test_prices_are_not_judged_in_a_shops_first_weeks() -> None:
+    assert judged_prices(prices(28, d2026_03_31=800.0)).status == "ok"
+    assert judged_prices({}).status == "ok"
+
+
+def test_a_doubling_of_prices_that_stays_is_no_incident() -> None:
+    risen = {day: 16.0 if day >= "2026-03-10" else price for day, price in prices(60).items()}
+    assert judged_prices(risen).status == "ok"

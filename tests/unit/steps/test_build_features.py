@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from include.adapters.compute_duckdb import run_select
 from include.errors import MlopsError, RefusedError, UsageError
+from include.partitions import span
 from include.steps import build_features as step
-from include.steps.build_features import build_features
+from include.steps.build_features import build_features, build_night
 from tests.raw_orders import line, orders, publish_orders, random_orders
 from tests.unit.steps.fakes import FakeDeployment
 
@@ -107,3 +110,55 @@ def test_a_result_of_another_schema_is_not_published(
 def test_a_range_that_ends_before_it_starts_is_refused(deployment: FakeDeployment) -> None:
     with pytest.raises(UsageError, match="swap them"):
         build(deployment, "2024-01-02", "2024-01-01")
+
+
+def deliver(deployment: Any, night: str, *lines: dict[str, Any], touched: tuple[str, ...]) -> None:
+    """Write lines, and the record of a night's delivery that brought them."""
+    days = sorted({night, *touched})
+    present = deployment.lake.read("raw/orders")
+    raw = pa.concat_tables([present, orders(*lines)]) if lines else present
+    deployment.lake.replace("raw/orders", raw, keys=sorted(map(str, raw["dt"].unique().to_pylist())))
+    kept = deployment.lake.read("raw/deliveries")
+    records = pa.concat_tables([kept, arrivals(days, [night] * len(days)).select(kept.column_names)])
+    deployment.lake.replace("raw/deliveries", records, keys=sorted({str(day) for day in records["dt"].to_pylist()}))
+
+
+def arrivals(days: list[str], delivered: list[str]) -> pa.Table:
+    """Return the records of days, each with rows, that came with the deliveries of some nights."""
+    dt = [date.fromisoformat(day) for day in days]
+    return pa.table({"dt": dt, "delivered": delivered, "rows_published": [1] * len(days)})
+
+
+def arrive(deployment: Any, *lines: dict[str, Any]) -> None:
+    raw = orders(*lines)
+    days = sorted(map(str, raw["dt"].unique().to_pylist()))
+    deployment.lake.replace("raw/orders", raw, keys=days)
+    keys = span(days[0], days[-1])
+    deployment.lake.replace("raw/deliveries", arrivals(keys, keys), keys=keys)
+
+
+def test_a_night_without_late_rows_is_built_alone(deployment: FakeDeployment) -> None:
+    arrive(deployment, line("2024-01-01"), line("2024-01-02"), line("2024-01-03"))
+    build(deployment, "2024-01-01", "2024-01-02")
+    assert (build_night(deployment, GROUP, partition="2024-01-03").start) == "2024-01-03"
+
+
+def test_a_night_with_late_rows_is_built_from_their_day_on(deployment: FakeDeployment) -> None:
+    arrive(deployment, line("2024-01-01"), line("2024-01-02"), line("2024-01-03"))
+    build(deployment, "2024-01-01", "2024-01-03")
+    late = line("2024-01-02 12:00:00", customer="c2", received_at=datetime(2024, 1, 5, tzinfo=UTC))
+    deliver(deployment, "2024-01-04", late, touched=("2024-01-02",))
+
+    built = build_night(deployment, GROUP, partition="2024-01-04")
+
+    assert (built.start, built.end) == ("2024-01-02", "2024-01-04")
+    rows = deployment.lake.read(TABLE, start="2024-01-02", end="2024-01-02")
+    assert sorted(rows["customer_id"].to_pylist()) == ["c1", "c2"]
+
+
+def test_late_rows_from_before_the_first_partition_build_none_before_it(deployment: FakeDeployment) -> None:
+    arrive(deployment, line("2024-01-01"), line("2024-01-02"), line("2024-01-03"))
+    build(deployment, "2024-01-03")
+    late = line("2024-01-01 12:00:00", customer="c2", received_at=datetime(2024, 1, 5, tzinfo=UTC))
+    deliver(deployment, "2024-01-04", late, touched=("2024-01-01",))
+    assert build_night(deployment, GROUP, partition="2024-01-04").start == "2024-01-03"

@@ -1,0 +1,50 @@
+"""Deployments for tests: one with databases of its own beside the session's home, and one that has only a lake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import psycopg
+import pytest
+
+from include.adapters.deployment import Deployment
+from include.adapters.lake import LakeAdapter
+from include.embedded.environment import DATABASES
+from include.settings import Settings, embedded_database_url
+
+_VARIABLES = ("MLFLOW_TRACKING_URI", "MLOPS_FEAST_REGISTRY_URL", "MLOPS_FEAST_ONLINE_URL", "MLOPS_DATABASE_URL")
+
+
+@contextmanager
+def deployed_beside(home: Path, folder: Path, name: str, *, specs: Path | None = None) -> Iterator[Deployment]:
+    """Give a deployment in `folder`, its databases in the home's server, its specs' overlay in place of the tests'."""
+    server = embedded_database_url(home, "postgres").replace("+psycopg", "")
+    with psycopg.connect(server, autocommit=True) as connection:
+        for database in DATABASES[1:]:
+            connection.execute(f"CREATE DATABASE {name}_{database}")
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, database in zip(_VARIABLES, DATABASES[1:], strict=True):
+            patch.setenv(variable, embedded_database_url(home, f"{name}_{database}"))
+        patch.setenv("MLOPS_HOME", str(folder))
+        patch.setenv("MLOPS_LAKE_URI", (folder / "lake").as_uri())
+        patch.setenv("MLOPS_LANDING_URI", (folder / "landing").as_uri())
+        patch.setenv("MLOPS_MLFLOW_ARTIFACTS", (folder / "mlflow").as_uri())
+        if specs is not None:
+            patch.setenv("MLOPS_SPECS", str(specs))
+        made = Deployment.from_env()
+        made.state.migrate()
+        made.model_registry.initialise()
+        made.feature_store.apply()
+        yield made
+
+
+def lake_only(folder: Path) -> SimpleNamespace:
+    """Return a deployment with a lake and a landing folder, whose state keeps nothing."""
+    return SimpleNamespace(
+        settings=Settings.from_env({"MLOPS_HOME": str(folder)}),
+        lake=LakeAdapter((folder / "lake").as_uri()),
+        state=SimpleNamespace(record_publications=lambda *_: None),
+    )
