@@ -67,6 +67,7 @@ class EmbeddedAirflow:
         self._run_file = self.home / "run" / "up.json"
         self._lifeline: subprocess.Popen[bytes] | None = None
         self._port_claim: IO[str] | None = None
+        self._has_started = False
 
     def address(self) -> Address:
         """Return where this home answers, or answered last."""
@@ -94,6 +95,7 @@ class EmbeddedAirflow:
             url = f"http://127.0.0.1:{port}"
             self._run_file.write_text(json.dumps({"url": url, "port": port, "run_id": run_id}))
             self.processes.add(SUPERVISOR, os.getpid())
+            self._has_started = True
         self._start_guardian(run_id)
         try:
             return self._start_parts(port, url, run_id)
@@ -102,7 +104,12 @@ class EmbeddedAirflow:
             raise
 
     def stop(self) -> None:
-        """Stop everything of this home: Airflow first, PostgreSQL last."""
+        """Stop what this object started, Airflow first, PostgreSQL last; a home that another command runs stays up."""
+        if self._has_started:
+            self._stop_home()
+            self._has_started = False
+
+    def _stop_home(self) -> None:
         with self._locked():
             self._stop_parts()
         if self._lifeline is not None:
@@ -132,7 +139,7 @@ class EmbeddedAirflow:
             deadline = time.monotonic() + _DOWN_TIMEOUT_S
             while supervisor.is_alive() and time.monotonic() < deadline:
                 time.sleep(0.2)
-        self.stop()
+        self._stop_home()
         return was_up
 
     def wait(self) -> None:

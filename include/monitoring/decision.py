@@ -218,8 +218,9 @@ def _triggers(
         yield "event", event
     due = _due_at(policy.schedule, ledger.last_trained_partition, partition)
     if due is not None:
-        trained = ledger.last_trained_partition or "an unknown day"
-        yield "schedule", f"scheduled ({policy.schedule}): due {due:%Y-%m-%d %H:%M}Z, last trained as of {trained}"
+        last = ledger.last_trained_partition
+        trained = f"last trained as of {last}" if last else "never trained before"
+        yield "schedule", f"scheduled ({policy.schedule}): due {due:%Y-%m-%d %H:%M}Z, {trained}"
     breaches = _breaches(nights, tonight, policy, monitoring)
     if len(breaches) >= policy.breaches:
         latest = breaches[-1]

@@ -76,8 +76,9 @@ def claim_training(deployment: Deployment, model_id: str, *, partition: str, req
 def _above_holds(judged: Decision, asked_by: str) -> Decision:
     if judged.action != "hold":
         return judged
-    overruled = (f"in spite of {reason}" for reason in judged.reasons if reason != asked_by)
-    return Decision("retrain", "event", (asked_by, *overruled))
+    held, *told = judged.reasons
+    others = (reason for reason in told if reason != asked_by)
+    return Decision("retrain", "event", (asked_by, f"overruled: {held}", *others))
 
 
 def _claim_signalled(deployment: Deployment, model_id: str, partition: str, run_id: str) -> TrainingClaim:

@@ -116,3 +116,37 @@ def test_a_day_that_is_none_exits_2(tmp_path):
     done = mlops("registry", "ledger", "--model", "churn", "--at", "3 March", home=tmp_path / "home")
     assert done.returncode in (2, 3)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--orders", "shop.csv"), 2, ("--orders needs --format",)),
+        (("--format", "canonical"), 2, ("name the file with --orders",)),
+        (("--orders", "shop.csv", "--format", "cannonical"), 2, ("did you mean 'canonical'?",)),
+        (("--orders", "shop.csv", "--format", "canonical", "--seed", "3"), 2, ("--seed is of the simulated shop",)),
+    ],
+    ids=["no format", "format alone", "unknown format", "seed of a file"],
+)
+def test_a_demo_that_can_not_be_played_starts_nothing(tmp_path, arguments, code, words):
+    done = mlops("demo", *arguments, home=tmp_path / "home")
+    assert_told(done, code, *words)
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_demo_keeps_to_its_home(tmp_path):
+    done = mlops("demo", home=tmp_path / "home", MLOPS_LAKE_URI=(tmp_path / "lake").as_uri())
+    assert done.returncode == 1
+    assert "unset MLOPS_LAKE_URI" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_home_that_is_not_a_demo_is_left_alone(tmp_path):
+    kept = tmp_path / "home" / "lake" / "precious"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    for options in ((), ("--fresh",)):
+        done = mlops("demo", *options, home=tmp_path / "home")
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert kept.read_text() == "mine"

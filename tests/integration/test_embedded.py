@@ -109,6 +109,11 @@ def test_two_homes_a_killed_terminal_a_second_start_and_ctrl_c(tmp_path):
         assert listening({p.pid for p in one.members()}) == {"127.0.0.1"}
         api.request("POST", "/variables", {"key": "kept", "value": "yes"})
 
+        second = Up(tmp_path / "one")
+        said, _ = second.process.communicate(timeout=60)
+        assert (second.process.returncode, "is up already" in said) == (1, True)
+        assert api.is_healthy()
+
         one.process.kill()
         assert until(lambda: one.gone(api)), one.members()
         assert other_api.is_healthy()

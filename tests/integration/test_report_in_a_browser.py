@@ -1,0 +1,256 @@
+"""The report as people see it: in a real browser, narrow and wide, light and dark, by keyboard alone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.embedded.account import DemoAccount, RowAccount
+from include.embedded.report import render_report
+from include.governance.gates import GateReport
+from tests.real_data import require
+from tests.unit.embedded.accounts import (
+    make_account,
+    make_decision,
+    make_eventful_account,
+    make_measured,
+    make_night,
+)
+
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+NARROW, WIDE = 400, 1200
+REGIONS = ["drift-table", "ledger-table", "rows-table", "tables-table", "runs-table", "time-table"]
+LONG = "a" * 300
+
+# Each element that holds words, with the colours that it is drawn in: [contrast, words].
+CONTRASTS = """() => {
+  const parse = c => { const p = c.match(/[\\d.]+/g).map(Number); return p.length < 4 ? [...p, 1] : p; };
+  const lum = c => { const [r, g, b] = c.map(v => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const ground = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
+    if (c[3] === 1) return c; } throw new Error("no ground"); };
+  return [...document.querySelectorAll("body *")].filter(e => !e.closest(".vh, svg")
+      && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(e => {
+    const [a, b] = [lum(parse(getComputedStyle(e).color)), lum(ground(e))].sort((x, y) => y - x);
+    return [(a + 0.05) / (b + 0.05), e.textContent.trim().slice(0, 60)];
+  });
+}"""  # noqa: E501
+
+
+def broken_account() -> DemoAccount:
+    """Lost rows, a night without monitoring, a gate that failed."""
+    lost = make_night("2026-03-16", measured=None, scored=None, rows=RowAccount(10, 6))
+    account = make_account(make_night("2026-03-15"), lost, approved_by_demo=True)
+    gate = GateReport("auc", "fail", 0.71, 0.85, "AUC 0.7100 < 0.85")
+    return replace(
+        account,
+        nights=(account.nights[0], replace(account.nights[1], decisions=())),
+        versions=(replace(account.versions[0], gates=(gate, replace(gate, gate="latency", verdict="unknown"))),),
+    )
+
+
+def long_account() -> DemoAccount:
+    """Words that are wider than a telephone wherever a table brings words."""
+    night = make_night(
+        "2026-03-15",
+        make_decision("2026-03-15", "retrain", reasons=(LONG,), trained_by=LONG),
+        happened=LONG,
+        rows=RowAccount(2_000_000_000, 1, ((LONG, 1_999_999_999),)),
+        measured=make_measured("2026-03-15", status="incident", reasons=(LONG + "b",)),
+    )
+    account = make_account(night, steps=((1, "None", "Production", "2026-03-15", LONG, LONG),), source=LONG)
+    gate = GateReport(LONG, "not_applicable", 1e-9, 1e9, LONG)
+    return replace(
+        account,
+        registered_name=LONG,
+        versions=(replace(account.versions[0], gates=(gate,)),),
+        stages=(replace(account.stages[0], name=LONG),),
+        runs=(replace(account.runs[0], run_ids=(LONG,)),),
+    )
+
+
+ACCOUNTS: dict[str, Callable[[], DemoAccount]] = {
+    "eventful": make_eventful_account,
+    "broken": broken_account,
+    "long words": long_account,
+}
+
+
+@dataclass
+class Visit:
+    """An open page and what its browser did for it."""
+
+    page: Any
+    requests: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        require("playwright is not installed")
+    executable = shutil.which("chromium")
+    if executable is None:
+        require("there is no chromium (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=executable, args=ARGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Callable[..., Any]:
+    @contextmanager
+    def opened(account: DemoAccount, *, width: int = WIDE, scheme: str = "light") -> Iterator[Visit]:
+        file = tmp_path / "report.html"
+        file.write_text(render_report(account), encoding="utf-8")
+        context = browser.new_context(offline=True, viewport={"width": width, "height": 800}, color_scheme=scheme)
+        visit = Visit(context.new_page())
+        visit.page.on("request", lambda request: visit.requests.append(request.url))
+        visit.page.on("console", lambda message: visit.errors.append(message.text))
+        visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
+        visit.page.goto(file.as_uri())
+        yield visit
+        context.close()
+
+    return opened
+
+
+def focused(page: Any) -> str:
+    return str(page.evaluate("document.activeElement.id || document.activeElement.className || 'other'"))
+
+
+def press_tab_until(page: Any, wanted: str) -> None:
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if focused(page) == wanted:
+            return
+    pytest.fail(f"Tab does not reach {wanted}")
+
+
+def test_the_page_asks_for_nothing_but_itself_and_has_no_errors(visit, tmp_path):
+    with visit(make_eventful_account()) as seen:
+        seen.page.wait_for_load_state("networkidle")
+        assert seen.requests == [(tmp_path / "report.html").as_uri()]
+        assert seen.errors == []
+        assert seen.page.title() == "churn: report of a demo of 17 nights"
+        assert seen.page.evaluate("document.compatMode") == "CSS1Compat"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", list(ACCOUNTS))
+def test_a_telephone_never_scrolls_the_page_sideways(visit, name, scheme):
+    with visit(ACCOUNTS[name](), width=NARROW, scheme=scheme) as seen:
+        assert seen.page.evaluate("document.scrollingElement.scrollWidth") <= NARROW
+        cut_off = """() => [...document.querySelectorAll("body *")].filter(e => !e.closest(".scroll, .vh, svg, .skip"))
+            .filter(e => e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML.slice(0, 80))"""
+        assert seen.page.evaluate(cut_off) == []
+
+
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_every_section_and_region_is_visible(visit, width):
+    with visit(make_eventful_account(), width=width) as seen:
+        assert seen.page.locator("section").count() == 8
+        for locator in (seen.page.locator("section > h2"), seen.page.locator("[role=region]")):
+            for box in [item.bounding_box() for item in locator.all()]:
+                assert box["width"] > 0
+                assert box["height"] > 15
+                assert box["x"] >= 0
+                assert box["x"] + box["width"] <= width
+        names = [item.get_attribute("id") for item in seen.page.get_by_role("region").all()]
+        assert [name for name in names if name] == REGIONS
+
+
+def test_seventeen_nights_of_drift_fit_a_desk(visit):
+    with visit(make_eventful_account()) as seen:
+        assert seen.page.evaluate("(e => e.scrollWidth - e.clientWidth)(document.getElementById('drift-table'))") <= 0
+
+
+def test_tab_reaches_the_skip_link_first_and_then_every_region_in_order(visit):
+    with visit(make_eventful_account(), width=NARROW) as seen:
+        seen.page.keyboard.press("Tab")
+        assert focused(seen.page) == "skip"
+        box = seen.page.locator(".skip").bounding_box()
+        assert box["y"] >= 0
+        assert box["height"] > 0
+        for region in REGIONS:
+            press_tab_until(seen.page, region)
+            outline = "(s => [s.outlineStyle, parseFloat(s.outlineWidth)])(getComputedStyle(document.activeElement))"
+            assert seen.page.evaluate(outline) == ["solid", 3]
+
+
+def test_the_skip_link_leads_past_the_navigation(visit):
+    with visit(make_eventful_account()) as seen:
+        seen.page.keyboard.press("Tab")
+        seen.page.keyboard.press("Enter")
+        assert focused(seen.page) == "main"
+        seen.page.keyboard.press("Tab")
+        assert focused(seen.page) == "drift-table"
+
+
+def test_arrow_keys_scroll_the_heat_map_and_its_features_stay_in_view(visit):
+    with visit(make_eventful_account(), width=NARROW) as seen:
+        press_tab_until(seen.page, "drift-table")
+        for _ in range(6):
+            seen.page.keyboard.press("ArrowRight")
+        seen.page.wait_for_function("document.getElementById('drift-table').scrollLeft > 60")
+        offset = """() => { const r = document.getElementById("drift-table");
+            const h = r.querySelector("tbody th").getBoundingClientRect(), b = r.getBoundingClientRect();
+            return [h.left - b.left, h.width / b.width]; }"""
+        left, share = seen.page.evaluate(offset)
+        assert abs(left) <= 1.5
+        assert share < 0.5, "more than half is left to the nights"
+        assert seen.page.evaluate("document.scrollingElement.scrollLeft") == 0
+
+
+def test_a_region_is_named_and_a_cell_reads_as_a_sentence(visit):
+    with visit(make_eventful_account()) as seen:
+        region = seen.page.get_by_role("region", name="Drift by feature and night, scrolls sideways")
+        cell = region.get_by_role("row", name="total_orders_30d").get_by_role("cell").nth(10)
+        assert " ".join(cell.text_content().split()) == "0.412 significant, 0.010 expected by chance"
+        assert region.get_by_role("columnheader").count() == 18
+        assert region.get_by_role("rowheader").count() == 7
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", list(ACCOUNTS))
+def test_all_words_have_contrast_as_they_are_drawn(visit, name, scheme):
+    with visit(ACCOUNTS[name](), scheme=scheme) as seen:
+        found = seen.page.evaluate(CONTRASTS)
+        assert len(found) > 80
+        assert [pair for pair in found if pair[0] < 4.5] == []
+
+
+def test_light_and_dark_are_two_pages_and_paper_is_light(visit):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    with visit(make_eventful_account(), scheme="light") as light:
+        on_light = light.page.evaluate(ground)
+    with visit(make_eventful_account(), scheme="dark") as dark:
+        on_dark = dark.page.evaluate(ground)
+        dark.page.emulate_media(media="print")
+        on_paper = dark.page.evaluate(ground)
+    assert on_light == on_paper == "rgb(250, 250, 248)"
+    assert on_dark == "rgb(18, 21, 24)"
+
+
+def test_paper_shows_the_whole_heat_map(visit):
+    with visit(make_eventful_account(), width=794) as seen:
+        seen.page.emulate_media(media="print")
+        assert seen.page.evaluate("document.scrollingElement.scrollWidth") <= 794
+        assert seen.page.locator("nav").is_hidden()
