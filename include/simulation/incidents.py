@@ -26,6 +26,7 @@ _TEXT = re.compile(
 @dataclass(frozen=True)
 class _Meaning:
     told: str
+    later: str = ""
     size: float | None = None
     after_days: int | None = None
     is_share: bool = False
@@ -41,20 +42,44 @@ MEANINGS: dict[IncidentKind, _Meaning] = {
         lasts=True,
     ),
     "campaign": _Meaning("from that day on, SIZE times as many new customers", size=10.0, lasts=True),
-    "unit_error": _Meaning("that day's prices arrive times SIZE; right ones DAYS later", size=100.0, after_days=0),
+    "unit_error": _Meaning(
+        "that day's prices arrive times SIZE; right ones DAYS later",
+        later="the right prices of DAY arrive",
+        size=100.0,
+        after_days=0,
+    ),
     "missing_customers": _Meaning(
         "a SIZE share of that day's rows names no customer; right ones DAYS later",
+        later="the rows of DAY that named no customer arrive with one",
         size=0.5,
         after_days=0,
         is_share=True,
     ),
-    "renamed_column": _Meaning("that day's file calls customer_id customer; the right file DAYS later", after_days=0),
-    "late_rows": _Meaning("a SIZE share of that day's rows comes DAYS later", size=0.2, after_days=2, is_share=True),
-    "corrections": _Meaning(
-        "a SIZE share of that day's rows is wrong, and corrected DAYS later", size=0.1, after_days=2, is_share=True
+    "renamed_column": _Meaning(
+        "that day's file calls customer_id customer; the right file DAYS later",
+        later="the right file of DAY arrives",
+        after_days=0,
     ),
-    "missing_day": _Meaning("that day's delivery comes DAYS later", after_days=2),
-    "double_delivery": _Meaning("that day's rows come again DAYS later; 0: twice the same night", after_days=0),
+    "late_rows": _Meaning(
+        "a SIZE share of that day's rows comes DAYS later",
+        later="the late rows of DAY arrive",
+        size=0.2,
+        after_days=2,
+        is_share=True,
+    ),
+    "corrections": _Meaning(
+        "a SIZE share of that day's rows is wrong, and corrected DAYS later",
+        later="the corrections of DAY arrive",
+        size=0.1,
+        after_days=2,
+        is_share=True,
+    ),
+    "missing_day": _Meaning("that day's delivery comes DAYS later", later="the delivery of DAY arrives", after_days=2),
+    "double_delivery": _Meaning(
+        "that day's rows come again DAYS later; 0: twice the same night",
+        later="the rows of DAY arrive once more",
+        after_days=0,
+    ),
 }
 
 
@@ -83,6 +108,11 @@ class Incident:
     def lasts(self) -> bool:
         """Whether it goes on from its day to the end."""
         return MEANINGS[self.kind].lasts
+
+    @property
+    def told_later(self) -> str:
+        """What happens `after_days` later, in words."""
+        return MEANINGS[self.kind].later.replace("DAY", self.day)
 
     def __str__(self) -> str:
         """Say what happens, in words."""

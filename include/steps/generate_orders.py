@@ -144,7 +144,7 @@ def tell_incidents(incidents: Sequence[Incident]) -> dict[str, str]:
         told.setdefault(incident.day, []).append(f"{incident.kind}: {incident}")
         if incident.after_days:
             later = partitions.shift(incident.day, incident.after_days)
-            told.setdefault(later, []).append(f"what {incident.kind} of {incident.day} owes arrives")
+            told.setdefault(later, []).append(incident.told_later)
     return {day: "; ".join(lines) for day, lines in sorted(told.items())}
 
 
