@@ -26,6 +26,7 @@ _TEXT = re.compile(
 @dataclass(frozen=True)
 class _Meaning:
     told: str
+    mended: str = ""
     later: str = ""
     size: float | None = None
     after_days: int | None = None
@@ -43,20 +44,23 @@ MEANINGS: dict[IncidentKind, _Meaning] = {
     ),
     "campaign": _Meaning("from that day on, SIZE times as many new customers", size=10.0, lasts=True),
     "unit_error": _Meaning(
-        "that day's prices arrive times SIZE; right ones DAYS later",
+        "that day's prices arrive times SIZE",
+        mended="right ones DAYS later",
         later="the right prices of DAY arrive",
         size=100.0,
         after_days=0,
     ),
     "missing_customers": _Meaning(
-        "a SIZE share of that day's rows names no customer; right ones DAYS later",
+        "a SIZE share of that day's rows names no customer",
+        mended="right ones DAYS later",
         later="the rows of DAY that named no customer arrive with one",
         size=0.5,
         after_days=0,
         is_share=True,
     ),
     "renamed_column": _Meaning(
-        "that day's file calls customer_id customer; the right file DAYS later",
+        "that day's file calls customer_id customer",
+        mended="the right file DAYS later",
         later="the right file of DAY arrives",
         after_days=0,
     ),
@@ -76,7 +80,7 @@ MEANINGS: dict[IncidentKind, _Meaning] = {
     ),
     "missing_day": _Meaning("that day's delivery comes DAYS later", later="the delivery of DAY arrives", after_days=2),
     "double_delivery": _Meaning(
-        "that day's rows come again DAYS later; 0: twice the same night",
+        "that day's rows come again DAYS later",
         later="the rows of DAY arrive once more",
         after_days=0,
     ),
@@ -116,10 +120,11 @@ class Incident:
 
     def __str__(self) -> str:
         """Say what happens, in words."""
-        told = MEANINGS[self.kind].told.replace("SIZE", f"{self.size:g}")
-        if MEANINGS[self.kind].is_share:
-            told = told.replace(f"a {self.size:g} share", f"{self.size:.0%}")
-        return told.replace("DAYS later", "a day later" if self.after_days == 1 else f"{self.after_days} days later")
+        meaning = MEANINGS[self.kind]
+        days = {0: "the same night", 1: "a day later"}.get(self.after_days, f"{self.after_days} days later")
+        told = f"{meaning.told}; {meaning.mended}" if meaning.mended and self.after_days else meaning.told
+        share = told.replace("a SIZE share", f"{self.size:.0%}")
+        return share.replace("SIZE", f"{self.size:g}").replace("DAYS later", days)
 
 
 def parse_incident(text: str) -> Incident:
