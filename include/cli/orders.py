@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from include.errors import UsageError
+from include.simulation.incidents import MEANINGS, parse_incident
 
 if TYPE_CHECKING:
     from include.steps.generate_orders import GeneratedOrders
@@ -66,7 +67,17 @@ def import_command(
     click.echo(json.dumps(_shown(account)) if as_json else _told(account))
 
 
-@orders.command("generate")
+def _list_incidents() -> str:
+    lines = ["\b", "Incidents, with the SIZE and DAYS that they have when none are given:"]
+    for kind, meaning in MEANINGS.items():
+        size = f"*{meaning.size:g}" if meaning.size is not None else ""
+        after = f"+{meaning.after_days}" if meaning.after_days else ""
+        told = f"{meaning.told}; {meaning.mended}" if meaning.mended else meaning.told
+        lines.append(f"  {kind}@DATE{after}{size}".ljust(32) + told)
+    return "\n".join(lines)
+
+
+@orders.command("generate", epilog=_list_incidents())
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A folder that is not there yet.")
 @click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="The same seed, the same bytes.")
 @click.option("--start", default="2024-04-13", show_default=True, metavar="DATE", help="The shop opens.")
@@ -87,29 +98,15 @@ def generate_command(
     incidents: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    r"""Write the orders of a simulated shop, in the canonical format.
+    """Write the orders of a simulated shop, in the canonical format.
 
     OUT/history.parquet holds every line before the nights, OUT/arrivals/NIGHT/ what reaches the landing
     folder on each night, OUT/truth/ what nobody in a real shop knows: who has left, and how likely each order
     was to be disputed.
-
-    \b
-    Incidents, with SIZE and DAYS where they are not given:
-      price_drift@DATE*2            higher prices, from DATE on
-      churn_drift@DATE*0.1          leave after each order, from DATE on, the loyal too
-      campaign@DATE*10              more new customers, from DATE on
-      unit_error@DATE*100           a day's prices; +DAYS until right ones come
-      missing_customers@DATE*0.5    a share of a day's rows; +DAYS until right ones come
-      renamed_column@DATE           a day's file; +DAYS until the right one comes
-      late_rows@DATE+2*0.2          a share of a day's rows
-      corrections@DATE+2*0.1        a share of a day's rows is wrong at first
-      missing_day@DATE+2            a day's delivery
-      double_delivery@DATE+0        a day's rows once more
     """
     from dataclasses import replace
 
     from include.partitions import parse, span
-    from include.simulation.incidents import parse_incident
     from include.simulation.world import World, expected_orders
     from include.steps.generate_orders import generate_orders
 

@@ -68,6 +68,17 @@ def test_nothing_imports_dags_or_feature_repo():
     assert offences(sources("include", "plugins"), ("dags", "feature_repo")) == []
 
 
+def test_only_what_makes_orders_up_knows_the_simulator_and_its_truth():
+    allowed = {"include/steps/generate_orders.py", "include/cli/orders.py", "include/embedded/demo_plan.py"}
+    others = [
+        path
+        for path in sources("include", "plugins", "dags", "feature_repo")
+        if path.parent.name != "simulation" and str(path.relative_to(PROJECT_ROOT)) not in allowed
+    ]
+    assert offences(others, ("include.simulation",)) == []
+    assert [str(path) for path in others if "TRUTH" in path.read_text() or '"truth' in path.read_text()] == []
+
+
 def test_dags_import_steps_only_inside_tasks():
     assert offences(sources("dags"), ("include.steps", "include.adapters", *HEAVY), module_level=True) == []
 
