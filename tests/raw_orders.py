@@ -83,4 +83,5 @@ def publish_orders(lake: LakeAdapter, raw: pa.Table) -> None:
     lake.replace("raw/orders", raw, keys=days)
     keys = partitions.span(days[0], days[-1])
     arrived = pa.array([partitions.parse(key) for key in keys])
-    lake.replace("raw/deliveries", pa.table({"dt": arrived, "delivered": pa.array(keys)}), keys=keys)
+    records = pa.table({"dt": arrived, "delivered": pa.array(keys), "rows_published": pa.array([1] * len(keys))})
+    lake.replace("raw/deliveries", records, keys=keys)

@@ -10,16 +10,20 @@ Times are compared as (event, created); a rewrite with equal times goes through.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
 
 from feast import Entity, FeatureView
-from feast.infra.online_stores.helpers import compute_table_id
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.online_stores.helpers import _to_naive_utc, compute_table_id, extract_text_and_num
 from feast.infra.online_stores.postgres_online_store.postgres import (
     PostgreSQLOnlineStore,
     PostgreSQLOnlineStoreConfig,
 )
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 from psycopg import sql
 from pydantic import model_validator
@@ -27,6 +31,22 @@ from sqlalchemy.engine import make_url
 
 _OLDER = """
     (NEW.event_ts, COALESCE(NEW.created_ts, NEW.event_ts)) < (OLD.event_ts, COALESCE(OLD.created_ts, OLD.event_ts))
+"""
+
+# An entity, its features, and when they happened and became known: what Feast hands to a store.
+_Row: TypeAlias = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
+
+_COPY = "COPY arriving (entity_key, feature_name, value, value_text, event_ts, created_ts) FROM STDIN (FORMAT BINARY)"
+
+# In the order of the key, so that two writers never wait for one another; of an entity's rows the newest.
+_UPSERT = """
+INSERT INTO {table} (entity_key, feature_name, value, value_text, event_ts, created_ts)
+SELECT DISTINCT ON (entity_key, feature_name) entity_key, feature_name, value, value_text, event_ts, created_ts
+FROM arriving
+ORDER BY entity_key, feature_name, event_ts DESC, created_ts DESC NULLS LAST
+ON CONFLICT (entity_key, feature_name) DO UPDATE SET
+    value = EXCLUDED.value, value_text = EXCLUDED.value_text,
+    event_ts = EXCLUDED.event_ts, created_ts = EXCLUDED.created_ts
 """
 
 _POSTGRES_FUNCTION = """
@@ -103,6 +123,40 @@ class GuardedPostgreSQLOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
             for table in _table_names(config, tables_to_keep):
                 cursor.execute(sql.SQL(_POSTGRES_TRIGGER).format(schema=schema, table=sql.Identifier(table)))
             connection.commit()
+
+    def online_write_batch(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: Sequence[_Row],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Write rows in Feast's own layout by one COPY and one upsert, instead of one statement for each feature."""
+        [name] = _table_names(config, [table])
+        schema = sql.Identifier(config.online_store.db_schema or config.online_store.user)
+        with self._get_conn(config) as connection, connection.cursor() as cursor:
+            if config.online_store.vector_enabled or self._check_table_has_value_num(cursor, name, config):
+                super().online_write_batch(config, table, list(data), progress)
+                return
+            target = sql.SQL("{}.{}").format(schema, sql.Identifier(name))
+            cursor.execute(sql.SQL("CREATE TEMPORARY TABLE arriving (LIKE {}) ON COMMIT DROP").format(target))
+            with cursor.copy(_COPY) as copy:
+                copy.set_types(["bytea", "text", "bytea", "text", "timestamp", "timestamp"])
+                for row in _flat(data, config.entity_key_serialization_version):
+                    copy.write_row(row)
+            cursor.execute(sql.SQL(_UPSERT).format(table=target))
+            connection.commit()
+        if progress:
+            progress(len(data))
+
+
+def _flat(data: Sequence[_Row], key_version: int) -> Iterator[tuple[object, ...]]:
+    for entity, values, event, created in data:
+        key = serialize_entity_key(entity, entity_key_serialization_version=key_version)
+        event_ts, created_ts = _to_naive_utc(event), None if created is None else _to_naive_utc(created)
+        for feature, value in values.items():
+            text, _ = extract_text_and_num(value, False)
+            yield key, feature, value.SerializeToString(), text, event_ts, created_ts
 
 
 class GuardedSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):  # type: ignore[misc]

@@ -66,18 +66,37 @@ def find_delivery(settings: Settings, partition: str) -> OrderDelivery:
     return OrderDelivery(tuple(OrderFile(filesystem, names[name]) for name in orders), order_format)
 
 
-def arrived_days(lake: LakeAdapter) -> list[str]:
-    """Return the days whose own delivery, or a file import over them, has been taken; in order.
+@dataclass(frozen=True)
+class Arrivals:
+    """What the lake records of deliveries.
 
-    A day that only late rows of another delivery touched is not among them.
+    Attributes
+    ----------
+    days : list of str
+        The days whose own delivery, or a file import over them, has been taken; in order. A day that only
+        late rows of another delivery touched is not among them.
+    touched : dict of str to str
+        By night, the earliest day that its delivery brought rows of: its own, or that of late rows.
     """
+
+    days: list[str]
+    touched: dict[str, str]
+
+
+def read_arrivals(lake: LakeAdapter) -> Arrivals:
+    """Return what has arrived, with one read of the record."""
     if not lake.exists(DELIVERIES):
-        return []
-    records = lake.read(DELIVERIES, columns=["dt", "delivered"])
+        return Arrivals([], {})
+    records = lake.read(DELIVERIES, columns=["dt", "delivered", "rows_published"])
     own = pc.or_kleene(
         pc.is_null(records["delivered"]), pc.equal(records["delivered"], pc.cast(records["dt"], "string"))
     )
-    return sorted({key.isoformat() for key in records.filter(own)["dt"].to_pylist()})
+    brought = records.filter(pc.and_kleene(pc.is_valid(records["delivered"]), pc.greater(records["rows_published"], 0)))
+    earliest = brought.group_by("delivered").aggregate([("dt", "min")])
+    return Arrivals(
+        days=sorted({day.isoformat() for day in records.filter(own)["dt"].to_pylist()}),
+        touched={row["delivered"]: min(row["delivered"], row["dt_min"].isoformat()) for row in earliest.to_pylist()},
+    )
 
 
 def first_gap(arrived: Sequence[str], until: str) -> str | None:
@@ -86,22 +105,8 @@ def first_gap(arrived: Sequence[str], until: str) -> str | None:
     Parameters
     ----------
     arrived : sequence of str
-        As `arrived_days` returns them; not empty.
+        The days of `Arrivals`; not empty.
     """
     known = set(arrived)
     days = partitions.span(arrived[0], until) if until >= arrived[0] else []
     return next((day for day in days if day not in known), None)
-
-
-def first_touched_day(lake: LakeAdapter, partition: str) -> str:
-    """Return the earliest day that a night's delivery brought rows of: the night's own, or that of late rows.
-
-    Parameters
-    ----------
-    partition : str
-        The night. Where it brought nothing, or was never delivered, it is returned itself.
-    """
-    records = lake.read(DELIVERIES, columns=["dt", "delivered", "rows_published"])
-    brought = pc.and_(pc.equal(records["delivered"], partition), pc.greater(records["rows_published"], 0))
-    days: list[str] = [day.isoformat() for day in records.filter(brought)["dt"].to_pylist()]
-    return min([partition, *days])

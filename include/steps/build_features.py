@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from include.adapters.compute_duckdb import run_select
-from include.adapters.order_deliveries import arrived_days, first_gap, first_touched_day
+from include.adapters.order_deliveries import Arrivals, first_gap, read_arrivals
 from include.errors import MlopsError, RefusedError, UsageError
 from include.features.checks import PARTITION, find_violations
 from include.partitions import span
@@ -54,7 +54,7 @@ def build_features(deployment: Deployment, group: str, *, start: str, end: str) 
         If the rows break the group's spec; nothing is published then.
     """
     partitions = span(start, end)
-    _require_arrived(deployment, load_feature_group(group).table, end)
+    _require_arrived(deployment, load_feature_group(group).table, end, read_arrivals(deployment.lake))
     return _build(deployment, group, partitions)
 
 
@@ -93,10 +93,10 @@ def build_night(deployment: Deployment, group: str, *, partition: str) -> Featur
     partition : str
         The night.
     """
-    table = load_feature_group(group).table
-    _require_arrived(deployment, table, partition)
+    table, arrivals = load_feature_group(group).table, read_arrivals(deployment.lake)
+    _require_arrived(deployment, table, partition, arrivals)
     built = deployment.lake.partitions(table)
-    start = max(first_touched_day(deployment.lake, partition), min([partition, *built]))
+    start = max(arrivals.touched.get(partition, partition), min([partition, *built]))
     return _build(deployment, group, span(start, partition))
 
 
@@ -106,8 +106,8 @@ def count_by_partition(rows: pa.Table, partitions: list[str]) -> list[tuple[str,
     return [(partition, counted.get(partition, 0)) for partition in partitions]
 
 
-def _require_arrived(deployment: Deployment, table: str, end: str) -> None:
-    arrived = arrived_days(deployment.lake)
+def _require_arrived(deployment: Deployment, table: str, end: str, arrivals: Arrivals) -> None:
+    arrived = arrivals.days
     if not arrived:
         raise UsageError(
             f"{table} can't be built: the lake at {deployment.lake.uri} has no orders (table {SOURCE}); "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from include.adapters.deployment import Deployment
-from include.adapters.order_deliveries import arrived_days, first_gap
+from include.adapters.order_deliveries import first_gap, read_arrivals
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def find_delivery(partition: str) -> Arrival:
     partition : str
         The day.
     """
-    arrived = arrived_days(Deployment.from_env().lake)
+    arrived = read_arrivals(Deployment.from_env().lake).days
     gap = first_gap(arrived, partition) if arrived else partition
     if gap is None:
         return Arrival("delivered", partition)

@@ -13,10 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from feast import FeatureStore
+from feast.infra.online_stores.postgres_online_store.postgres import PostgreSQLOnlineStore
 from feast.repo_config import load_repo_config
 from sqlalchemy import create_engine, text
 
 from include.adapters.feature_store import FeatureStoreAdapter, feast_environment
+from include.adapters.guarded_online_stores import GuardedPostgreSQLOnlineStore
 from include.errors import MlopsError
 from include.partitions import end_of
 from include.settings import PROJECT_ROOT, Settings
@@ -113,6 +115,32 @@ def test_partitions_in_any_order_leave_the_newest(
 
     assert stored(settings) == expected
     assert total_orders(store, "a", "b") == [4, 1]
+
+
+def test_rows_are_laid_out_as_feast_lays_them_out(
+    store: FeatureStoreAdapter, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.materialize(GROUP, start=DAYS[0], end=DAYS[2])
+    ours = stored(settings)
+    engine = create_engine(settings.feast_online_url)
+    with engine.begin() as connection:
+        connection.execute(text(f"DELETE FROM {TABLE}"))
+    engine.dispose()
+    monkeypatch.setattr(GuardedPostgreSQLOnlineStore, "online_write_batch", PostgreSQLOnlineStore.online_write_batch)
+    store.materialize(GROUP, start=DAYS[0], end=DAYS[2])
+    assert len(ours) == 2 * 12
+    assert ours == stored(settings)
+
+
+def test_of_two_rows_of_an_entity_in_one_batch_the_newest_is_kept(store: FeatureStoreAdapter) -> None:
+    dtypes = {field.name: field.type for field in store.online(SERVICE, []).schema}
+    del dtypes["customer_id"]
+    times = [end_of(DAYS[1]), end_of(DAYS[0])]
+    values = {name: pa.array([0, 0]).cast(dtype) for name, dtype in dtypes.items()}
+    rows = {"customer_id": ["a", "a"], "event_timestamp": times, "created_timestamp": times, **values}
+    frame = pa.table({**rows, "total_orders_30d": [7, 3]}).to_pandas()
+    FeatureStore(config=store.config).write_to_online_store(GROUP, frame)
+    assert total_orders(store, "a") == [7]
 
 
 def test_feasts_own_materialisation_is_guarded_too(store: FeatureStoreAdapter) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from include import partitions
 from include.adapters.lake import digest
-from include.adapters.order_deliveries import arrived_days
+from include.adapters.order_deliveries import read_arrivals
 from include.errors import RefusedError, UsageError
 from include.simulation.incidents import parse_incident
 from include.simulation.world import World
@@ -118,7 +118,7 @@ def test_the_tables_equal_those_of_a_shop_in_which_all_came_right(clean, harmed,
     features = f"features/{GROUP}"
     assert shop.lake.partitions(features) == clean.lake.partitions(features)
     assert without(shop, features, "created_timestamp") == without(clean, features, "created_timestamp")
-    assert arrived_days(shop.lake) == arrived_days(clean.lake)
+    assert read_arrivals(shop.lake).days == read_arrivals(clean.lake).days
     learned = known_at(shop)
     assert set(learned["created_timestamp"].to_pylist()) <= {partitions.end_of(mended)}
     assert all(

@@ -227,6 +227,20 @@ def test_delivering_a_night_again_changes_nothing(out, made, tmp_path):
         assert hashes(tmp_path) == hashes(out / "arrivals" / made.nights[0])
 
 
+def test_a_folder_is_marked_as_complete_when_its_files_are_there(out, made, tmp_path, monkeypatch):
+    copied: list[str] = []
+
+    def copy(source: Path, target: Path) -> None:
+        copied.append(source.name)
+        target.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr("include.steps.generate_orders.shutil.copyfile", copy)
+    deliver_night(out / "arrivals", "2024-06-10", tmp_path)
+    marks = [name == "_SUCCESS" for name in copied]
+    assert marks == sorted(marks)
+    assert 0 < sum(marks) < len(marks)
+
+
 def test_a_night_on_which_nothing_arrives_delivers_nothing(out, made, tmp_path):
     deliver_night(out / "arrivals", "2024-06-05", tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -75,7 +75,16 @@ def test_what_is_not_an_incident_is_refused_in_words(text, words):
         (f"late_rows@{DAY}+1*0.5", "50% of that day's rows comes a day later"),
         (f"missing_day@{DAY}+3", "that day's delivery comes 3 days later"),
         (f"unit_error@{DAY}+1", "that day's prices arrive times 100; right ones a day later"),
+        (f"unit_error@{DAY}", "that day's prices arrive times 100"),
+        (f"double_delivery@{DAY}", "that day's rows come again the same night"),
     ],
 )
 def test_an_incident_is_told_with_its_numbers(text, told):
     assert str(parse_incident(text)) == told
+
+
+@pytest.mark.parametrize("text", [text for text, incident in READ.items() if incident.after_days], ids=str)
+def test_what_comes_later_is_told_with_its_day(text):
+    told = parse_incident(text).told_later
+    assert DAY in told
+    assert not set(told.split()) & {"DAY", "DAYS", "SIZE"}
