@@ -116,10 +116,10 @@ class Demo:
     def run(self) -> DemoReport:
         """Import the history, fill the features, train, have it approved, then let the nights arrive."""
         plan, model = self.plan, self.spec.model_id
-        with self._stage("parse the DAGs"):
-            self._wait_for_dags()
         with self._stage("import the history"):
             self._import_history()
+        with self._stage("wait until Airflow has parsed the DAGs"):
+            self._wait_for_dags()
         with self._stage(f"build features {plan.features_from} … {plan.history_end} in one run"):
             self._fill_features()
         with self._stage(f"train {model} as of {plan.trained_as_of}, hold it against its gates"):

@@ -19,6 +19,8 @@ from include.specs import ModelSpec
 _FIRST = "2024-04-13"
 _TRAINED = "2026-02-28"
 _HISTORY_END = "2026-03-13"
+# A small shop, so that a night takes seconds; about 1,200 customers are scored, enough for a verdict on drift.
+_ARRIVALS_PER_DAY = 6.0
 # Seven normal nights, a broken batch that is put right the night after, then a drift that stays.
 STORY = ("unit_error@2026-03-21+1", "campaign@2026-03-23*30")
 DEFAULT_NIGHTS = 17
@@ -107,6 +109,7 @@ def make_plan(home: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoPlan
 
 def _simulated(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoPlan:
     from include.simulation.incidents import parse_incident
+    from include.simulation.world import World
     from include.steps.generate_orders import ARRIVALS, generate_orders
     from include.training.labels import snapshot_days
 
@@ -119,6 +122,7 @@ def _simulated(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoP
         end=end,
         nights=arguments.nights,
         incidents=[i for i in story if partitions.shift(i.day, i.after_days) <= end],
+        world=World(arrivals_per_day=_ARRIVALS_PER_DAY),
     )
     assert made.history is not None
     return DemoPlan(
