@@ -50,12 +50,20 @@ def key_of(day: date) -> str:
 def shift(key: str, days: int) -> str:
     """Return the key `days` later (earlier when negative).
 
+    Raises
+    ------
+    UsageError
+        If the calendar has no such day.
+
     Examples
     --------
     >>> shift("2011-12-31", 1)
     '2012-01-01'
     """
-    return key_of(parse(key) + timedelta(days=days))
+    try:
+        return key_of(parse(key) + timedelta(days=days))
+    except OverflowError as err:
+        raise UsageError(f"{key} and {days:+,d} days is no day of the calendar (0001-01-01 … 9999-12-31)") from err
 
 
 def span(start: str, end: str) -> list[str]:

@@ -83,7 +83,9 @@ def _list_incidents() -> str:
 @click.option("--start", default="2024-04-13", show_default=True, metavar="DATE", help="The shop opens.")
 @click.option("--end", default="2026-03-30", show_default=True, metavar="DATE", help="The last day, included.")
 @click.option("--nights", default=0, show_default=True, type=click.IntRange(0), help="Days that arrive one by one.")
-@click.option("--orders", "wanted", type=click.IntRange(1), help="About so many orders. Default: ten arrivals a day.")
+@click.option(
+    "--orders", "wanted", type=click.IntRange(1, 100_000_000), help="About so many orders. Default: ten arrivals a day."
+)
 @click.option(
     "--incident", "incidents", multiple=True, metavar="KIND@DATE[+DAYS][*SIZE]", help="See below; may be repeated."
 )
@@ -113,7 +115,8 @@ def generate_command(
     world = World()
     if wanted is not None:
         season = [world.season(parse(day)) for day in span(start, end)]
-        world = replace(world, arrivals_per_day=wanted / expected_orders(world, season))
+        # Six digits: the last one of a power differs from CPU to CPU, and the bytes shall not.
+        world = replace(world, arrivals_per_day=float(f"{wanted / expected_orders(world, season):.6g}"))
     parsed = [parse_incident(text) for text in incidents]
     with _progress(f"simulating {start} to {end}"):
         made = generate_orders(out, seed=seed, start=start, end=end, nights=nights, incidents=parsed, world=world)

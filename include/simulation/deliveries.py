@@ -78,6 +78,14 @@ def check_incidents(incidents: Sequence[Incident], *, start: str, end: str, nigh
                 f"{incident.day} has two incidents, {taken[incident.day].kind} and {incident.kind}; keep one"
             )
         taken[incident.day] = incident
+    for incident in taken.values():
+        met = taken.get(partitions.shift(incident.day, incident.after_days))
+        # Whatever arrives in a night's folder marks it as complete: the night would pass for one without orders.
+        if incident.kind not in ("missing_day", "renamed_column") and met and met.kind == "missing_day":
+            raise UsageError(
+                f"incident {incident.kind}@{incident.day}+{incident.after_days} brings rows in the delivery of "
+                f"{met.day}, which is a missing_day; choose another day or other DAYS for one of them"
+            )
 
 
 def arrivals_of(day: ShopDay, incident: Incident | None, rng: np.random.Generator) -> tuple[Arrival, ...]:

@@ -19,7 +19,7 @@ IncidentKind = Literal[
 ]  # fmt: skip
 
 _TEXT = re.compile(
-    r"(?P<kind>[a-z_]+)@(?P<day>[0-9-]+)(\+(?P<after>\d+))?(\*(?P<size>\d+(\.\d+)?))?",
+    r"(?P<kind>[a-z_]+)@(?P<day>[0-9-]+)(\+(?P<after>\d{1,9}))?(\*(?P<size>\d{1,9}(\.\d{1,9})?))?",
 )
 
 
@@ -29,6 +29,8 @@ class _Meaning:
     mended: str = ""
     later: str = ""
     size: float | None = None
+    # A million: pence in a currency that has thousands. Nobody's file is further off.
+    size_max: float = 1e6
     after_days: int | None = None
     is_share: bool = False
     lasts: bool = False
@@ -42,7 +44,7 @@ MEANINGS: dict[IncidentKind, _Meaning] = {
         is_share=True,
         lasts=True,
     ),
-    "campaign": _Meaning("from that day on, SIZE times as many new customers", size=10.0, lasts=True),
+    "campaign": _Meaning("from that day on, SIZE times as many new customers", size=10.0, size_max=1000.0, lasts=True),
     "unit_error": _Meaning(
         "that day's prices arrive times SIZE",
         mended="right ones DAYS later",
@@ -167,6 +169,8 @@ def _checked(text: str, incident: Incident) -> Incident:
         raise UsageError(f"incident {text!r}: +DAYS must be at least 1; it means: {meaning.told}")
     if meaning.is_share and not 0 < incident.size < 1:
         raise UsageError(f"incident {text!r}: *SIZE must be above 0 and below 1; it means: {meaning.told}")
-    if meaning.size is not None and incident.size <= 0:
-        raise UsageError(f"incident {text!r}: *SIZE must be above 0; it means: {meaning.told}")
+    if meaning.size is not None and not 0 < incident.size <= meaning.size_max:
+        raise UsageError(
+            f"incident {text!r}: *SIZE must be above 0 and at most {meaning.size_max:,.0f}; it means: {meaning.told}"
+        )
     return incident

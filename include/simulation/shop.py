@@ -53,7 +53,7 @@ class Shop:
         Its parameters.
     seed : int
         The same seed gives the same shop. Each day draws from streams of its own, so an incident changes
-        nothing before its day, and one that changes prices changes nothing but prices.
+        nothing before its day, and one that changes prices nothing but prices and, by them, disputes.
     start : str
         Partition key of the first day.
     incidents : sequence of Incident

@@ -123,5 +123,6 @@ def expected_orders(world: World, season: Sequence[float]) -> float:
     clock = operational_time(season)
     left = (clock[-1] - (clock[:-1] + clock[1:]) / 2)[None, :]
     scale = world.rate_scale_days
-    repeats = (1 - p) / p * (1 - (scale / (scale + p * left)) ** world.rate_shape)
+    # expm1: where p is next to nothing, 1 - (…) would lose the digits that 1 / p then blows up.
+    repeats = (1 - p) / p * -np.expm1(-world.rate_shape * np.log1p(p * left / scale))
     return float(np.sum(np.diff(clock) * (1 + repeats.mean(axis=0))))

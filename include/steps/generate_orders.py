@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include import partitions
-from include.errors import UsageError
+from include.errors import MlopsError, UsageError
 from include.simulation.baskets import ORDER_LINES, ORDER_TRUTH
 from include.simulation.deliveries import Arrival, arrivals_of, check_incidents
 from include.simulation.incidents import Incident
@@ -97,7 +97,9 @@ def generate_orders(
     Raises
     ------
     UsageError
-        If `out` is there, the days are too few, or an incident can't happen.
+        If `out` is there or can't be made, the days are too few, or an incident can't happen.
+    MlopsError
+        If the disk is full, or fails.
     """
     days = partitions.span(start, end)
     if nights > len(days):
@@ -240,18 +242,21 @@ class _RowGroups:
 @contextmanager
 def _whole_folder(out: Path) -> Iterator[Path]:
     """Give a folder that becomes `out` when all went well, and is gone when it did not."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already; name a folder that is not, or remove it")
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    target = out.resolve()
+    partial = target.with_name(f".{target.name}.partial")
     try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise UsageError(f"{out} is there already; name a folder that is not, or remove it")
+        shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     except OSError as err:
         raise UsageError(f"{out} can't be made: {err.strerror}; name a folder that can be written") from err
     try:
         yield partial
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
+        if target.exists():
+            target.rmdir()
+        partial.rename(target)
+    except OSError as err:
+        raise MlopsError(f"{out} can't be written: {' '.join(str(err).split())}; make room, or name another") from err
     finally:
         shutil.rmtree(partial, ignore_errors=True)

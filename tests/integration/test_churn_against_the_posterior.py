@@ -1,8 +1,8 @@
 """How well the shipped churn model predicts, beside the best that can be known: the true model's posterior.
 
 On a simulated shop the parameters of the process are known. Given them and a customer's orders until now, the
-posterior ranks customers as well as anything can; the model has nineteen months of orders and learns. Both are
-asked about the same rows. The seeds are the first five after ten, and stay.
+posterior ranks customers as well as anything can; the model knows neither, and learns from what was ordered.
+Both are asked about the same rows. The seeds are the first five after ten, and stay.
 """
 
 from __future__ import annotations

@@ -347,6 +347,11 @@ BAD = {
     "out is a file": (("--out", "file"), ("file is there already", "remove it")),
     "out is not empty": (("--out", "full"), ("full is there already", "remove it")),
     "out can't be made": (("--out", "file/shop"), ("file/shop can't be made", "Not a directory")),
+    "out's name is too long": (("--out", "x" * 300), ("can't be made", "File name too long")),
+    "days beyond the calendar": (
+        ("--nights", "5", "--incident", "late_rows@2024-06-08+9999999"),
+        ("+9,999,999 days", "calendar"),
+    ),
     "more nights than days": (("--nights", "61"), ("are 60 days", "61 nights")),
     "days the wrong way round": (("--start", "2024-06-12"), ("2024-06-11", "before it starts", "swap")),
     "no day": (("--end", "2024-06-31"), ("'2024-06-31'", "calendar")),
@@ -373,6 +378,27 @@ def test_what_can_not_be_exits_2_in_one_line_and_leaves_nothing(capsys, tmp_path
         assert word in complaint
     assert hashes(tmp_path) == before
     assert {path.name for path in tmp_path.iterdir()} == {"file", "full"}
+
+
+def test_the_folder_that_one_is_in_is_filled_where_it_is_empty(capsys, tmp_path, monkeypatch, out, made):
+    (tmp_path / "shop").mkdir()
+    monkeypatch.chdir(tmp_path / "shop")
+    code, _, complaint = run(capsys, *SMALL, "--out", ".")
+    assert (code, complaint) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["shop"]
+    assert (tmp_path / "shop" / "history.parquet").exists()
+
+
+def test_a_full_disk_exits_3_in_one_line_and_leaves_nothing(capsys, tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("include.steps.generate_orders.pq.write_table", full)
+    code, said, complaint = run(capsys, *SMALL, "--out", str(tmp_path / "shop"))
+    assert (code, said) == (3, "")
+    assert len(complaint.strip().splitlines()) == 1
+    assert "shop can't be written: [Errno 28] No space left on device" in complaint
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_step_refuses_a_folder_that_is_there(tmp_path):

@@ -219,6 +219,11 @@ IMPOSSIBLE = {
         ("late_rows@2026-03-29+2",),
         ("late_rows@2026-03-29+2", "2026-03-31", "2026-03-30", "fewer DAYS"),
     ),
+    "mended after the calendar's last day": (("late_rows@2026-03-20+9999999",), ("+9,999,999 days", "calendar")),
+    "mended in a delivery that is missing": (
+        ("late_rows@2026-03-20+2", "missing_day@2026-03-22"),
+        ("late_rows@2026-03-20+2", "2026-03-22", "missing_day", "choose another day"),
+    ),
     "two deliveries' on one day": (
         ("late_rows@2026-03-20", "corrections@2026-03-20"),
         ("2026-03-20", "late_rows", "corrections", "keep one"),

@@ -54,6 +54,10 @@ REFUSED = {
     "no share": (f"late_rows@{DAY}*0", f"'late_rows@{DAY}*0'", "above 0 and below 1"),
     "the whole as a share": (f"missing_customers@{DAY}*1", "above 0 and below 1"),
     "more than the whole": (f"churn_drift@{DAY}*1.5", "above 0 and below 1"),
+    "more digits than days have": (f"late_rows@{DAY}+{'9' * 5000}", "KIND@DATE[+DAYS][*SIZE]"),
+    "more digits than a size has": (f"price_drift@{DAY}*{'9' * 400}", "KIND@DATE[+DAYS][*SIZE]"),
+    "prices times a billion": (f"price_drift@{DAY}*999999999", "above 0 and at most 1,000,000"),
+    "the whole world at once": (f"campaign@{DAY}*1001", "above 0 and at most 1,000"),
     "prices times nothing": (f"price_drift@{DAY}*0", f"'price_drift@{DAY}*0'", "*SIZE must be above 0"),
 }
 
