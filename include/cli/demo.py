@@ -34,7 +34,7 @@ _EXTERNAL = (
 _OVERLAYS = {"canonical": "simulator", "online-retail": "online_retail"}
 _FILE_NIGHTS = 14
 # Where there is no terminal, a person may still answer in the browser; nobody is waited for longer than this.
-_UNATTENDED_S = 45.0
+_UNATTENDED_S = 30.0
 
 
 @click.command()
@@ -61,7 +61,7 @@ def demo(
     """Play the whole loop through the real scheduler: a normal week, a broken batch, a drift that stays.
 
     Without --yes it waits for you to approve in the Airflow UI, and says where; without a terminal it does so for
-    45 seconds. An interrupted demo goes on where it was. Exits 0 when every stage has ended well.
+    30 seconds. An interrupted demo goes on where it was. Exits 0 when every stage has ended well.
     """
     from include.cli.embedded import stay_until_stopped, stop_on_signals
     from include.cli.narrator import TerminalNarrator
