@@ -136,6 +136,8 @@ class Demo:
         with self._stage(f"{len(plan.nights)} nights: ingest, build, score, monitor, decide"):
             for night in plan.nights:
                 self._play(night)
+            monitoring = f"monitor_model__{model}"
+            self._until(lambda: not self._open_runs(monitoring), f"{monitoring} did not come to an end")
         for dag_id in self._producers:
             self.api.unpause(dag_id, paused=True)
         return self.report
@@ -166,9 +168,9 @@ class Demo:
             raise MlopsError(f"{dag_id} ended without a version; its tasks say why: {self.api.address}/dags/{dag_id}")
 
     def _play(self, night: str) -> None:
-        model, started = self.spec.model_id, time.monotonic()
+        started = time.monotonic()
         landing = local_path(self.deployment.settings.landing_uri)
-        if not any(d.partition == night for d in self.deployment.state.decisions(model)):
+        if not self._has_decision(night):
             deliver_night(Path(self.plan.arrivals), night, landing)
             if night in self.plan.happened:
                 self.narrator.say(f"  night {night}: {self.plan.happened[night]}")
@@ -186,8 +188,10 @@ class Demo:
             for run in self.api.runs(dag_id):
                 if run["state"] == "failed" and run["partition_key"] == night:
                     raise self._failed(dag_id, run["dag_run_id"])
-        monitored = self.api.runs(f"monitor_model__{self.spec.model_id}")
-        return any(run["partition_key"] == night and run["state"] == "success" for run in monitored)
+        return self._has_decision(night)
+
+    def _has_decision(self, night: str) -> bool:
+        return any(d.partition == night for d in self.deployment.state.decisions(self.spec.model_id))
 
     def _told(self, night: str) -> str:
         last = next(d for d in reversed(self.deployment.state.decisions(self.spec.model_id)) if d.partition == night)
