@@ -1,7 +1,7 @@
 """Feast's online stores with a guard inside the database: an older row never overwrites a newer one.
 
-What belongs here: the guards, and what lets a store be named by one URL. What does not: reading and
-writing features, which stays Feast's.
+What belongs here: the guards, what lets a store be named by one URL, and PostgreSQL's bulk write, in Feast's
+layout. What does not: reading features and the other stores' writing, which stay Feast's.
 
 Feast upserts without comparing times, so that a partition materialised late would take features back.
 The guard is a trigger in the store itself: it holds for ``feast materialize``, push, and any other writer.
@@ -134,19 +134,22 @@ class GuardedPostgreSQLOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
         """Write rows in Feast's own layout by one COPY and one upsert, instead of one statement for each feature."""
         [name] = _table_names(config, [table])
         schema = sql.Identifier(config.online_store.db_schema or config.online_store.user)
+        target = sql.SQL("{}.{}").format(schema, sql.Identifier(name))
         with self._get_conn(config) as connection, connection.cursor() as cursor:
-            if config.online_store.vector_enabled or self._check_table_has_value_num(cursor, name, config):
-                super().online_write_batch(config, table, list(data), progress)
-                return
-            target = sql.SQL("{}.{}").format(schema, sql.Identifier(name))
-            cursor.execute(sql.SQL("CREATE TEMPORARY TABLE arriving (LIKE {}) ON COMMIT DROP").format(target))
-            with cursor.copy(_COPY) as copy:
-                copy.set_types(["bytea", "text", "bytea", "text", "timestamp", "timestamp"])
-                for row in _flat(data, config.entity_key_serialization_version):
-                    copy.write_row(row)
-            cursor.execute(sql.SQL(_UPSERT).format(table=target))
-            connection.commit()
-        if progress:
+            has_more_columns = config.online_store.vector_enabled or self._check_table_has_value_num(
+                cursor, name, config
+            )
+            if not has_more_columns:
+                cursor.execute(sql.SQL("CREATE TEMPORARY TABLE arriving (LIKE {}) ON COMMIT DROP").format(target))
+                with cursor.copy(_COPY) as copy:
+                    copy.set_types(["bytea", "text", "bytea", "text", "timestamp", "timestamp"])
+                    for row in _flat(data, config.entity_key_serialization_version):
+                        copy.write_row(row)
+                cursor.execute(sql.SQL(_UPSERT).format(table=target))
+                connection.commit()
+        if has_more_columns:
+            super().online_write_batch(config, table, list(data), progress)
+        elif progress:
             progress(len(data))
 
 

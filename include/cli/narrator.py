@@ -5,7 +5,6 @@ What belongs here: lines, spinner and tables on standard output. What does not: 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -28,7 +27,7 @@ class TerminalNarrator:
         self.is_terminal = console.is_terminal
         plain = Console(highlight=False, width=_PLAIN_WIDTH, color_system=None)
         self._console = console if self.is_terminal else plain
-        self._doing: list[tuple[str, float]] = []
+        self._doing: list[str] = []
         self._status: Status | None = None
 
     def say(self, line: str) -> None:
@@ -39,7 +38,7 @@ class TerminalNarrator:
     @contextmanager
     def working_on(self, what: str) -> Iterator[None]:
         """Show what is being done, on a terminal, until it is done; the innermost of several."""
-        self._doing.append((what, time.monotonic()))
+        self._doing.append(what)
         self._show()
         try:
             yield
@@ -64,5 +63,5 @@ class TerminalNarrator:
             self._status.stop()
             self._status = None
         if self._doing:
-            self._status = self._console.status(Text(self._doing[-1][0]), spinner="line")
+            self._status = self._console.status(Text(self._doing[-1]), spinner="line")
             self._status.start()

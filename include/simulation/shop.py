@@ -20,7 +20,7 @@ from include.simulation.incidents import Incident, IncidentKind
 from include.simulation.purchases import PurchaseProcess
 from include.simulation.world import World
 
-_WHO, _WHAT, _WHOM = 1, 2, 3
+_WHO, _WHAT, _WHOM, _DELIVERY = 1, 2, 3, 4
 _EPOCH = date(1970, 1, 1)
 _DAY_US = 86_400_000_000
 
@@ -90,6 +90,10 @@ class Shop:
                 "country": pa.array(COUNTRIES).take(pa.array(baskets.country)),
             }
         )
+
+    def delivery_rng(self, number: int) -> np.random.Generator:
+        """Return what chooses the rows that go astray on the way from the shop's day `number`, counted from 0."""
+        return self._rng(_DELIVERY, number)
 
     def _next(self, number: int, day: str) -> ShopDay:
         who = self.purchases.next_day(

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include import partitions
+from include.adapters.order_deliveries import COMPLETE
 from include.errors import MlopsError, UsageError
 from include.simulation.baskets import ORDER_LINES, ORDER_TRUTH
 from include.simulation.deliveries import Arrival, arrivals_of, check_incidents
@@ -30,11 +31,19 @@ log = logging.getLogger(__name__)
 HISTORY = "history.parquet"
 ARRIVALS = "arrivals"
 TRUTH = "truth"
-COMPLETE = "_SUCCESS"
 
 # So many rows go to the file at a time: what bounds memory, whatever the length of the history.
 _ROW_GROUP = 250_000
-_STREAM_DELIVERY = 4
+
+_ARRIVALS_TRUTH = pa.schema(
+    [
+        ("night", pa.string()),
+        ("day", pa.string()),
+        ("file", pa.string()),
+        ("rows", pa.int64()),
+        ("incident", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -130,8 +139,8 @@ def generate_orders(
 
 def deliver_night(arrivals: Path, night: str, landing: Path) -> None:
     """Copy what arrives on a night to the landing folder, each folder's mark of completeness last; safe to repeat."""
-    files = sorted(path for path in (arrivals / night).rglob("*") if path.is_file())
-    for path in sorted(files, key=lambda path: path.name == COMPLETE):
+    files = [path for path in (arrivals / night).rglob("*") if path.is_file()]
+    for path in sorted(files, key=lambda path: (path.name == COMPLETE, path)):
         target = landing / path.relative_to(arrivals / night)
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.partial")
@@ -168,23 +177,11 @@ def _write(
             if day.day not in nights:
                 history.append(day.lines)
                 continue
-            rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((shop.seed, _STREAM_DELIVERY, number))))
-            arrivals += _deliver(folder / ARRIVALS, day, wrong.get(day.day), rng)
+            arrivals += _deliver(folder / ARRIVALS, day, wrong.get(day.day), shop.delivery_rng(number))
     customers = shop.customers()
     pq.write_table(customers, folder / TRUTH / "customers.parquet")
     pq.write_table(pa.Table.from_pylist(arrivals, schema=_ARRIVALS_TRUTH), folder / TRUTH / "arrivals.parquet")
     return customers.num_rows, orders, lines
-
-
-_ARRIVALS_TRUTH = pa.schema(
-    [
-        ("night", pa.string()),
-        ("day", pa.string()),
-        ("file", pa.string()),
-        ("rows", pa.int64()),
-        ("incident", pa.string()),
-    ]
-)
 
 
 def _deliver(

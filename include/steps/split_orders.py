@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from include import partitions
 from include.adapters import order_files
+from include.adapters.order_deliveries import COMPLETE, FORMAT
 from include.errors import UsageError
 from include.quality.order_formats import file_columns
 from include.steps.generate_orders import ARRIVALS, HISTORY
@@ -72,5 +73,5 @@ def _deliver(rows: pa.Table, folder: Path, order_format: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if rows.num_rows:
         pq.write_table(rows, folder / "orders.parquet")
-    (folder / "_FORMAT").write_text(order_format)
-    (folder / "_SUCCESS").touch()
+    (folder / FORMAT).write_text(order_format)
+    (folder / COMPLETE).touch()
