@@ -1,12 +1,14 @@
 """
 ### Build a range of days of a feature group in one run
 
-One pass of the group's SQL over the whole range, one commit, then the range goes online.
+One pass of the group's SQL over the whole range, one verdict of its quality gate, one commit; then the range goes
+online, and a sample of it is compared.
 
-- **In**: lake table `raw/orders`.
-- **Out**: lake table `features/<group>`, Feast's online store. No asset event: history is filled, nothing is
+- **In**: the group's source: lake table `raw/orders`, or `predictions/<model>`.
+- **Out**: lake table `features/<group>`, Feast's online store, a quality report. No asset event: history is filled, nothing is
   scored or decided. To score a range, run `rescore_range__<model>`.
-- **Hazards**: none for what is newer: an older day never replaces a newer online row.
+- **Hazards**: none for what is newer: an older day never replaces a newer online row. A range of which one day
+  breaks the YAML is not published at all.
 - **Re-run**: the same range twice changes nothing.
 """
 
@@ -14,11 +16,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import dag, task
+from airflow.sdk import dag
 
 from include.specs import FeatureGroupSpec, load_feature_groups
 from mlops.dag_defaults import DEFAULT_ARGS, MACROS, POOL_FEATURE_STORE, START_DATE, Tag, day_param
-from mlops.operators.feature_store import FeastMaterializeOperator
+from mlops.operators.feature_store import FeastMaterializeOperator, FeastVerifyOperator, FeatureGroupBuildOperator
 
 
 def build_dag(spec: FeatureGroupSpec) -> None:
@@ -38,22 +40,24 @@ def build_dag(spec: FeatureGroupSpec) -> None:
         tags=[Tag.FEATURES, spec.owner],
     )
     def backfill_features() -> None:
-        @task(execution_timeout=timedelta(hours=4))
-        def build_range(params: dict | None = None) -> object:
-            from include.adapters.deployment import Deployment
-            from include.steps.build_features import build_features
-
-            return build_features(Deployment.from_env(), spec.group, start=params["start"], end=params["end"])
-
+        build = FeatureGroupBuildOperator(
+            task_id="build_range",
+            group=spec.group,
+            start="{{ params.start }}",
+            end="{{ params.end }}",
+            execution_timeout=timedelta(hours=4),
+        )
         materialize = FeastMaterializeOperator(
             task_id="materialize",
             group=spec.group,
             start="{{ params.start }}",
             end="{{ params.end }}",
             pool=POOL_FEATURE_STORE,
+            execution_timeout=timedelta(hours=4),
         )
+        verify = FeastVerifyOperator(task_id="verify", group=spec.group, partition="{{ params.end }}")
 
-        build_range() >> materialize
+        build >> materialize >> verify
 
     backfill_features()
 

@@ -1,15 +1,16 @@
 """
 ### Build one night of a feature group and bring it online
 
-Waits for the night's raw orders, computes the group's SQL for that day, holds the result against the group's
-YAML, publishes the partition and writes it to the online store. Earlier nights that the delivery brought late
-rows or corrections for are built anew with it.
+Waits for the night's raw orders (a group of scores: for its model's predictions), computes the group's SQL for
+that day, holds the result against the group's YAML, publishes the partition, writes it to the online store and
+compares a sample of what is online with it. Earlier nights that have received late rows or corrections since
+they were built are built anew with it: what changed is added as a later version, nothing is erased.
 
-- **In**: lake table `raw/orders`.
-- **Out**: lake table `features/<group>`, Feast's online store; asset `features_<group>`.
+- **In**: the group's source: lake table `raw/orders`, or `predictions/<model>`.
+- **Out**: lake table `features/<group>`, Feast's online store, a quality report; asset `features_<group>`.
 - **Hazards**: a day that is missing while later ones are there fails: it is an incident. A partition that breaks
-  a bound is not published; the last good one stays online.
-  One build runs at a time, so that a night can't overwrite what a later one has put right.
+  its YAML is not published; the last good one stays online, and the task links to the report.
+  One build runs at a time, so that a night can't miss what a later one has put right.
 - **Re-run**: clear the task, or backfill the days: the same day twice changes nothing, and an older day
   never replaces a newer online row.
 """
@@ -18,9 +19,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import dag, task
+from airflow.sdk import PartitionedAssetTimetable, dag
 
-from include import partitions
 from include.specs import FeatureGroupSpec, load_feature_groups
 from mlops import assets
 from mlops.dag_defaults import (
@@ -34,7 +34,7 @@ from mlops.dag_defaults import (
     nightly,
     partition_param,
 )
-from mlops.operators.feature_store import FeastMaterializeOperator
+from mlops.operators.feature_store import FeastMaterializeOperator, FeastVerifyOperator, FeatureGroupBuildOperator
 from mlops.sensors.lake import RawPartitionSensor
 
 
@@ -43,7 +43,7 @@ def build_dag(spec: FeatureGroupSpec) -> None:
         dag_id=f"materialize_features__{spec.group}",
         doc_md=__doc__,
         description=spec.description,
-        schedule=nightly(),
+        schedule=PartitionedAssetTimetable(assets=assets.predictions(spec.scored_by)) if spec.scored_by else nightly(),
         start_date=START_DATE,
         catchup=False,
         max_active_runs=4,
@@ -51,33 +51,36 @@ def build_dag(spec: FeatureGroupSpec) -> None:
         default_args=DEFAULT_ARGS,
         params={"partition": partition_param()},
         user_defined_macros=MACROS,
+        is_paused_upon_creation=spec.scored_by is None,
         tags=[Tag.FEATURES, spec.owner],
     )
     def materialize_features() -> None:
-        wait = RawPartitionSensor(
-            task_id="wait_for_raw",
-            partition=PARTITION_TEMPLATE,
-            poke_interval=10,
-            timeout=ARRIVAL_TIMEOUT.total_seconds(),
+        build = FeatureGroupBuildOperator(
+            task_id="build", group=spec.group, end=PARTITION_TEMPLATE, pool=POOL_FEATURE_STORE
         )
-
-        @task(pool=POOL_FEATURE_STORE)
-        def build(**context) -> object:
-            from include.adapters.deployment import Deployment
-            from include.steps.build_features import build_night
-
-            return build_night(Deployment.from_env(), spec.group, partition=partitions.resolve(context))
-
         materialize = FeastMaterializeOperator(
             task_id="materialize",
             group=spec.group,
             start=PARTITION_TEMPLATE,
             end=PARTITION_TEMPLATE,
             pool=POOL_FEATURE_STORE,
+        )
+        verify = FeastVerifyOperator(
+            task_id="verify",
+            group=spec.group,
+            partition=PARTITION_TEMPLATE,
             outlets=[assets.features(spec.group)],
         )
 
-        wait >> build() >> materialize
+        if spec.scored_by is None:
+            wait = RawPartitionSensor(
+                task_id="wait_for_raw",
+                partition=PARTITION_TEMPLATE,
+                poke_interval=10,
+                timeout=ARRIVAL_TIMEOUT.total_seconds(),
+            )
+            wait >> build
+        build >> materialize >> verify
 
     materialize_features()
 

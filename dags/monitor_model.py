@@ -61,6 +61,14 @@ def build_dag(spec: ModelSpec) -> None:
             outlet_events[assets.retrain(spec.model_id)].add_partitions(decision.partition)
             return f"decision {decision.decision_id} starts a training"
 
+        @task
+        def audit(**context) -> dict[str, int]:
+            from include.adapters.deployment import Deployment
+            from include.steps.audit_features import require_no_skew
+
+            return require_no_skew(Deployment.from_env(), spec.model_id, partition=partitions.resolve(context))
+
+        audit()
         measured = measure()
         decision = decide()
         measured >> decision

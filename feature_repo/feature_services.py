@@ -34,4 +34,14 @@ churn_v1 = FeatureService(
     ],
 )
 
-SERVICES = {"churn_v1": churn_v1}
+customer_features = FeatureService(
+    name="customer_features",
+    description="A customer's activity and latest churn score, for any model but churn itself.",
+    owner="growth-analytics",
+    features=[
+        feature_views.VIEWS["customer_daily"][["total_orders_30d", "avg_order_value", "days_since_last_order"]],
+        feature_views.VIEWS["churn_scores"][["churn_risk_score"]],
+    ],
+)
+
+SERVICES = {service.name: service for service in (churn_v1, customer_features)}

@@ -7,7 +7,7 @@ What does not: the wall clock.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -78,6 +78,23 @@ def span(start: str, end: str) -> list[str]:
     if last < first:
         raise UsageError(f"the range ends ({end}) before it starts ({start}); swap them")
     return [key_of(first + timedelta(days=n)) for n in range((last - first).days + 1)]
+
+
+def consecutive(keys: Iterable[str]) -> list[list[str]]:
+    """Return the keys in order, in runs of days that follow one another.
+
+    Examples
+    --------
+    >>> consecutive(["2026-03-02", "2026-02-28", "2026-03-01", "2026-03-04"])
+    [['2026-02-28', '2026-03-01', '2026-03-02'], ['2026-03-04']]
+    """
+    runs: list[list[str]] = []
+    for key in sorted(set(keys)):
+        if runs and shift(runs[-1][-1], 1) == key:
+            runs[-1].append(key)
+        else:
+            runs.append([key])
+    return runs
 
 
 def days_between(start: str, end: str) -> int:

@@ -163,7 +163,7 @@ class ModelSpec(_Frozen):
 
 
 class ColumnSpec(_Frozen):
-    """One feature: its name, Arrow dtype, unit, meaning and bounds."""
+    """One feature: its name, Arrow dtype, unit, meaning, bounds, and the fraction of a partition that may be null."""
 
     name: Identifier
     dtype: Literal["int64", "float32", "float64", "string"]
@@ -171,18 +171,47 @@ class ColumnSpec(_Frozen):
     meaning: str
     min: float | None = None
     max: float | None = None
-    nullable: bool = False
+    nulls_max: Fraction = 0.0
+
+
+class VolumeSpec(_Frozen):
+    """How many rows a partition may have, as a ratio to the one of the same weekday a week before.
+
+    It is judged only where the earlier partition has at least ``rows_min`` rows.
+    """
+
+    rows_min: Annotated[int, Field(ge=1)]
+    ratio_min: Annotated[float, Field(ge=0, le=1)] | None
+    ratio_max: Annotated[float, Field(ge=1)] | None
 
 
 class FeatureGroupSpec(_Frozen):
-    """A feature group: one SQL statement, one table, one Feast view per version."""
+    """A feature group: one SQL statement, one table, one Feast view.
+
+    ``source`` is the lake table that the statement reads, ``freshness_days`` how old its newest day may be
+    at the end of a partition.
+    """
 
     group: Identifier
     description: str
     owner: str
     entity: EntitySpec
+    source: Annotated[str, Field(pattern=r"^(raw/orders|predictions/[a-z][a-z0-9_]*)$")] = "raw/orders"
     ttl_days: Days
+    freshness_days: Days
+    volume: VolumeSpec
     columns: Annotated[tuple[ColumnSpec, ...], Field(strict=False, min_length=1)]
+
+    @property
+    def scored_by(self) -> str | None:
+        """The model whose predictions are written back as this group; None where it is built from orders."""
+        kind, _, name = self.source.partition("/")
+        return name if kind == "predictions" else None
+
+    @property
+    def relation(self) -> str:
+        """What the group's statement calls its source."""
+        return "predictions" if self.scored_by else "orders"
 
     @property
     def table(self) -> str:

@@ -10,10 +10,12 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
+from include.adapters.compute_duckdb import DuckDbCompute
 from include.adapters.deployment import Deployment
 from include.adapters.lake import LakeAdapter
 from include.embedded.environment import DATABASES
 from include.settings import Settings, embedded_database_url
+from tests.unit.steps.fakes import FakeState
 
 _VARIABLES = ("MLFLOW_TRACKING_URI", "MLOPS_FEAST_REGISTRY_URL", "MLOPS_FEAST_ONLINE_URL", "MLOPS_DATABASE_URL")
 
@@ -42,9 +44,10 @@ def deployed_beside(home: Path, folder: Path, name: str, *, specs: Path | None =
 
 
 def lake_only(folder: Path) -> SimpleNamespace:
-    """Return a deployment with a lake and a landing folder, whose state keeps nothing."""
+    """Return a deployment with a lake and a landing folder, whose state lives as long as it does."""
     return SimpleNamespace(
         settings=Settings.from_env({"MLOPS_HOME": str(folder)}),
         lake=LakeAdapter((folder / "lake").as_uri()),
-        state=SimpleNamespace(record_publications=lambda *_: None),
+        compute=DuckDbCompute(),
+        state=FakeState(),
     )

@@ -1,68 +1,41 @@
-"""Great Expectations: the orders contract as a suite of native expectations over a partition.
+"""Great Expectations, as this project runs it: quiet, without files of its own, on its pandas engine.
 
-What belongs here: turning rules into expectations and running them. What does not: the rules,
-and what happens when the counts differ from those of SQL.
+What belongs here: one frame held against expectations. What does not: which expectations there are.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime, time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from include.errors import MlopsError
-from include.quality.orders_contract import (
-    FiniteRule,
-    InSetRule,
-    MinRule,
-    NewestVersionRule,
-    NotAfterAsOfRule,
-    NotNullRule,
-    OrdersContract,
-    PositiveForSaleRule,
-    Rule,
-    UniqueRule,
-)
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import pandas as pd
     from great_expectations.expectations import Expectation
 
 
-def count_failing_rows(
-    contract: OrdersContract, rows: pa.Table, *, as_of: datetime, identity: Sequence[str]
-) -> dict[str, int]:
-    """Count the failing rows of every rule with Great Expectations, on its pandas engine.
+def run_expectations(
+    name: str, frame: pd.DataFrame, expectations: Iterable[Expectation], *, index: str | None = None
+) -> list[Any]:
+    """Hold a frame against expectations and return Great Expectations' results, one for each.
 
     Parameters
     ----------
-    contract : OrdersContract
-        The rules.
-    rows : pyarrow.Table
-        Delivered rows in canonical columns, before any is set aside, and the columns `identity`.
-        May be empty.
-    as_of : datetime
-        Aware; no time may lie after it.
-    identity : sequence of str
-        The columns that make two rows equal.
-
-    Returns
-    -------
-    dict of str to int
-        Rows by rule, in the contract's order.
+    name : str
+        What the rows are, for messages.
+    frame : pandas.DataFrame
+        The rows.
+    expectations : iterable of Expectation
+        Of columns' values.
+    index : str, optional
+        A column: results then list its values where an expectation fails (``unexpected_index_list``).
 
     Raises
     ------
     MlopsError
         If an expectation can't be evaluated.
-
-    Notes
-    -----
-    Every rule is native: not_null, between (min, times, and with a row condition for sales), in_set
-    and compound uniqueness, which like the contract counts all members of a group of equal rows.
-    ``finite`` alone takes two, one for null and one for infinite numbers; no row fails both.
     """
     # At INFO its import alone writes hundreds of lines into a task's log.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
@@ -71,52 +44,23 @@ def count_failing_rows(
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    suite = gx.ExpectationSuite(name="orders")
-    for rule in contract.rules:
-        for expectation in _expectations(rule, as_of, identity):
-            suite.add_expectation(expectation)
+    suite = gx.ExpectationSuite(name=name)
+    for expectation in expectations:
+        suite.add_expectation(expectation)
     batch = (
-        context.data_sources.add_pandas("delivery")
-        .add_dataframe_asset("orders")
-        .add_batch_definition_whole_dataframe("partition")
-        .get_batch({"dataframe": rows.to_pandas(integer_object_nulls=True)})
+        context.data_sources.add_pandas("frames")
+        .add_dataframe_asset(name)
+        .add_batch_definition_whole_dataframe("whole")
+        .get_batch({"dataframe": frame})
     )
-    counts = dict.fromkeys((rule.name for rule in contract.rules), 0)
-    for result in batch.validate(suite, result_format="BASIC").results:
-        rule_name = result.expectation_config.meta["rule"]
+    wanted: Any = "BASIC"
+    if index is not None:
+        wanted = {"result_format": "COMPLETE", "unexpected_index_column_names": [index]}
+    results = list(batch.validate(suite, result_format=wanted).results)
+    for result in results:
         if "unexpected_count" not in result.result:
-            raise MlopsError(f"Great Expectations could not evaluate rule {rule_name}: {result.exception_info}")
-        counts[rule_name] += int(result.result["unexpected_count"])
-    return counts
-
-
-def _expectations(rule: Rule, as_of: datetime, identity: Sequence[str]) -> list[Expectation]:
-    import great_expectations.expectations as gxe
-    from great_expectations.expectations.row_conditions import Column
-
-    meta = {"rule": rule.name}
-    if isinstance(rule, UniqueRule | NewestVersionRule):
-        group = list(identity if isinstance(rule, UniqueRule) else rule.key)
-        return [gxe.ExpectCompoundColumnsToBeUnique(column_list=group, ignore_row_if="never", meta=meta)]
-    name = rule.column
-    if isinstance(rule, NotNullRule):
-        return [gxe.ExpectColumnValuesToNotBeNull(column=name, meta=meta)]
-    if isinstance(rule, InSetRule):
-        return [gxe.ExpectColumnValuesToBeInSet(column=name, value_set=list(rule.values), meta=meta)]
-    if isinstance(rule, FiniteRule):
-        largest = sys.float_info.max
-        return [
-            gxe.ExpectColumnValuesToNotBeNull(column=name, meta=meta),
-            gxe.ExpectColumnValuesToBeBetween(column=name, min_value=-largest, max_value=largest, meta=meta),
-        ]
-    if isinstance(rule, MinRule):
-        return [gxe.ExpectColumnValuesToBeBetween(column=name, min_value=rule.min, meta=meta)]
-    if isinstance(rule, PositiveForSaleRule):
-        sale = Column("kind") == "sale"
-        return [
-            gxe.ExpectColumnValuesToBeBetween(column=name, min_value=0, strict_min=True, row_condition=sale, meta=meta)
-        ]
-    if isinstance(rule, NotAfterAsOfRule):
-        return [gxe.ExpectColumnValuesToBeBetween(column=name, max_value=as_of, meta=meta)]
-    earliest = datetime.combine(rule.day, time(), tzinfo=UTC)
-    return [gxe.ExpectColumnValuesToBeBetween(column=name, min_value=earliest, meta=meta)]
+            raise MlopsError(
+                f"Great Expectations could not evaluate {result.expectation_config.type} of {name} "
+                f"({result.expectation_config.kwargs}): {result.exception_info}"
+            )
+    return results

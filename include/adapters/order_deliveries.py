@@ -66,37 +66,18 @@ def find_delivery(settings: Settings, partition: str) -> OrderDelivery:
     return OrderDelivery(tuple(OrderFile(filesystem, names[name]) for name in orders), order_format)
 
 
-@dataclass(frozen=True)
-class Arrivals:
-    """What the lake records of deliveries.
+def read_arrivals(lake: LakeAdapter) -> list[str]:
+    """Return the days whose own delivery, or a file import over them, has been taken; in order.
 
-    Attributes
-    ----------
-    days : list of str
-        The days whose own delivery, or a file import over them, has been taken; in order. A day that only
-        late rows of another delivery touched is not among them.
-    touched : dict of str to str
-        By night, the earliest day that its delivery brought rows of: its own, or that of late rows.
+    A day that only late rows of another delivery touched is not among them.
     """
-
-    days: list[str]
-    touched: dict[str, str]
-
-
-def read_arrivals(lake: LakeAdapter) -> Arrivals:
-    """Return what has arrived, with one read of the record."""
     if not lake.exists(DELIVERIES):
-        return Arrivals([], {})
-    records = lake.read(DELIVERIES, columns=["dt", "delivered", "rows_published"])
+        return []
+    records = lake.read(DELIVERIES, columns=["dt", "delivered"])
     own = pc.or_kleene(
         pc.is_null(records["delivered"]), pc.equal(records["delivered"], pc.cast(records["dt"], "string"))
     )
-    brought = records.filter(pc.and_kleene(pc.is_valid(records["delivered"]), pc.greater(records["rows_published"], 0)))
-    earliest = brought.group_by("delivered").aggregate([("dt", "min")])
-    return Arrivals(
-        days=sorted({day.isoformat() for day in records.filter(own)["dt"].to_pylist()}),
-        touched={row["delivered"]: min(row["delivered"], row["dt_min"].isoformat()) for row in earliest.to_pylist()},
-    )
+    return sorted({day.isoformat() for day in records.filter(own)["dt"].to_pylist()})
 
 
 def first_gap(arrived: Sequence[str], until: str) -> str | None:
@@ -105,7 +86,7 @@ def first_gap(arrived: Sequence[str], until: str) -> str | None:
     Parameters
     ----------
     arrived : sequence of str
-        The days of `Arrivals`; not empty.
+        Days in order; not empty.
     """
     known = set(arrived)
     days = partitions.span(arrived[0], until) if until >= arrived[0] else []

@@ -206,24 +206,37 @@ class StateStoreAdapter:
         with self._transaction() as connection:
             return [dict(row.night) for row in connection.execute(query)]
 
-    def record_publications(self, target: str, partitions: Sequence[tuple[str, int]], version: int) -> None:
-        """Write down which partitions a target holds, with their rows and the table's version."""
+    def record_publications(
+        self, target: str, partitions: Sequence[tuple[str, int]], version: int, *, source_version: int | None = None
+    ) -> None:
+        """Write down which partitions a target holds, with their rows, the table's version and its source's."""
         if not partitions:
             return
         table = tables.materialised_partition
-        statement = insert(table).values(
-            [
-                {"target": target, "partition_key": partition, "table_version": version, "rows": rows}
-                for partition, rows in partitions
-            ]
-        )
+        told = {"target": target, "table_version": version, "source_version": source_version}
+        statement = insert(table).values([{**told, "partition_key": key, "rows": rows} for key, rows in partitions])
+        written = {name: statement.excluded[name] for name in ("table_version", "source_version", "rows")}
         with self._transaction() as connection:
             connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["target", "partition_key"],
-                    set_={"table_version": statement.excluded.table_version, "rows": statement.excluded.rows},
-                )
+                statement.on_conflict_do_update(index_elements=["target", "partition_key"], set_=written)
             )
+
+    def source_versions(self, target: str) -> dict[str, int | None]:
+        """Return the version of its source that each partition of a target agrees with, by key; None where unknown."""
+        table = tables.materialised_partition
+        query = sa.select(table.c.partition_key, table.c.source_version).where(table.c.target == target)
+        with self._transaction() as connection:
+            return {
+                row.partition_key: row.source_version
+                for row in connection.execute(query.order_by(table.c.partition_key))
+            }
+
+    def confirm_source(self, target: str, partitions: Sequence[str], source_version: int) -> None:
+        """Write down that partitions, as they are, agree with a later version of their source."""
+        table = tables.materialised_partition
+        chosen = (table.c.target == target) & table.c.partition_key.in_(partitions)
+        with self._transaction() as connection:
+            connection.execute(sa.update(table).where(chosen).values(source_version=source_version))
 
     def publications(self, target: str) -> dict[str, int]:
         """Return the rows of each published partition of a target, by key."""

@@ -74,5 +74,6 @@ materialised_partition = sa.Table(
     sa.Column("target", sa.Text, primary_key=True),
     sa.Column("partition_key", sa.Text, primary_key=True),
     sa.Column("table_version", sa.Integer, nullable=False),
+    sa.Column("source_version", sa.Integer),
     sa.Column("rows", sa.BigInteger, nullable=False),
 )

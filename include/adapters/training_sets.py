@@ -30,6 +30,22 @@ def read_manifest(lake: LakeAdapter, model_id: str, set_id: str) -> TrainingSetM
         raise _unreachable(lake, model_id, set_id, err) from err
 
 
+def list_training_sets(lake: LakeAdapter, model_id: str) -> list[TrainingSetManifest]:
+    """Return the manifests of a model's finished training sets, by id."""
+    filesystem, root = _folder(lake, model_id, "")
+    entries = filesystem.get_file_info(fs.FileSelector(root.rstrip("/"), allow_not_found=True))
+    sets = sorted(entry.base_name for entry in entries if entry.type == fs.FileType.Directory)
+    manifests = (read_manifest(lake, model_id, name) for name in sets)
+    return [manifest for manifest in manifests if manifest is not None]
+
+
+def remove_training_set(lake: LakeAdapter, model_id: str, set_id: str) -> None:
+    """Remove a set; the manifest goes first, so that a half removed set does not count."""
+    filesystem, folder = _folder(lake, model_id, set_id)
+    filesystem.delete_file(f"{folder}/{_MANIFEST}")
+    filesystem.delete_dir(folder)
+
+
 def write_training_set(lake: LakeAdapter, manifest: TrainingSetManifest, examples: pa.Table) -> None:
     """Write a set; without its manifest, which comes last, it does not count."""
     filesystem, folder = _folder(lake, manifest.model_id, manifest.set_id)

@@ -1,10 +1,11 @@
-"""`mlops features`: build partitions of a feature group, and take one out as a file.
+"""`mlops features`: build, check and heal partitions of a feature group, take one out, join features to entities.
 
 What belongs here: options and the printed line. What does not: any computing.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ import click
 
 @click.group()
 def features() -> None:
-    """Build and export feature partitions."""
+    """Build, check, heal, export and join features."""
 
 
 @features.command()
@@ -48,3 +49,64 @@ def export(group: str, partition: str, out: Path) -> None:
 
     exported = export_features(Deployment.from_env(), group, partition=partition, path=out)
     click.echo(f"{group} {partition}: {exported.rows} rows in {out}")
+
+
+@features.command()
+@click.option("--group", required=True, help="Feature group, e.g. customer_daily.")
+@click.option("--date", "start", required=True, help="Partition, YYYY-MM-DD; the first of a range with --end.")
+@click.option("--end", help="Last partition, included.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+def check(group: str, start: str, end: str | None, as_json: bool) -> int:
+    """Hold published partitions to their group's YAML; exit 1 where they break it."""
+    from include.adapters.deployment import Deployment
+    from include.steps.judge_features import check_features
+
+    report = check_features(Deployment.from_env(), group, start=start, end=end or start)
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    else:
+        click.echo(f"{group} {report.start} … {report.end}: {report.rows} rows, {len(report.checks)} checks")
+        for broken in report.failed:
+            click.echo(f"failed: {broken}")
+    return 0 if report.passed else 1
+
+
+@features.command()
+@click.option("--group", required=True, help="Feature group, e.g. customer_daily.")
+def heal(group: str) -> None:
+    """Build anew the partitions that have received late rows or corrections since they were built."""
+    from include.adapters.deployment import Deployment
+    from include.steps.build_features import heal_features
+
+    healed = heal_features(Deployment.from_env(), group)
+    if healed is None:
+        click.echo(f"{group}: every partition agrees with its source")
+    else:
+        click.echo(f"{group} {healed.start} … {healed.end}: {healed.rows} rows computed, version {healed.version}")
+
+
+@features.command()
+@click.option("--model", "model_id", required=True, help="Model, e.g. churn.")
+@click.option("--date", "partition", required=True, help="Day on which the vectors were asked for, YYYY-MM-DD.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write every differing value (.parquet).")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
+def audit(model_id: str, partition: str, out: Path | None, as_json: bool) -> int:
+    """Hold logged online vectors against the offline truth at their time; exit 1 where they differ."""
+    import pyarrow.parquet as parquet
+
+    from include.adapters.deployment import Deployment
+    from include.errors import UsageError
+    from include.steps.audit_features import audit_features
+
+    if out is not None and out.suffix.lower() != ".parquet":
+        raise UsageError(f"--out {out.name!r} is not a file this can write; name it *.parquet")
+    report = audit_features(Deployment.from_env(), model_id, partition=partition)
+    if out is not None:
+        parquet.write_table(report.differing, out)
+    if as_json:
+        click.echo(json.dumps({"model": model_id, "rows": report.rows, "mismatches": report.mismatches}))
+    else:
+        click.echo(f"{model_id} {partition}: {report.rows} online vectors, {report.differing.num_rows} values differ")
+        for row in report.differing.slice(0, 20).to_pylist():
+            click.echo(f"{row['request_id']}: {row['feature']} is {row['online']} online, {row['offline']} offline")
+    return 1 if report.differing.num_rows else 0

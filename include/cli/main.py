@@ -20,6 +20,7 @@ _COMMANDS = {
     "down": "include.cli.embedded:down",
     "drift": "include.cli.drift:drift",
     "features": "include.cli.features:features",
+    "lake": "include.cli.lake:lake",
     "monitor": "include.cli.pipeline:monitor",
     "orders": "include.cli.orders:orders",
     "registry": "include.cli.registry:registry",

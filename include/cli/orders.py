@@ -20,6 +20,7 @@ from include.errors import UsageError
 from include.simulation.incidents import MEANINGS, parse_incident
 
 if TYPE_CHECKING:
+    from include.steps.forget_customer import Erasure
     from include.steps.generate_orders import GeneratedOrders
     from include.steps.import_orders import OrdersAccount
 
@@ -121,6 +122,38 @@ def generate_command(
     with _progress(f"simulating {start} to {end}"):
         made = generate_orders(out, seed=seed, start=start, end=end, nights=nights, incidents=parsed, world=world)
     click.echo(json.dumps(asdict(made), default=str) if as_json else _told_generated(made, out))
+
+
+@orders.command("forget")
+@click.argument("customer_id")
+@click.option("--json", "as_json", is_flag=True, help="Print what was removed as one JSON object.")
+def forget_command(customer_id: str, as_json: bool) -> None:
+    """Erase the customer CUSTOMER_ID from orders, features, predictions and the online store.
+
+    What is pinned by a training set still holds the person; it is listed, with the day on which it may go.
+    """
+    with _progress(f"erasing {customer_id}"):
+        from include.adapters.deployment import Deployment
+        from include.steps.forget_customer import forget_customer
+
+        erased = forget_customer(Deployment.from_env(), customer_id, today=datetime.now(UTC).date())
+    click.echo(json.dumps(asdict(erased), default=str) if as_json else _told_erasure(erased))
+
+
+def _told_erasure(erased: Erasure) -> str:
+    lines = [f"{count:>10,} rows of {table}" for table, count in erased.rows.items()]
+    lines += [f"{count:>10,} online in {view}" for view, count in erased.online.items()]
+    lines = [f"removed of customer {erased.customer_id}:", *(lines or ["   nothing: it was done before"])]
+    for pin in erased.pins:
+        until = f"until {pin.expires}" if pin.expires else f"while version {pin.held_by} may serve"
+        tables = ", ".join(f"{table} version {version}" for table, version in pin.sources.items())
+        lines.append(f"still held {until} by training set {pin.model_id}/{pin.set_id}, which pins {tables}")
+    lines.append(
+        f"replaced rows that nothing pins are in old files until {erased.unpinned_until}; from then on "
+        "mlops lake expire removes them"
+    )
+    lines.append("deliveries in the landing folder are the sender's: taken again, they bring the customer back")
+    return "\n".join(lines)
 
 
 def _told_generated(made: GeneratedOrders, out: Path) -> str:

@@ -1,17 +1,16 @@
-"""Is a computed feature table what its spec promises? Schema, nulls, bounds, keys.
+"""Is a computed feature table one of its group at all? Columns, types, keys.
 
-What belongs here: the judgement, rows in, violations out. What does not: computing or publishing rows,
-and whether a value has drifted, which is monitoring.
+What belongs here: the schema of a group's table, and what has to hold before a value is looked at. What does
+not: bounds, nulls, volume and freshness, which are the quality gate's, and drift, which is monitoring.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa  # noqa: TID253
-import pyarrow.compute as pc  # noqa: TID253
+import pyarrow as pa
 
-from include.specs import ColumnSpec, FeatureGroupSpec
+from include.specs import FeatureGroupSpec
 
 EVENT_TIMESTAMP = "event_timestamp"
 CREATED_TIMESTAMP = "created_timestamp"
@@ -41,8 +40,12 @@ class Violation:
     allowed: str
 
     def __str__(self) -> str:
-        count = f" in {self.rows} rows" if self.rows else ""
-        return f"{self.column}: {self.found}{count}, allowed: {self.allowed}"
+        return f"{self.column}: {self.observed}, allowed: {self.allowed}"
+
+    @property
+    def observed(self) -> str:
+        """What there is, and in how many rows."""
+        return f"{self.found} in {self.rows} rows" if self.rows else self.found
 
 
 def expected_schema(spec: FeatureGroupSpec) -> pa.Schema:
@@ -59,7 +62,7 @@ def expected_schema(spec: FeatureGroupSpec) -> pa.Schema:
 
 
 def find_violations(rows: pa.Table, spec: FeatureGroupSpec) -> tuple[Violation, ...]:
-    """Hold feature rows to their spec.
+    """Hold feature rows to the schema of their group and to its keys.
 
     Parameters
     ----------
@@ -71,16 +74,13 @@ def find_violations(rows: pa.Table, spec: FeatureGroupSpec) -> tuple[Violation, 
     Returns
     -------
     tuple of Violation
-        Empty when every promise is kept. When the schema is wrong, values are not looked at. NaN and
-        infinities are violations in every column; null is one unless the column is nullable.
+        Empty when every promise is kept. When the schema is wrong, rows are not looked at. A key or time that
+        is null is a violation, as is a row whose key and times another one has.
     """
     if wrong := _schema_violations(rows.schema, expected_schema(spec)):
         return wrong
     found = [_null_violation(rows, name) for name in (spec.entity.key, EVENT_TIMESTAMP, CREATED_TIMESTAMP, PARTITION)]
     found.append(_duplicate_violation(rows, spec.entity.key))
-    for column in spec.columns:
-        found.append(None if column.nullable else _null_violation(rows, column.name))
-        found.append(_bounds_violation(rows, column))
     return tuple(violation for violation in found if violation is not None)
 
 
@@ -105,24 +105,3 @@ def _duplicate_violation(rows: pa.Table, key: str) -> Violation | None:
     keys = [key, EVENT_TIMESTAMP, CREATED_TIMESTAMP]
     duplicates = rows.num_rows - rows.select(keys).group_by(keys).aggregate([]).num_rows
     return Violation(", ".join(keys), duplicates, "repeated key", "one row per key") if duplicates else None
-
-
-def _bounds_violation(rows: pa.Table, column: ColumnSpec) -> Violation | None:
-    if column.dtype == "string":
-        return None
-    values = rows[column.name].cast(pa.float64(), safe=False)
-    bad = pc.invert(pc.is_finite(values))
-    if column.min is not None:
-        bad = pc.or_(bad, pc.less(values, column.min))
-    if column.max is not None:
-        bad = pc.or_(bad, pc.greater(values, column.max))
-    count = pc.sum(bad).as_py() or 0
-    if not count:
-        return None
-    worst = pc.min_max(pc.filter(values, bad)).as_py()
-    bounds = f"[{_bound(column.min, '-inf')}, {_bound(column.max, 'inf')}]"
-    return Violation(column.name, count, f"values from {worst['min']:g} to {worst['max']:g}", bounds)
-
-
-def _bound(value: float | None, absent: str) -> str:
-    return absent if value is None else f"{value:g}"

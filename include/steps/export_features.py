@@ -9,12 +9,12 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 
 from include.errors import UsageError
 from include.features.checks import expected_schema
+from include.features.versions import newest_versions
 from include.partitions import parse
 from include.refs import FeaturesRef
 from include.specs import load_feature_group
@@ -28,9 +28,9 @@ _WRITERS = {".parquet": parquet.write_table, ".csv": csv.write_csv}
 
 
 def export_features(deployment: Deployment, group: str, *, partition: str, path: Path) -> FeaturesRef:
-    """Write a partition's rows to `path`, as parquet or CSV by its extension.
+    """Write the newest version of a partition's rows to `path`, as parquet or CSV by its extension.
 
-    Columns are those of the group's spec, in its order; rows as the lake keeps them.
+    Columns are those of the group's spec, in its order; rows are sorted by the entity key.
 
     Raises
     ------
@@ -52,9 +52,9 @@ def export_features(deployment: Deployment, group: str, *, partition: str, path:
             f"build it first (mlops features build --group {group} --date {partition})"
         )
     version = deployment.lake.version(spec.table) or 0
-    rows: pa.Table = deployment.lake.read(
-        spec.table, start=partition, end=partition, columns=expected_schema(spec).names, version=version
-    )
+    columns = expected_schema(spec).names
+    kept = deployment.lake.read(spec.table, start=partition, end=partition, columns=columns, version=version)
+    rows = newest_versions(kept, key=spec.entity.key)
     # The file appears whole or not at all.
     unfinished = path.with_name(f".{path.name}.unfinished")
     write(rows, unfinished)

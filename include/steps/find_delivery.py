@@ -39,7 +39,7 @@ def find_delivery(partition: str) -> Arrival:
     partition : str
         The day.
     """
-    arrived = read_arrivals(Deployment.from_env().lake).days
+    arrived = read_arrivals(Deployment.from_env().lake)
     gap = first_gap(arrived, partition) if arrived else partition
     if gap is None:
         return Arrival("delivered", partition)

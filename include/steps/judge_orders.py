@@ -203,7 +203,7 @@ def _check_time_zone(con: duckdb.DuckDBPyConnection, time_zone: str) -> None:
 def _check_counts(
     con: duckdb.DuckDBPyConnection, contract: OrdersContract, as_of: datetime, identity: Sequence[str], source: str
 ) -> None:
-    from include.adapters.expectations import count_failing_rows
+    from include.adapters.order_expectations import count_failing_rows
 
     [counts] = con.sql(failing_rows_sql(contract, as_of=as_of, identity=identity)).to_arrow_table().to_pylist()
     rows = con.sql("SELECT * EXCLUDE (_row) FROM typed").to_arrow_table()

@@ -70,7 +70,7 @@ def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> d
         drift=drift,
         delivery=_delivery(deployment, partition),
         median_prices=_median_prices(deployment, spec, partition),
-        nullable={column.name for column in load_feature_group(spec.features.group).columns if column.nullable},
+        nullable={column.name for column in load_feature_group(spec.features.group).columns if column.nulls_max},
     )
     night = NightMetrics(partition, scored.num_rows, quality, drift, version)
     deployment.state.put_night(model_id, partition, model_version=version, night=_NIGHT.dump_python(night, mode="json"))

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.adapters import expectations, order_files
-from include.adapters.expectations import count_failing_rows
+from include.adapters import order_expectations, order_files
+from include.adapters.order_expectations import count_failing_rows
 from include.errors import MlopsError
 from include.quality.order_formats import file_columns, identity, typed_sql
 from include.quality.orders_verdict import failing_rows_sql
@@ -80,8 +80,8 @@ def test_counts_agree_on_a_real_day(tmp_path):
 def test_disagreement_stops_the_import_and_names_rule_and_counts(tmp_path, monkeypatch):
     path = tmp_path / "orders.parquet"
     pq.write_table(make_orders(10), path)
-    real = expectations.count_failing_rows
-    monkeypatch.setattr(expectations, "count_failing_rows", lambda *a, **k: real(*a, **k) | {"kind_unknown": 3})
+    real = order_expectations.count_failing_rows
+    monkeypatch.setattr(order_expectations, "count_failing_rows", lambda *a, **k: real(*a, **k) | {"kind_unknown": 3})
     judgement = Judgement("canonical", AS_OF, "UTC", cross_check=True, partition=None)
     with pytest.raises(MlopsError, match="kind_unknown: 0 and 3"):
         judge_file(order_files.local_file(path), judgement)
@@ -90,6 +90,6 @@ def test_disagreement_stops_the_import_and_names_rule_and_counts(tmp_path, monke
 def test_judging_without_the_check_does_not_load_great_expectations(tmp_path, monkeypatch):
     path = tmp_path / "orders.parquet"
     pq.write_table(make_orders(10), path)
-    monkeypatch.setattr(expectations, "count_failing_rows", lambda *a, **k: pytest.fail("it was called"))
+    monkeypatch.setattr(order_expectations, "count_failing_rows", lambda *a, **k: pytest.fail("it was called"))
     judgement = Judgement("canonical", AS_OF, "UTC", cross_check=False, partition=None)
     assert judge_orders.judge_file(order_files.local_file(path), judgement).rows_in == 10

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import pytest
 
+FROM_ORDERS = ("customer_daily", "order_risk", "product_daily")
+ONLINE = {"build": {"materialize"}, "materialize": {"verify"}, "verify": set()}
 TOPOLOGY = {
     "ingest_orders": {"wait_for_delivery": {"import_delivery"}, "import_delivery": set()},
-    "materialize_features__customer_daily": {
-        "wait_for_raw": {"build"},
-        "build": {"materialize"},
-        "materialize": set(),
+    "apply_feature_repo": {"apply": set()},
+    **{f"materialize_features__{group}": {"wait_for_raw": {"build"}, **ONLINE} for group in FROM_ORDERS},
+    "materialize_features__churn_scores": ONLINE,
+    **{
+        f"backfill_features__{group}": {
+            "build_range": {"materialize"},
+            "materialize": {"verify"},
+            "verify": set(),
+        }
+        for group in (*FROM_ORDERS, "churn_scores")
     },
-    "backfill_features__customer_daily": {"build_range": {"materialize"}, "materialize": set()},
     "score_batch__churn": {"score": set()},
     "rescore_range__churn": {"score_range": set()},
-    "monitor_model__churn": {"measure": {"decide"}, "decide": {"signal"}, "signal": set()},
+    "monitor_model__churn": {"audit": set(), "measure": {"decide"}, "decide": {"signal"}, "signal": set()},
     "train_model__churn": {
         "claim": {"build_training_set"},
         "build_training_set": {"train"},
@@ -32,17 +39,21 @@ TOPOLOGY = {
 CONSUMERS = {
     "score_batch__churn": "mlops://features/customer_daily",
     "monitor_model__churn": "mlops://predictions/churn",
+    "materialize_features__churn_scores": "mlops://predictions/churn",
     "train_model__churn": "mlops://retrain/churn",
     "promote_model__churn": "mlops://candidate/churn",
 }
 OUTLETS = {
     ("ingest_orders", "import_delivery"): "mlops://lake/raw/orders",
-    ("materialize_features__customer_daily", "materialize"): "mlops://features/customer_daily",
+    **{
+        (f"materialize_features__{group}", "verify"): f"mlops://features/{group}"
+        for group in (*FROM_ORDERS, "churn_scores")
+    },
     ("score_batch__churn", "score"): "mlops://predictions/churn",
     ("monitor_model__churn", "signal"): "mlops://retrain/churn",
     ("train_model__churn", "gate"): "mlops://candidate/churn",
 }
-PRODUCERS = ("ingest_orders", "materialize_features__customer_daily")
+PRODUCERS = ("ingest_orders", *(f"materialize_features__{group}" for group in FROM_ORDERS))
 
 
 def test_the_bag_is_not_empty_and_has_no_import_error(bag):

@@ -18,6 +18,7 @@ from include import partitions
 from include.adapters.lake import digest
 from include.adapters.order_deliveries import read_arrivals
 from include.errors import RefusedError, UsageError
+from include.features.versions import newest_versions
 from include.simulation.incidents import parse_incident
 from include.simulation.world import World
 from include.steps.build_features import build_features, build_night
@@ -101,8 +102,13 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SimpleNa
     return after
 
 
-def without(deployment: SimpleNamespace, table: str, learned: str) -> str:
-    return digest(deployment.lake.read(table).drop_columns([learned]))
+def orders_of(deployment: SimpleNamespace) -> str:
+    return digest(deployment.lake.read("raw/orders").drop_columns(["received_at"]))
+
+
+def features_of(deployment: SimpleNamespace) -> str:
+    newest = newest_versions(deployment.lake.read(f"features/{GROUP}"), key="customer_id")
+    return digest(newest.drop_columns(["created_timestamp"]))
 
 
 def known_at(deployment: SimpleNamespace) -> pa.Table:
@@ -114,11 +120,11 @@ def known_at(deployment: SimpleNamespace) -> pa.Table:
 def test_the_tables_equal_those_of_a_shop_in_which_all_came_right(clean, harmed, name):
     incident, mended = INCIDENTS[name]
     shop = harmed(incident)
-    assert without(shop, "raw/orders", "received_at") == without(clean, "raw/orders", "received_at")
+    assert orders_of(shop) == orders_of(clean)
     features = f"features/{GROUP}"
     assert shop.lake.partitions(features) == clean.lake.partitions(features)
-    assert without(shop, features, "created_timestamp") == without(clean, features, "created_timestamp")
-    assert read_arrivals(shop.lake).days == read_arrivals(clean.lake).days
+    assert features_of(shop) == features_of(clean)
+    assert read_arrivals(shop.lake) == read_arrivals(clean.lake)
     learned = known_at(shop)
     assert set(learned["created_timestamp"].to_pylist()) <= {partitions.end_of(mended)}
     assert all(
@@ -140,4 +146,13 @@ def test_rows_that_came_later_say_when(clean, harmed, name):
 
 def test_until_a_correction_comes_the_tables_differ(clean, tmp_path):
     broken = run(tmp_path, "unit_error@2026-02-09")
-    assert without(broken, "raw/orders", "received_at") != without(clean, "raw/orders", "received_at")
+    assert orders_of(broken) != orders_of(clean)
+    assert features_of(broken) != features_of(clean)
+
+
+def test_what_was_believed_before_a_correction_stays_in_the_table(harmed, tmp_path):
+    shop, unmended = harmed(INCIDENTS["a unit error put right"][0]), run(tmp_path, "unit_error@2026-02-09")
+    rows = shop.lake.read(f"features/{GROUP}", start=DAY, end=DAY)
+    before = rows.filter(pc.equal(rows["created_timestamp"], rows["event_timestamp"]))
+    assert before.num_rows < rows.num_rows
+    assert digest(before) == digest(unmended.lake.read(f"features/{GROUP}", start=DAY, end=DAY))

@@ -1,6 +1,6 @@
-"""Operators around Feast.
+"""Operators of the feature store: apply, build, materialise, verify.
 
-What belongs here: Airflow's side of a Feast call. What does not: the call itself.
+What belongs here: Airflow's side of a step. What does not: the step itself.
 """
 
 from __future__ import annotations
@@ -9,12 +9,90 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk.exceptions import AirflowFailException
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import TaskInstanceKey
 
     from include.refs import FeaturesRef
+
+
+class QualityReportLink(BaseOperatorLink):
+    """Open what the quality gate found of the partitions that a task built."""
+
+    name = "Quality report"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the page's address; none for another operator."""
+        if not isinstance(operator, FeatureGroupBuildOperator):
+            return ""
+        # Written out: to import the app for it would bring a web server into every task.
+        return f"/mlops/quality/{operator.group}/{operator.end}"
+
+
+class FeastApplyOperator(BaseOperator):
+    """Make Feast's registry and online tables as ``feature_repo`` declares them: the feature store's deployment.
+
+    Safe to repeat: what is there already stays as it is.
+
+    Returns
+    -------
+    list of str
+        The feature views that are declared now, from `execute`.
+    """
+
+    def execute(self, context: Context) -> list[str]:
+        """Apply and return the views."""
+        from include.adapters.deployment import Deployment
+        from include.specs import load_feature_groups
+
+        Deployment.from_env().feature_store.apply()
+        return [spec.group for spec in load_feature_groups()]
+
+
+class FeatureGroupBuildOperator(BaseOperator):
+    """Compute partitions of a feature group, hold them to its quality gate and publish them.
+
+    Parameters
+    ----------
+    group : str
+        The feature group.
+    end : str
+        The last partition (templated).
+    start : str, optional
+        The first partition of a range (templated). Without it one night is built, and with it the earlier
+        nights that have received late rows or corrections.
+
+    Returns
+    -------
+    FeaturesRef
+        What was published, from `execute`. Partitions that the gate refuses fail the task at once: trying
+        again would not change them.
+    """
+
+    template_fields: Sequence[str] = ("start", "end")
+    operator_extra_links = (QualityReportLink(),)
+
+    def __init__(self, *, group: str, end: str, start: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.group = group
+        self.start = start
+        self.end = end
+
+    def execute(self, context: Context) -> FeaturesRef:
+        """Build and return the reference."""
+        from include.adapters.deployment import Deployment
+        from include.errors import RefusedError
+        from include.steps.build_features import build_features, build_night
+
+        try:
+            if self.start is None:
+                return build_night(Deployment.from_env(), self.group, partition=self.end)
+            return build_features(Deployment.from_env(), self.group, start=self.start, end=self.end)
+        except RefusedError as no:
+            raise AirflowFailException(str(no)) from no
 
 
 class FeastMaterializeOperator(BaseOperator):
@@ -52,7 +130,43 @@ class FeastMaterializeOperator(BaseOperator):
         from include.adapters.deployment import Deployment
         from include.steps.materialize_features import materialize_features
 
-        written = materialize_features(Deployment.from_env(), self.group, start=self.start, end=self.end)
+        return materialize_features(Deployment.from_env(), self.group, start=self.start, end=self.end)
+
+
+class FeastVerifyOperator(BaseOperator):
+    """Compare a sample of a feature group's online rows with the offline table, and fail with the keys that differ.
+
+    Parameters
+    ----------
+    group : str
+        The feature group.
+    partition : str
+        Whose entities are sampled (templated).
+    sample : int
+        How many entities.
+
+    Returns
+    -------
+    int
+        How many were compared, from `execute`.
+    """
+
+    template_fields: Sequence[str] = ("partition",)
+
+    def __init__(self, *, group: str, partition: str, sample: int = 100, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 1 <= sample <= 10_000:
+            raise ValueError(f"sample={sample} is not in [1, 10000]")
+        self.group = group
+        self.partition = partition
+        self.sample = sample
+
+    def execute(self, context: Context) -> int:
+        """Compare, tell the outlets, and return the number of entities."""
+        from include.adapters.deployment import Deployment
+        from include.steps.verify_online import verify_online
+
+        compared = verify_online(Deployment.from_env(), self.group, partition=self.partition, sample=self.sample)
         for outlet in self.outlets:
-            context["outlet_events"][outlet].add_partitions(self.end)
-        return written
+            context["outlet_events"][outlet].add_partitions(self.partition)
+        return compared

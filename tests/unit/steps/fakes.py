@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from include.adapters.compute_duckdb import DuckDbCompute
 from include.adapters.lake import LakeAdapter
 
 
@@ -12,9 +14,24 @@ class FakeState:
 
     def __init__(self) -> None:
         self.recorded: list[tuple[str, list[tuple[str, int]], int]] = []
+        self._rows: dict[str, dict[str, int]] = {}
+        self._sources: dict[str, dict[str, int | None]] = {}
 
-    def record_publications(self, target: str, partitions: list[tuple[str, int]], version: int) -> None:
+    def record_publications(
+        self, target: str, partitions: Sequence[tuple[str, int]], version: int, *, source_version: int | None = None
+    ) -> None:
         self.recorded.append((target, list(partitions), version))
+        self._rows.setdefault(target, {}).update(partitions)
+        self._sources.setdefault(target, {}).update((key, source_version) for key, _ in partitions)
+
+    def publications(self, target: str) -> dict[str, int]:
+        return dict(sorted(self._rows.get(target, {}).items()))
+
+    def source_versions(self, target: str) -> dict[str, int | None]:
+        return dict(sorted(self._sources.get(target, {}).items()))
+
+    def confirm_source(self, target: str, partitions: Sequence[str], source_version: int) -> None:
+        self._sources.setdefault(target, {}).update(dict.fromkeys(partitions, source_version))
 
 
 class FakeFeatureStore:
@@ -30,9 +47,10 @@ class FakeFeatureStore:
 
 
 class FakeDeployment:
-    """A real lake in a folder; the rest remembers."""
+    """A real lake in a folder and a real engine; the rest remembers."""
 
     def __init__(self, folder: Path) -> None:
         self.lake = LakeAdapter(folder.as_uri())
+        self.compute = DuckDbCompute()
         self.state = FakeState()
         self.feature_store = FakeFeatureStore()

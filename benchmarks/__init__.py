@@ -1,0 +1,1 @@
+"""Benchmarks: the project and its peers, side by side in one run."""

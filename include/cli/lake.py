@@ -1,0 +1,51 @@
+"""`mlops lake`: what the tables keep of their past.
+
+What belongs here: options and what is printed. What does not: which version is pinned.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+
+
+@click.group()
+def lake() -> None:
+    """Show and let go what the lake's tables keep of their past."""
+
+
+@lake.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the pins as one JSON object.")
+def pins(as_json: bool) -> None:
+    """List the training sets, the versions of tables that they pin, and the day on which each may go."""
+    from include.adapters.deployment import Deployment
+    from include.steps.expire_history import list_pins
+
+    found = list_pins(Deployment.from_env())
+    if as_json:
+        click.echo(json.dumps({"pins": [asdict(pin) for pin in found]}, default=str))
+        return
+    for pin in found:
+        tables = ", ".join(f"{table} version {version}" for table, version in pin.sources.items())
+        until = f"until {pin.expires}" if pin.expires else f"while version {pin.held_by} may serve"
+        click.echo(f"{pin.model_id}/{pin.set_id} {until}: {tables}")
+
+
+@lake.command()
+@click.option("--as-of", "as_of", metavar="YYYY-MM-DD", help="The day by which something has expired. Default: today.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was removed as one JSON object.")
+def expire(as_of: str | None, as_json: bool) -> None:
+    """Remove training sets that have expired, and files of old versions that nothing pins any more."""
+    from include.adapters.deployment import Deployment
+    from include.steps.expire_history import expire_history
+
+    removed = expire_history(Deployment.from_env(), as_of=as_of or datetime.now(UTC).date().isoformat())
+    if as_json:
+        click.echo(json.dumps(asdict(removed)))
+        return
+    click.echo(f"{len(removed.training_sets)} training sets removed{''.join(f', {s}' for s in removed.training_sets)}")
+    for table, files in removed.files.items():
+        click.echo(f"{files:>10,} files of {table}")

@@ -1,0 +1,147 @@
+"""The quality of feature partitions: what is measured of each, and the report of a gate.
+
+What belongs here: a partition's profile and the values of a report. What does not: the expectations that
+judge them (`include.adapters.feature_expectations`), and what happens to a partition that fails.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include import partitions
+from include.features.checks import PARTITION
+from include.specs import FeatureGroupSpec
+
+ROWS, VOLUME, FRESHNESS = "rows", "rows_to_same_weekday", "source_age_days"
+NULLS = "null_fraction."
+
+_WEEK = 7
+# A ratio is not asked of a group that is still filling up.
+_SETTLED_AFTER_DAYS = 28
+
+
+@dataclass(frozen=True)
+class QualityCheck:
+    """One promise of a group's YAML, held against the partitions.
+
+    Attributes
+    ----------
+    check : str
+        ``schema``, ``keys``, ``bounds``, ``nulls``, ``volume`` or ``freshness``.
+    column : str
+        What it is about.
+    passed : bool
+    failures : int
+        Rows (schema, keys, bounds) or partitions (the others) that break it.
+    observed, allowed : str
+        What there is where it is broken, and what the spec allows.
+    """
+
+    check: str
+    column: str
+    passed: bool
+    failures: int
+    observed: str
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.check} of {self.column}: {self.observed}, allowed: {self.allowed}"
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """What the gate found of the partitions `start` to `end`, both included."""
+
+    group: str
+    start: str
+    end: str
+    rows: int
+    checks: tuple[QualityCheck, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every promise is kept."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failed(self) -> tuple[QualityCheck, ...]:
+        """The promises that are broken."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    def to_json(self) -> str:
+        """Return the report as JSON."""
+        return json.dumps({**asdict(self), "passed": self.passed}, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> QualityReport:
+        """Read a report that `to_json` wrote."""
+        value = json.loads(text)
+        checks = tuple(QualityCheck(**check) for check in value["checks"])
+        return cls(value["group"], value["start"], value["end"], value["rows"], checks)
+
+
+def profile_partitions(
+    rows: pa.Table,
+    keys: Sequence[str],
+    spec: FeatureGroupSpec,
+    *,
+    published: Mapping[str, int],
+    source_days: Sequence[str],
+) -> pa.Table:
+    """Measure each partition: rows, rows against the same weekday, age of the source, nulls of each feature.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Rows of the partitions, in the group's schema; a partition may have none.
+    keys : sequence of str
+        The partitions, in order.
+    spec : FeatureGroupSpec
+        Its columns and its volume rule.
+    published : mapping of str to int
+        Rows of earlier partitions, by key; those of `keys` are counted here.
+    source_days : sequence of str
+        Days of the source that hold rows, in order.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row for each of `keys`: ``dt`` (string), ``rows`` (int64), ``rows_to_same_weekday`` (float64; null
+        where the partition a week before has fewer rows than ``volume.rows_min``, or the one four weeks before
+        does: the group is still filling up), ``source_age_days`` (float64; null where the source has no earlier
+        day), and ``null_fraction.<feature>`` (float64, in [0, 1]; null where there are no rows).
+    """
+    names = [column.name for column in spec.columns]
+    grouped = rows.select([PARTITION, *names]).group_by(PARTITION)
+    counted = grouped.aggregate([([], "count_all"), *((name, "count", pc.CountOptions("only_null")) for name in names)])
+    by_key = {str(entry[PARTITION]): entry for entry in counted.to_pylist()}
+    counts = {**published, **{key: by_key[key]["count_all"] if key in by_key else 0 for key in keys}}
+    measured = [
+        {
+            PARTITION: key,
+            ROWS: counts[key],
+            VOLUME: _volume_ratio(key, counts, spec.volume.rows_min),
+            FRESHNESS: _source_age(key, source_days),
+            **{f"{NULLS}{n}": by_key[key][f"{n}_count"] / counts[key] if counts[key] else None for n in names},
+        }
+        for key in keys
+    ]
+    floats = [VOLUME, FRESHNESS, *(f"{NULLS}{name}" for name in names)]
+    schema = [(PARTITION, pa.string()), (ROWS, pa.int64()), *((name, pa.float64()) for name in floats)]
+    return pa.Table.from_pylist(measured, schema=pa.schema(schema))
+
+
+def _volume_ratio(key: str, counts: Mapping[str, int], rows_min: int) -> float | None:
+    before, settled = (counts.get(partitions.shift(key, -days), 0) for days in (_WEEK, _SETTLED_AFTER_DAYS))
+    return counts[key] / before if min(before, settled) >= rows_min else None
+
+
+def _source_age(key: str, source_days: Sequence[str]) -> float | None:
+    newest = max((day for day in source_days if day <= key), default=None)
+    return None if newest is None else (partitions.end_of(key) - partitions.end_of(newest)) / timedelta(days=1)

@@ -1,0 +1,176 @@
+"""Versions of feature rows: what a rebuild adds to a partition, and which version is the newest.
+
+What belongs here: the rule that a correction adds a row and erases none. What does not: computing
+features, and reading or writing tables.
+
+A row is known by its entity key and event time; its versions differ in ``created_timestamp``. An entity that
+a rebuild no longer finds gets a version whose features are all null: a retraction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PARTITION
+
+_ABSENT = -1
+
+
+def newest_versions(rows: pa.Table, *, key: str, with_retractions: bool = False) -> pa.Table:
+    """Return of each key and event time the version that was created last.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        `key` (string), ``event_timestamp``, ``created_timestamp``, the features, and maybe ``dt``.
+    key : str
+        The entity key.
+    with_retractions : bool
+        Whether an entity that was retracted is among them, its features null.
+
+    Returns
+    -------
+    pyarrow.Table
+        Sorted by key and event time, which are unique in it.
+    """
+    newest = _newest(rows, key)
+    if with_retractions:
+        return newest
+    return newest.filter(pc.invert(_is_retraction(newest, _features(rows, key))))
+
+
+def add_versions(
+    stored: pa.Table | None, computed: pa.Table, *, key: str, known_until: datetime | None = None
+) -> pa.Table:
+    """Return a partition's rows after a rebuild: the stored ones and, of the computed ones, those that differ.
+
+    Parameters
+    ----------
+    stored : pyarrow.Table or None
+        The partition's present rows, all their versions; None where there is no table.
+    computed : pyarrow.Table
+        One row for each key and event time, as the sources give it now, in the columns that are wanted.
+    key : str
+        The entity key.
+    known_until : datetime, optional
+        When the newest of the source's rows was received: a version that differs from the stored one without
+        a later `created_timestamp` of its own, and a retraction, are created then.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns of `computed`, sorted by key, event and created time. A version that could not be told from
+        the stored one by its created time takes its place: the data were the same, the definition was not.
+    """
+    if stored is None or stored.num_rows == 0:
+        return _sorted(computed, key)
+    stored = _conformed(stored, computed.schema)
+    newest, features = _newest(stored, key), _features(computed, key)
+    of_stored, of_computed = _aligned(newest, computed, key)
+    before, after = _taken(newest, of_stored), _taken(computed, of_computed)
+    in_stored, in_computed = of_stored != _ABSENT, of_computed != _ABSENT
+    differs = np.zeros(len(of_stored), dtype=bool)
+    for name in features:
+        differs |= _differ(before[name], after[name])
+    added = in_computed & ~in_stored
+    changed = in_computed & in_stored & differs
+    retracted = in_stored & ~in_computed & differs
+    fresh = [
+        _columns(after, added, computed.schema),
+        _created_later(_columns(after, changed, computed.schema), before.filter(pa.array(changed)), known_until),
+        _created_later(_retractions(before, retracted, features), before.filter(pa.array(retracted)), known_until),
+    ]
+    arriving = pa.concat_tables([rows.cast(computed.schema) for rows in fresh])
+    return _sorted(pa.concat_tables([_without(stored, arriving, key), arriving]), key)
+
+
+def _newest(rows: pa.Table, key: str) -> pa.Table:
+    ordered = _sorted(rows, key)
+    if ordered.num_rows < 2:
+        return ordered
+    is_last = np.ones(ordered.num_rows, dtype=bool)
+    is_last[:-1] = False
+    for name in (key, EVENT_TIMESTAMP):
+        column = ordered[name].combine_chunks()
+        is_last[:-1] |= pc.fill_null(pc.not_equal(column[1:], column[:-1]), True).to_numpy(zero_copy_only=False)
+    return ordered if is_last.all() else ordered.filter(pa.array(is_last))
+
+
+def _aligned(newest: pa.Table, computed: pa.Table, key: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return, for each key and event time of either side, its row in both, -1 where there is none."""
+    identity = [key, EVENT_TIMESTAMP]
+    ours = newest.select(identity).append_column("stored_row", pa.array(np.arange(newest.num_rows)))
+    theirs = computed.select(identity).append_column("computed_row", pa.array(np.arange(computed.num_rows)))
+    both = ours.join(theirs, keys=identity, join_type="full outer")
+    rows = (pc.fill_null(both[name], _ABSENT).to_numpy() for name in ("stored_row", "computed_row"))
+    return tuple(rows)  # type: ignore[return-value]
+
+
+def _taken(rows: pa.Table, at: NDArray[np.int64]) -> pa.Table:
+    return rows.take(pa.array(at, mask=at == _ABSENT))
+
+
+def _differ(one: pa.ChunkedArray, other: pa.ChunkedArray) -> NDArray[np.bool_]:
+    unequal = pc.fill_null(pc.not_equal(one, other), False)
+    return pc.or_(unequal, pc.xor(pc.is_null(one), pc.is_null(other))).to_numpy()  # type: ignore[no-any-return]
+
+
+def _columns(rows: pa.Table, wanted: NDArray[np.bool_], schema: pa.Schema) -> pa.Table:
+    return rows.filter(pa.array(wanted)).select(schema.names)
+
+
+def _retractions(before: pa.Table, retracted: NDArray[np.bool_], features: Sequence[str]) -> pa.Table:
+    gone = before.filter(pa.array(retracted))
+    for name in features:
+        field = gone.schema.field(name)
+        gone = gone.set_column(gone.column_names.index(name), field, pa.nulls(gone.num_rows, field.type))
+    return gone
+
+
+def _created_later(rows: pa.Table, before: pa.Table, known_until: datetime | None) -> pa.Table:
+    created, stored = rows[CREATED_TIMESTAMP], before[CREATED_TIMESTAMP]
+    until = pa.scalar(known_until, stored.type)
+    learned = pc.if_else(pc.fill_null(pc.greater(until, stored), False), until, stored)
+    at = pc.if_else(pc.greater(created, stored), created, learned)
+    return rows.set_column(rows.column_names.index(CREATED_TIMESTAMP), CREATED_TIMESTAMP, at)
+
+
+def _without(stored: pa.Table, arriving: pa.Table, key: str) -> pa.Table:
+    identity = [key, EVENT_TIMESTAMP, CREATED_TIMESTAMP]
+    if arriving.num_rows == 0:
+        return stored
+    numbered = stored.select(identity).append_column("row", pa.array(np.arange(stored.num_rows)))
+    kept = numbered.join(arriving.select(identity), keys=identity, join_type="left anti")
+    return stored.take(kept["row"])
+
+
+def _conformed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the rows in the wanted columns: one that the table did not have yet is null."""
+    columns = [
+        rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _is_retraction(rows: pa.Table, features: Sequence[str]) -> pa.ChunkedArray:
+    absent = pa.chunked_array([pa.array(np.ones(rows.num_rows, dtype=bool))])
+    for name in features:
+        absent = pc.and_(absent, pc.is_null(rows[name]))
+    return absent
+
+
+def _features(rows: pa.Table, key: str) -> list[str]:
+    own = {key, EVENT_TIMESTAMP, CREATED_TIMESTAMP, PARTITION}
+    return [name for name in rows.column_names if name not in own]
+
+
+def _sorted(rows: pa.Table, key: str) -> pa.Table:
+    names = (key, EVENT_TIMESTAMP, CREATED_TIMESTAMP)
+    return rows.sort_by([(name, "ascending") for name in names]).combine_chunks()

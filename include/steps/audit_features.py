@@ -1,0 +1,111 @@
+"""Audit for skew: hold the vectors that a model was given online against the offline truth at their time.
+
+What belongs here: the one comparison. What does not: logging vectors, and the point-in-time join.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include import partitions
+from include.adapters.online_log import ASKED_AT, REQUEST, read_vectors, table_of
+from include.errors import MlopsError, UsageError
+from include.specs import load_model
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SkewReport:
+    """What an audit found.
+
+    Attributes
+    ----------
+    model_id, partition : str
+    rows : int
+        Vectors compared.
+    mismatches : dict of str to int
+        Vectors by feature whose online value is not the offline one; 0 where all agree.
+    differing : pyarrow.Table
+        One row for each such value: ``request_id``, the entity key, ``event_timestamp`` (when it was asked),
+        ``feature``, ``online`` and ``offline`` (as text; null where there was no value).
+    """
+
+    model_id: str
+    partition: str
+    rows: int
+    mismatches: dict[str, int]
+    differing: pa.Table
+
+
+def audit_features(deployment: Deployment, model_id: str, *, partition: str) -> SkewReport:
+    """Recompute a day's online vectors offline, each at its time and as known then, and compare them value by value.
+
+    Raises
+    ------
+    UsageError
+        If no vector was logged on that day.
+    """
+    spec = load_model(model_id)
+    partitions.parse(partition)
+    vectors = read_vectors(deployment.lake, model_id, partition)
+    if vectors is None:
+        raise UsageError(
+            f"no online vector of {model_id} was logged on {partition} (table {table_of(model_id)} in "
+            f"{deployment.lake.uri}); the verify task of its feature group logs a sample"
+        )
+    key = spec.entity.key
+    truth = deployment.feature_store.historical(spec.features.service, vectors.select([REQUEST, key, ASKED_AT]))
+    names = deployment.feature_store.service_features(spec.features.service)
+    mismatches, found = {}, []
+    for name in names:
+        given = vectors[name].cast(truth[name].type) if name in vectors.column_names else None
+        differs = _differs(given, truth[name])
+        mismatches[name] = int(pc.sum(differs).as_py() or 0)
+        rows = vectors.select([REQUEST, key, ASKED_AT]).filter(differs)
+        rows = rows.append_column("feature", pa.array([name] * rows.num_rows, pa.string()))
+        online = pa.nulls(vectors.num_rows, pa.string()) if given is None else given.cast(pa.string())
+        rows = rows.append_column("online", pc.filter(online, differs))
+        found.append(rows.append_column("offline", truth[name].cast(pa.string()).filter(differs)))
+    log.info(
+        "audit model=%s partition=%s rows=%d mismatches=%d",
+        model_id, partition, vectors.num_rows, sum(mismatches.values()),
+    )  # fmt: skip
+    return SkewReport(model_id, partition, vectors.num_rows, mismatches, pa.concat_tables(found))
+
+
+def require_no_skew(deployment: Deployment, model_id: str, *, partition: str) -> dict[str, int]:
+    """Audit a day, where vectors were logged on it, and return the mismatches by feature: all of them 0.
+
+    Raises
+    ------
+    MlopsError
+        If a value differs.
+    """
+    # What stands at the end of a partition was asked for on the next day.
+    asked_on = partitions.shift(partition, 1)
+    if asked_on not in deployment.lake.partitions(table_of(model_id)):
+        log.info("audit model=%s partition=%s: no vector was logged", model_id, partition)
+        return {}
+    report = audit_features(deployment, model_id, partition=asked_on)
+    if report.differing.num_rows:
+        raise MlopsError(
+            f"{report.differing.num_rows} values of {report.rows} online vectors of {model_id} on {asked_on} are not what "
+            f"the offline store gives at their time: {({n: c for n, c in report.mismatches.items() if c})}; see them row "
+            f"by row: mlops features audit --model {model_id} --date {asked_on} --out FILE"
+        )
+    return report.mismatches
+
+
+def _differs(given: pa.ChunkedArray | None, truth: pa.ChunkedArray) -> pa.ChunkedArray:
+    if given is None:
+        return pc.is_valid(truth)
+    return pc.or_(pc.fill_null(pc.not_equal(given, truth), False), pc.xor(pc.is_null(given), pc.is_null(truth)))

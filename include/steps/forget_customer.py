@@ -1,0 +1,172 @@
+"""Erase a customer: from orders, features, predictions and online rows, and say what still holds the person.
+
+What belongs here: where a customer's rows are, and removing them once. What does not: what a pin is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.adapters.training_sets import read_training_set
+from include.errors import MlopsError, UsageError
+from include.specs import FeatureGroupSpec, load_feature_groups
+from include.steps.expire_history import Pin, lake_tables, list_pins
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+
+log = logging.getLogger(__name__)
+
+_ORDERS, _QUARANTINE = "raw/orders", "quarantine/orders"
+_CUSTOMER, _ORDER = "customer_id", "order_id"
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What was removed, and what still holds the person.
+
+    Attributes
+    ----------
+    customer_id : str
+    rows : dict of str to int
+        Rows removed, by table; only tables that held some.
+    online : dict of str to int
+        Entities removed from the online store, by feature view.
+    pins : list of Pin
+        Training sets that hold the person, or pin a version of a table that does.
+    unpinned_until : date
+        Replaced rows that nothing pins are in the tables' old files until this day, and are removed by the
+        next ``mlops lake expire`` from then on.
+    """
+
+    customer_id: str
+    rows: dict[str, int]
+    online: dict[str, int]
+    pins: list[Pin] = field(default_factory=list)
+    unpinned_until: date = date.max
+
+
+def forget_customer(deployment: Deployment, customer_id: str, *, today: date) -> Erasure:
+    """Remove every row of a customer; again removes nothing.
+
+    Aggregates over many customers (``product_daily``) stay as they are until a correction has one of their days
+    built anew. Deliveries in the landing folder are the sender's and are not touched: taken again, they bring
+    the customer back.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Its lake, online store and state are written.
+    customer_id : str
+        The customer.
+    today : date
+        From which the retention of replaced rows counts.
+
+    Raises
+    ------
+    UsageError
+        If no table and no online view has ever held the customer.
+    """
+    lake = deployment.lake
+    tables = lake_tables(deployment)
+    pins = [pin for pin in list_pins(deployment) if _is_held(deployment, pin, customer_id)]
+    orders = _orders_of(deployment, customer_id) if _ORDERS in tables else []
+    rows = {}
+    for table in tables:
+        if table == _QUARANTINE:
+            rows[table] = _remove_quarantined(deployment, customer_id)
+        else:
+            names = lake.dataset(table).schema.names
+            key, values = (_CUSTOMER, [customer_id]) if _CUSTOMER in names else (_ORDER, orders)
+            rows[table] = _remove(deployment, table, key, values) if key in names and values else 0
+    online: dict[str, int] = {}
+    for entity, values in (("customer", [customer_id]), ("order", orders)):
+        for value in values:
+            for view, count in deployment.feature_store.forget(entity, value).items():
+                online[view] = online.get(view, 0) + count
+    found = {table: count for table, count in rows.items() if count}
+    gone = {view: count for view, count in online.items() if count}
+    if not found and not gone and not pins:
+        raise UsageError(
+            f"customer {customer_id!r} is in no table of {lake.uri} and not online; customer ids are strings, compared "
+            "exactly, e.g. 17850"
+        )
+    log.info("forget rows=%d tables=%d online=%d pins=%d", sum(found.values()), len(found), len(gone), len(pins))
+    until = today + timedelta(days=deployment.settings.retention_days)
+    return Erasure(customer_id, found, gone, pins, until)
+
+
+def _orders_of(deployment: Deployment, customer_id: str) -> list[str]:
+    mine = pc.field(_CUSTOMER) == customer_id
+    found = deployment.lake.dataset(_ORDERS).to_table(columns=[_ORDER], filter=mine)
+    return sorted(set(found[_ORDER].to_pylist()))
+
+
+def _remove(deployment: Deployment, table: str, key: str, values: list[str]) -> int:
+    lake, before = deployment.lake, deployment.lake.version(table)
+    held = lake.dataset(table).to_table(columns=["dt"], filter=pc.field(key).isin(values))
+    if not held.num_rows:
+        return 0
+    days = sorted({str(day) for day in held["dt"].to_pylist()})
+    after = lake.update(table, days, lambda present: _others(present, key, values))
+    # Nobody has to be built again for this: what others' features say stays true.
+    if before is not None and after.version == before + 1:
+        for spec in load_feature_groups():
+            _confirm(deployment, spec, table, before, after.version)
+    return int(held.num_rows)
+
+
+def _confirm(deployment: Deployment, spec: FeatureGroupSpec, source: str, before: int, after: int) -> None:
+    if spec.source == source:
+        agreeing = [key for key, known in deployment.state.source_versions(spec.table).items() if known == before]
+        deployment.state.confirm_source(spec.table, agreeing, after)
+
+
+def _others(present: pa.Table | None, key: str, values: list[str]) -> pa.Table:
+    if present is None:
+        raise MlopsError("the table was removed while a customer was being erased; run the command again")
+    return present.filter(pc.invert(pc.fill_null(pc.is_in(present[key], pa.array(values)), False)))
+
+
+def _remove_quarantined(deployment: Deployment, customer_id: str) -> int:
+    rows = deployment.lake.dataset(_QUARANTINE).to_table(columns=["source", "row"])
+    mine = rows.filter(pa.array([_is_about(row, customer_id) for row in rows["row"].to_pylist()], pa.bool_()))
+    if not mine.num_rows:
+        return 0
+
+    def without(present: pa.Table | None) -> pa.Table:
+        if present is None:
+            raise MlopsError("the table was removed while a customer was being erased; run the command again")
+        return present.filter(
+            pa.array([not _is_about(row, customer_id) for row in present["row"].to_pylist()], pa.bool_())
+        )
+
+    sources = sorted(set(mine["source"].to_pylist()))
+    deployment.lake.update(_QUARANTINE, sources, without, partition_by="source")
+    return int(mine.num_rows)
+
+
+def _is_about(row: str, customer_id: str) -> bool:
+    """Say whether a quarantined row, kept as JSON in the words of its file, has the id in a customer's field."""
+    if customer_id not in row:
+        return False
+    values: dict[str, Any] = json.loads(row)
+    return any(str(value) == customer_id for name, value in values.items() if "customer" in name.lower())
+
+
+def _is_held(deployment: Deployment, pin: Pin, customer_id: str) -> bool:
+    _, examples = read_training_set(deployment.lake, pin.model_id, pin.set_id)
+    if _CUSTOMER in examples.column_names and pc.any(pc.equal(examples[_CUSTOMER], customer_id)).as_py():
+        return True
+    mine = pc.field(_CUSTOMER) == customer_id
+    return any(
+        bool(deployment.lake.dataset(table, version=version).count_rows(filter=mine))
+        for table, version in pin.sources.items()
+    )

@@ -1,0 +1,130 @@
+"""Compare what is online with the offline table, for a sample of a partition's entities.
+
+What belongs here: the one comparison after a materialisation, and its log. What does not: how a store is read.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include import partitions
+from include.adapters.online_log import append_vectors
+from include.errors import MlopsError
+from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PARTITION
+from include.features.versions import newest_versions
+from include.specs import FeatureGroupSpec, load_feature_group, load_models
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+    from include.adapters.online_reading import OnlineFeatures
+
+log = logging.getLogger(__name__)
+
+_SHOWN = 10
+
+
+def verify_online(deployment: Deployment, group: str, *, partition: str, sample: int = 100) -> int:
+    """Compare a sample of online rows with the offline table, and log the vectors that were read.
+
+    An online row has to be one of the offline table's: of the same event and created time, with the same
+    values. It may be newer than `partition`, never older than the newest version there.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Its lake and online store are read; vectors of the models that read the group are logged.
+    group : str
+        The feature group.
+    partition : str
+        Whose entities are sampled; the same ones every time.
+    sample : int
+        How many entities, at most.
+
+    Returns
+    -------
+    int
+        Entities compared; 0 where the partition has none.
+
+    Raises
+    ------
+    MlopsError
+        If a row differs, with the keys and features that do.
+    """
+    spec = load_feature_group(group)
+    if partition not in deployment.lake.partitions(spec.table):
+        log.info("verify group=%s partition=%s: it has no rows", group, partition)
+        return 0
+    stored = deployment.lake.read(spec.table, start=partition, end=partition)
+    chosen = _sampled(newest_versions(stored, key=spec.entity.key, with_retractions=True), partition, sample)
+    keys = chosen[spec.entity.key].to_pylist()
+    at = partitions.end_of(partition)
+    online = deployment.feature_store.online_group(group, keys, at=at)
+    wanted = (pc.field(PARTITION) >= pa.scalar(partitions.parse(partition))) & pc.field(spec.entity.key).isin(keys)
+    offline = deployment.lake.dataset(spec.table).to_table(filter=wanted)
+    differing = list(_differences(spec, chosen, offline, online))
+    if differing:
+        shown = "; ".join(differing[:_SHOWN])
+        raise MlopsError(
+            f"{len(differing)} values of {group} differ between the online store and {spec.table} of {partition}: "
+            f"{shown}{' …' if len(differing) > _SHOWN else ''}; materialise the partition again, and look at who else "
+            "writes to the store"
+        )
+    _log_vectors(deployment, spec, keys, partition, at)
+    log.info("verify group=%s partition=%s compared=%d", group, partition, len(keys))
+    return len(keys)
+
+
+def _sampled(rows: pa.Table, partition: str, sample: int) -> pa.Table:
+    if rows.num_rows <= sample:
+        return rows
+    rng = np.random.default_rng(int(partition.replace("-", "")))
+    return rows.take(pa.array(np.sort(rng.choice(rows.num_rows, sample, replace=False))))
+
+
+def _differences(spec: FeatureGroupSpec, chosen: pa.Table, offline: pa.Table, online: OnlineFeatures) -> Iterator[str]:
+    versions = {
+        (row[spec.entity.key], row[EVENT_TIMESTAMP], row[CREATED_TIMESTAMP]): row for row in offline.to_pylist()
+    }
+    events, created = online.event_timestamps.to_pylist(), online.created_timestamps.to_pylist()
+    for n, (newest, values) in enumerate(zip(chosen.to_pylist(), online.values.to_pylist(), strict=True)):
+        key = newest[spec.entity.key]
+        for name in spec.feature_names:
+            at, known = events[n][name], created[n][name]
+            if at is None or _is_older((at, known), (newest[EVENT_TIMESTAMP], newest[CREATED_TIMESTAMP])):
+                yield f"{key} {name} is {'absent' if at is None else f'of {at} (known {known})'} online"
+            elif (row := versions.get((key, at, known or at))) is None:
+                yield f"{key} {name} of {at} (known {known}) is online and not in the table"
+            elif values[name] != row[name]:
+                yield f"{key} {name} is {values[name]!r} online, {row[name]!r} in the table"
+
+
+def _is_older(one: tuple[datetime, datetime | None], other: tuple[datetime, datetime]) -> bool:
+    return (one[0], one[1] or one[0]) < other
+
+
+def _log_vectors(deployment: Deployment, spec: FeatureGroupSpec, keys: list[str], partition: str, at: datetime) -> None:
+    for model in load_models():
+        if model.features.group != spec.group or not keys:
+            continue
+        online = deployment.feature_store.online(model.features.service, keys, at=at)
+        times = [*online.event_timestamps.columns[1:], *online.created_timestamps.columns[1:]]
+        # The offline truth of a vector is what stood and was known when its newest value had become known.
+        asked = [max([at, *(moment for moment in row if moment)]) for row in zip(*map(_listed, times), strict=True)]
+        requests = [f"verify-{partition}-{key}" for key in keys]
+        vectors = online.values.add_column(0, "request_id", pa.array(requests))
+        append_vectors(
+            deployment.lake, model.model_id,
+            vectors.append_column(EVENT_TIMESTAMP, pa.array(asked, pa.timestamp("us", tz="UTC"))),
+        )  # fmt: skip
+
+
+def _listed(column: pa.ChunkedArray) -> list[datetime | None]:
+    values: list[datetime | None] = column.to_pylist()
+    return values

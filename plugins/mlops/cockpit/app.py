@@ -1,0 +1,43 @@
+"""The web app that Airflow mounts at ``/mlops``: what a task's links open.
+
+What belongs here: routes, who may see them, and HTML. What does not: anything that computes or writes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow.api_fastapi.core_api.security import requires_access_asset
+from fastapi import Depends, FastAPI
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+PREFIX = "/mlops"
+
+# A route without this dependency would be open to anybody: Airflow adds none by itself.
+app = FastAPI(title="MLOps", docs_url=None, redoc_url=None, openapi_url=None)
+_may_read = [Depends(requires_access_asset("GET"))]
+
+_pages = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+
+
+@app.get("/quality/{group}/{partition}", dependencies=_may_read, response_class=HTMLResponse)
+def show_quality(group: str, partition: str) -> HTMLResponse:
+    """Show the quality gate's report of the build that ended with a partition."""
+    from include.adapters.lake import LakeAdapter
+    from include.adapters.quality_reports import read_report
+    from include.errors import MlopsError
+    from include.partitions import parse
+    from include.settings import Settings
+    from include.specs import load_feature_group
+
+    try:
+        parse(partition)
+        spec = load_feature_group(group)
+        report = read_report(LakeAdapter.from_settings(Settings.from_env()), spec.group, partition)
+    except MlopsError as err:
+        page = _pages.get_template("missing.html.j2").render(title=f"{group} {partition}", message=str(err))
+        return HTMLResponse(page, status_code=404)
+    return HTMLResponse(_pages.get_template("quality.html.j2").render(report=report, spec=spec))

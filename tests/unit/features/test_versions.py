@@ -1,0 +1,128 @@
+"""A correction adds a row, an unchanged row adds none, nothing is erased."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.features.versions import add_versions, newest_versions
+
+EVENT = datetime(2024, 1, 2, tzinfo=UTC)
+DAY = timedelta(days=1)
+SCHEMA = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("event_timestamp", pa.timestamp("us", tz="UTC")),
+        ("created_timestamp", pa.timestamp("us", tz="UTC")),
+        ("f", pa.int64()),
+        ("g", pa.float32()),
+        ("dt", pa.date32()),
+    ]
+)
+
+
+def row(key: str, f: int | None = 1, *, created: int = 0, g: float | None = None) -> dict[str, Any]:
+    times = {"event_timestamp": EVENT, "created_timestamp": EVENT + created * DAY}
+    return {"customer_id": key, **times, "f": f, "g": g, "dt": date(2024, 1, 1)}
+
+
+def table(*rows: dict[str, Any]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=SCHEMA)
+
+
+def after(stored: pa.Table | None, computed: pa.Table, known_until: int | None = None) -> list[dict[str, Any]]:
+    until = None if known_until is None else EVENT + known_until * DAY
+    rows: list[dict[str, Any]] = add_versions(stored, computed, key="customer_id", known_until=until).to_pylist()
+    return rows
+
+
+def test_a_first_build_is_stored_sorted_by_key() -> None:
+    assert after(None, table(row("b"), row("a"))) == [row("a"), row("b")]
+
+
+def test_an_unchanged_row_adds_nothing_even_when_its_sources_were_received_again() -> None:
+    assert after(table(row("a", g=0.5)), table(row("a", g=0.5, created=3))) == [row("a", g=0.5)]
+
+
+def test_a_changed_row_is_added_and_the_old_one_stays() -> None:
+    assert after(table(row("a"), row("b")), table(row("a", 2, created=3), row("b"))) == [
+        row("a"),
+        row("a", 2, created=3),
+        row("b"),
+    ]
+
+
+def test_a_value_that_becomes_null_or_stops_being_null_is_a_change() -> None:
+    assert after(table(row("a", g=None)), table(row("a", g=1.0, created=1))) == [row("a"), row("a", g=1.0, created=1)]
+    assert len(after(table(row("a", g=1.0)), table(row("a", g=None, created=1)))) == 2
+
+
+def test_a_change_without_a_time_of_its_own_was_known_when_the_newest_source_row_was() -> None:
+    assert after(table(row("a")), table(row("a", 2)), known_until=4) == [row("a"), row("a", 2, created=4)]
+
+
+def test_a_change_that_no_time_tells_apart_takes_the_place_of_the_old_version() -> None:
+    assert after(table(row("a"), row("a", 2, created=1)), table(row("a", 3)), known_until=1) == [
+        row("a"),
+        row("a", 3, created=1),
+    ]
+    assert after(table(row("a")), table(row("a", 3))) == [row("a", 3)]
+
+
+def test_an_entity_that_is_found_no_more_is_retracted_once() -> None:
+    stored = table(row("a"), row("b"))
+    once = after(stored, table(row("a")), known_until=2)
+    assert once == [row("a"), row("b"), row("b", None, created=2)]
+    assert after(table(*once), table(row("a")), known_until=5) == once
+
+
+def test_a_retracted_entity_can_come_back() -> None:
+    stored = table(row("a"), row("a", None, created=2))
+    assert after(stored, table(row("a", created=3)), known_until=3)[-1] == row("a", created=3)
+
+
+def test_a_column_that_the_table_did_not_have_is_filled_in_place() -> None:
+    assert after(table(row("a", g=0.5)).drop_columns(["g"]), table(row("a", g=0.5))) == [row("a", g=0.5)]
+
+
+def test_the_newest_version_counts_and_a_retraction_hides_the_entity() -> None:
+    rows = table(row("b", 5), row("a", 2, created=3), row("a"), row("b", None, created=1))
+    assert newest_versions(rows, key="customer_id").to_pylist() == [row("a", 2, created=3)]
+
+
+def test_no_rows_have_no_newest() -> None:
+    assert newest_versions(table(), key="customer_id").num_rows == 0
+
+
+BUILDS = st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 2), max_size=3), min_size=1, max_size=6)
+
+
+@given(builds=BUILDS)
+def test_after_any_rebuilds_the_newest_versions_are_the_last_build_and_the_past_is_as_it_was(
+    builds: list[dict[str, int]],
+) -> None:
+    stored: pa.Table | None = None
+    seen: list[list[dict[str, Any]]] = []
+    for at, build in enumerate(builds):
+        computed = table(*(row(key, f, created=at) for key, f in build.items()))
+        stored = add_versions(stored, computed, key="customer_id", known_until=EVENT + at * DAY)
+        values = {r["customer_id"]: r["f"] for r in newest_versions(stored, key="customer_id").to_pylist()}
+        assert values == build
+        again = add_versions(stored, computed, key="customer_id", known_until=EVENT + at * DAY)
+        assert again.equals(stored)
+        rows = stored.to_pylist()
+        for earlier, past in enumerate(seen):
+            assert [r for r in rows if r["created_timestamp"] <= EVENT + earlier * DAY] == past
+        seen.append(rows)
+
+
+@pytest.mark.parametrize("rows", [2_000])
+def test_many_rows_with_few_corrections_add_few(rows: int) -> None:
+    stored = table(*(row(f"c{n:05d}", n) for n in range(rows)))
+    computed = table(*(row(f"c{n:05d}", n + (n % 100 == 0), created=n % 100 == 0) for n in range(rows)))
+    assert len(after(stored, computed)) == rows + rows // 100
