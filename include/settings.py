@@ -13,10 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Literal, cast, get_args
 from urllib.parse import quote, urlparse
 from urllib.request import url2pathname
 
-from include.errors import UsageError
+from include.errors import UsageError, nearest
+
+ComputeEngine = Literal["duckdb", "spark"]
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _SCHEMES = ("file://", "s3://")
@@ -46,6 +49,10 @@ class Settings:
         Root under which MLflow keeps a model's files.
     s3_endpoint_url : str or None
         Endpoint of an S3 server that isn't Amazon's.
+    compute : {"duckdb", "spark"}
+        Engine that runs the feature groups' SQL.
+    retention_days : int
+        How long a table's replaced rows are kept, and a training set after its day.
     specs_overlay : Path or None
         Folder of YAML files laid over ``include/config/models``.
     port : int or None
@@ -63,6 +70,8 @@ class Settings:
     mlflow_tracking_uri: str
     mlflow_artifact_uri: str
     s3_endpoint_url: str | None
+    compute: ComputeEngine
+    retention_days: int
     specs_overlay: Path | None
     port: int | None
     code_commit: str | None
@@ -80,7 +89,7 @@ class Settings:
         Raises
         ------
         UsageError
-            If a URI has a scheme that isn't supported.
+            If a URI has a scheme that isn't supported, or another value isn't allowed.
         """
         env = os.environ if environ is None else environ
         home = Path(env.get("MLOPS_HOME", PROJECT_ROOT / ".mlops")).expanduser().resolve()
@@ -96,6 +105,8 @@ class Settings:
             mlflow_tracking_uri=env.get("MLFLOW_TRACKING_URI", embedded.format("mlflow")),
             mlflow_artifact_uri=env.get("MLOPS_MLFLOW_ARTIFACTS", (home / "mlflow").as_uri()),
             s3_endpoint_url=env.get("AWS_ENDPOINT_URL"),
+            compute=_compute(env, "MLOPS_COMPUTE"),
+            retention_days=_days(env, "MLOPS_RETENTION_DAYS", 90),
             specs_overlay=Path(overlay).expanduser().resolve() if overlay else None,
             port=_port(env, "MLOPS_PORT"),
             code_commit=env.get("MLOPS_CODE_COMMIT"),
@@ -141,3 +152,17 @@ def _port(env: Mapping[str, str], name: str) -> int | None:
     if not value.isdigit() or not 1 <= int(value) <= 65535:
         raise UsageError(f"{name}={value!r} is not a port; write a number from 1 to 65535, or leave it unset")
     return int(value)
+
+
+def _days(env: Mapping[str, str], name: str, default: int) -> int:
+    value = env.get(name) or str(default)
+    if not value.isdigit() or not 1 <= int(value) <= 36_600:
+        raise UsageError(f"{name}={value!r} is no number of days; write a whole number from 1 to 36600")
+    return int(value)
+
+
+def _compute(env: Mapping[str, str], name: str) -> ComputeEngine:
+    value, allowed = env.get(name) or "duckdb", get_args(ComputeEngine)
+    if value not in allowed:
+        raise UsageError(f"{name}={value!r} is no engine; allowed: {', '.join(allowed)}{nearest(value, allowed)}")
+    return cast("ComputeEngine", value)

@@ -19,6 +19,24 @@ from include.errors import MlopsError
 
 Parameter: TypeAlias = str | int | float | date | datetime | None
 
+# Of the memory that this process may have; the rest is for the rows that are returned, and for a neighbour.
+MEMORY_LIMIT = "50%"
+
+
+class DuckDbCompute:
+    """Feature SQL on DuckDB: one process, every core, spilling to disk where memory ends."""
+
+    def run_select(
+        self,
+        sql: str,
+        relations: Mapping[str, pa.Table | Dataset],
+        *,
+        purpose: str,
+        parameters: Mapping[str, Parameter] | None = None,
+    ) -> pa.Table:
+        """Run one SELECT on Arrow data and return its rows; as the function `run_select`."""
+        return run_select(sql, relations, purpose=purpose, parameters=parameters)
+
 
 def run_select(
     sql: str,
@@ -27,7 +45,7 @@ def run_select(
     purpose: str,
     parameters: Mapping[str, Parameter] | None = None,
     threads: int | None = None,
-    memory_limit: str = "2GB",
+    memory_limit: str = MEMORY_LIMIT,
 ) -> pa.Table:
     """Run one SELECT on Arrow data and return its rows.
 
@@ -47,7 +65,7 @@ def run_select(
     threads : int, optional
         Default: every core.
     memory_limit : str
-        Above it DuckDB spills to a temporary folder.
+        Above it DuckDB spills to a temporary folder; a size, or a share of the machine's (or its container's) memory.
 
     Raises
     ------

@@ -7,8 +7,10 @@ not: feature definitions, and writing: a feature table is only written by its bu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import reduce
+from operator import and_
 from typing import Any, Literal
 
 import pandas as pd
@@ -22,31 +24,12 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
 from include.adapters.compute_duckdb import run_select
-from include.adapters.lake import LakeAdapter
+from include.adapters.historical_features import ENTITY_TIME, Wanted, entity_rows, with_features
+from include.adapters.lake import LakeAdapter, Span
 from include.errors import MlopsError, UsageError
 from include.settings import Settings
 
 _INSTANT = pa.timestamp("us", tz="UTC")
-_ENTITY_TIME = "event_timestamp"
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-
-# Of a key's rows the join wants the newest that could be seen at the entity's time. "Newest so far" only
-# changes when a row comes into sight, so it is computed once per row, and each entity row looks up the
-# last such moment. A row of an expired newest has no fresher one: ttl is checked after.
-_AS_OF = """
-WITH newest AS (
-    SELECT
-        {keys},
-        seen_at,
-        MAX({{'event': event_at, 'created': created_at, 'row': feature_row}}) OVER (
-            PARTITION BY {keys} ORDER BY seen_at
-        ) AS feature
-    FROM features
-)
-SELECT CASE WHEN feature.event >= entity_at - to_seconds($ttl_seconds) THEN feature.row END AS feature_row
-FROM entities ASOF LEFT JOIN newest ON {matches} AND entities.entity_at >= newest.seen_at
-ORDER BY entity_row
-"""
 
 _NEWEST = """
 SELECT * FROM features
@@ -63,6 +46,8 @@ class DeltaOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
     )
     lake_uri: str | None = None
     """Root of the tables; default: the environment's ``MLOPS_LAKE_URI``."""
+    known_at: bool = True
+    """Let ``get_historical_features`` see only rows that had been created by each entity row's time."""
 
 
 class DeltaRetrievalJob(RetrievalJob):  # type: ignore[misc]
@@ -173,101 +158,50 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]
         """Return every entity row, in its order, with the features as they stood at its time.
 
         Of a key's feature rows the one with the newest event time counts, at most `ttl` old (inclusive);
-        of equal event times the newest created one. With ``filter_by_created_timestamp`` only rows that
-        were created by the entity's time are seen. Where nothing matches, features are null.
+        of equal event times the newest created one. Only rows that were created by the entity's time are
+        seen, unless ``filter_by_created_timestamp=False`` is passed or, as Feast's own call doesn't pass a
+        False on, the store's setting ``known_at`` is off. Where nothing matches, features are null.
 
         Raises
         ------
         UsageError
-            If `entity_df` isn't a frame with a column ``event_timestamp``, or holds a feature's name.
+            If `entity_df` isn't a frame with a column ``event_timestamp`` of aware times, holds a feature's
+            name, or lacks a join key; or if a feature is unknown.
         """
-        if not isinstance(entity_df, pd.DataFrame) or _ENTITY_TIME not in entity_df.columns:
+        if not isinstance(entity_df, pd.DataFrame):
             raise UsageError(
-                f"the Delta offline store joins on a frame with a column {_ENTITY_TIME!r}; SQL and date ranges "
+                f"the Delta offline store joins on a frame with a column {ENTITY_TIME!r}; SQL and date ranges "
                 "aren't supported: pass entity rows"
             )
-        known_at = bool(kwargs.get("filter_by_created_timestamp", False))
-        entities = pa.Table.from_pandas(entity_df, preserve_index=False)
+        known_at = bool(kwargs.get("filter_by_created_timestamp", config.offline_store.known_at))
+        entities = entity_rows(entity_df)
+        wanted = [Wanted.of(_on_delta(v), feature_refs, full_feature_names=full_feature_names) for v in feature_views]
 
         def evaluate() -> pa.Table:
-            rows = entities
-            for view in feature_views:
-                wanted = _Wanted.of(view, feature_refs, full_feature_names=full_feature_names)
-                rows = _with_features(rows, entities, view, wanted, config, known_at=known_at)
+            rows, lake = entities, _lake(config)
+            for view in wanted:
+                rows = with_features(rows, entities, view, lake, known_at=known_at)
             return rows
 
         return DeltaRetrievalJob(
             evaluate,
             metadata=RetrievalMetadata(
                 features=feature_refs,
-                keys=[name for name in entity_df.columns if name != _ENTITY_TIME],
-                min_event_timestamp=entity_df[_ENTITY_TIME].min(),
-                max_event_timestamp=entity_df[_ENTITY_TIME].max(),
+                keys=[name for name in entity_df.columns if name != ENTITY_TIME],
+                min_event_timestamp=entity_df[ENTITY_TIME].min(),
+                max_event_timestamp=entity_df[ENTITY_TIME].max(),
             ),
             on_demand_feature_views=OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
             full_feature_names=full_feature_names,
         )
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What is taken from a view: stored names and the names they get; join keys likewise."""
-
-    features: dict[str, str]
-    keys: dict[str, str]
-
-    @classmethod
-    def of(cls, view: FeatureView, feature_refs: list[str], *, full_feature_names: bool) -> _Wanted:
-        prefix = view.projection.name_to_use()
-        names = [ref.split(":", 1)[1] for ref in feature_refs if ref.split(":", 1)[0] == prefix]
-        features = {name: f"{prefix}__{name}" if full_feature_names else name for name in names}
-        renamed = view.projection.join_key_map
-        return cls(features, {key.name: renamed.get(key.name, key.name) for key in view.entity_columns})
-
-
-def _with_features(
-    rows: pa.Table, entities: pa.Table, view: FeatureView, wanted: _Wanted, config: RepoConfig, *, known_at: bool
-) -> pa.Table:
-    if taken := set(wanted.features.values()) & set(rows.column_names):
-        raise UsageError(f"entity rows already have the columns {sorted(taken)}; rename them, or leave them out")
-    source = view.batch_source
-    event, created = source.timestamp_field, source.created_timestamp_column or source.timestamp_field
-    asked = pc.cast(entities[_ENTITY_TIME], _INSTANT, safe=False)
-    span = pc.min_max(asked).as_py()
-    # Feast's "no ttl" is null or zero: a lifetime that nothing outlives.
-    ttl = view.ttl or (span["max"] - _EARLIEST if span["max"] else timedelta(0))
-    earliest = max(span["min"] - ttl, _EARLIEST) if span["min"] else None
-    columns = _distinct([*wanted.keys, *wanted.features, event, created])
-    features = _read(config, source, columns, event, earliest, span["max"])
-    keyed = pa.table(
-        {
-            **{key: features[key] for key in wanted.keys},
-            "event_at": features[event],
-            "created_at": features[created],
-            "seen_at": _later(features[event], features[created]) if known_at else features[event],
-            "feature_row": pa.array(range(features.num_rows), pa.int64()),
-        }
-    )
-    asking = pa.table(
-        {
-            **{key: entities[name].cast(keyed[key].type) for key, name in wanted.keys.items()},
-            "entity_at": asked,
-            "entity_row": pa.array(range(entities.num_rows), pa.int64()),
-        }
-    )
-    sql = _AS_OF.format(
-        keys=_names(wanted.keys), matches=" AND ".join(f'entities."{key}" = newest."{key}"' for key in wanted.keys)
-    )
-    found = run_select(
-        sql,
-        {"features": keyed, "entities": asking},
-        purpose=f"the point-in-time join of {view.name}",
-        parameters={"ttl_seconds": ttl.total_seconds()},
-    )["feature_row"]
-    matched = features.select(list(wanted.features)).take(found)
-    for name, column in zip(wanted.features.values(), matched.columns, strict=True):
-        rows = rows.append_column(name, column)
-    return rows
+def seeing_all(config: RepoConfig) -> RepoConfig:
+    """Return Feast's configuration with ``known_at`` off: what was created later is seen too."""
+    changed = config.model_copy(update={"offline_config": config.offline_store.model_copy(update={"known_at": False})})
+    # Feast keeps the store's settings that it has parsed.
+    changed._offline_store = None
+    return changed
 
 
 def _read(
@@ -278,30 +212,37 @@ def _read(
     start: datetime | None,
     end: datetime | None,
 ) -> pa.Table:
-    if not isinstance(source, FileSource):
-        raise MlopsError(f"the Delta offline store reads FileSource only, {source.name} is a {type(source).__name__}")
+    first, last = _aware(start), _aware(end)
+    rows = _lake(config).dataset(_checked(source).path, within=Span(timestamp_field, first, last))
+    conditions = [
+        *([pc.field(timestamp_field) >= pa.scalar(first, _INSTANT)] if first else []),
+        *([pc.field(timestamp_field) <= pa.scalar(last, _INSTANT)] if last else []),
+    ]
+    return rows.to_table(columns=columns, filter=reduce(and_, conditions) if conditions else None)
+
+
+def _lake(config: RepoConfig) -> LakeAdapter:
     settings = Settings.from_env()
     lake_uri = config.offline_store.lake_uri
-    lake = LakeAdapter.from_settings(replace(settings, lake_uri=lake_uri) if lake_uri else settings)
-    condition = None
-    if start is not None:
-        condition = pc.field(timestamp_field) >= _instant(start)
-    if end is not None:
-        until = pc.field(timestamp_field) <= _instant(end)
-        condition = until if condition is None else condition & until
-    return lake.dataset(source.path).to_table(columns=columns, filter=condition)
+    return LakeAdapter.from_settings(replace(settings, lake_uri=lake_uri) if lake_uri else settings)
 
 
-def _later(event: pa.ChunkedArray, created: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.if_else(pc.fill_null(pc.greater(created, event), False), created, event)
+def _on_delta(view: FeatureView) -> FeatureView:
+    _checked(view.batch_source)
+    return view
 
 
-def _instant(moment: datetime) -> pa.Scalar:
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return pa.scalar(aware, _INSTANT)
+def _checked(source: DataSource) -> FileSource:
+    if not isinstance(source, FileSource):
+        raise MlopsError(f"the Delta offline store reads FileSource only, {source.name} is a {type(source).__name__}")
+    return source
 
 
-def _names(columns: Sequence[str] | dict[str, str]) -> str:
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+def _names(columns: Sequence[str]) -> str:
     return ", ".join(f'"{name}"' for name in columns)
 
 

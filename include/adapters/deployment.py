@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from include.settings import Settings
 
 if TYPE_CHECKING:
+    from include.adapters.compute_duckdb import DuckDbCompute
+    from include.adapters.compute_spark import SparkCompute
     from include.adapters.feature_store import FeatureStoreAdapter
     from include.adapters.lake import LakeAdapter
     from include.adapters.model_registry import ModelRegistryAdapter
@@ -40,6 +42,17 @@ class Deployment:
         from include.adapters.lake import LakeAdapter
 
         return LakeAdapter.from_settings(self.settings)
+
+    @cached_property
+    def compute(self) -> DuckDbCompute | SparkCompute:
+        """The engine of feature SQL."""
+        if self.settings.compute == "spark":
+            from include.adapters.compute_spark import SparkCompute
+
+            return SparkCompute()
+        from include.adapters.compute_duckdb import DuckDbCompute
+
+        return DuckDbCompute()
 
     @cached_property
     def state(self) -> StateStoreAdapter:

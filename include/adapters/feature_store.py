@@ -1,7 +1,8 @@
 """Feast, as this project uses it: apply, materialise partitions, read history, read online.
 
-What belongs here: calls into Feast. What does not: declarations (``feature_repo/``), the feature table
-(the lake), and which partitions were materialised (the state).
+What belongs here: calls into Feast and its stores. What does not: declarations (``feature_repo/``), the feature table
+(the lake), how an online store is written and read (its own module), and which partitions were materialised (the
+state).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import importlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from string import Template
@@ -24,10 +26,15 @@ from feast.errors import FeastObjectNotFoundException
 from feast.infra.provider import Provider, get_provider
 from feast.repo_config import RepoConfig
 from feast.types import from_feast_to_pyarrow_type
+from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
-from tqdm import tqdm  # type: ignore[import-untyped]
 
+from include.adapters.delta_offline_store import seeing_all
+from include.adapters.feature_catalogue import FeatureCatalogue
+from include.adapters.historical_features import checked_entities
+from include.adapters.online_reading import OnlineFeatures, OnlineReader, check_keys, key_encoder
+from include.adapters.online_store import GuardedOnlineStore
 from include.errors import MlopsError, UsageError
 from include.partitions import end_of, span
 from include.settings import PROJECT_ROOT, Settings
@@ -37,20 +44,33 @@ Declaration: TypeAlias = Entity | DataSource | FeatureView | FeatureService
 _REPO = PROJECT_ROOT / "feature_repo"
 _ENTITY_TIME = "event_timestamp"
 
+# What the URL of an online store begins with, and the class that Feast loads for it.
+_ONLINE_STORES = {
+    "sqlite": "include.adapters.guarded_sqlite.GuardedSqliteOnlineStore",
+    "postgresql": "include.adapters.guarded_postgres.GuardedPostgreSQLOnlineStore",
+    "redis": "include.adapters.guarded_redis.GuardedRedisOnlineStore",
+    "rediss": "include.adapters.guarded_redis.GuardedRedisOnlineStore",
+}
+_STORE_ERRORS = (SQLAlchemyError, psycopg.Error, sqlite3.Error, RedisError)
+
 
 def feast_environment(settings: Settings) -> dict[str, str]:
     """Return the variables that ``feature_store.yaml`` is written with.
 
     Put into the environment, they make Feast's own commands work on this deployment.
+
+    Raises
+    ------
+    UsageError
+        If the online store's URL names none that is supported.
     """
+    backend = make_url(settings.feast_online_url).get_backend_name()
+    if backend not in _ONLINE_STORES:
+        raise UsageError(f"MLOPS_FEAST_ONLINE_URL={backend}://… is not supported; write {', '.join(_ONLINE_STORES)}")
     return {
         "MLOPS_FEAST_REGISTRY_URL": settings.feast_registry_url,
         "MLOPS_FEAST_ONLINE_URL": settings.feast_online_url,
-        "MLOPS_FEAST_ONLINE_STORE": (
-            "GuardedSqliteOnlineStore"
-            if make_url(settings.feast_online_url).get_backend_name() == "sqlite"
-            else "GuardedPostgreSQLOnlineStore"
-        ),
+        "MLOPS_FEAST_ONLINE_STORE": _ONLINE_STORES[backend],
         "MLOPS_LAKE_URI": settings.lake_uri,
     }
 
@@ -81,6 +101,7 @@ class FeatureStoreAdapter:
         with self._explained():
             self._store.apply(_declarations())
             self._store.refresh_registry()
+        self._catalogue.forget_readers()
 
     def materialize(self, group: str, *, start: str, end: str) -> int:
         """Write partitions `start` to `end`, both included, to the online store: each key's newest row.
@@ -96,33 +117,34 @@ class FeatureStoreAdapter:
         Raises
         ------
         MlopsError
-            If the group was never applied or built, or a store can't be reached.
+            If the group was never applied or built, or a store can't be reached. What was written until then
+            stays, and nothing newer was replaced: repeating the call completes it.
         """
         span(start, end)
-        # Both bounds are inclusive in Feast, and the row of partition D stands at the end of D.
-        first, last = end_of(start), end_of(end)
         with self._explained():
-            view = self._store.get_feature_view(group)
-            self._provider.materialize_single_feature_view(
+            view = self._catalogue.view(group)
+            source = view.batch_source
+            rows = self._provider.offline_store.pull_latest_from_table_or_query(
                 config=self.config,
-                feature_view=view,
-                start_date=first,
-                end_date=last,
-                registry=self._store.registry,
-                project=self.config.project,
-                tqdm_builder=lambda total: tqdm(total=total, disable=True),
-            )
-            written = self._provider.offline_store.pull_latest_from_table_or_query(
-                config=self.config,
-                data_source=view.batch_source,
+                data_source=source,
                 join_key_columns=[column.name for column in view.entity_columns],
-                feature_name_columns=[],
-                timestamp_field=view.batch_source.timestamp_field,
-                created_timestamp_column=view.batch_source.created_timestamp_column,
-                start_date=first,
-                end_date=last,
-            )
-            return int(written.to_arrow().num_rows)
+                feature_name_columns=[feature.name for feature in view.features],
+                timestamp_field=source.timestamp_field,
+                created_timestamp_column=source.created_timestamp_column,
+                # Both bounds are inclusive in Feast, and the row of partition D stands at the end of D.
+                start_date=end_of(start),
+                end_date=end_of(end),
+            ).to_arrow()
+            written: list[int] = []
+            try:
+                self._online_store.write_rows(self.config, view, rows, written.append)
+            except _STORE_ERRORS as err:
+                raise MlopsError(
+                    f"materialising {group} of {start} … {end} stopped after {sum(written):,d} of {rows.num_rows:,d} "
+                    f"entities: the online store said: {_reason(err)}; what was written stays, nothing newer was "
+                    "replaced: check that it runs (MLOPS_FEAST_ONLINE_URL), then repeat this call to complete it"
+                ) from err
+        return int(rows.num_rows)
 
     def historical(self, service: str, entities: pa.Table, *, known_at: bool = True) -> pa.Table:
         """Join a service's features to entity rows, as they stood at each row's time.
@@ -142,13 +164,16 @@ class FeatureStoreAdapter:
             Every row of `entities` in its order and with all its columns, and the features after them;
             null where none is valid.
         """
+        entities = checked_entities(entities)
         with self._explained():
             declared = self._store.get_feature_service(service)
             keys = self._join_keys(declared)
             if missing := [name for name in [*keys, _ENTITY_TIME] if name not in entities.column_names]:
                 raise UsageError(f"entity rows lack the columns {missing}; {service} joins on {[*keys, _ENTITY_TIME]}")
             asked = entities.select([*keys, _ENTITY_TIME]).to_pandas()
-            job = self._store.get_historical_features(
+            # Feast passes a True on, but no False.
+            store = self._store if known_at else FeatureStore(config=seeing_all(self.config))
+            job = store.get_historical_features(
                 entity_df=asked, features=declared, filter_by_created_timestamp=known_at
             )
             found = job.to_arrow()
@@ -157,25 +182,69 @@ class FeatureStoreAdapter:
             rows = rows.append_column(name, found[name].cast(dtype))
         return rows
 
-    def online(self, service: str, keys: Sequence[str]) -> pa.Table:
+    def online(
+        self, service: str, keys: Sequence[str], *, at: datetime | None = None, features: Sequence[str] | None = None
+    ) -> OnlineFeatures:
         """Read a service's features of some keys from the online store.
+
+        The service is resolved at its first read; `warm` does it before one. `apply` makes it be resolved anew.
+
+        Parameters
+        ----------
+        service : str
+            Name of a feature service.
+        keys : sequence of str
+            Entity keys; may be empty.
+        at : datetime, optional
+            When ttl is judged, aware. Default: now.
+        features : sequence of str, optional
+            Some of the service's features. Default: all.
 
         Returns
         -------
-        pyarrow.Table
-            One row per key, in the order of `keys`: the join key and the features; null where a key is
-            unknown.
+        OnlineFeatures
+            Per key and feature the value, its event time and whether it is present, stale or missing.
+
+        Raises
+        ------
+        UsageError
+            If the service or a feature is not known, a key isn't a string, or `at` is naive.
+        MlopsError
+            If nothing was ever applied, or a store can't be reached.
         """
         with self._explained():
-            declared = self._store.get_feature_service(service)
-            (join_key,) = self._join_keys(declared)
-            schema = pa.schema({join_key: pa.string(), **_dtypes(declared)})
-            if not keys:
-                return schema.empty_table()
-            answer = self._store.get_online_features(
-                features=declared, entity_rows=[{join_key: key} for key in keys]
-            ).to_dict()
-        return pa.table({name: answer[name] for name in schema.names}, schema=schema)
+            return self._catalogue.service_reader(service, features).read(keys, at=at)
+
+    def online_group(
+        self, group: str, keys: Sequence[str], *, at: datetime | None = None, features: Sequence[str] | None = None
+    ) -> OnlineFeatures:
+        """Read a group's features, whichever services use them; otherwise as `online`."""
+        with self._explained():
+            return self._catalogue.group_reader(group, features).read(keys, at=at)
+
+    def warm(self, service: str) -> OnlineReader:
+        """Load what the first read of a service needs, and return the reader: its ``read`` is all a server calls."""
+        with self._explained():
+            return self._catalogue.service_reader(service, None)
+
+    def forget(self, entity: str, key: str) -> dict[str, int]:
+        """Delete an entity's rows from every view that is keyed by it alone.
+
+        Returns
+        -------
+        dict of str to int
+            Per view 1 where a row was removed, 0 where there was none.
+
+        Raises
+        ------
+        UsageError
+            If the entity is not known, or the key isn't a string.
+        """
+        with self._explained():
+            join_key = self._catalogue.join_key(entity)
+            check_keys([key], join_key)
+            views = self._catalogue.online_views(join_key)
+            return self._online_store.forget(self.config, views, key_encoder(join_key)(key))
 
     def service_features(self, service: str) -> list[str]:
         """Return the names of a service's features, in its order."""
@@ -190,6 +259,15 @@ class FeatureStoreAdapter:
     def _provider(self) -> Provider:
         return get_provider(self.config)
 
+    @property
+    def _online_store(self) -> GuardedOnlineStore:
+        store: GuardedOnlineStore = self._provider.online_store
+        return store
+
+    @cached_property
+    def _catalogue(self) -> FeatureCatalogue:
+        return FeatureCatalogue(self._store, self._online_store)
+
     def _join_keys(self, service: FeatureService) -> list[str]:
         names = [projection.name for projection in service.feature_view_projections]
         views = [self._store.get_feature_view(name) for name in names]
@@ -203,12 +281,16 @@ class FeatureStoreAdapter:
             raise MlopsError(
                 f"the feature registry does not know it: {err}; apply feature_repo first (make up does)"
             ) from err
-        except (SQLAlchemyError, psycopg.Error, sqlite3.Error) as err:
-            reason = str(err).strip().splitlines()[0]
+        except _STORE_ERRORS as err:
             raise MlopsError(
-                f"the feature store can't be used: {reason}; check that its database runs (make up), "
+                f"the feature store can't be used: {_reason(err)}; check that its database runs (make up), "
                 "MLOPS_FEAST_REGISTRY_URL and MLOPS_FEAST_ONLINE_URL"
             ) from err
+
+
+def _reason(err: Exception) -> str:
+    lines = str(err).strip().splitlines()
+    return lines[0] if lines else type(err).__name__
 
 
 def _declarations() -> list[Declaration]:

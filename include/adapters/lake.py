@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include.adapters.arrow_files import open_location
-from include.errors import MlopsError
+from include.errors import MlopsError, nearest
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,11 +28,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Column, operator and value or values, of a partition column.
-_Filter: TypeAlias = tuple[str, str, str | list[str]]
+# Column, operator and value or values, of a partition column or of one with statistics.
+_Filter: TypeAlias = tuple[str, str, str | list[str] | datetime]
 
 # Two writers of one partition conflict at most once each per commit of the other.
 _MAX_ATTEMPTS = 20
+
+_ROUNDING = timedelta(milliseconds=1)
+_DAWN = datetime.min.replace(tzinfo=UTC) + _ROUNDING
+_DUSK = datetime.max.replace(tzinfo=UTC) - _ROUNDING
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,24 @@ class TableRef:
 
     table: str
     version: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """Values of a timestamp column, both bounds included; None where it has no bound."""
+
+    column: str
+    start: datetime | None
+    end: datetime | None
+
+    def filters(self) -> list[_Filter]:
+        """Return the span as conditions on files, a little wider: statistics may be rounded to milliseconds."""
+        found: list[_Filter] = []
+        if self.start is not None and self.start > _DAWN:
+            found.append((self.column, ">=", self.start - _ROUNDING))
+        if self.end is not None and self.end < _DUSK:
+            found.append((self.column, "<=", self.end + _ROUNDING))
+        return found
 
 
 class LakeAdapter:
@@ -78,23 +101,38 @@ class LakeAdapter:
 
     def version(self, table: str) -> int | None:
         """Return the table's newest version, or None where it does not exist."""
-        return self._open(table).version() if self.exists(table) else None
+        delta = self._find(table)
+        return delta.version() if delta is not None else None
 
-    def dataset(self, table: str, *, version: int | None = None) -> Dataset:
+    def dataset(self, table: str, *, version: int | None = None, within: Span | None = None) -> Dataset:
         """Return the table as an Arrow dataset, which prunes partitions when it is filtered.
+
+        Parameters
+        ----------
+        within : Span, optional
+            Leave out the files that can't hold rows of this span, by the statistics in the table's log: a
+            long history then costs nothing. Rows outside the span may remain.
 
         Raises
         ------
         MlopsError
-            If the table does not exist, or the lake can't be reached.
+            If the table or the span's column does not exist, or the lake can't be reached.
         """
-        return self._dataset(self._open(table, version), table)
+        delta = self._open(table, version)
+        if within is None:
+            return self._dataset(delta, table)
+        names = [field.name for field in delta.schema().fields]
+        if within.column not in names:
+            raise MlopsError(
+                f"lake table {table} has no column {within.column!r}; it has {', '.join(names)}"
+                f"{nearest(within.column, names)}"
+            )
+        return self._dataset(delta, table, within.filters())
 
     def partitions(self, table: str, *, version: int | None = None) -> list[str]:
         """Return the keys of the partitions that hold rows, in order; none where there is no table."""
-        if version is None and not self.exists(table):
-            return []
-        return sorted({p["dt"] for p in self._open(table, version).partitions() if p.get("dt")})
+        delta = self._find(table) if version is None else self._open(table, version)
+        return sorted({p["dt"] for p in delta.partitions() if p.get("dt")}) if delta is not None else []
 
     def read(
         self,
@@ -185,7 +223,7 @@ class LakeAdapter:
         self, table: str, keys: list[str], change: Callable[[pa.Table | None], pa.Table], partition_by: str
     ) -> TableRef:
         uri = self.table_uri(table)
-        delta = self._open(table) if self.exists(table) else None
+        delta = self._find(table)
         present = None
         if delta is not None:
             present = self._dataset(delta, table, [(partition_by, "in", keys)]).to_table()
@@ -215,13 +253,19 @@ class LakeAdapter:
             )
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable:
-        try:
-            return DeltaTable(self.table_uri(table), version=version, storage_options=self.storage_options or None)
-        except TableNotFoundError as err:
+        delta = self._find(table, version)
+        if delta is None:
             raise MlopsError(
                 f"there is no lake table {table} at {self.uri}; nothing has been written to it yet, "
                 "or MLOPS_LAKE_URI points elsewhere"
-            ) from err
+            )
+        return delta
+
+    def _find(self, table: str, version: int | None = None) -> DeltaTable | None:
+        try:
+            return DeltaTable(self.table_uri(table), version=version, storage_options=self.storage_options or None)
+        except TableNotFoundError:
+            return None
         except (DeltaError, OSError) as err:
             raise self._unreachable(table, err) from err
 

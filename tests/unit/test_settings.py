@@ -25,6 +25,16 @@ def test_a_port_that_is_none_is_refused(wrong):
         Settings.from_env({"MLOPS_PORT": wrong})
 
 
+def test_feature_sql_runs_on_duckdb_unless_said_otherwise():
+    assert Settings.from_env({}).compute == "duckdb"
+    assert Settings.from_env({"MLOPS_COMPUTE": "spark"}).compute == "spark"
+
+
+def test_an_engine_that_is_not_known_is_refused_with_those_that_are():
+    with pytest.raises(UsageError, match=r"MLOPS_COMPUTE='Spark' is no engine; allowed: duckdb, spark.*'spark'"):
+        Settings.from_env({"MLOPS_COMPUTE": "Spark"})
+
+
 def test_a_long_home_has_a_short_socket_of_its_own():
     one, other = (Path("/tmp") / (letter * 120) for letter in "ab")
     assert len(str(embedded_socket_dir(one) / ".s.PGSQL.5432")) < 104

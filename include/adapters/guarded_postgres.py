@@ -1,0 +1,232 @@
+"""Feast's PostgreSQL online store with a guard in the database: an older row never replaces a newer one.
+
+What belongs here: the guard, the bulk write and the read on PostgreSQL. What does not: the bytes of COPY
+(``postgres_copy``).
+
+Feast upserts without comparing times, so that a partition materialised late would take features back. The guard is a
+trigger: it holds for Feast's commands and for any other writer. Times are compared as (event, created); a rewrite
+with equal times goes through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import psycopg
+import pyarrow as pa
+from feast import Entity, FeatureView
+from feast.infra.online_stores.helpers import compute_table_id
+from feast.infra.online_stores.postgres_online_store.postgres import (
+    PostgreSQLOnlineStore,
+    PostgreSQLOnlineStoreConfig,
+)
+from feast.infra.utils.postgres.connection_utils import _get_conn as connect
+from feast.repo_config import RepoConfig
+from feast.utils import _convert_arrow_to_proto
+from psycopg import sql
+from pydantic import model_validator
+from sqlalchemy.engine import make_url
+
+from include.adapters.online_rows import EncodedRows, Message, encode_messages, encode_rows
+from include.adapters.online_store import Fetch, Progress, StoredColumn, ViewColumns
+from include.adapters.postgres_copy import copy_stream
+
+# Each a transaction, and what is in memory at once.
+_ROWS_PER_CHUNK = 20_000
+
+_FUNCTION = """
+CREATE OR REPLACE FUNCTION {schema}.keep_newest_feature() RETURNS trigger LANGUAGE plpgsql AS
+'BEGIN RETURN NULL; END'
+"""
+
+_TRIGGER = """
+CREATE OR REPLACE TRIGGER keep_newest BEFORE UPDATE ON {table} FOR EACH ROW WHEN (
+    (NEW.event_ts, COALESCE(NEW.created_ts, NEW.event_ts)) < (OLD.event_ts, COALESCE(OLD.created_ts, OLD.event_ts))
+) EXECUTE FUNCTION {schema}.keep_newest_feature()
+"""
+
+_COPY = "COPY arriving (entity_key, feature_name, value, value_text, event_ts, created_ts) FROM STDIN (FORMAT BINARY)"
+
+# Rows arrive in the order of the key, each once, so that two writers lock in one order and never wait in a ring.
+_UPSERT = """
+INSERT INTO {table} (entity_key, feature_name, value, value_text, event_ts, created_ts)
+SELECT entity_key, feature_name, value, value_text, event_ts, created_ts FROM arriving
+ON CONFLICT (entity_key, feature_name) DO UPDATE SET
+    value = EXCLUDED.value, value_text = EXCLUDED.value_text,
+    event_ts = EXCLUDED.event_ts, created_ts = EXCLUDED.created_ts
+"""
+
+_READ = """
+SELECT {place}, entity_key, feature_name, value,
+    (EXTRACT(EPOCH FROM event_ts) * 1000000)::bigint, (EXTRACT(EPOCH FROM created_ts) * 1000000)::bigint
+FROM {table} WHERE entity_key = ANY(%s) AND feature_name = ANY(%s)
+"""
+
+
+class GuardedPostgreSQLOnlineStoreConfig(PostgreSQLOnlineStoreConfig):  # type: ignore[misc]
+    """Feast's PostgreSQL settings, or one SQLAlchemy ``url`` in their place."""
+
+    # Feast's store asserts this very word; the class path has done its work when it is read.
+    type: Literal["postgres"] = "postgres"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_url(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        given = {**values, "type": "postgres"}
+        if (address := given.pop("url", None)) is None:
+            return given
+        url = make_url(address)
+        query = {name: value if isinstance(value, str) else value[0] for name, value in url.query.items()}
+        return {
+            "host": url.host or query.get("host", "localhost"),
+            "port": url.port or int(query.get("port", 5432)),
+            "database": url.database,
+            "user": url.username or "postgres",
+            "password": url.password or "",
+            # libpq's own default; Feast's is "require", which a Unix socket can't give.
+            "sslmode": query.get("sslmode", "prefer"),
+            **given,
+        }
+
+
+class GuardedPostgreSQLOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
+    """PostgreSQL online store whose tables refuse older rows."""
+
+    _conn: psycopg.Connection | None = None
+    # Apart from Feast's connection, which a writer of another thread may have in a transaction.
+    _reading: psycopg.Connection | None = None
+
+    def update(
+        self,
+        config: RepoConfig,
+        tables_to_delete: Sequence[FeatureView],
+        tables_to_keep: Sequence[FeatureView],
+        entities_to_delete: Sequence[Entity],
+        entities_to_keep: Sequence[Entity],
+        partial: bool,
+    ) -> None:
+        """Make the tables as Feast does, and put the guard on them."""
+        super().update(config, tables_to_delete, tables_to_keep, entities_to_delete, entities_to_keep, partial)
+        schema = _schema(config)
+        with self._get_conn(config) as connection, connection.cursor() as cursor:
+            cursor.execute(sql.SQL(_FUNCTION).format(schema=schema))
+            for view in tables_to_keep:
+                cursor.execute(sql.SQL(_TRIGGER).format(schema=schema, table=_table(config, view)))
+            connection.commit()
+
+    def write_rows(self, config: RepoConfig, view: FeatureView, rows: pa.Table, progress: Progress | None) -> None:
+        """Write a table's rows, some thousand a transaction, each by one COPY and one upsert."""
+        if self._has_more_columns(config, view):
+            keys = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
+            super().online_write_batch(
+                config, view, _convert_arrow_to_proto(rows.combine_chunks(), view, keys), progress
+            )
+            return
+        self._write(
+            config, view, encode_rows(view, rows, size=_ROWS_PER_CHUNK, in_key_order=True, with_texts=True), progress
+        )
+
+    def online_write_batch(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: Sequence[Message],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Write Feast's rows by COPY and upsert, instead of one statement for each feature."""
+        if self._has_more_columns(config, table):
+            super().online_write_batch(config, table, list(data), progress)
+            return
+        chunks = encode_messages(data, key_version=config.entity_key_serialization_version)
+        self._write(config, table, (rows.in_key_order() for rows in chunks), progress)
+
+    def prepare_read(self, config: RepoConfig, wanted: Sequence[ViewColumns]) -> Fetch:
+        """Return a read of one query for all views."""
+        query = sql.SQL(" UNION ALL ").join(
+            sql.SQL(_READ).format(place=sql.Literal(place), table=_table(config, columns.view))
+            for place, columns in enumerate(wanted)
+        )
+
+        def fetch(keys: Sequence[bytes]) -> list[list[StoredColumn]]:
+            found = [{name: StoredColumn.of_nothing(len(keys)) for name in columns.features} for columns in wanted]
+            rows = {key: row for row, key in enumerate(keys)}
+            asked = list(keys)
+            parameters = [item for columns in wanted for item in (asked, list(columns.features))]
+            with self._reading_connection(config).cursor(binary=True) as cursor:
+                cursor.execute(query, parameters, prepare=True)
+                for place, key, feature, value, event, created in cursor:
+                    column, row = found[place][feature], rows[key]
+                    column.values[row], column.event_us[row], column.created_us[row] = value, event, created
+            return [list(columns.values()) for columns in found]
+
+        fetch([b""])
+        return fetch
+
+    def forget(self, config: RepoConfig, views: Sequence[FeatureView], key: bytes) -> dict[str, int]:
+        """Delete the key's rows of every view, in one transaction."""
+        removed: dict[str, int] = {}
+        with self._get_conn(config) as connection, connection.cursor() as cursor:
+            for view in views:
+                delete = sql.SQL("DELETE FROM {} WHERE entity_key = %s").format(_table(config, view))
+                removed[view.name] = int(cursor.execute(delete, (key,)).rowcount > 0)
+            connection.commit()
+        return removed
+
+    def _write(
+        self, config: RepoConfig, view: FeatureView, chunks: Iterable[EncodedRows], progress: Progress | None
+    ) -> None:
+        target = _table(config, view)
+        arriving = sql.SQL("CREATE TEMPORARY TABLE arriving (LIKE {}) ON COMMIT DROP").format(target)
+        upsert = sql.SQL(_UPSERT).format(table=target)
+        with self._get_conn(config) as connection, connection.cursor() as cursor:
+            for rows in chunks:
+                cursor.execute(arriving)
+                with cursor.copy(_COPY) as copy:
+                    for part in copy_stream(rows):
+                        copy.write(part)
+                cursor.execute(upsert)
+                connection.commit()
+                if progress:
+                    progress(len(rows))
+
+    def _has_more_columns(self, config: RepoConfig, view: FeatureView) -> bool:
+        if config.online_store.vector_enabled:
+            return True
+        with self._get_conn(config) as connection, connection.cursor() as cursor:
+            found: bool = self._check_table_has_value_num(cursor, _table_name(config, view), config)
+            connection.commit()
+            return found
+
+    @contextmanager
+    def _get_conn(self, config: RepoConfig, autocommit: bool = False) -> Iterator[psycopg.Connection]:
+        # Feast keeps one connection for good: it must survive a restarted server and a failed statement.
+        if self._conn is not None and self._conn.closed:
+            self._conn = None
+        with super()._get_conn(config, autocommit) as connection:
+            try:
+                yield connection
+            except BaseException:
+                if not connection.closed:
+                    connection.rollback()
+                raise
+
+    def _reading_connection(self, config: RepoConfig) -> psycopg.Connection:
+        if self._reading is None or self._reading.closed:
+            self._reading = connect(config.online_store)
+            self._reading.autocommit = True
+        return self._reading
+
+
+def _schema(config: RepoConfig) -> sql.Identifier:
+    return sql.Identifier(config.online_store.db_schema or config.online_store.user)
+
+
+def _table_name(config: RepoConfig, view: FeatureView) -> str:
+    name: str = compute_table_id(config.project, view, config.registry.enable_online_feature_view_versioning)
+    return name
+
+
+def _table(config: RepoConfig, view: FeatureView) -> sql.Composed:
+    return sql.SQL("{}.{}").format(_schema(config), sql.Identifier(_table_name(config, view)))

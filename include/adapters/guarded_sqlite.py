@@ -1,0 +1,210 @@
+"""Feast's SQLite online store with a guard in the database: an older row never replaces a newer one.
+
+What belongs here: the guard, the bulk write and the read on SQLite. What does not: how values become bytes.
+
+Feast upserts without comparing times, so that a partition materialised late would take features back. The guard is a
+trigger: it holds for Feast's commands and for any other writer. Times are compared as (event, created); a rewrite
+with equal times goes through. Feast's reader takes whole seconds of an event time only; a created time, which it
+never reads, keeps its microseconds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import chain, repeat
+from typing import Any, Literal
+
+import pyarrow as pa
+from feast import Entity, FeatureView
+from feast.infra.online_stores.helpers import compute_table_id
+from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
+from feast.repo_config import RepoConfig
+from feast.utils import _convert_arrow_to_proto
+from pydantic import model_validator
+from sqlalchemy.engine import make_url
+
+from include.adapters.online_encoding import MICROSECOND
+from include.adapters.online_rows import EncodedRows, Message, encode_messages, encode_rows, microseconds
+from include.adapters.online_store import Fetch, Progress, StoredColumn, ViewColumns
+
+# Each a transaction, and what is in memory at once.
+_ROWS_PER_CHUNK = 20_000
+# Other writers of the file go first for at most this long.
+_BUSY_MS = 60_000
+# Below the 32,766 variables that a statement may have since SQLite 3.32.
+_KEYS_PER_QUERY = 10_000
+
+_TRIGGER = """
+CREATE TRIGGER IF NOT EXISTS "{table}_keep_newest" BEFORE UPDATE ON "{table}"
+FOR EACH ROW WHEN
+    (NEW.event_ts, COALESCE(NEW.created_ts, NEW.event_ts)) < (OLD.event_ts, COALESCE(OLD.created_ts, OLD.event_ts))
+BEGIN SELECT RAISE(IGNORE); END
+"""
+
+_UPSERT = """
+INSERT INTO "{table}" (entity_key, feature_name, value, value_text, event_ts, created_ts) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (entity_key, feature_name) DO UPDATE SET
+    value = excluded.value, value_text = excluded.value_text,
+    event_ts = excluded.event_ts, created_ts = excluded.created_ts
+"""
+
+_READ = """
+SELECT entity_key, feature_name, value, CAST(event_ts AS INTEGER), CAST(created_ts AS REAL) FROM "{table}"
+WHERE entity_key IN ({keys}) AND feature_name IN ({features})
+"""
+
+
+class GuardedSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):  # type: ignore[misc]
+    """Feast's SQLite settings, or one SQLAlchemy ``url`` in place of ``path``."""
+
+    # Not "sqlite": for that word Feast would make tables by another way than `update`, without the guard.
+    type: Literal["include.adapters.guarded_sqlite.GuardedSqliteOnlineStore"] = (
+        "include.adapters.guarded_sqlite.GuardedSqliteOnlineStore"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_url(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        given = dict(values)
+        if (address := given.pop("url", None)) is None:
+            return given
+        return {"path": make_url(address).database, **given}
+
+
+class GuardedSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
+    """SQLite online store whose tables refuse older rows."""
+
+    def update(
+        self,
+        config: RepoConfig,
+        tables_to_delete: Sequence[FeatureView],
+        tables_to_keep: Sequence[FeatureView],
+        entities_to_delete: Sequence[Entity],
+        entities_to_keep: Sequence[Entity],
+        partial: bool,
+    ) -> None:
+        """Make the tables as Feast does, and put the guard on them."""
+        super().update(config, tables_to_delete, tables_to_keep, entities_to_delete, entities_to_keep, partial)
+        connection = self._get_conn(config)
+        for view in tables_to_keep:
+            connection.execute(_TRIGGER.format(table=_table(config, view)))
+
+    def write_rows(self, config: RepoConfig, view: FeatureView, rows: pa.Table, progress: Progress | None) -> None:
+        """Write a table's rows, some thousand a transaction."""
+        if _has_more_columns(config):
+            keys = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
+            super().online_write_batch(
+                config, view, _convert_arrow_to_proto(rows.combine_chunks(), view, keys), progress
+            )
+            return
+        self._write(
+            config, view, encode_rows(view, rows, size=_ROWS_PER_CHUNK, in_key_order=True, with_texts=True), progress
+        )
+
+    def online_write_batch(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: Sequence[Message],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Write Feast's rows, each run of equal features a transaction."""
+        if _has_more_columns(config):
+            super().online_write_batch(config, table, list(data), progress)
+            return
+        chunks = encode_messages(data, key_version=config.entity_key_serialization_version)
+        self._write(config, table, (rows.in_key_order() for rows in chunks), progress)
+
+    def prepare_read(self, config: RepoConfig, wanted: Sequence[ViewColumns]) -> Fetch:
+        """Return a read of one query per view."""
+        connection = self._get_conn(config)
+
+        def fetch(keys: Sequence[bytes]) -> list[list[StoredColumn]]:
+            return [_read(connection, _table(config, columns.view), columns.features, keys) for columns in wanted]
+
+        fetch([b""])
+        return fetch
+
+    def forget(self, config: RepoConfig, views: Sequence[FeatureView], key: bytes) -> dict[str, int]:
+        """Delete the key's rows of every view, in one transaction."""
+        with self._get_conn(config) as connection:
+            return {
+                view.name: int(
+                    connection.execute(f'DELETE FROM "{_table(config, view)}" WHERE entity_key = ?', (key,)).rowcount
+                    > 0
+                )
+                for view in views
+            }
+
+    def _write(
+        self, config: RepoConfig, view: FeatureView, chunks: Iterable[EncodedRows], progress: Progress | None
+    ) -> None:
+        connection = self._get_conn(config)
+        upsert = _UPSERT.format(table=_table(config, view))
+        for rows in chunks:
+            with connection:
+                connection.executemany(upsert, _flat(rows))
+            if progress:
+                progress(len(rows))
+
+    def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
+        is_open = self._conn is not None
+        connection: sqlite3.Connection = super()._get_conn(config)
+        if not is_open:
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        return connection
+
+
+def _flat(rows: EncodedRows) -> Iterable[tuple[object, ...]]:
+    keys = rows.keys.to_pylist()
+    events = [None if us is None else _stored_time(us) for us in rows.event_us.to_pylist()]
+    created = [None if us is None else _stored_time(us) for us in rows.created_us.to_pylist()]
+    by_feature = [
+        zip(keys, repeat(name), column.to_pylist(), rows.texts[name].to_pylist(), events, created, strict=False)
+        for name, column in sorted(rows.values.items())
+    ]
+    # An entity's features one after another, as they lie in the index.
+    return chain.from_iterable(zip(*by_feature, strict=True))
+
+
+def _read(
+    connection: sqlite3.Connection, table: str, features: tuple[str, ...], keys: Sequence[bytes]
+) -> list[StoredColumn]:
+    columns = {feature: StoredColumn.of_nothing(len(keys)) for feature in features}
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        asked = keys[start : start + _KEYS_PER_QUERY]
+        place = {key: start + offset for offset, key in enumerate(asked)}
+        sql = _READ.format(table=table, keys=",".join("?" * len(asked)), features=",".join("?" * len(features)))
+        for key, feature, value, event, created in connection.execute(sql, (*asked, *features)):
+            column, row = columns[feature], place[key]
+            column.values[row] = value
+            column.event_us[row] = _time_us(event)
+            column.created_us[row] = None if created is None else _time_us(created)
+    return list(columns.values())
+
+
+# Rows of a partition share their times: both ways are asked for the same few again and again.
+@lru_cache(maxsize=4096)
+def _stored_time(moment_us: int) -> int | float:
+    """Return a time as Feast stores it: UTC read as if it were local time, in seconds since 1970."""
+    seconds, fraction = divmod(moment_us, MICROSECOND)
+    stored = int(datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).timestamp())
+    return stored if fraction == 0 else stored + fraction / MICROSECOND
+
+
+@lru_cache(maxsize=4096)
+def _time_us(stored: float) -> int:
+    """Return the microseconds since 1970 of a time as Feast stores it."""
+    return microseconds(datetime.fromtimestamp(stored))  # noqa: DTZ006 - as Feast's own converter does
+
+
+def _has_more_columns(config: RepoConfig) -> bool:
+    return bool(config.online_store.vector_enabled or config.online_store.enable_openai_compatible_store)
+
+
+def _table(config: RepoConfig, view: FeatureView) -> str:
+    name: str = compute_table_id(config.project, view, config.registry.enable_online_feature_view_versioning)
+    return name
