@@ -84,8 +84,9 @@ class SparkCompute:
     def _session(self) -> SparkSession:
         from pyspark.sql import SparkSession
 
-        # Workers must be of this very Python.
+        # Workers must be of this very Python, and nothing listens beyond this machine.
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         builder = SparkSession.builder.master("local[*]").appName("mlops")
         for key, value in _configuration().items():
             builder = builder.config(key, value)
@@ -135,12 +136,13 @@ def _require_installed(purpose: str) -> None:
 
 def _frame(session: SparkSession, relation: pa.Table | ds.Dataset, mentioned: frozenset[str]) -> DataFrame:
     names = [name for name in relation.schema.names if name in mentioned or "*" in mentioned]
+    # A table without columns has no rows to count.
+    names = names or relation.schema.names
     if isinstance(relation, ds.Dataset):
         if (frame := _frame_of_files(session, relation)) is not None:
             return frame
         relation = relation.to_table(columns=names)
-    # Spark makes no table without columns, as SELECT COUNT(*) would want it.
-    return session.createDataFrame(relation.select(names) if names else relation)
+    return session.createDataFrame(relation.select(names))
 
 
 def _frame_of_files(session: SparkSession, dataset: ds.Dataset) -> DataFrame | None:
@@ -148,7 +150,6 @@ def _frame_of_files(session: SparkSession, dataset: ds.Dataset) -> DataFrame | N
     root = _local_root(dataset)
     if root is None:
         return None
-    keys: set[str] = set()
     paths = []
     for fragment in dataset.get_fragments():
         values = ds.get_partition_keys(fragment.partition_expression)
@@ -156,7 +157,6 @@ def _frame_of_files(session: SparkSession, dataset: ds.Dataset) -> DataFrame | N
         # The log says what a file's partition is; Spark reads it off the path.
         if fragment.path.strip("/").split("/")[:-1] != folders or None in values.values():
             return None
-        keys |= set(values)
         paths.append(f"{root}/{fragment.path.strip('/')}")
     if not paths:
         return None

@@ -238,6 +238,9 @@ class LakeAdapter:
             mode="overwrite" if delta is not None else "error",
             predicate=f"{partition_by} IN ({quoted})" if delta is not None else None,
             partition_by=None if delta is not None else [partition_by],
+            schema_mode="merge"
+            if present is not None and set(rows.column_names) != set(present.column_names)
+            else None,
             storage_options=self.storage_options or None,
         )
         version = self._open(table).version()

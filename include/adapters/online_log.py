@@ -1,4 +1,4 @@
-"""The log of online vectors: what a model was given, when, row by row, so that it can be held against the offline truth.
+"""The log of online vectors: what a model was given and when, to be held against the offline truth.
 
 What belongs here: appending and reading vectors. What does not: serving, and comparing.
 """

@@ -89,8 +89,7 @@ def features_as_of(
     """
     asked, upper = _entity_instants(at, unit)
     numbers = EntityKeys([comparable(key) for key in keys])
-    age = (ttl or timedelta(0)) // _MICROSECOND * (_NANOSECONDS if unit == "ns" else 1)
-    search = AsOfSearch(numbers.codes, asked, oldest=upper - age if age else None, known_at=known_at)
+    search = AsOfSearch(numbers.codes, asked, oldest=_oldest(upper, ttl, unit), known_at=known_at)
     workers = max(2, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers, thread_name_prefix="point-in-time") as pool:
         pieces = [piece for split in pool.map(_split, _newest_first(stored.rows)) for piece in split]
@@ -195,6 +194,14 @@ def _instants(column: pa.ChunkedArray, unit: TimeUnit, *, null: int) -> Instants
         ticks = ticks.fill_null(null)
     instants: Instants = ticks.to_numpy()
     return instants
+
+
+def _oldest(upper: Instants, ttl: timedelta | None, unit: TimeUnit) -> Instants | None:
+    age = (ttl or timedelta(0)) // _MICROSECOND * (_NANOSECONDS if unit == "ns" else 1)
+    if not age or age > LATEST:
+        return None
+    # Below the first instant there is nothing to be older than.
+    return np.where(upper < EARLIEST + 1 + age, EARLIEST + 1, upper - age)
 
 
 def _entity_instants(at: pa.ChunkedArray, unit: TimeUnit) -> tuple[Instants, Instants]:

@@ -110,3 +110,29 @@ def audit(model_id: str, partition: str, out: Path | None, as_json: bool) -> int
         for row in report.differing.slice(0, 20).to_pylist():
             click.echo(f"{row['request_id']}: {row['feature']} is {row['online']} online, {row['offline']} offline")
     return 1 if report.differing.num_rows else 0
+
+
+@features.command()
+@click.option("--entities", required=True, type=click.Path(path_type=Path), help="Rows to join to: .parquet or .csv.")
+@click.option("--features", "stored", required=True, type=click.Path(path_type=Path), help="Feature rows, likewise.")
+@click.option("--key", "keys", required=True, multiple=True, help="Join column; may be given again.")
+@click.option("--ttl", help="Oldest age that still counts: 31d, 12h, 30m, 45s.  [default: any]")
+@click.option(
+    "--known-at/--no-known-at", default=True, show_default=True, help="See only rows created by the entity's time."
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write: .parquet or .csv."
+)
+def join(entities: Path, stored: Path, keys: tuple[str, ...], ttl: str | None, known_at: bool, out: Path) -> None:
+    """Join features to entity rows as they stood at each row's event_timestamp.
+
+    Of a key's feature rows the newest event_timestamp counts; of equal ones the newest created_timestamp. Every
+    entity row is written, in its order; nothing found gives nulls.
+    """
+    from include.steps.join_features import join_features, parse_ttl
+
+    age = parse_ttl(ttl) if ttl is not None else None
+    joined = join_features(entities, stored, out, keys=list(dict.fromkeys(keys)), ttl=age, known_at=known_at)
+    if joined.read_as_utc:
+        click.echo(f"read as UTC, as they name no time zone: {', '.join(joined.read_as_utc)}", err=True)
+    click.echo(f"{joined.rows} rows with {len(joined.features)} features in {out}")

@@ -97,10 +97,11 @@ def require_no_skew(deployment: Deployment, model_id: str, *, partition: str) ->
         return {}
     report = audit_features(deployment, model_id, partition=asked_on)
     if report.differing.num_rows:
+        found = {name: count for name, count in report.mismatches.items() if count}
         raise MlopsError(
-            f"{report.differing.num_rows} values of {report.rows} online vectors of {model_id} on {asked_on} are not what "
-            f"the offline store gives at their time: {({n: c for n, c in report.mismatches.items() if c})}; see them row "
-            f"by row: mlops features audit --model {model_id} --date {asked_on} --out FILE"
+            f"{report.differing.num_rows} values of {report.rows} online vectors of {model_id} on {asked_on} are not "
+            f"what the offline store gives at their time: {found}; see them row by row: "
+            f"mlops features audit --model {model_id} --date {asked_on} --out FILE"
         )
     return report.mismatches
 

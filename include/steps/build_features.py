@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
+from include.adapters.lake_history import changed_partitions
 from include.adapters.order_deliveries import first_gap, read_arrivals
-from include.adapters.partition_changes import changed_partitions
 from include.errors import RefusedError, UsageError
 from include.features.checks import PARTITION
 from include.features.versions import add_versions

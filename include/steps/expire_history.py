@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from include import partitions
+from include.adapters.lake_history import remove_old_files
 from include.adapters.training_sets import list_training_sets, remove_training_set
 from include.governance.lifecycle import Stage, previous_production, stages
 from include.specs import load_feature_groups, load_models
@@ -84,8 +85,8 @@ def expire_history(deployment: Deployment, *, as_of: str) -> ExpiredHistory:
     files = {}
     for table in lake_tables(deployment):
         pinned = sorted({pin.sources[table] for pin in kept if table in pin.sources})
-        files[table] = deployment.lake.vacuum(
-            table, retention_days=deployment.settings.retention_days, keep_versions=pinned
+        files[table] = remove_old_files(
+            deployment.lake, table, retention_days=deployment.settings.retention_days, keep_versions=pinned
         )
     log.info("expire as_of=%s training_sets=%s files=%s", as_of, removed, files)
     return ExpiredHistory(tuple(removed), files)

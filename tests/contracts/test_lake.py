@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pytest
 
-from include.adapters.lake import LakeAdapter, digest
+from include.adapters.lake import LakeAdapter, Span, digest
 from include.errors import MlopsError
+from include.settings import Settings
 
 
-@pytest.fixture(scope="module")
-def s3_endpoint() -> Iterator[str]:
-    # A process of its own: deltalake holds the interpreter's lock while it waits for an answer.
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        deadline = time.monotonic() + 60
-        while socket.socket().connect_ex(("127.0.0.1", port)):
-            assert time.monotonic() < deadline, "the S3 server did not come up"
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-        server.terminate()
-
-
-@pytest.fixture(params=["file", "s3"])
-def lake(request, tmp_path, monkeypatch) -> LakeAdapter:
-    if request.param == "file":
-        return LakeAdapter((tmp_path / "lake").as_uri())
-    import boto3
-
-    endpoint = request.getfixturevalue("s3_endpoint")
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
-    for name, value in keys.items():
-        monkeypatch.setenv(name, value)
-    bucket = f"lake-{abs(hash(request.node.nodeid))}"
-    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket=bucket)
-    return LakeAdapter(f"s3://{bucket}/root", {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"})
+@pytest.fixture
+def lake(lake_settings: Settings) -> LakeAdapter:
+    return LakeAdapter.from_settings(lake_settings)
 
 
 def rows(day: str, values: list[int]) -> pa.Table:
@@ -130,3 +102,35 @@ def test_reading_does_not_abort_the_interpreter_at_exit(tmp_path):
     code = f"from include.adapters.lake import LakeAdapter; LakeAdapter({lake.uri!r}).read('raw/x')"
     codes = [subprocess.run([sys.executable, "-c", code], check=False).returncode for _ in range(6)]
     assert codes == [0] * 6
+
+
+def moments(*days: int) -> pa.Table:
+    at = [datetime(2026, 1, day, 12, 0, 0, 500, tzinfo=UTC) for day in days]
+    return pa.table({"at": pa.array(at, pa.timestamp("us", tz="UTC")), "dt": [moment.date() for moment in at]})
+
+
+def test_a_span_leaves_out_the_files_that_can_not_hold_it_and_no_other(lake):
+    days = range(1, 8)
+    lake.replace("raw/x", moments(*days), keys=[f"2026-01-0{day}" for day in days])
+    third, fifth = (datetime(2026, 1, day, 12, 0, 0, 500, tzinfo=UTC) for day in (3, 5))
+
+    found = lake.dataset("raw/x", within=Span("at", third, fifth))
+
+    assert sorted(str(day) for day in found.to_table()["dt"].to_pylist()) == ["2026-01-03", "2026-01-04", "2026-01-05"]
+    assert lake.dataset("raw/x", within=Span("at", fifth, None)).count_rows() == 3
+    assert lake.dataset("raw/x", within=Span("at", None, None)).count_rows() == 7
+    assert lake.dataset("raw/x", within=Span("at", datetime.min.replace(tzinfo=UTC), third)).count_rows() == 3
+
+
+def test_a_span_finds_a_row_whose_statistics_are_rounded(lake):
+    at = datetime(2026, 1, 1, 12, 0, 0, 999_999, tzinfo=UTC)
+    rows = pa.table({"at": pa.array([at], pa.timestamp("us", tz="UTC")), "dt": [at.date()]})
+    lake.replace("raw/x", rows, keys=["2026-01-01"])
+    assert lake.dataset("raw/x", within=Span("at", at, at + timedelta(days=1))).count_rows() == 1
+    assert lake.dataset("raw/x", within=Span("at", at - timedelta(days=1), at)).count_rows() == 1
+
+
+def test_a_span_of_a_column_that_is_not_there_names_the_nearest(lake):
+    lake.replace("raw/x", moments(1), keys=["2026-01-01"])
+    with pytest.raises(MlopsError, match=r"raw/x has no column 'att'; it has at, dt; did you mean 'at'\?"):
+        lake.dataset("raw/x", within=Span("att", None, None))

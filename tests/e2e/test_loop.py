@@ -180,7 +180,7 @@ def test_a_backfill_does_not_move_an_online_feature_back(backfilled):
     store = backfilled.deployment.feature_store
     offline = backfilled.deployment.lake.read("features/customer_daily", start=NIGHT, end=NIGHT)
     keys = offline["customer_id"].to_pylist()
-    online = store.online("churn_v1", keys)
+    online = store.online("churn_v1", keys, at=partitions.end_of(NIGHT)).values
     assert online["days_since_last_order"].to_pylist() == offline["days_since_last_order"].to_pylist()
 
 

@@ -80,10 +80,13 @@ def written(deployment: Deployment) -> dict[str, object]:
 
 def online(deployment: Deployment) -> list[tuple[object, ...]]:
     keys = sorted(set(deployment.lake.read("features/customer_daily")["customer_id"].to_pylist()))
-    rows = deployment.feature_store.online("churn_v1", keys)
-    return sorted(
-        zip(keys, rows["total_orders_90d"].to_pylist(), rows["days_since_last_order"].to_pylist(), strict=True)
-    )
+    found = deployment.feature_store.online("churn_v1", keys, at=partitions.end_of(NIGHTS[-1]))
+    columns = [
+        table[name].to_pylist()
+        for name in ("total_orders_90d", "days_since_last_order")
+        for table in (found.values, found.event_timestamps)
+    ]
+    return sorted(zip(keys, *columns, strict=True))
 
 
 @pytest.fixture(scope="module")

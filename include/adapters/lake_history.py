@@ -1,9 +1,11 @@
-"""Which partitions of a lake table were written between two of its versions.
+"""The history of a lake table: which partitions two versions differ in, and removing what is past keeping.
 
-What belongs here: comparing two versions by their files. What does not: what has to be done about it.
+What belongs here: versions and their files. What does not: which version is needed, and by whom.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -25,6 +27,25 @@ def changed_partitions(lake: LakeAdapter, table: str, *, since: int, until: int)
     except (DeltaError, OSError):
         return None
     return sorted({before.get(path) or after[path] for path in before.keys() ^ after.keys()})
+
+
+def remove_old_files(lake: LakeAdapter, table: str, *, retention_days: int, keep_versions: Sequence[int]) -> int:
+    """Remove the files that were replaced more than `retention_days` ago and belong to no version that is kept.
+
+    Returns
+    -------
+    int
+        Files removed.
+    """
+    delta = DeltaTable(lake.table_uri(table), storage_options=lake.storage_options or None)
+    removed = delta.vacuum(
+        retention_hours=24 * retention_days,
+        dry_run=False,
+        # Delta refuses less than a week unless told that it is meant.
+        enforce_retention_duration=False,
+        keep_versions=list(keep_versions),
+    )
+    return len(removed)
 
 
 def _files(lake: LakeAdapter, table: str, version: int) -> dict[str, str]:

@@ -1,0 +1,306 @@
+"""Join a file of feature rows to a file of entity rows, as they stood at each entity row's time.
+
+What belongs here: reading both files, and writing the joined one whole or not at all. What does not: the
+join, which is the offline store's (``include.adapters.point_in_time``), and the printed line.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+
+from include.adapters.point_in_time import FeatureRows, TimeUnit, features_as_of
+from include.errors import UnreadableInputError, UsageError, nearest
+from include.features.column_types import key_family
+
+log = logging.getLogger(__name__)
+
+_Rows: TypeAlias = pa.Table | pads.Dataset
+
+EVENT = "event_timestamp"
+CREATED = ("created_timestamp", "created")
+
+_TTL = re.compile(r"(\d{1,9})([dhms])")
+_TTL_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {".parquet": pq.write_table, ".csv": pacsv.write_csv}
+# What pandas calls an index that it writes as a column.
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+
+
+@dataclass(frozen=True)
+class JoinedFeatures:
+    """What was written.
+
+    Attributes
+    ----------
+    rows : int
+        Entity rows.
+    features : tuple of str
+        Columns that were added.
+    read_as_utc : tuple of str
+        ``file: column`` for times that have no time zone.
+    """
+
+    rows: int
+    features: tuple[str, ...]
+    read_as_utc: tuple[str, ...]
+
+
+def join_features(
+    entities: Path,
+    features: Path,
+    out: Path,
+    *,
+    keys: Sequence[str],
+    ttl: timedelta | None = None,
+    known_at: bool = True,
+) -> JoinedFeatures:
+    """Write every entity row, in its order and with its columns, and the features it sees after them.
+
+    Parameters
+    ----------
+    entities : Path
+        Parquet or CSV with the keys and ``event_timestamp``.
+    features : Path
+        Parquet or CSV with the keys, ``event_timestamp`` and ``created_timestamp`` (or ``created``); every
+        other column is a feature.
+    out : Path
+        Parquet or CSV; replaced whole, or not touched when anything fails.
+    keys : sequence of str
+        Join columns; of a CSV they are read as text, "" as null.
+    ttl : timedelta, optional
+        Age at which a feature still counts, inclusive. Default, and zero: any.
+    known_at : bool
+        See only rows that had been created by the entity row's time.
+
+    Raises
+    ------
+    UnreadableInputError
+        If a file can't be taken as a whole.
+    UsageError
+        If a column is missing, of the wrong type, or in both files.
+    """
+    write = _writer(out)
+    asked, stored = _read(entities, keys), _open(features, keys)
+    created = next((name for name in CREATED if name in stored.schema.names), None)
+    for path, names in ((entities, asked.column_names), (features, stored.schema.names)):
+        _check_columns(path, names, [*keys, EVENT])
+    if known_at and created is None:
+        raise UsageError(
+            f"{features.name} has neither {CREATED[0]} nor {CREATED[1]}, so what was known when can't be told; "
+            "add one, or join by the event time alone (--no-known-at)"
+        )
+    times = [EVENT, *([created] if created else [])]
+    added = _added(stored.schema.names, [*keys, *times], asked, features)
+    with _whole(features):
+        for name in times:
+            stored = _with_times(stored, name, features)
+        matched = asked
+        for key in keys:
+            matched, stored = _matched_kinds(matched, stored, key, entities, features)
+        matched = _timed(matched, EVENT, entities)
+        zones = [(entities, EVENT, matched.schema), *((features, name, stored.schema) for name in times)]
+        found = features_as_of(
+            FeatureRows(_as_dataset(stored), tuple(keys), EVENT, created, added),
+            [matched[key] for key in keys],
+            matched[EVENT],
+            ttl=ttl,
+            known_at=known_at,
+            unit=_finest(schema.field(name).type for _, name, schema in zones),
+        )
+    for name in added:
+        asked = asked.append_column(name, found[name])
+    write(asked)
+    log.info("join entities=%s features=%s rows=%d columns=%d", entities, features, asked.num_rows, len(added))
+    naive = [f"{path.name}: {name}" for path, name, schema in zones if schema.field(name).type.tz is None]
+    return JoinedFeatures(asked.num_rows, added, tuple(naive))
+
+
+def parse_ttl(text: str) -> timedelta:
+    """Return the age that a text like ``31d``, ``12h``, ``30m`` or ``45s`` names.
+
+    Examples
+    --------
+    >>> parse_ttl("12h")
+    datetime.timedelta(seconds=43200)
+
+    Raises
+    ------
+    UsageError
+        If it has another form.
+    """
+    match = _TTL.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"--ttl={text!r} is not an age; write a whole number and d, h, m or s: 31d, 12h, 30m, 45s")
+    return timedelta(**{_TTL_UNITS[match[2]]: int(match[1])})
+
+
+def _open(path: Path, keys: Sequence[str]) -> _Rows:
+    """Return the rows of a parquet file to be read column by column, or those of a CSV file."""
+    if path.suffix.lower() != ".parquet":
+        return _read(path, keys)
+    _check_file(path)
+    with _whole(path):
+        rows = pads.dataset(path, format="parquet")
+        _check_names(path, rows.schema.names)
+        return rows
+
+
+def _read(path: Path, keys: Sequence[str]) -> pa.Table:
+    _check_file(path)
+    with _whole(path):
+        if path.suffix.lower() == ".parquet":
+            rows = pq.ParquetFile(path).read()
+        else:
+            # Keys are opaque: "007" stays "007", and "NA" is a name.
+            options = pacsv.ConvertOptions(column_types=dict.fromkeys(keys, pa.string()))
+            rows = pacsv.read_csv(
+                path, parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=options
+            )
+    _check_names(path, rows.column_names)
+    if path.suffix.lower() == ".csv":
+        for key in set(keys) & set(rows.column_names):
+            text = rows[key]
+            rows = _replaced(rows, key, pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text))
+    return rows
+
+
+def _check_file(path: Path) -> None:
+    if path.suffix.lower() not in _WRITERS:
+        raise UnreadableInputError(f"{path}: extension {path.suffix!r} is not known; allowed: {', '.join(_WRITERS)}")
+    if not path.is_file():
+        siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise UnreadableInputError(f"{path}: there is no such file{nearest(path.name, siblings)}; check the path")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as err:
+        reason = " ".join(str(err).split())[:300]
+        raise UnreadableInputError(
+            f"{path.name}: can't be read as {path.suffix[1:]} ({reason}); it is empty, damaged or of another format"
+        ) from err
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UnreadableInputError(f"{path.name}: column {twice[0]!r} is there twice; keep one")
+
+
+def _check_columns(path: Path, names: Sequence[str], wanted: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in names:
+            raise UsageError(
+                f"{path.name} has no column {name!r}; it has {', '.join(names)}{nearest(name, names)}; "
+                + ("rename the column of times" if name == EVENT else "name the join column by --key")
+            )
+
+
+def _added(names: Sequence[str], roles: Sequence[str], asked: pa.Table, features: Path) -> tuple[str, ...]:
+    added = tuple(name for name in names if name not in roles and not _PANDAS_INDEX.fullmatch(name))
+    if taken := [name for name in added if name in asked.column_names]:
+        raise UsageError(
+            f"both files have the columns {', '.join(taken)}; rename them in one file, or leave them out of it"
+        )
+    if not added:
+        raise UsageError(f"{features.name} has no feature: its only columns are {', '.join(names)}; add one to join")
+    return added
+
+
+def _timed(rows: pa.Table, name: str, path: Path) -> pa.Table:
+    """Return rows whose column `name` is a timestamp; a date is its midnight."""
+    found = rows[name]
+    if pa.types.is_timestamp(found.type):
+        return rows
+    if pa.types.is_date(found.type) or found.null_count == len(found):
+        return _replaced(rows, name, found.cast(pa.timestamp("us")))
+    raise UsageError(
+        f"{path.name}: column {name!r} is {found.type}, not times; write ISO times such as 2024-01-31T00:00:00Z, "
+        "each of the column with a zone or each without"
+    )
+
+
+def _with_times(stored: _Rows, name: str, path: Path) -> _Rows:
+    if pa.types.is_timestamp(stored.schema.field(name).type):
+        return stored
+    return _timed(_as_table(stored), name, path)
+
+
+def _matched_kinds(asked: pa.Table, stored: _Rows, key: str, entities: Path, features: Path) -> tuple[pa.Table, _Rows]:
+    """Return both sides with keys of one kind: a CSV's text becomes whole numbers where the other file has those."""
+    one, other = asked[key].type, stored.schema.field(key).type
+    if key_family(one) == key_family(other):
+        return asked, stored
+    if asked[key].null_count == asked.num_rows:
+        return _replaced(asked, key, pa.nulls(asked.num_rows, other)), stored
+    if entities.suffix.lower() == ".csv" and key_family(other) == "integer":
+        return _replaced(asked, key, _whole_numbers(asked[key], key, entities)), stored
+    if features.suffix.lower() == ".csv" and key_family(one) == "integer":
+        rows = _as_table(stored)
+        return asked, _replaced(rows, key, _whole_numbers(rows[key], key, features))
+    raise UsageError(
+        f"key {key!r} is {one} in {entities.name} and {other} in {features.name}; keys are compared exactly "
+        "(17850.0 is not '17850'), so write the same type into both files"
+    )
+
+
+def _whole_numbers(texts: pa.ChunkedArray, key: str, path: Path) -> pa.ChunkedArray:
+    is_whole = pc.match_substring_regex(texts, r"^(0|-?[1-9][0-9]{0,17})$")
+    wrong = texts.filter(pc.invert(is_whole))
+    if len(wrong):
+        raise UsageError(
+            f"{path.name}: key {key!r} holds {wrong[0].as_py()!r}, but the other file's keys are whole numbers; "
+            "write them alike in both files"
+        )
+    return texts.cast(pa.int64())
+
+
+def _replaced(rows: pa.Table, name: str, column: pa.ChunkedArray | pa.Array) -> pa.Table:
+    return rows.set_column(rows.column_names.index(name), name, column)
+
+
+def _as_table(stored: _Rows) -> pa.Table:
+    return stored if isinstance(stored, pa.Table) else stored.to_table()
+
+
+def _as_dataset(stored: _Rows) -> pads.Dataset:
+    return pads.dataset(stored) if isinstance(stored, pa.Table) else stored
+
+
+def _finest(kinds: Iterable[pa.DataType]) -> TimeUnit:
+    return "ns" if any(kind.unit == "ns" for kind in kinds) else "us"
+
+
+def _writer(out: Path) -> Callable[[pa.Table], None]:
+    write = _WRITERS.get(out.suffix.lower())
+    if write is None:
+        raise UsageError(f"--out {out.name!r} is not a file this can write; name it *{' or *'.join(_WRITERS)}")
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {out.absolute().parent}; make it first")
+
+    def finish(rows: pa.Table) -> None:
+        unfinished = out.with_name(f".{out.name}.unfinished")
+        try:
+            write(rows, unfinished)
+            unfinished.replace(out)
+        except (pa.ArrowException, OSError) as err:
+            raise UsageError(f"{out} can't be written: {err}; choose another --out, or the other format") from err
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    return finish

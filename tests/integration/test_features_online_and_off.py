@@ -1,0 +1,166 @@
+"""A night's features, online and offline: verified, audited, healed, and a customer erased, on real stores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from click.testing import CliRunner
+
+from include.adapters.deployment import Deployment
+from include.adapters.lake import digest
+from include.adapters.online_log import append_vectors, read_vectors
+from include.cli.features import features as features_cli
+from include.cli.orders import orders as orders_cli
+from include.errors import MlopsError, UsageError
+from include.partitions import end_of, span
+from include.steps.audit_features import audit_features, require_no_skew
+from include.steps.build_features import build_features, heal_features
+from include.steps.forget_customer import forget_customer
+from include.steps.materialize_features import materialize_features
+from include.steps.verify_online import verify_online
+from tests.deployments import deployed_beside
+from tests.raw_orders import line, orders, publish_orders, random_orders
+
+GROUP, TABLE = "customer_daily", "features/customer_daily"
+FIRST, LAST = "2024-01-05", "2024-01-12"
+ASKED = "2024-01-13"
+
+
+@pytest.fixture(scope="module")
+def deployment(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Eight nights of twelve customers, built and online."""
+    with deployed_beside(home, tmp_path_factory.mktemp("features"), "on_and_off") as made:
+        raw = random_orders(rows=400, customers=12, first_day="2024-01-01", days=12, seed=4)
+        publish_orders(made.lake, raw)
+        build_features(made, GROUP, start=FIRST, end=LAST)
+        materialize_features(made, GROUP, start=FIRST, end=LAST)
+        verify_online(made, GROUP, partition=LAST)
+        yield made
+
+
+def correct(deployment: Deployment, day: str, *lines: dict[str, Any]) -> None:
+    deployment.lake.update("raw/orders", [day], lambda rows: pa.concat_tables([rows, orders(*lines)]))
+
+
+def late(day: str, customer: str) -> dict[str, Any]:
+    return line(f"{day}T09:00", customer=customer, received_at=datetime(2024, 1, 20, tzinfo=UTC))
+
+
+def test_every_entity_of_the_night_agrees(deployment: Deployment) -> None:
+    assert verify_online(deployment, GROUP, partition=LAST) == 12
+    assert verify_online(deployment, GROUP, partition=LAST, sample=5) == 5
+    # The store holds later rows of these customers: newer is not wrong.
+    assert verify_online(deployment, GROUP, partition=FIRST) > 0
+
+
+def test_a_partition_without_rows_has_nothing_to_compare(deployment: Deployment) -> None:
+    assert verify_online(deployment, GROUP, partition="2023-01-01") == 0
+
+
+def test_the_verified_vectors_are_logged_once_and_agree_with_the_offline_store(deployment: Deployment) -> None:
+    verify_online(deployment, GROUP, partition=LAST)
+    vectors = read_vectors(deployment.lake, "churn", ASKED)
+    assert vectors is not None
+    requests = vectors["request_id"].to_pylist()
+    assert len(set(requests)) == len(requests)
+    assert sum(request.startswith(f"verify-{LAST}-") for request in requests) == 12
+    report = audit_features(deployment, "churn", partition=ASKED)
+    assert (report.rows, report.differing.num_rows) == (len(requests), 0)
+    assert set(report.mismatches) == set(deployment.feature_store.service_features("churn_v1"))
+    assert require_no_skew(deployment, "churn", partition=LAST) == report.mismatches
+
+
+def test_a_vector_that_was_not_the_offline_one_is_reported_by_feature_and_row(deployment: Deployment) -> None:
+    vectors = read_vectors(deployment.lake, "churn", ASKED)
+    assert vectors is not None
+    skewed = vectors.slice(0, 1).set_column(0, "request_id", pa.array(["r1"]))
+    wrong = pc.add(skewed["tenure_days"], 1)
+    skewed = skewed.set_column(skewed.column_names.index("tenure_days"), "tenure_days", wrong)
+    append_vectors(deployment.lake, "churn", skewed)
+    try:
+        report = audit_features(deployment, "churn", partition=ASKED)
+        assert {name for name, count in report.mismatches.items() if count} == {"tenure_days"}
+        (row,) = report.differing.to_pylist()
+        assert (row["request_id"], row["feature"]) == ("r1", "tenure_days")
+        assert int(row["online"]) == int(row["offline"]) + 1
+        with pytest.raises(MlopsError, match=r"1 values of \d+ online vectors .*'tenure_days': 1"):
+            require_no_skew(deployment, "churn", partition=LAST)
+        answer = CliRunner().invoke(
+            features_cli, ["audit", "--model", "churn", "--date", ASKED, "--json"], standalone_mode=False
+        )
+        assert answer.return_value == 1
+        assert json.loads(answer.stdout)["mismatches"]["tenure_days"] == 1
+    finally:
+        kept = deployment.lake.read("online_vectors/churn", start=ASKED, end=ASKED)
+        deployment.lake.replace(
+            "online_vectors/churn", kept.filter(pc.not_equal(kept["request_id"], "r1")), keys=[ASKED]
+        )
+
+
+def test_a_day_without_vectors_can_not_be_audited(deployment: Deployment) -> None:
+    with pytest.raises(UsageError, match="no online vector of churn was logged on 2024-02-01"):
+        audit_features(deployment, "churn", partition="2024-02-01")
+    assert require_no_skew(deployment, "churn", partition="2024-02-01") == {}
+
+
+def test_a_correction_reaches_both_stores_and_leaves_what_was_known_before(deployment: Deployment) -> None:
+    rows = deployment.lake.read(TABLE)
+    entities = rows.select(["customer_id", "event_timestamp"])
+    before = digest(deployment.feature_store.historical("churn_v1", entities))
+    version = deployment.lake.version(TABLE)
+    correct(deployment, "2024-01-08", late("2024-01-08", "c3"))
+
+    healed = heal_features(deployment, GROUP)
+
+    assert healed is not None
+    assert (healed.start, healed.end, healed.version) == ("2024-01-08", LAST, (version or 0) + 1)
+    assert digest(deployment.feature_store.historical("churn_v1", entities)) == before
+    now = deployment.feature_store.historical("churn_v1", entities, known_at=False)
+    assert digest(now) != before
+    with pytest.raises(MlopsError, match=r"values of customer_daily differ .* c3 "):
+        verify_online(deployment, GROUP, partition=LAST)
+    materialize_features(deployment, GROUP, start=healed.start, end=healed.end)
+    assert verify_online(deployment, GROUP, partition=LAST) == 12
+
+
+def test_published_partitions_are_checked_from_the_command_line(deployment: Deployment) -> None:
+    arguments = ["check", "--group", GROUP, "--date", FIRST, "--end", LAST, "--json"]
+    answer = CliRunner().invoke(features_cli, arguments, standalone_mode=False)
+    assert (answer.return_value, json.loads(answer.stdout)["passed"]) == (0, True)
+    with pytest.raises(UsageError, match="has no partition 2024-01-13"):
+        CliRunner().invoke(
+            features_cli, ["check", "--group", GROUP, "--date", ASKED], standalone_mode=False, catch_exceptions=False
+        )
+
+
+def test_a_forgotten_customer_is_in_no_table_and_not_online(deployment: Deployment) -> None:
+    gone = "c7"
+    others = {name: _without(deployment, name, gone) for name in ("raw/orders", TABLE)}
+    stale = deployment.state.source_versions(TABLE)
+
+    answer = CliRunner().invoke(orders_cli, ["forget", gone, "--json"], standalone_mode=False, catch_exceptions=False)
+
+    erased = json.loads(answer.stdout)
+    assert set(erased["rows"]) == {"raw/orders", TABLE, "online_vectors/churn"}
+    assert erased["online"] == {GROUP: 1}
+    for name, rest in others.items():
+        assert digest(deployment.lake.read(name)) == rest
+    assert deployment.feature_store.online("churn_v1", [gone, "c3"], at=end_of(LAST)).unknown == (gone,)
+    # Nobody else's partitions count as stale for it.
+    assert set(deployment.state.source_versions(TABLE)) == set(stale) == set(span(FIRST, LAST))
+    assert heal_features(deployment, GROUP) is None
+    with pytest.raises(UsageError, match="is in no table"):
+        forget_customer(deployment, gone, today=date(2024, 2, 1))
+
+
+def _without(deployment: Deployment, table: str, customer: str) -> str:
+    rows = deployment.lake.read(table)
+    assert pc.any(pc.equal(rows["customer_id"], customer)).as_py()
+    return digest(rows.filter(pc.not_equal(rows["customer_id"], customer)))
