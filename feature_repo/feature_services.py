@@ -44,4 +44,28 @@ customer_features = FeatureService(
     ],
 )
 
-SERVICES = {service.name: service for service in (churn_v1, customer_features)}
+fraud_v1 = FeatureService(
+    name="fraud_v1",
+    description="What is known of an order and its customer at the end of the order's day.",
+    owner="payments-risk",
+    features=[
+        feature_views.VIEWS["order_risk"][
+            [
+                "order_value",
+                "lines",
+                "units",
+                "max_unit_price",
+                "distinct_products",
+                "hour_of_day",
+                "customer_orders_before",
+                "customer_spend_before",
+                "customer_disputes_before",
+                "is_new_customer",
+                "hours_since_previous_order",
+                "value_to_customer_mean",
+            ]
+        ]
+    ],
+)
+
+SERVICES = {service.name: service for service in (churn_v1, customer_features, fraud_v1)}

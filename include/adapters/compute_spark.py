@@ -69,7 +69,7 @@ class SparkCompute:
         expected = run_select(sql, empty, purpose=purpose, parameters=parameters).schema
         translated, mentioned = spark_sql(sql, schemas, purpose=purpose, parameters=parameters)
         _require_installed(purpose)
-        from py4j.protocol import Py4JError
+        from py4j.protocol import Py4JError  # type: ignore[import-untyped]
         from pyspark.errors import PySparkException
 
         try:

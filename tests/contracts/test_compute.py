@@ -237,7 +237,9 @@ def test_spark_refuses_what_it_would_compute_otherwise(expression: str) -> None:
     sql = f"SELECT {expression} AS value FROM a"
     assert run(DuckDbCompute(), sql, a=rows).num_rows == 1
 
-    with pytest.raises(MlopsError, match=r"feature group g can't be computed by Spark with the same values: .*allowed:"):
+    with pytest.raises(
+        MlopsError, match=r"feature group g can't be computed by Spark with the same values: .*allowed:"
+    ):
         run(SparkCompute(), sql, a=rows)
 
 
@@ -277,6 +279,8 @@ def test_days_and_hours_of_a_lake_in_another_time_zone_are_utc(engine: Engine, m
     at = datetime(2024, 7, 1, 0, 30, tzinfo=UTC)
     rows = pa.table({"placed": pa.array([at, at + timedelta(hours=1)], pa.timestamp("us", "UTC"))})
 
-    found = run(engine, "SELECT MIN(CAST(placed AS DATE)) AS day, MIN(EXTRACT(HOUR FROM placed)) AS hour FROM rows", rows=rows)
+    found = run(
+        engine, "SELECT MIN(CAST(placed AS DATE)) AS day, MIN(EXTRACT(HOUR FROM placed)) AS hour FROM rows", rows=rows
+    )
 
     assert found.to_pylist() == [{"day": date(2024, 7, 1), "hour": 0}]

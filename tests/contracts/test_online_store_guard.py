@@ -1,82 +1,71 @@
-"""Every online store: repeat, out of order, missing keys, and the guard whoever writes."""
+"""Every online store keeps the newest (event, created) row, whoever writes, in whatever order, and at once."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from feast import FeatureStore
-from feast.infra.online_stores.postgres_online_store.postgres import PostgreSQLOnlineStore
+from feast.infra.online_stores.redis import RedisOnlineStore
 from feast.repo_config import load_repo_config
+from feast.utils import _convert_arrow_to_proto
 from sqlalchemy import create_engine, text
 
 from include.adapters.feature_store import FeatureStoreAdapter, feast_environment
-from include.adapters.guarded_online_stores import GuardedPostgreSQLOnlineStore
-from include.errors import MlopsError
-from include.partitions import end_of
+from include.adapters.guarded_redis import GuardedRedisOnlineStore
+from include.errors import MlopsError, UsageError
+from include.partitions import end_of, span
 from include.settings import PROJECT_ROOT, Settings
-from include.steps.build_features import build_features
-from tests.raw_orders import line, orders, publish_orders
-from tests.unit.steps.fakes import FakeDeployment
+from tests.online_stores import FEATURE, GROUP, KEY, TABLE, clear, feature_rows, publish, store_settings, stored
 
-GROUP, SERVICE = "customer_daily", "churn_v1"
-DAYS = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]
-TABLE = "mlops_customer_daily"
+DAYS = span("2024-01-01", "2024-01-04")
+AT = end_of(DAYS[-1])
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "redis"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     if request.param == "sqlite":
-        urls = {"feast_registry_url": f"sqlite:///{tmp_path}/feast/registry.db"}
-        urls["feast_online_url"] = f"sqlite:///{tmp_path}/feast/online.db"
-    else:
-        url = request.getfixturevalue("postgres_database")
-        urls = {"feast_registry_url": url, "feast_online_url": url}
-    return replace(Settings.from_env({}), lake_uri=(tmp_path / "lake").as_uri(), **urls)
+        return store_settings(tmp_path, f"sqlite:///{tmp_path}/feast/online.db")
+    url = request.getfixturevalue(f"{request.param}_database")
+    return store_settings(tmp_path, url, url if request.param == "postgres" else None)
 
 
 @pytest.fixture
-def store(settings: Settings, tmp_path: Path) -> FeatureStoreAdapter:
-    """A store on four built days: `a` orders on each of them, `b` on the second only."""
+def store(settings: Settings) -> FeatureStoreAdapter:
+    """A store on four days: `a` has a row on each of them, `b` on the second only."""
     adapter = FeatureStoreAdapter.from_settings(settings)
     adapter.apply()
-    deployment: Any = FakeDeployment(tmp_path / "lake")
-    raw = orders(*(line(f"{day}T10:00", customer="a") for day in DAYS), line(f"{DAYS[1]}T10:00", customer="b"))
-    publish_orders(deployment.lake, raw)
-    build_features(deployment, GROUP, start=DAYS[0], end=DAYS[-1])
+    publish(
+        settings,
+        *(
+            feature_rows(["a", "b"] if n == 1 else ["a"], day, **{FEATURE: [n + 1, 1] if n == 1 else [n + 1]})
+            for n, day in enumerate(DAYS)
+        ),
+    )
     return adapter
 
 
 def total_orders(store: FeatureStoreAdapter, *keys: str) -> list[int | None]:
-    return store.online(SERVICE, keys)["total_orders_30d"].to_pylist()
-
-
-def stored(settings: Settings) -> list[Any]:
-    engine = create_engine(settings.feast_online_url)
-    with engine.connect() as connection:
-        rows = connection.execute(text(f"SELECT * FROM {TABLE} ORDER BY entity_key, feature_name")).fetchall()
-    engine.dispose()
-    return rows
+    found = store.online_group(GROUP, keys, at=end_of(DAYS[0]), features=[FEATURE])
+    return found.values[FEATURE].to_pylist()
 
 
 def push(store: FeatureStoreAdapter, orders_30d: int, event: datetime, created: datetime) -> None:
     """Write `a` by Feast's own push, as a producer outside this project would."""
-    dtypes = {field.name: field.type for field in store.online(SERVICE, []).schema}
-    del dtypes["customer_id"]
-    values = {name: pa.array([0]).cast(dtype) for name, dtype in dtypes.items()}
-    row = {"customer_id": ["a"], "event_timestamp": [event], "created_timestamp": [created], **values}
-    frame = pa.table({**row, "total_orders_30d": [orders_30d]}).to_pandas()
-    FeatureStore(config=store.config).write_to_online_store(GROUP, frame)
+    rows = feature_rows(["a"], DAYS[0], event_at=event, created_after=created - event, **{FEATURE: [orders_30d]})
+    FeatureStore(config=store.config).write_to_online_store(GROUP, rows.drop_columns(["dt"]).to_pandas())
 
 
-def test_exactly_the_partitions_asked_for_are_materialised(store: FeatureStoreAdapter, settings: Settings) -> None:
+def test_exactly_the_partitions_asked_for_are_materialised(store: FeatureStoreAdapter) -> None:
     assert store.materialize(GROUP, start=DAYS[0], end=DAYS[0]) == 1
     assert total_orders(store, "a", "b") == [1, None]
 
@@ -86,7 +75,7 @@ def test_exactly_the_partitions_asked_for_are_materialised(store: FeatureStoreAd
 
 def test_a_partition_without_rows_writes_nothing(store: FeatureStoreAdapter, settings: Settings) -> None:
     assert store.materialize(GROUP, start="2023-06-01", end="2023-06-30") == 0
-    assert stored(settings) == []
+    assert stored(settings) == {}
 
 
 def test_materialising_again_changes_nothing(store: FeatureStoreAdapter, settings: Settings) -> None:
@@ -95,7 +84,7 @@ def test_materialising_again_changes_nothing(store: FeatureStoreAdapter, setting
 
     store.materialize(GROUP, start=DAYS[0], end=DAYS[2])
 
-    assert len(before) == 2 * 12
+    assert before
     assert stored(settings) == before
 
 
@@ -105,10 +94,7 @@ def test_partitions_in_any_order_leave_the_newest(
 ) -> None:
     store.materialize(GROUP, start=DAYS[0], end=DAYS[-1])
     expected = stored(settings)
-    engine = create_engine(settings.feast_online_url)
-    with engine.begin() as connection:
-        connection.execute(text(f"DELETE FROM {TABLE}"))
-    engine.dispose()
+    clear(settings)
 
     for day in order:
         store.materialize(GROUP, start=DAYS[day], end=DAYS[day])
@@ -117,30 +103,32 @@ def test_partitions_in_any_order_leave_the_newest(
     assert total_orders(store, "a", "b") == [4, 1]
 
 
-def test_rows_are_laid_out_as_feast_lays_them_out(
-    store: FeatureStoreAdapter, settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_a_correction_of_a_day_wins_over_the_row_that_it_corrects_and_over_no_later_day(
+    store: FeatureStoreAdapter, settings: Settings
 ) -> None:
-    store.materialize(GROUP, start=DAYS[0], end=DAYS[2])
-    ours = stored(settings)
-    engine = create_engine(settings.feast_online_url)
-    with engine.begin() as connection:
-        connection.execute(text(f"DELETE FROM {TABLE}"))
-    engine.dispose()
-    monkeypatch.setattr(GuardedPostgreSQLOnlineStore, "online_write_batch", PostgreSQLOnlineStore.online_write_batch)
-    store.materialize(GROUP, start=DAYS[0], end=DAYS[2])
-    assert len(ours) == 2 * 12
-    assert ours == stored(settings)
+    corrected = [
+        feature_rows(["a"], DAYS[n], created_after=timedelta(days=days, microseconds=5), **{FEATURE: [value]})
+        for n, days, value in ((2, 0, 30), (2, 9, 31), (3, 0, 40))
+    ]
+    publish(settings, *corrected)
+    # The newest known version of day 3 was created after day 4 was, and is still of day 3.
+    store.materialize(GROUP, start=DAYS[2], end=DAYS[2])
+    assert total_orders(store, "a") == [31]
+
+    store.materialize(GROUP, start=DAYS[3], end=DAYS[3])
+    store.materialize(GROUP, start=DAYS[2], end=DAYS[2])
+
+    assert total_orders(store, "a") == [40]
 
 
 def test_of_two_rows_of_an_entity_in_one_batch_the_newest_is_kept(store: FeatureStoreAdapter) -> None:
-    dtypes = {field.name: field.type for field in store.online(SERVICE, []).schema}
-    del dtypes["customer_id"]
-    times = [end_of(DAYS[1]), end_of(DAYS[0])]
-    values = {name: pa.array([0, 0]).cast(dtype) for name, dtype in dtypes.items()}
-    rows = {"customer_id": ["a", "a"], "event_timestamp": times, "created_timestamp": times, **values}
-    frame = pa.table({**rows, "total_orders_30d": [7, 3]}).to_pandas()
-    FeatureStore(config=store.config).write_to_online_store(GROUP, frame)
-    assert total_orders(store, "a") == [7]
+    rows = pa.concat_tables(
+        feature_rows(["a", "c"], DAYS[n], **{FEATURE: [value, value]}) for n, value in ((1, 7), (0, 3))
+    )
+
+    FeatureStore(config=store.config).write_to_online_store(GROUP, rows.drop_columns(["dt"]).to_pandas())
+
+    assert total_orders(store, "a", "c") == [7, 7]
 
 
 def test_feasts_own_materialisation_is_guarded_too(store: FeatureStoreAdapter) -> None:
@@ -157,11 +145,22 @@ def test_feasts_own_materialisation_is_guarded_too(store: FeatureStoreAdapter) -
         (timedelta(0), timedelta(0), True),
         (timedelta(0), timedelta(days=1), True),
         (timedelta(0), timedelta(days=-1), False),
+        (timedelta(0), timedelta(microseconds=1), True),
+        (timedelta(0), timedelta(microseconds=-1), False),
         (timedelta(days=1), timedelta(days=-1), True),
         (timedelta(days=-1), timedelta(days=1), False),
         (timedelta(days=-1), timedelta(0), False),
     ],
-    ids=["same", "corrected", "before the correction", "newer event", "older event, created later", "older event"],
+    ids=[
+        "same",
+        "corrected",
+        "before the correction",
+        "corrected a microsecond later",
+        "a microsecond before the correction",
+        "newer event",
+        "older event, created later",
+        "older event",
+    ],
 )
 def test_a_push_wins_by_event_time_and_then_by_created_time(
     store: FeatureStoreAdapter, event: timedelta, created: timedelta, wins: bool
@@ -174,16 +173,27 @@ def test_a_push_wins_by_event_time_and_then_by_created_time(
     assert total_orders(store, "a") == [60 if wins else 50]
 
 
-def test_keys_come_back_in_the_order_asked_and_unknown_ones_are_null(store: FeatureStoreAdapter) -> None:
-    store.materialize(GROUP, start=DAYS[3], end=DAYS[3])
+def test_parallel_writers_leave_the_newest_row_of_every_key(store: FeatureStoreAdapter, settings: Settings) -> None:
+    keys = [f"k{n:03d}" for n in range(200)]
+    days = span("2024-02-01", "2024-02-08")
+    rng = np.random.default_rng(3)
+    held = {day: sorted(rng.choice(keys, 120, replace=False)) for day in days}
+    publish(settings, *(feature_rows(held[day], day, seed=1) for day in days))
+    expected = {key: max(day for day in days if key in held[day]) for key in keys if any(key in held[d] for d in days)}
 
-    found = store.online(SERVICE, ["b", "nobody", "a", "b"])
+    def write(order: list[str]) -> None:
+        writer = FeatureStoreAdapter.from_settings(settings)
+        for day in order:
+            writer.materialize(GROUP, start=day, end=day)
 
-    assert found["customer_id"].to_pylist() == ["b", "nobody", "a", "b"]
-    assert found["total_orders_30d"].to_pylist() == [1, None, 4, 1]
-    assert found["avg_order_gap_days"].to_pylist() == [None, None, 1.0, None]
-    assert found.column_names == ["customer_id", *store.service_features(SERVICE)]
-    assert store.online(SERVICE, []).schema == found.schema
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, [list(rng.permutation(days)) for _ in range(4)]))
+
+    found = store.online_group(GROUP, list(expected), at=end_of(days[0]))
+    assert found.event_timestamps[FEATURE].to_pylist() == [end_of(day) for day in expected.values()]
+    truth = pa.concat_tables(feature_rows(held[day], day, seed=1) for day in days).to_pylist()
+    values = {(row[KEY], row["event_timestamp"]): row[FEATURE] for row in truth}
+    assert found.values[FEATURE].to_pylist() == [values[key, end_of(day)] for key, day in expected.items()]
 
 
 def test_the_guard_survives_another_apply(store: FeatureStoreAdapter, settings: Settings) -> None:
@@ -212,34 +222,109 @@ def test_the_file_that_feasts_commands_read_describes_the_same_store(
     assert theirs.materialization_config == ours.materialization_config
 
 
-def test_feast_apply_on_the_command_line_installs_the_guard(settings: Settings, store: FeatureStoreAdapter) -> None:
-    engine = create_engine(settings.feast_online_url)
-    with engine.begin() as connection:
-        connection.execute(text(f"DROP TABLE {TABLE}"))
-    engine.dispose()
-
+def test_feasts_commands_apply_the_guard_and_materialise_through_it(
+    settings: Settings, store: FeatureStoreAdapter
+) -> None:
+    if not settings.feast_online_url.startswith("redis"):
+        engine = create_engine(settings.feast_online_url)
+        with engine.begin() as connection:
+            connection.execute(text(f"DROP TABLE {TABLE}"))
+        engine.dispose()
     environment = {**os.environ, **feast_environment(settings), "PYTHONPATH": str(PROJECT_ROOT)}
-    feast = subprocess.run(
-        [Path(sys.executable).with_name("feast"), "apply"],
-        cwd=PROJECT_ROOT / "feature_repo",
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert feast.returncode == 0, feast.stderr
 
+    def feast(*arguments: str) -> None:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("feast"), *arguments],
+            cwd=PROJECT_ROOT / "feature_repo",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    feast("apply")
     fresh = FeatureStoreAdapter.from_settings(settings)
     fresh.materialize(GROUP, start=DAYS[3], end=DAYS[3])
-    fresh.materialize(GROUP, start=DAYS[0], end=DAYS[0])
-    assert total_orders(fresh, "a") == [4]
+
+    feast("materialize", "--views", GROUP, f"{DAYS[0]}T00:00:00", f"{DAYS[2]}T00:00:00")
+
+    assert total_orders(fresh, "a", "b") == [4, 1]
 
 
-def test_a_store_that_was_never_applied_says_so(settings: Settings, tmp_path: Path) -> None:
+def test_redis_compares_with_a_row_of_plain_feast_by_feasts_own_time(tmp_path: Path, redis_database: str) -> None:
+    settings = store_settings(tmp_path, redis_database)
+    store = FeatureStoreAdapter.from_settings(settings)
+    store.apply()
+    publish(settings, feature_rows(["a"], DAYS[0], **{FEATURE: [1]}), feature_rows(["a"], DAYS[2], **{FEATURE: [3]}))
+    feast = FeatureStore(config=store.config)
+    view = feast.get_feature_view(GROUP)
+    keys = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
+    # With microseconds: Feast writes seconds and nanoseconds, each a varint that may be absent.
+    event = end_of(DAYS[1]) + timedelta(microseconds=123_456)
+    plain = feature_rows(["a"], DAYS[1], event_at=event, **{FEATURE: [2]}).combine_chunks()
+    RedisOnlineStore.online_write_batch(
+        GuardedRedisOnlineStore(), store.config, view, _convert_arrow_to_proto(plain, view, keys), None
+    )
+
+    store.materialize(GROUP, start=DAYS[0], end=DAYS[0])
+    assert total_orders(store, "a") == [2]
+    store.materialize(GROUP, start=DAYS[2], end=DAYS[2])
+    assert total_orders(store, "a") == [3]
+
+
+def test_redis_forgets_a_guard_that_plain_feast_has_written_past(tmp_path: Path, redis_database: str) -> None:
+    settings = store_settings(tmp_path, redis_database)
+    store = FeatureStoreAdapter.from_settings(settings)
+    store.apply()
+    push(store, 1, end_of(DAYS[0]), end_of(DAYS[0]) + timedelta(days=90))
+    feast = FeatureStore(config=store.config)
+    view = feast.get_feature_view(GROUP)
+    keys = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
+    plain = feature_rows(["a"], DAYS[1], **{FEATURE: [2]}).combine_chunks()
+    RedisOnlineStore.online_write_batch(
+        GuardedRedisOnlineStore(), store.config, view, _convert_arrow_to_proto(plain, view, keys), None
+    )
+
+    # Created before the row that plain Feast replaced, but after the one that it wrote.
+    push(store, 3, end_of(DAYS[1]), end_of(DAYS[1]) + timedelta(days=1))
+
+    assert total_orders(store, "a") == [3]
+
+
+def test_redis_guards_feasts_asynchronous_writes(tmp_path: Path, redis_database: str) -> None:
+    store = FeatureStoreAdapter.from_settings(store_settings(tmp_path, redis_database))
+    store.apply()
+    push(store, 4, AT, AT)
+    older = feature_rows(["a"], DAYS[0], **{FEATURE: [1]}).drop_columns(["dt"]).to_pandas()
+
+    asyncio.run(FeatureStore(config=store.config).write_to_online_store_async(GROUP, older))
+
+    assert total_orders(store, "a") == [4]
+
+
+def test_redis_keys_live_as_long_as_feast_is_told(tmp_path: Path, redis_database: str) -> None:
+    from redis import Redis
+
+    store = FeatureStoreAdapter.from_settings(store_settings(tmp_path, redis_database))
+    store.apply()
+    store.config.online_store.key_ttl_seconds = 1000
+
+    push(store, 4, AT, AT)
+
+    with Redis.from_url(redis_database) as client:
+        [key] = client.keys("*")
+        assert 990 < client.ttl(key) <= 1000
+
+
+def test_a_store_that_was_never_applied_says_so(tmp_path: Path) -> None:
     (tmp_path / "feast").mkdir(exist_ok=True)
+    settings = store_settings(tmp_path, f"sqlite:///{tmp_path}/feast/online.db")
 
     with pytest.raises(MlopsError, match="apply feature_repo first"):
         FeatureStoreAdapter.from_settings(settings).materialize(GROUP, start=DAYS[0], end=DAYS[0])
+    with pytest.raises(MlopsError, match="apply feature_repo first"):
+        FeatureStoreAdapter.from_settings(settings).online("churn_v1", ["a"])
 
 
 def test_a_server_that_is_not_there_is_one_clear_message(tmp_path: Path) -> None:
@@ -248,3 +333,8 @@ def test_a_server_that_is_not_there_is_one_clear_message(tmp_path: Path) -> None
 
     with pytest.raises(MlopsError, match=r"the feature store can't be used: .*check that its database runs"):
         FeatureStoreAdapter.from_settings(settings).apply()
+
+
+def test_a_url_of_another_kind_of_store_names_those_that_are_supported(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"mysql://… is not supported; write sqlite, postgresql, redis, rediss"):
+        FeatureStoreAdapter.from_settings(store_settings(tmp_path, "mysql://localhost/x"))

@@ -70,7 +70,8 @@ def test_the_verified_vectors_are_logged_once_and_agree_with_the_offline_store(d
     assert vectors is not None
     requests = vectors["request_id"].to_pylist()
     assert len(set(requests)) == len(requests)
-    assert sum(request.startswith(f"verify-{LAST}-") for request in requests) == 12
+    # Three of the twelve were known later than the night, by late orders, and stand on that day.
+    assert sum(request.startswith(f"verify-{LAST}-") for request in requests) == 9
     report = audit_features(deployment, "churn", partition=ASKED)
     assert (report.rows, report.differing.num_rows) == (len(requests), 0)
     assert set(report.mismatches) == set(deployment.feature_store.service_features("churn_v1"))
