@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from redis import Redis
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
 
 from include.adapters.lake import LakeAdapter
 from include.partitions import end_of, parse
@@ -55,9 +55,8 @@ def feature_rows(
     }
     holes = rng.random(count) < 0.2
     for name, dtype in ((c.name, c.dtype) for c in spec.columns if c.name not in columns and c.dtype != "int64"):
-        features[name] = pa.array(
-            rng.normal(size=count) * 10.0 ** rng.integers(-6, 12, count), _dtype(dtype), mask=holes
-        )
+        numbers = rng.normal(size=count) * 10.0 ** rng.integers(-6, 12, count)
+        features[name] = pa.array(numbers, _dtype(dtype), mask=holes)
     return pa.table(
         {
             KEY: pa.array(keys, pa.string()),
@@ -94,14 +93,16 @@ def stored(settings: Settings, *, with_guard: bool = True) -> Mapping[object, ob
 
 
 def clear(settings: Settings) -> None:
-    """Empty the group's part of an online store."""
+    """Empty an online store, and leave its tables."""
     if settings.feast_online_url.startswith("redis"):
         with Redis.from_url(settings.feast_online_url) as client:
             client.flushall()
         return
     engine = create_engine(settings.feast_online_url)
     with engine.begin() as connection:
-        connection.execute(text(f"DELETE FROM {TABLE}"))
+        for table in inspect(connection).get_table_names():
+            if table.startswith("mlops_"):
+                connection.execute(text(f"DELETE FROM {table}"))
     engine.dispose()
 
 

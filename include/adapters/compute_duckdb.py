@@ -83,7 +83,7 @@ def run_select(
             config["threads"] = threads
         try:
             with duckdb.connect(config=config) as connection:
-                connection.execute("SET TimeZone = 'UTC'")
+                connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
                 for name, relation in relations.items():
                     connection.register(name, relation)
                 rows: pa.Table = connection.sql(sql, params=dict(parameters or {})).to_arrow_table()

@@ -17,8 +17,10 @@ from redis import Redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from include.adapters.feature_store import FeatureStoreAdapter
 from include.settings import Settings
 from tests.engines import RedisServer, redis_server
+from tests.online_stores import clear, store_settings
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +85,34 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis server of this test run."""
     with redis_server(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres", "redis"])
+def applied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a deployment per online store, whose feature repository was applied once for a module."""
+    folder = tmp_path_factory.mktemp("applied")
+    if request.param == "sqlite":
+        settings = store_settings(folder, f"sqlite:///{folder}/feast/online.db")
+    elif request.param == "redis":
+        settings = store_settings(folder, request.getfixturevalue("redis").url)
+    else:
+        server = make_url(request.getfixturevalue("postgres_url"))
+        name = f"applied_{request.module.__name__.rpartition('.')[2]}"
+        engine = create_engine(server, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        url = server.set(database=name).render_as_string(hide_password=False)
+        settings = store_settings(folder, url, url)
+    FeatureStoreAdapter.from_settings(settings).apply()
+    return settings
+
+
+@pytest.fixture
+def settings(applied: Settings, tmp_path: Path) -> Settings:
+    """The same deployment with an empty online store and a lake of its own."""
+    clear(applied)
+    return replace(applied, lake_uri=(tmp_path / "lake").as_uri())
 
 
 @pytest.fixture

@@ -31,19 +31,9 @@ DAYS = span("2024-01-01", "2024-01-04")
 AT = end_of(DAYS[-1])
 
 
-@pytest.fixture(params=["sqlite", "postgres", "redis"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    if request.param == "sqlite":
-        return store_settings(tmp_path, f"sqlite:///{tmp_path}/feast/online.db")
-    url = request.getfixturevalue(f"{request.param}_database")
-    return store_settings(tmp_path, url, url if request.param == "postgres" else None)
-
-
 @pytest.fixture
 def store(settings: Settings) -> FeatureStoreAdapter:
     """A store on four days: `a` has a row on each of them, `b` on the second only."""
-    adapter = FeatureStoreAdapter.from_settings(settings)
-    adapter.apply()
     publish(
         settings,
         *(
@@ -51,7 +41,7 @@ def store(settings: Settings) -> FeatureStoreAdapter:
             for n, day in enumerate(DAYS)
         ),
     )
-    return adapter
+    return FeatureStoreAdapter.from_settings(settings)
 
 
 def total_orders(store: FeatureStoreAdapter, *keys: str) -> list[int | None]:

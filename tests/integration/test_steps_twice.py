@@ -24,6 +24,7 @@ from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
 from tests.deployments import deployed_beside
 from tests.shop import FIRST_DAY, deliver, make_orders, on_days
+from tests.unit.steps.fakes import FakeState
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -80,12 +81,8 @@ def written(deployment: Deployment) -> dict[str, object]:
 
 def online(deployment: Deployment) -> list[tuple[object, ...]]:
     keys = sorted(set(deployment.lake.read("features/customer_daily")["customer_id"].to_pylist()))
-    found = deployment.feature_store.online("churn_v1", keys, at=partitions.end_of(NIGHTS[-1]))
-    columns = [
-        table[name].to_pylist()
-        for name in ("total_orders_90d", "days_since_last_order")
-        for table in (found.values, found.event_timestamps)
-    ]
+    found = deployment.feature_store.online("churn_v1", keys, at=partitions.end_of(NIGHTS[-1])).values
+    columns = [found[name].to_pylist() for name in ("total_orders_90d", "days_since_last_order")]
     return sorted(zip(keys, *columns, strict=True))
 
 
@@ -120,11 +117,12 @@ def test_every_step_again_in_order_changes_nothing_and_makes_no_new_table_versio
 
 
 def beside(deployment: Deployment, lake: Path) -> SimpleNamespace:
-    """The deployment with a lake of its own, and a state that keeps nothing."""
+    """The deployment with a lake and a state of its own."""
     return SimpleNamespace(
         settings=deployment.settings,
         lake=LakeAdapter(lake.as_uri()),
-        state=SimpleNamespace(record_publications=lambda *_: None),
+        compute=deployment.compute,
+        state=FakeState(),
     )
 
 

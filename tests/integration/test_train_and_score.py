@@ -28,24 +28,22 @@ from include.steps.train_model import train_model
 from tests.raw_orders import SCHEMA, publish_orders
 from tests.real_data import real_data
 from tests.shop import FIRST_DAY, make_orders
+from tests.unit.steps.fakes import FakeState
 
 DAYS = 110
 AS_OF = partitions.shift(FIRST_DAY, DAYS - 11)
 LAST = partitions.shift(FIRST_DAY, DAYS - 1)
 
 
-class Ledger:
+class Ledger(FakeState):
     """Says which version governs, and remembers publications."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.version: int | None = None
-        self.publications: dict[tuple[str, str], int] = {}
 
     def production_version_at(self, model_id: str, partition: str) -> int | None:
         return self.version
-
-    def record_publications(self, target: str, counts: list[tuple[str, int]], version: int) -> None:
-        self.publications.update({(target, partition): rows for partition, rows in counts})
 
 
 def make_deployment(home: Path) -> Deployment:
@@ -202,7 +200,7 @@ def test_a_night_without_features_names_the_command_that_builds_it(deployment, i
 def test_scores_are_the_models_on_the_nights_features(deployment, in_production):
     scored = score_batch(deployment, "churn", partition=LAST)
     rows = deployment.lake.read("predictions/churn", start=LAST, end=LAST).to_pandas()
-    assert scored.rows == len(rows) == deployment.state.publications["predictions/churn", LAST]
+    assert scored.rows == len(rows) == deployment.state.publications("predictions/churn")[LAST]
     assert rows.customer_id.is_monotonic_increasing
     assert rows.customer_id.is_unique
     assert (rows.feature_event_timestamp == partitions.end_of(LAST)).all()
