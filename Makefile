@@ -10,7 +10,7 @@ MLOPS := .venv/bin/mlops
 QUIET := $(shell test -t 2 || echo --quiet)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup up down clean demo test lint
+.PHONY: help setup up down clean demo test bench lint
 
 help: ## List the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -24,6 +24,11 @@ setup: .venv/.complete ## Make the environment (.venv) from the lock file
 	@$(UV) sync --frozen $(QUIET) --python "$(PYTHON)"
 	@touch $@
 
+# Spark, and the peers of the benchmarks: 430 MB that nothing else needs.
+.venv/.peers: .venv/.complete
+	@$(UV) sync --frozen $(QUIET) --python "$(PYTHON)" --group spark --group bench
+	@touch $@
+
 up: setup ## Start PostgreSQL and Airflow on 127.0.0.1; Ctrl-C stops them
 	@exec $(MLOPS) up
 
@@ -33,8 +38,11 @@ down: setup ## Stop what make up or make demo started
 demo: setup ## Play the whole loop; ARGS=--yes approves for you, ORDERS=FILE FORMAT=… plays a file
 	@exec $(MLOPS) demo $(if $(ORDERS),--orders "$(ORDERS)" --format "$(or $(FORMAT),canonical)") $(ARGS)
 
-test: setup ## Lint and run every test
+test: setup .venv/.peers ## Lint and run every test
 	@.ci/test
+
+bench: setup .venv/.peers ## Race this project against its peers; ARGS="--scale 0.1" for a tenth of the size
+	@.venv/bin/python -W ignore -m benchmarks $(ARGS)
 
 lint: setup ## Check style, import rules and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

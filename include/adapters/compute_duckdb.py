@@ -7,15 +7,19 @@ the data comes from or goes to.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
-from pyarrow.dataset import Dataset
+import pyarrow.dataset as ds
+import pyarrow.fs as fs
 
 from include.errors import MlopsError
+from include.quality.sql import columns, literal
 
 Parameter: TypeAlias = str | int | float | date | datetime | None
 
@@ -29,7 +33,7 @@ class DuckDbCompute:
     def run_select(
         self,
         sql: str,
-        relations: Mapping[str, pa.Table | Dataset],
+        relations: Mapping[str, pa.Table | ds.Dataset],
         *,
         purpose: str,
         parameters: Mapping[str, Parameter] | None = None,
@@ -40,7 +44,7 @@ class DuckDbCompute:
 
 def run_select(
     sql: str,
-    relations: Mapping[str, pa.Table | Dataset],
+    relations: Mapping[str, pa.Table | ds.Dataset],
     *,
     purpose: str,
     parameters: Mapping[str, Parameter] | None = None,
@@ -57,7 +61,8 @@ def run_select(
     sql : str
         DuckDB dialect, with ``$name`` parameters.
     relations : mapping of str to pyarrow.Table or pyarrow.dataset.Dataset
-        What the statement's table names mean.
+        What the statement's table names mean. The Parquet files of a local dataset are read by DuckDB itself, those
+        that the dataset lists and no other; all else is scanned through Arrow.
     purpose : str
         What is computed, for error messages, e.g. ``"feature group customer_daily"``.
     parameters : mapping, optional
@@ -85,8 +90,60 @@ def run_select(
             with duckdb.connect(config=config) as connection:
                 connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
                 for name, relation in relations.items():
-                    connection.register(name, relation)
+                    _declare(connection, name, relation)
                 rows: pa.Table = connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
                 return rows
         except duckdb.Error as err:
             raise MlopsError(f"{purpose} can't be computed by DuckDB: {str(err).strip()}") from err
+
+
+@dataclass(frozen=True)
+class LocalParquet:
+    """The Parquet files of a dataset, for an engine that reads them itself.
+
+    Attributes
+    ----------
+    root : Path
+        Folder of the dataset.
+    paths : tuple of str
+        Absolute paths of the files that belong to it; each lies in the folder of its partition, ``dt=YYYY-MM-DD``.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+
+
+def local_parquet(dataset: ds.Dataset) -> LocalParquet | None:
+    """Return a dataset's files; None where there are none, or an engine can't read them by their paths."""
+    if not isinstance(dataset, ds.FileSystemDataset) or not isinstance(dataset.format, ds.ParquetFileFormat):
+        return None
+    filesystem: Any = dataset.filesystem
+    if not isinstance(filesystem, fs.SubTreeFileSystem) or not isinstance(filesystem.base_fs, fs.LocalFileSystem):
+        return None
+    root, paths = Path(filesystem.base_path), []
+    for fragment in dataset.get_fragments():
+        # The Delta log says what a file's partition is; an engine reads it off the path.
+        day = ds.get_partition_keys(fragment.partition_expression).get("dt")
+        path = PurePosixPath(fragment.path.lstrip("/"))
+        if path.parent != PurePosixPath(f"dt={day}"):
+            return None
+        paths.append(str(root / path))
+    return LocalParquet(root, tuple(paths)) if paths else None
+
+
+def _declare(connection: duckdb.DuckDBPyConnection, name: str, relation: pa.Table | ds.Dataset) -> None:
+    # Arrow's scan of a table of many partitions costs several times DuckDB's own.
+    files = local_parquet(relation) if isinstance(relation, ds.Dataset) else None
+    # DuckDB takes a path with these for a pattern.
+    if files is None or any(sign in str(files.root) for sign in "*?["):
+        connection.register(name, relation)
+        return
+    listed = ", ".join(map(literal, files.paths))
+    try:
+        connection.execute(
+            f"CREATE TEMP VIEW {columns([name])} AS SELECT {columns(relation.schema.names)} "
+            f"FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = true, hive_types = {{'dt': DATE}})"
+        )
+    except duckdb.BinderException:
+        # A column that was added to the table and is in none of its files yet.
+        connection.register(name, relation)

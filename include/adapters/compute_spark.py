@@ -7,20 +7,20 @@ translation, and where the data comes from or goes to.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.fs as fs
 
-from include.adapters.compute_duckdb import Parameter, run_select
+from include.adapters.compute_duckdb import LocalParquet, Parameter, local_parquet, run_select
 from include.adapters.spark_sql import spark_sql
 from include.errors import MlopsError
 
@@ -135,44 +135,28 @@ def _require_installed(purpose: str) -> None:
 
 
 def _frame(session: SparkSession, relation: pa.Table | ds.Dataset, mentioned: frozenset[str]) -> DataFrame:
+    if isinstance(relation, ds.Dataset) and (files := local_parquet(relation)) is not None:
+        return _frame_of_files(session, relation.schema, files)
     names = [name for name in relation.schema.names if name in mentioned or "*" in mentioned]
     # A table without columns has no rows to count.
-    names = names or relation.schema.names
-    if isinstance(relation, ds.Dataset):
-        if (frame := _frame_of_files(session, relation)) is not None:
-            return frame
-        relation = relation.to_table(columns=names)
-    return session.createDataFrame(relation.select(names))
+    return _frame_of_rows(session, relation, names or relation.schema.names)
 
 
-def _frame_of_files(session: SparkSession, dataset: ds.Dataset) -> DataFrame | None:
-    """Return a frame that reads a dataset's own files, or None where Spark can't or there are none."""
-    root = _local_root(dataset)
-    if root is None:
-        return None
-    paths = []
-    for fragment in dataset.get_fragments():
-        values = ds.get_partition_keys(fragment.partition_expression)
-        folders = [f"{name}={value}" for name, value in values.items()]
-        # The log says what a file's partition is; Spark reads it off the path.
-        if fragment.path.strip("/").split("/")[:-1] != folders or None in values.values():
-            return None
-        paths.append(f"{root}/{fragment.path.strip('/')}")
-    if not paths:
-        return None
+def _frame_of_rows(session: SparkSession, relation: pa.Table | ds.Dataset, names: list[str]) -> DataFrame:
+    rows = relation.to_table(columns=names) if isinstance(relation, ds.Dataset) else relation.select(names)
+    return session.createDataFrame(rows)
+
+
+def _frame_of_files(session: SparkSession, schema: pa.Schema, files: LocalParquet) -> DataFrame:
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    schema = from_arrow_schema(dataset.schema)
-    return session.read.schema(schema).option("basePath", root).parquet(*paths)
+    reader = session.read.schema(from_arrow_schema(schema)).option("basePath", _escaped(files.root.as_uri()))
+    return reader.parquet(*(_escaped(Path(path).as_uri()) for path in files.paths))
 
 
-def _local_root(dataset: ds.Dataset) -> str | None:
-    if not isinstance(dataset, ds.FileSystemDataset) or not isinstance(dataset.format, ds.ParquetFileFormat):
-        return None
-    filesystem: Any = dataset.filesystem
-    if isinstance(filesystem, fs.SubTreeFileSystem) and isinstance(filesystem.base_fs, fs.LocalFileSystem):
-        return Path(filesystem.base_path).as_uri()
-    return None
+def _escaped(uri: str) -> str:
+    """Return an address in which Spark finds no pattern."""
+    return re.sub(r"([*?\[\]{}])", r"\\\1", uri)
 
 
 def _cast(rows: pa.Table, expected: pa.Schema) -> pa.Table:

@@ -19,14 +19,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow.dataset import Dataset, Fragment, ParquetFileFragment
 
-from include.features.point_in_time import EARLIEST, LATEST, AsOfSearch, EntityKeys, Instants
+from include.features.entity_keys import EntityKeys
+from include.features.point_in_time import EARLIEST, LATEST, AsOfSearch, Instants
 
 TimeUnit = Literal["us", "ns"]
 
 # A row's number is its piece and its place there.
 _PIECE_SHIFT = 40
 # Numbering keys builds a hash table of the entities' keys each time: enough rows must share it.
-_ROWS_PER_GROUP = 1 << 19
+_ROWS_PER_GROUP = 1 << 20
 _MICROSECOND = timedelta(microseconds=1)
 _NANOSECONDS = 1000
 
@@ -103,8 +104,6 @@ def features_as_of(
 def comparable(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """Return a key column in the one type that its family is compared in."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):  # more characters than one array of strings holds
-        array = pa.concat_arrays(array.cast(pa.large_string()).chunks)
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     if pa.types.is_integer(kind):
         return array.cast(pa.int64())
@@ -147,21 +146,25 @@ def _taken(
     stored: FeatureRows, pieces: Sequence[Fragment], found: NDArray[np.int64], pool: ThreadPoolExecutor
 ) -> pa.Table:
     """Read the features of the rows that were found, and put them into the entity rows' order."""
-    rows, position = np.unique(found, return_inverse=True)
-    absent = int(len(rows) > 0 and rows[0] < 0)
-    rows = rows[absent:]
-    bounds = np.searchsorted(rows >> _PIECE_SHIFT, np.arange(len(pieces) + 1))
-    wanted = [(piece, bounds[n], bounds[n + 1]) for n, piece in enumerate(pieces) if bounds[n] < bounds[n + 1]]
-    within = rows & ((1 << _PIECE_SHIFT) - 1)
+    answered = np.flatnonzero(found >= 0)
+    number = found[answered] >> _PIECE_SHIFT
+    # Few pieces: small integers are sorted in one pass.
+    order = np.argsort(number.astype(np.min_scalar_type(len(pieces))), kind="stable")
+    within = (found[answered] & ((1 << _PIECE_SHIFT) - 1))[order]
+    ends = np.cumsum(np.bincount(number, minlength=len(pieces))).tolist()
+    parts = [(piece, start, end) for piece, start, end in zip(pieces, [0, *ends], ends, strict=False) if start < end]
 
     def take(part: tuple[Fragment, int, int]) -> pa.Table:
         piece, start, end = part
         return _read(stored, piece, stored.features).take(pa.array(within[start:end]))
 
     schema = pa.schema([stored.rows.schema.field(name) for name in stored.features])
-    kept = pa.concat_tables([schema.empty_table(), *pool.map(take, wanted)]).combine_chunks()
-    index = position - absent
-    return kept.take(pa.array(index, mask=index < 0))
+    kept = pa.concat_tables([schema.empty_table(), *pool.map(take, parts)])
+    place = np.empty(len(found), np.int64)
+    place[answered[order]] = np.arange(len(answered))
+    index = pa.array(place, mask=found < 0)
+    columns = pool.map(lambda name: kept[name].combine_chunks().take(index), stored.features)
+    return pa.Table.from_arrays(list(columns), schema=schema)
 
 
 def _split(fragment: Fragment) -> list[Fragment]:
@@ -175,12 +178,19 @@ def _groups(pieces: Sequence[Fragment], rows: int) -> Iterator[list[tuple[int, F
     held = 0
     for number, piece in enumerate(pieces):
         group.append((number, piece))
-        held += piece.count_rows()
+        held += _rows_in(piece)
         if held >= rows:
             yield group
             group, held = [], 0
     if group:
         yield group
+
+
+def _rows_in(piece: Fragment) -> int:
+    if isinstance(piece, ParquetFileFragment):
+        # Known already; Arrow's count starts a scan.
+        return sum(group.num_rows for group in piece.row_groups)
+    return int(piece.count_rows())
 
 
 def _read(stored: FeatureRows, piece: Fragment, columns: Sequence[str]) -> pa.Table:

@@ -69,6 +69,12 @@ class AirflowApi:
             return answer.json() if answer.content else None
         raise MlopsError(f"Airflow at {self.address} refuses the login {USER}; see {method} {path}")
 
+    def page(self, path: str) -> tuple[int, str]:
+        """Open a page beside the API, logged in, and return its status and HTML."""
+        self.request("GET", "/version")
+        answer = self._client.get(path)
+        return answer.status_code, answer.text
+
     def is_healthy(self) -> bool:
         """Say whether the API server answers."""
         try:

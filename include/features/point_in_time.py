@@ -11,76 +11,19 @@ from threading import Lock
 from typing import TypeAlias
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from include.features.entity_keys import NOBODY, Codes
+
 Instants: TypeAlias = NDArray[np.int64]
-Codes: TypeAlias = NDArray[np.int32]
 
 # No instant of a real row: what stands for "no time".
 EARLIEST = int(np.iinfo(np.int64).min)
 LATEST = int(np.iinfo(np.int64).max)
 
-_NOBODY = -1
 _COMPOSITE_BITS = 62
 # What one search costs in counted rows, about.
 _COUNTS_PER_SEARCH = 16
-
-
-class EntityKeys:
-    """Numbers for the keys that are asked for, in the keys' own order.
-
-    Feature rows that are sorted by key get ascending numbers, which the search over them likes.
-
-    Parameters
-    ----------
-    columns : sequence of pyarrow.Array
-        The entity rows' key, one array of shape (n_entities,) per join key.
-
-    Attributes
-    ----------
-    codes : ndarray of shape (n_entities,), int32
-        The number of each entity row's key; -1 where a part of the key is null.
-    """
-
-    def __init__(self, columns: Sequence[pa.Array]) -> None:
-        self._values = [_sorted_values(column) for column in columns]
-        numbers = [_numbers(column, values) for column, values in zip(columns, self._values, strict=True)]
-        self._combinations: NDArray[np.int64] | None = None
-        self.codes = numbers[0]
-        if len(columns) > 1:
-            # One column's numbers are dense; those of several are combinations, of which few exist.
-            combined = self._combined(numbers)
-            self._combinations = np.unique(combined[combined >= 0])
-            self.codes = self._dense(combined)
-
-    def __len__(self) -> int:
-        return len(self._values[0]) if self._combinations is None else len(self._combinations)
-
-    def codes_of(self, columns: Sequence[pa.Array]) -> Codes:
-        """Return the numbers of other rows' keys; -1 for a key that no entity row has.
-
-        Parameters
-        ----------
-        columns : sequence of pyarrow.Array
-            As in the constructor, of the same types.
-        """
-        numbers = [_numbers(column, values) for column, values in zip(columns, self._values, strict=True)]
-        return numbers[0] if self._combinations is None else self._dense(self._combined(numbers))
-
-    def _combined(self, numbers: Sequence[Codes]) -> NDArray[np.int64]:
-        total = numbers[0].astype(np.int64)
-        for values, part in zip(self._values[1:], numbers[1:], strict=True):
-            total = np.where((total >= 0) & (part >= 0), total * len(values) + part, _NOBODY)
-        return total
-
-    def _dense(self, combined: NDArray[np.int64]) -> Codes:
-        known = self._combinations
-        if known is None or not len(known):
-            return np.full(len(combined), _NOBODY, np.int32)
-        at = np.minimum(np.searchsorted(known, combined), len(known) - 1)
-        return np.where(known[at] == combined, at, _NOBODY).astype(np.int32)
 
 
 class AsOfSearch:
@@ -152,7 +95,7 @@ class AsOfSearch:
         # Read without the lock: what is held only gets newer, and is compared again under it.
         alive = np.flatnonzero((self._timeline.codes[place] == codes) & (event >= self._event[place]))
         place, event, created, rows = (v[alive] for v in (place, event, created, rows))
-        newest = _newest_per_place(place, event, created)
+        newest = _newest_per_place(place, event, created, rows)
         if newest is not None:
             place, event, created, rows = (v[newest] for v in (place, event, created, rows))
         with self._lock:
@@ -245,12 +188,12 @@ class _Timeline:
         composite = self._composite(codes, at)
         self.order = np.argsort(composite)
         self._sorted = composite[self.order]
-        self.codes = np.append(codes[self.order], np.int32(_NOBODY))
+        self.codes = np.append(codes[self.order], np.int32(NOBODY))
         by_time = np.argsort(at)
         self._times, self._codes_by_time = at[by_time], codes[by_time].astype(np.intp)
         counts = np.bincount(codes, minlength=self.keys)
-        self._ends = np.cumsum(counts)
-        self._starts = self._ends - counts
+        # How many of the earliest rows were counted last, and where each key's others begin.
+        self._counted = 0, np.cumsum(counts) - counts
 
     def first_from(self, codes: Codes, instants: Instants) -> NDArray[np.int64]:
         """Return each row's place: the first of its key's rows that is not before the instant, or the next key's."""
@@ -259,18 +202,23 @@ class _Timeline:
         # A partition stands at one instant, but for what came late.
         usual = instants[len(instants) // 2]
         before = int(np.searchsorted(self._times, usual))
-        after = len(self._times) - before
-        if min(before, after) + self.keys > _COUNTS_PER_SEARCH * len(codes):
+        if abs(before - self._counted[0]) + self.keys > _COUNTS_PER_SEARCH * len(codes):
             return np.searchsorted(self._sorted, self._composite(codes, instants))
-        if before < after:
-            first = self._starts + np.bincount(self._codes_by_time[:before], minlength=self.keys)
-        else:
-            first = self._ends - np.bincount(self._codes_by_time[before:], minlength=self.keys)
-        place: NDArray[np.int64] = first[codes]
+        place: NDArray[np.int64] = self._first_from(before)[codes]
         unusual = np.flatnonzero(instants != usual)
         if len(unusual):
             place[unusual] = np.searchsorted(self._sorted, self._composite(codes[unusual], instants[unusual]))
         return place
+
+    def _first_from(self, before: int) -> NDArray[np.int64]:
+        """Return each key's place behind the `before` earliest entity rows."""
+        known, first = self._counted
+        between = self._codes_by_time[min(known, before) : max(known, before)]
+        counts = np.bincount(between, minlength=self.keys)
+        first = first + counts if before > known else first - counts
+        # One tuple, replaced whole: another thread may count on from here.
+        self._counted = before, first
+        return first
 
     def _composite(self, codes: Codes, instants: Instants) -> NDArray[np.int64]:
         """Return numbers that sort by key, then by time; no instant may be later than the last."""
@@ -281,34 +229,24 @@ class _Timeline:
         return (codes.astype(np.int64) << self._bits) | ticks
 
 
-def _sorted_values(column: pa.Array) -> pa.Array:
-    values = pc.unique(column).drop_null()
-    return values.take(pc.sort_indices(values))
-
-
-def _numbers(column: pa.Array, values: pa.Array) -> Codes:
-    found = pc.index_in(column, values, skip_nulls=True)
-    if found.null_count:
-        found = found.fill_null(_NOBODY)
-    numbers: Codes = found.to_numpy(zero_copy_only=False)
-    return numbers
-
-
-def _is_later(one: tuple[Instants, Instants], other: tuple[Instants, Instants]) -> NDArray[np.bool_]:
-    later: NDArray[np.bool_] = (one[0] > other[0]) | ((one[0] == other[0]) & (one[1] > other[1]))
+def _is_later(one: Sequence[Instants], other: Sequence[Instants]) -> NDArray[np.bool_]:
+    """Compare rows of numbers lexicographically."""
+    later: NDArray[np.bool_] = one[-1] > other[-1]
+    for mine, theirs in zip(reversed(one[:-1]), reversed(other[:-1]), strict=True):
+        later = (mine > theirs) | ((mine == theirs) & later)
     return later
 
 
-def _newest_per_place(place: NDArray[np.int64], event: Instants, created: Instants) -> NDArray[np.intp] | None:
+def _newest_per_place(
+    place: NDArray[np.int64], event: Instants, created: Instants, rows: NDArray[np.int64]
+) -> NDArray[np.intp] | None:
     """Return the positions of each place's newest row, or None where no place has two."""
     if (place[1:] > place[:-1]).all():
         return None
-    earlier, later = slice(None, -1), slice(1, None)
     order = np.arange(len(place))
-    same = place[later] == place[earlier]
-    backward = same & _is_later((event[earlier], created[earlier]), (event[later], created[later]))
-    if backward.any() or (place[later] < place[earlier]).any():
-        order = np.lexsort((created, event, place))
+    ages = (place, event, created, rows)
+    if _is_later([age[:-1] for age in ages], [age[1:] for age in ages]).any():
+        order = np.lexsort(ages[::-1])
         place = place[order]
     newest: NDArray[np.intp] = order[np.append(place[1:] != place[:-1], True)]
     return newest

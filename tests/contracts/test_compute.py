@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
 
+from include.adapters import compute_spark
 from include.adapters.compute_duckdb import DuckDbCompute, Parameter
 from include.adapters.compute_spark import SparkCompute
 from include.adapters.lake import LakeAdapter
@@ -135,6 +136,19 @@ def test_an_older_version_of_a_delta_table_is_read_as_it_was(engine: Engine, tmp
     dataset = lake.dataset("raw/orders", version=first.version)
 
     assert run(engine, "SELECT customer_id FROM orders", orders=dataset)["customer_id"].to_pylist() == ["old"]
+
+
+def test_spark_reads_the_files_of_a_local_table_itself(
+    spark: SparkCompute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = LakeAdapter((tmp_path / "a {lake} [of] it's own").as_uri())
+    lake.replace("raw/orders", orders(line("2024-01-01"), line("2024-01-02")), keys=["2024-01-01", "2024-01-02"])
+    handed_over: list[object] = []
+    monkeypatch.setattr(compute_spark, "_frame_of_rows", lambda *args: handed_over.append(args))
+
+    found = run(spark, "SELECT COUNT(*) AS n FROM orders", orders=lake.dataset("raw/orders"))
+
+    assert (found["n"].to_pylist(), handed_over) == ([2], [])
 
 
 def test_a_partition_without_files_and_a_dataset_in_memory_are_read(engine: Engine, tmp_path: Path) -> None:

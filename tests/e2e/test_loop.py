@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow.parquet as pq
 import pytest
 
@@ -91,7 +92,7 @@ def _bring_into_production(loop: Loop, folder: Path) -> None:
     import_orders(loop.deployment, history, order_format="canonical", as_of=datetime(2026, 5, 1, tzinfo=UTC))
     deliver(loop.deployment.settings.home / "landing", orders, NIGHT)
     known = lambda: {d["dag_id"] for d in loop.api.request("GET", "/dags", limit=100)["dags"]}  # noqa: E731
-    loop.until(lambda: len(known()) == 8, "parsing")
+    loop.until(lambda: len(known()) == 15, "parsing")
     _fill(loop, FIRST_DAY, TRAINED)
     # The day as the form's Param, without a partition key: consumers must be reached all the same.
     loop.runs["first training"] = loop.api.trigger("train_model__churn", conf={"partition": TRAINED})
@@ -144,6 +145,27 @@ def test_one_keyed_night_runs_the_whole_chain(night):
     for dag_id in ("score_batch__churn", "monitor_model__churn", "train_model__churn"):
         assert NIGHT in [r["partition_key"] for r in night.api.runs(dag_id) if r["state"] == "success"], dag_id
     assert night.deployment.lake.partitions("predictions/churn") == [NIGHT]
+
+
+def test_a_build_links_to_its_quality_report_which_only_a_login_opens(night):
+    run_id = night.runs["materialize_features__customer_daily"]
+    task = f"/dags/materialize_features__customer_daily/dagRuns/{run_id}/taskInstances/build"
+    address = night.api.request("GET", f"{task}/links")["extra_links"]["Quality report"]
+    assert address == f"/mlops/quality/customer_daily/{NIGHT}"
+    assert httpx.get(night.api.address + address).status_code == 401
+    status, html = night.api.page(address)
+    assert (status, f"customer_daily, {NIGHT}: published" in html) == (200, True)
+    status, html = night.api.page("/mlops/quality/customer_daily/1999-01-01")
+    assert (status, "there is no quality report" in html) == (404, True)
+
+
+def test_scores_are_written_back_as_a_feature_and_served_beside_the_others(night):
+    night.until(lambda: NIGHT in night.deployment.state.publications("online/churn_scores"), "the write-back")
+    scores = night.deployment.lake.read("predictions/churn", start=NIGHT, end=NIGHT)
+    store = night.deployment.feature_store
+    online = store.online("customer_features", scores["customer_id"].to_pylist(), at=partitions.end_of(NIGHT)).values
+    assert online["churn_risk_score"].to_pylist() == scores["score"].to_pylist()
+    assert online["total_orders_30d"].null_count == 0
 
 
 def test_a_retrain_decision_starts_exactly_one_training(night):

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import include.features.point_in_time as point_in_time
-from include.features.point_in_time import EARLIEST, LATEST, AsOfSearch, EntityKeys
+from include.features.point_in_time import EARLIEST, LATEST, AsOfSearch
 
 YEARS = 3_000 * 365 * 86_400_000_000  # in microseconds: with a key beside it, more than 63 bits
 
@@ -125,29 +124,3 @@ def test_a_late_correction_of_an_old_row_does_not_hide_a_newer_one_nor_the_next_
 def test_no_entity_rows_and_no_feature_rows_give_nothing() -> None:
     assert searched(Case([], [Row(0, 1, 1)], 0, True), [[0]]) == []
     assert searched(Case([(0, 1)], [], 0, True), [[]]) == [-1]
-
-
-def test_keys_are_numbered_in_their_own_order_and_unknown_ones_are_minus_one() -> None:
-    keys = EntityKeys([pa.array(["b", None, "a", "b", "\N{LATIN SMALL LETTER E WITH ACUTE}"])])
-    assert keys.codes.tolist() == [1, -1, 0, 1, 2]
-    assert keys.codes_of([pa.array(["a", "c", None, "b", ""])]).tolist() == [0, -1, -1, 1, -1]
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from(["", "a", "b", None]), st.sampled_from([0, 1, 7, None])), max_size=20),
-    st.lists(st.tuples(st.sampled_from(["", "a", "c", None]), st.sampled_from([0, 1, 8, None])), max_size=20),
-)
-def test_two_keys_are_one_only_when_both_parts_are(
-    asked: list[tuple[str | None, int | None]], stored: list[tuple[str | None, int | None]]
-) -> None:
-    def columns(pairs: list[tuple[str | None, int | None]]) -> list[pa.Array]:
-        return [pa.array([a for a, _ in pairs], pa.string()), pa.array([b for _, b in pairs], pa.int64())]
-
-    keys = EntityKeys(columns(asked))
-    number = {pair: code for pair, code in zip(asked, keys.codes.tolist(), strict=True) if None not in pair}
-
-    assert sorted(set(number.values())) == list(range(len(number))) == list(range(len(keys)))
-    assert [code for pair, code in zip(asked, keys.codes.tolist(), strict=True) if None in pair] == [
-        -1 for pair in asked if None in pair
-    ]
-    assert keys.codes_of(columns(stored)).tolist() == [number.get(pair, -1) for pair in stored]
