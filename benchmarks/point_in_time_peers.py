@@ -106,7 +106,7 @@ def asked_of_feast(root: str, offline_store: dict[str, Any], *, path: str) -> Ca
 def feast_duckdb(root: str) -> Callable[[], pa.Table]:
     """Return Feast's DuckDB store."""
     import feast.infra.offline_stores.duckdb as feast_duckdb_store
-    import ibis
+    import ibis  # type: ignore[import-untyped]
     from deltalake import DeltaTable
 
     def read(source: Any, repo_path: str) -> Any:

@@ -121,6 +121,9 @@ def local_parquet(dataset: ds.Dataset) -> LocalParquet | None:
     if not isinstance(filesystem, fs.SubTreeFileSystem) or not isinstance(filesystem.base_fs, fs.LocalFileSystem):
         return None
     root, paths = Path(filesystem.base_path), []
+    # The engines take a path with these for a pattern.
+    if any(sign in str(root) for sign in "*?[]{}"):
+        return None
     for fragment in dataset.get_fragments():
         # The Delta log says what a file's partition is; an engine reads it off the path.
         day = ds.get_partition_keys(fragment.partition_expression).get("dt")
@@ -134,15 +137,15 @@ def local_parquet(dataset: ds.Dataset) -> LocalParquet | None:
 def _declare(connection: duckdb.DuckDBPyConnection, name: str, relation: pa.Table | ds.Dataset) -> None:
     # Arrow's scan of a table of many partitions costs several times DuckDB's own.
     files = local_parquet(relation) if isinstance(relation, ds.Dataset) else None
-    # DuckDB takes a path with these for a pattern.
-    if files is None or any(sign in str(files.root) for sign in "*?["):
+    if files is None:
         connection.register(name, relation)
         return
     listed = ", ".join(map(literal, files.paths))
     try:
         connection.execute(
             f"CREATE TEMP VIEW {columns([name])} AS SELECT {columns(relation.schema.names)} "
-            f"FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = true, hive_types = {{'dt': DATE}})"
+            f"FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = true, "
+            "hive_types = {'dt': DATE})"
         )
     except duckdb.BinderException:
         # A column that was added to the table and is in none of its files yet.

@@ -7,7 +7,6 @@ translation, and where the data comes from or goes to.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -150,13 +149,9 @@ def _frame_of_rows(session: SparkSession, relation: pa.Table | ds.Dataset, names
 def _frame_of_files(session: SparkSession, schema: pa.Schema, files: LocalParquet) -> DataFrame:
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    reader = session.read.schema(from_arrow_schema(schema)).option("basePath", _escaped(files.root.as_uri()))
-    return reader.parquet(*(_escaped(Path(path).as_uri()) for path in files.paths))
-
-
-def _escaped(uri: str) -> str:
-    """Return an address in which Spark finds no pattern."""
-    return re.sub(r"([*?\[\]{}])", r"\\\1", uri)
+    # Spark's addresses are not percent-encoded.
+    reader = session.read.schema(from_arrow_schema(schema)).option("basePath", f"file://{files.root}")
+    return reader.parquet(*(f"file://{path}" for path in files.paths))
 
 
 def _cast(rows: pa.Table, expected: pa.Schema) -> pa.Table:

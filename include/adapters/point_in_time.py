@@ -28,6 +28,8 @@ TimeUnit = Literal["us", "ns"]
 _PIECE_SHIFT = 40
 # Numbering keys builds a hash table of the entities' keys each time: enough rows must share it.
 _ROWS_PER_GROUP = 1 << 20
+# Each holds the keys and times of a group.
+_MAX_WORKERS = 4
 _MICROSECOND = timedelta(microseconds=1)
 _NANOSECONDS = 1000
 
@@ -91,7 +93,7 @@ def features_as_of(
     asked, upper = _entity_instants(at, unit)
     numbers = EntityKeys([comparable(key) for key in keys])
     search = AsOfSearch(numbers.codes, asked, oldest=_oldest(upper, ttl, unit), known_at=known_at)
-    workers = max(2, os.cpu_count() or 1)
+    workers = min(max(2, os.cpu_count() or 1), _MAX_WORKERS)
     with ThreadPoolExecutor(workers, thread_name_prefix="point-in-time") as pool:
         pieces = [piece for split in pool.map(_split, _newest_first(stored.rows)) for piece in split]
         first = _FirstPass(stored, numbers, search, known_at=known_at, unit=unit)

@@ -141,7 +141,7 @@ def test_an_older_version_of_a_delta_table_is_read_as_it_was(engine: Engine, tmp
 def test_spark_reads_the_files_of_a_local_table_itself(
     spark: SparkCompute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake = LakeAdapter((tmp_path / "a {lake} [of] it's own").as_uri())
+    lake = LakeAdapter((tmp_path / "a lake of it's own").as_uri())
     lake.replace("raw/orders", orders(line("2024-01-01"), line("2024-01-02")), keys=["2024-01-01", "2024-01-02"])
     handed_over: list[object] = []
     monkeypatch.setattr(compute_spark, "_frame_of_rows", lambda *args: handed_over.append(args))

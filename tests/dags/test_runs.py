@@ -9,6 +9,7 @@ import pytest
 
 from include import partitions
 from include.adapters.deployment import Deployment
+from include.adapters.quality_reports import read_report
 from include.governance.lifecycle import Stage, holder
 from include.settings import PROJECT_ROOT
 from include.steps.import_orders import import_orders
@@ -92,6 +93,50 @@ def test_a_night_is_built_and_brought_online(bag, deployment):
     assert NIGHT in deployment.lake.partitions("features/customer_daily")
 
 
+def test_a_range_that_is_backfilled_over_a_nights_build_writes_nothing(bag, deployment):
+    version, rows = (
+        deployment.lake.version("features/customer_daily"),
+        deployment.lake.digest("features/customer_daily"),
+    )
+    run(bag, "backfill_features__customer_daily", conf={"start": partitions.shift(NIGHT, -7), "end": NIGHT})
+    assert deployment.lake.version("features/customer_daily") == version
+    assert deployment.lake.digest("features/customer_daily") == rows
+
+
+def test_nights_one_by_one_give_the_partitions_of_a_range(bag, deployment):
+    week = partitions.span(partitions.shift(NIGHT, -2), NIGHT)
+    in_a_range = [deployment.lake.digest("features/customer_daily", start=day, end=day) for day in week]
+    empty = deployment.lake.read("features/customer_daily", start=week[0], end=week[-1]).slice(0, 0)
+    deployment.lake.replace("features/customer_daily", empty, keys=week)
+    for day in reversed(week):
+        run(bag, "materialize_features__customer_daily", conf={"partition": day})
+    assert [deployment.lake.digest("features/customer_daily", start=day, end=day) for day in week] == in_a_range
+
+
+def test_a_range_of_which_a_day_breaks_its_yaml_is_not_published_and_the_task_is_not_tried_again(
+    bag, deployment, monkeypatch
+):
+    from include.specs import load_feature_group
+
+    spec = load_feature_group("customer_daily")
+    narrow = spec.model_copy(update={"freshness_days": 1, "columns": tuple(_narrow(c) for c in spec.columns)})
+    monkeypatch.setattr("include.steps.build_features.load_feature_group", lambda group: narrow)
+    version = deployment.lake.version("features/customer_daily")
+    state, tasks = states(bag, "backfill_features__customer_daily", conf={"start": NIGHT, "end": NIGHT})
+    assert (state, tasks["build_range"], tasks["materialize"]) == ("failed", "failed", "upstream_failed")
+    assert deployment.lake.version("features/customer_daily") == version
+    report = read_report(deployment.lake, "customer_daily", NIGHT)
+    assert [(check.check, check.column) for check in report.failed] == [("bounds", "tenure_days")]
+
+
+def _narrow(column):
+    return column.model_copy(update={"max": 3.0}) if column.name == "tenure_days" else column
+
+
+def test_the_declarations_are_applied_again_without_a_change(bag, deployment):
+    assert run(bag, "apply_feature_repo", conf={}) == {"apply": "success"}
+
+
 def test_the_night_is_scored_by_the_version_in_production(bag, deployment):
     run(bag, "score_batch__churn", conf={"partition": NIGHT})
     scored = deployment.lake.read("predictions/churn", start=NIGHT, end=NIGHT)
@@ -104,6 +149,15 @@ def test_the_night_is_measured_and_decided(bag, deployment):
     (night,) = deployment.state.nights("churn")
     assert night["partition"] == NIGHT
     assert [d.partition for d in deployment.state.decisions("churn")][-1] == NIGHT
+
+
+def test_the_scores_are_written_back_as_a_feature(bag, deployment):
+    run(bag, "materialize_features__churn_scores", conf={"partition": NIGHT})
+    scored = deployment.lake.read("predictions/churn", start=NIGHT, end=NIGHT)
+    online = deployment.feature_store.online_group(
+        "churn_scores", scored["customer_id"].to_pylist(), at=partitions.end_of(NIGHT)
+    )
+    assert online.values["churn_risk_score"].to_pylist() == scored["score"].to_pylist()
 
 
 def test_a_night_before_the_first_production_version_is_skipped_not_scored(bag, deployment):
