@@ -160,7 +160,7 @@ def main(scale: float = 1.0, rounds: int = 3) -> list[Race]:
                 title(least // ROWS_PER_ENTITY_ROW, least),
                 # Feast's file store pairs each entity row with every row of its key: more than a laptop's memory above.
                 _contenders(sizes[least], with_file_store=True),
-                rounds=1,
+                rounds=min(rounds, 2),
                 baseline=_BARE,
             ),
             race("point-in-time join, growth", growth, rounds=rounds, baseline=growth[0].name),
