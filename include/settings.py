@@ -42,7 +42,7 @@ class Settings:
     database_url : str
         SQLAlchemy URL of the state database (PostgreSQL, psycopg).
     feast_registry_url, feast_online_url : str
-        SQLAlchemy URLs of Feast's SQL registry and of its PostgreSQL online store.
+        URLs of Feast's SQL registry (SQLAlchemy) and of its online store: PostgreSQL, SQLite or Redis.
     mlflow_tracking_uri : str
         Database or server of MLflow's tracking and registry.
     mlflow_artifact_uri : str

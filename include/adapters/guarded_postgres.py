@@ -11,7 +11,9 @@ with equal times goes through.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, contextmanager
+from itertools import zip_longest
 from typing import Any, Literal
 
 import psycopg
@@ -33,8 +35,8 @@ from include.adapters.online_rows import EncodedRows, Message, encode_messages, 
 from include.adapters.online_store import Fetch, Progress, StoredColumn, ViewColumns
 from include.adapters.postgres_copy import copy_stream
 
-# Each a transaction, and what is in memory at once.
-_ROWS_PER_CHUNK = 20_000
+# Each a transaction; two are in memory at once.
+_ROWS_PER_CHUNK = 10_000
 
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION {schema}.keep_newest_feature() RETURNS trigger LANGUAGE plpgsql AS
@@ -192,18 +194,25 @@ class GuardedPostgreSQLOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
         self, config: RepoConfig, view: FeatureView, chunks: Iterable[EncodedRows], progress: Progress | None
     ) -> None:
         target = _table(config, view)
-        arriving = sql.SQL("CREATE TEMPORARY TABLE arriving (LIKE {}) ON COMMIT DROP").format(target)
-        upsert = sql.SQL(_UPSERT).format(table=target)
-        with self._get_conn(config) as connection, connection.cursor() as cursor:
-            for rows in chunks:
-                cursor.execute(arriving)
-                with cursor.copy(_COPY) as copy:
-                    for part in copy_stream(rows):
-                        copy.write(part)
-                cursor.execute(upsert)
-                connection.commit()
+        pending = iter(chunks)
+        with self._get_conn(config) as connection, ExitStack() as stack:
+            # The server's work is what takes time, and it does one statement of a connection on one core.
+            pool = stack.enter_context(ThreadPoolExecutor(1))
+            beside: psycopg.Connection | None = None
+            for mine, theirs in zip_longest(pending, pending):
+                waiting = None
+                if theirs is not None:
+                    beside = beside or stack.enter_context(closing(connect(config.online_store)))
+                    waiting = pool.submit(_write_chunk, beside, target, theirs)
+                try:
+                    _write_chunk(connection, target, mine)
+                finally:
+                    # Its connection must not be closed under it.
+                    wait([waiting] if waiting is not None else [])
+                if waiting is not None:
+                    waiting.result()
                 if progress:
-                    progress(len(rows))
+                    progress(len(mine) + (len(theirs) if theirs is not None else 0))
 
     def _has_more_columns(self, config: RepoConfig, view: FeatureView) -> bool:
         if config.online_store.vector_enabled:
@@ -231,6 +240,16 @@ class GuardedPostgreSQLOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
             self._reading = connect(config.online_store)
             self._reading.autocommit = True
         return self._reading
+
+
+def _write_chunk(connection: psycopg.Connection, target: sql.Composed, rows: EncodedRows) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("CREATE TEMPORARY TABLE arriving (LIKE {}) ON COMMIT DROP").format(target))
+        with cursor.copy(_COPY) as copy:
+            for part in copy_stream(rows):
+                copy.write(part)
+        cursor.execute(sql.SQL(_UPSERT).format(table=target))
+    connection.commit()
 
 
 def _schema(config: RepoConfig) -> sql.Identifier:
