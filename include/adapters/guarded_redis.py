@@ -154,7 +154,7 @@ class GuardedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
             yield cast("_Connection", connection)
         except BaseException:
             # Replies may still be on their way: they must not answer the next command.
-            connection.disconnect()
+            connection.disconnect()  # type: ignore[no-untyped-call]
             raise
         finally:
             pool.release(connection)

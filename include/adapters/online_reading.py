@@ -222,7 +222,9 @@ def select_features(known: Sequence[str], asked: Sequence[str] | None, *, of: st
 
 
 def _judge(column: StoredColumn, dtype: pa.DataType, oldest_us: int | None) -> OnlineColumn:
-    if None not in column.values and (oldest_us is None or min(column.event_us, default=oldest_us) >= oldest_us):
+    events = [event for event in column.event_us if event is not None]
+    is_whole = None not in column.values and len(events) == len(column.values)
+    if is_whole and (oldest_us is None or min(events, default=oldest_us) >= oldest_us):
         status: list[Status] = ["present"] * len(column.values)
         return OnlineColumn(dtype, decode_values(column.values), status, column.event_us, column.created_us)
     status = [_verdict(value, event, oldest_us) for value, event in zip(column.values, column.event_us, strict=True)]
