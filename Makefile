@@ -26,7 +26,7 @@ setup: .venv/.complete ## Make the environment (.venv) from the lock file
 
 # Spark, and the peers of the benchmarks: 430 MB that nothing else needs.
 .venv/.peers: .venv/.complete
-	@$(UV) sync --frozen $(QUIET) --python "$(PYTHON)" --group spark --group bench
+	@$(UV) sync --frozen $(QUIET) --python .venv/bin/python --group spark --group bench
 	@touch $@
 
 up: setup ## Start PostgreSQL and Airflow on 127.0.0.1; Ctrl-C stops them
