@@ -27,7 +27,7 @@ def build(deployment: Any, start: str, end: str | None = None) -> Any:
 
 
 def test_without_orders_it_refuses_and_names_the_next_move(deployment: FakeDeployment) -> None:
-    with pytest.raises(UsageError, match=r"no table raw/orders; import some orders first"):
+    with pytest.raises(UsageError, match=r"no orders \(table raw/orders\); import some orders first"):
         build(deployment, "2024-01-01")
 
 
