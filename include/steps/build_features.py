@@ -169,7 +169,8 @@ def _require_arrived(deployment: Deployment, spec: FeatureGroupSpec, end: str) -
     version = deployment.lake.version(spec.source)
     if version is None:
         raise UsageError(
-            f"{spec.table} can't be built: the lake at {deployment.lake.uri} has no {spec.relation} (table {spec.source}); "
+            f"{spec.table} can't be built: the lake at {deployment.lake.uri} has no {spec.relation} "
+            f"(table {spec.source}); "
             + (
                 f"score first (mlops score --model {spec.scored_by} --date {end})"
                 if spec.scored_by
