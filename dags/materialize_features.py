@@ -11,6 +11,7 @@ they were built are built anew with it: what changed is added as a later version
 - **Hazards**: a day that is missing while later ones are there fails: it is an incident. A partition that breaks
   its YAML is not published; the last good one stays online, and the task links to the report.
   One build runs at a time, so that a night can't miss what a later one has put right.
+- **First**: unpause the groups that are used. What came while one was paused is filled by `backfill_features__<group>`.
 - **Re-run**: clear the task, or backfill the days: the same day twice changes nothing, and an older day
   never replaces a newer online row.
 """
@@ -51,7 +52,7 @@ def build_dag(spec: FeatureGroupSpec) -> None:
         default_args=DEFAULT_ARGS,
         params={"partition": partition_param()},
         user_defined_macros=MACROS,
-        is_paused_upon_creation=spec.scored_by is None,
+        is_paused_upon_creation=True,
         tags=[Tag.FEATURES, spec.owner],
     )
     def materialize_features() -> None:

@@ -39,7 +39,6 @@ TOPOLOGY = {
 CONSUMERS = {
     "score_batch__churn": "mlops://features/customer_daily",
     "monitor_model__churn": "mlops://predictions/churn",
-    "materialize_features__churn_scores": "mlops://predictions/churn",
     "train_model__churn": "mlops://retrain/churn",
     "promote_model__churn": "mlops://candidate/churn",
 }
@@ -91,6 +90,13 @@ def test_consumers_are_partitioned_and_not_paused_on_creation(bag, dag_id):
     assert type(dag.timetable).__name__ == "PartitionedAssetTimetable"
     assert dag.timetable.asset_condition.uri == CONSUMERS[dag_id]
     assert dag.is_paused_upon_creation is False
+
+
+def test_scores_are_written_back_once_a_person_has_switched_it_on(bag):
+    dag = bag.dags["materialize_features__churn_scores"]
+    assert type(dag.timetable).__name__ == "PartitionedAssetTimetable"
+    assert dag.timetable.asset_condition.uri == "mlops://predictions/churn"
+    assert dag.is_paused_upon_creation is True
 
 
 @pytest.mark.parametrize("dag_id", PRODUCERS)

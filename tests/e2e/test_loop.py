@@ -29,6 +29,7 @@ pytestmark = pytest.mark.timeout(900)
 
 TRAINED = "2026-04-14"
 NIGHT = "2026-04-30"
+WRITE_BACK = "materialize_features__churn_scores"
 OLDER = partitions.span("2026-04-16", "2026-04-29")
 
 
@@ -114,11 +115,14 @@ def _fill(loop: Loop, start: str, end: str) -> None:
 @pytest.fixture(scope="module")
 def night(loop: Loop) -> Loop:
     """One keyed night has run through the chain, and the training it asked for has ended."""
+    loop.api.unpause(WRITE_BACK)
     for dag_id in ("ingest_orders", "materialize_features__customer_daily"):
         loop.runs[dag_id] = loop.api.trigger(dag_id, partition=NIGHT)
     loop.monitored([NIGHT], 1)
     loop.until(lambda: len(loop.trainings()) == 2, "the second training")
     loop.until(lambda: len(loop.waiting()) == 1, "the second approval")
+    loop.until(lambda: NIGHT in loop.deployment.state.publications("online/churn_scores"), "the write-back")
+    loop.api.unpause(WRITE_BACK, paused=True)
     return loop
 
 
@@ -160,7 +164,6 @@ def test_a_build_links_to_its_quality_report_which_only_a_login_opens(night):
 
 
 def test_scores_are_written_back_as_a_feature_and_served_beside_the_others(night):
-    night.until(lambda: NIGHT in night.deployment.state.publications("online/churn_scores"), "the write-back")
     scores = night.deployment.lake.read("predictions/churn", start=NIGHT, end=NIGHT)
     store = night.deployment.feature_store
     online = store.online("customer_features", scores["customer_id"].to_pylist(), at=partitions.end_of(NIGHT)).values
