@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +33,7 @@ from include.training.labels import LABEL, snapshot_days
 from include.training.split import split_by_time
 from include.training.version import train_version
 from tests.posterior import ShopClock, probability_of_no_order, read_histories
+from tests.unit.steps.fakes import FakeState
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -88,7 +88,7 @@ def make_deployment(folder: Path) -> Deployment:
     """Return a deployment whose lake and feature store are real; nobody reads the ledger."""
     registries = {f"MLOPS_FEAST_{name}_URL": f"sqlite:///{folder / name}.db" for name in ("REGISTRY", "ONLINE")}
     deployment = Deployment(Settings.from_env({"MLOPS_HOME": str(folder), "MLOPS_CODE_COMMIT": "c0ffee", **registries}))
-    vars(deployment)["state"] = SimpleNamespace(record_publications=lambda *_: None)
+    vars(deployment)["state"] = FakeState()
     return deployment
 
 
