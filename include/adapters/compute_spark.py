@@ -6,6 +6,7 @@ translation, and where the data comes from or goes to.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -83,6 +84,8 @@ class SparkCompute:
     def _session(self) -> SparkSession:
         from pyspark.sql import SparkSession
 
+        # Its bridge says goodbye at exit, when whoever captured the log may have closed it.
+        logging.getLogger("py4j").setLevel(logging.WARNING)
         # Workers must be of this very Python, and nothing listens beyond this machine.
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
