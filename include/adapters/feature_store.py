@@ -32,7 +32,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from include.adapters.delta_offline_store import seeing_all
 from include.adapters.feature_catalogue import FeatureCatalogue
-from include.adapters.historical_features import checked_entities
+from include.adapters.historical_features import ENTITY_TIME, checked_entities
 from include.adapters.online_reading import OnlineFeatures, OnlineReader, check_keys, key_encoder
 from include.adapters.online_store import GuardedOnlineStore
 from include.errors import MlopsError, UsageError
@@ -42,7 +42,6 @@ from include.settings import PROJECT_ROOT, Settings
 Declaration: TypeAlias = Entity | DataSource | FeatureView | FeatureService
 
 _REPO = PROJECT_ROOT / "feature_repo"
-_ENTITY_TIME = "event_timestamp"
 
 # What the URL of an online store begins with, and the class that Feast loads for it.
 _ONLINE_STORES = {
@@ -168,9 +167,9 @@ class FeatureStoreAdapter:
         with self._explained():
             declared = self._store.get_feature_service(service)
             keys = self._join_keys(declared)
-            if missing := [name for name in [*keys, _ENTITY_TIME] if name not in entities.column_names]:
-                raise UsageError(f"entity rows lack the columns {missing}; {service} joins on {[*keys, _ENTITY_TIME]}")
-            asked = entities.select([*keys, _ENTITY_TIME]).to_pandas()
+            if missing := [name for name in [*keys, ENTITY_TIME] if name not in entities.column_names]:
+                raise UsageError(f"entity rows lack the columns {missing}; {service} joins on {[*keys, ENTITY_TIME]}")
+            asked = entities.select([*keys, ENTITY_TIME]).to_pandas()
             # Feast passes a True on, but no False.
             store = self._store if known_at else FeatureStore(config=seeing_all(self.config))
             job = store.get_historical_features(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -110,47 +111,50 @@ def _orders_of(deployment: Deployment, customer_id: str) -> list[str]:
 
 
 def _remove(deployment: Deployment, table: str, key: str, values: list[str]) -> int:
-    lake, before = deployment.lake, deployment.lake.version(table)
-    held = lake.dataset(table).to_table(columns=["dt"], filter=pc.field(key).isin(values))
-    if not held.num_rows:
-        return 0
+    before = deployment.lake.version(table)
+    held = deployment.lake.dataset(table).to_table(columns=["dt"], filter=pc.field(key).isin(values))
     days = sorted({str(day) for day in held["dt"].to_pylist()})
-    after = lake.update(table, days, lambda present: _others(present, key, values))
+    after = _rewrite(deployment, table, "dt", days, lambda rows: pc.is_in(rows[key], pa.array(values)))
     # Nobody has to be built again for this: what others' features say stays true.
-    if before is not None and after.version == before + 1:
+    if before is not None and after == before + 1:
         for spec in load_feature_groups():
-            _confirm(deployment, spec, table, before, after.version)
+            _confirm(deployment, spec, table, before, after)
     return int(held.num_rows)
+
+
+def _remove_quarantined(deployment: Deployment, customer_id: str) -> int:
+    def is_mine(rows: pa.Table) -> pa.Array:
+        return pa.array([_is_about(row, customer_id) for row in rows["row"].to_pylist()], pa.bool_())
+
+    rows = deployment.lake.dataset(_QUARANTINE).to_table(columns=["source", "row"])
+    mine = rows.filter(is_mine(rows))
+    _rewrite(deployment, _QUARANTINE, "source", sorted(set(mine["source"].to_pylist())), is_mine)
+    return int(mine.num_rows)
+
+
+def _rewrite(
+    deployment: Deployment,
+    table: str,
+    partition_by: str,
+    keys: list[str],
+    is_mine: Callable[[pa.Table], pa.Array | pa.ChunkedArray],
+) -> int | None:
+    """Write partitions again without the rows that are the customer's; return the table's version then."""
+    if not keys:
+        return None
+
+    def others(present: pa.Table | None) -> pa.Table:
+        if present is None:
+            raise MlopsError(f"{table} was removed while a customer was being erased; run the command again")
+        return present.filter(pc.invert(pc.fill_null(is_mine(present), False)))
+
+    return deployment.lake.update(table, keys, others, partition_by=partition_by).version
 
 
 def _confirm(deployment: Deployment, spec: FeatureGroupSpec, source: str, before: int, after: int) -> None:
     if spec.source == source:
         agreeing = [key for key, known in deployment.state.source_versions(spec.table).items() if known == before]
         deployment.state.confirm_source(spec.table, agreeing, after)
-
-
-def _others(present: pa.Table | None, key: str, values: list[str]) -> pa.Table:
-    if present is None:
-        raise MlopsError("the table was removed while a customer was being erased; run the command again")
-    return present.filter(pc.invert(pc.fill_null(pc.is_in(present[key], pa.array(values)), False)))
-
-
-def _remove_quarantined(deployment: Deployment, customer_id: str) -> int:
-    rows = deployment.lake.dataset(_QUARANTINE).to_table(columns=["source", "row"])
-    mine = rows.filter(pa.array([_is_about(row, customer_id) for row in rows["row"].to_pylist()], pa.bool_()))
-    if not mine.num_rows:
-        return 0
-
-    def without(present: pa.Table | None) -> pa.Table:
-        if present is None:
-            raise MlopsError("the table was removed while a customer was being erased; run the command again")
-        return present.filter(
-            pa.array([not _is_about(row, customer_id) for row in present["row"].to_pylist()], pa.bool_())
-        )
-
-    sources = sorted(set(mine["source"].to_pylist()))
-    deployment.lake.update(_QUARANTINE, sources, without, partition_by="source")
-    return int(mine.num_rows)
 
 
 def _is_about(row: str, customer_id: str) -> bool:

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.adapters.compute_duckdb import run_select
-from include.features.checks import find_violations
 from include.specs import load_feature_group
+from tests.promises import broken_promises
 from tests.raw_orders import SCHEMA
 from tests.real_data import real_data
 from tests.unit.features import test_order_risk, test_product_daily
@@ -53,7 +53,7 @@ def compute(group: str, raw: pa.Table) -> pa.Table:
     spec = load_feature_group(group)
     days = {"start_day": FIRST.isoformat(), "end_day": LAST.isoformat()}
     rows = run_select(spec.sql_path.read_text(encoding="utf-8"), {"orders": raw}, purpose="test", parameters=days)
-    assert find_violations(rows, spec) == ()
+    assert broken_promises(rows, spec) == []
     return rows
 
 

@@ -1,0 +1,17 @@
+"""What a group's YAML promises, asked of rows that a statement returned."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.adapters.feature_expectations import judge_bounds
+from include.features.checks import find_violations
+from include.specs import FeatureGroupSpec
+
+
+def broken_promises(rows: pa.Table, spec: FeatureGroupSpec) -> list[str]:
+    """Return every promise that is broken: schema, keys, bounds, and nulls where none are allowed."""
+    found = [str(violation) for violation in find_violations(rows, spec)]
+    found += [str(check) for check in judge_bounds(rows, spec) if not check.passed]
+    return found + [c.name for c in spec.columns if not c.nulls_max and pc.sum(pc.is_null(rows[c.name])).as_py()]
