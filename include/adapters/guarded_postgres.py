@@ -10,33 +10,28 @@ with equal times goes through.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from itertools import zip_longest
 from typing import Any, Literal
 
 import psycopg
-import pyarrow as pa
 from feast import Entity, FeatureView
-from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.postgres_online_store.postgres import (
     PostgreSQLOnlineStore,
     PostgreSQLOnlineStoreConfig,
 )
 from feast.infra.utils.postgres.connection_utils import _get_conn as connect
 from feast.repo_config import RepoConfig
-from feast.utils import _convert_arrow_to_proto
 from psycopg import sql
 from pydantic import model_validator
 from sqlalchemy.engine import make_url
 
-from include.adapters.online_rows import EncodedRows, Message, encode_messages, encode_rows
+from include.adapters.guarded_tables import GuardedTables, table_name
+from include.adapters.online_rows import EncodedRows
 from include.adapters.online_store import Fetch, Progress, StoredColumn, ViewColumns
 from include.adapters.postgres_copy import copy_stream
-
-# Each a transaction; two are in memory at once.
-_ROWS_PER_CHUNK = 10_000
 
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION {schema}.keep_newest_feature() RETURNS trigger LANGUAGE plpgsql AS
@@ -101,8 +96,11 @@ class GuardedPostgreSQLOnlineStoreConfig(PostgreSQLOnlineStoreConfig):  # type: 
         }
 
 
-class GuardedPostgreSQLOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
+class GuardedPostgreSQLOnlineStore(GuardedTables, PostgreSQLOnlineStore):  # type: ignore[misc]
     """PostgreSQL online store whose tables refuse older rows."""
+
+    # A transaction, by one COPY and one upsert; two are in memory at once.
+    rows_per_chunk = 10_000
 
     _conn: psycopg.Connection | None = None
     # Apart from Feast's connection, which a writer of another thread may have in a transaction.
@@ -126,37 +124,11 @@ class GuardedPostgreSQLOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
                 table = _table(config, view)
                 cursor.execute(sql.SQL(_TRIGGER).format(schema=schema, table=table))
                 cursor.execute(sql.SQL(_FILL).format(table=table))
-                name = sql.Identifier(f"{_table_name(config, view)}_ek")
+                name = sql.Identifier(f"{table_name(config, view)}_ek")
                 index = sql.SQL("{}.{}").format(schema, name)
                 if cursor.execute(_IS_WHOLE_INDEX, (index.as_string(cursor),)).fetchone() == (True,):
                     cursor.execute(sql.SQL(_EMPTY_INDEX).format(index=index, name=name, table=table))
             connection.commit()
-
-    def write_rows(self, config: RepoConfig, view: FeatureView, rows: pa.Table, progress: Progress | None) -> None:
-        """Write a table's rows, some thousand a transaction, each by one COPY and one upsert."""
-        if self._has_more_columns(config, view):
-            keys = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
-            super().online_write_batch(
-                config, view, _convert_arrow_to_proto(rows.combine_chunks(), view, keys), progress
-            )
-            return
-        self._write(
-            config, view, encode_rows(view, rows, size=_ROWS_PER_CHUNK, in_key_order=True, with_texts=True), progress
-        )
-
-    def online_write_batch(
-        self,
-        config: RepoConfig,
-        table: FeatureView,
-        data: Sequence[Message],
-        progress: Callable[[int], Any] | None,
-    ) -> None:
-        """Write Feast's rows by COPY and upsert, instead of one statement for each feature."""
-        if self._has_more_columns(config, table):
-            super().online_write_batch(config, table, list(data), progress)
-            return
-        chunks = encode_messages(data, key_version=config.entity_key_serialization_version)
-        self._write(config, table, (rows.in_key_order() for rows in chunks), progress)
 
     def prepare_read(self, config: RepoConfig, wanted: Sequence[ViewColumns]) -> Fetch:
         """Return a read of one query for all views."""
@@ -218,7 +190,7 @@ class GuardedPostgreSQLOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]
         if config.online_store.vector_enabled:
             return True
         with self._get_conn(config) as connection, connection.cursor() as cursor:
-            found: bool = self._check_table_has_value_num(cursor, _table_name(config, view), config)
+            found: bool = self._check_table_has_value_num(cursor, table_name(config, view), config)
             connection.commit()
             return found
 
@@ -256,10 +228,5 @@ def _schema(config: RepoConfig) -> sql.Identifier:
     return sql.Identifier(config.online_store.db_schema or config.online_store.user)
 
 
-def _table_name(config: RepoConfig, view: FeatureView) -> str:
-    name: str = compute_table_id(config.project, view, config.registry.enable_online_feature_view_versioning)
-    return name
-
-
 def _table(config: RepoConfig, view: FeatureView) -> sql.Composed:
-    return sql.SQL("{}.{}").format(_schema(config), sql.Identifier(_table_name(config, view)))
+    return sql.SQL("{}.{}").format(_schema(config), sql.Identifier(table_name(config, view)))

@@ -1,6 +1,6 @@
 """Feast's SQLite online store with a guard in the database: an older row never replaces a newer one.
 
-What belongs here: the guard, the bulk write and the read on SQLite. What does not: how values become bytes.
+What belongs here: the guard, the statements and the read on SQLite. What does not: how values become bytes.
 
 Feast upserts without comparing times, so that a partition materialised late would take features back. The guard is a
 trigger: it holds for Feast's commands and for any other writer. Times are compared as (event, created); a rewrite
@@ -11,27 +11,23 @@ never reads, keeps its microseconds.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain, repeat
 from typing import Any, Literal
 
-import pyarrow as pa
 from feast import Entity, FeatureView
-from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
 from feast.repo_config import RepoConfig
-from feast.utils import _convert_arrow_to_proto
 from pydantic import model_validator
 from sqlalchemy.engine import make_url
 
+from include.adapters.guarded_tables import GuardedTables, table_name
 from include.adapters.online_encoding import MICROSECOND
-from include.adapters.online_rows import EncodedRows, Message, encode_messages, encode_rows, microseconds
+from include.adapters.online_rows import EncodedRows, microseconds
 from include.adapters.online_store import Fetch, Progress, StoredColumn, ViewColumns
 
-# Each a transaction, and what is in memory at once.
-_ROWS_PER_CHUNK = 20_000
 # Other writers of the file go first for at most this long.
 _BUSY_MS = 60_000
 # Below the 32,766 variables that a statement may have since SQLite 3.32.
@@ -79,8 +75,11 @@ class GuardedSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):  # type: ignore[m
         return {"path": make_url(address).database, **given}
 
 
-class GuardedSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
+class GuardedSqliteOnlineStore(GuardedTables, SqliteOnlineStore):  # type: ignore[misc]
     """SQLite online store whose tables refuse older rows."""
+
+    # A transaction, and what is in memory at once.
+    rows_per_chunk = 20_000
 
     def update(
         self,
@@ -95,69 +94,44 @@ class GuardedSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
         super().update(config, tables_to_delete, tables_to_keep, entities_to_delete, entities_to_keep, partial)
         connection = self._get_conn(config)
         for view in tables_to_keep:
-            table = _table(config, view)
+            table = table_name(config, view)
             connection.execute(_TRIGGER.format(table=table))
             if connection.execute(_IS_WHOLE_INDEX, (f"{table}_ek",)).fetchone():
                 connection.execute(f'DROP INDEX "{table}_ek"')
                 connection.execute(_EMPTY_INDEX.format(table=table))
-
-    def write_rows(self, config: RepoConfig, view: FeatureView, rows: pa.Table, progress: Progress | None) -> None:
-        """Write a table's rows, some thousand a transaction."""
-        if _has_more_columns(config):
-            keys = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
-            super().online_write_batch(
-                config, view, _convert_arrow_to_proto(rows.combine_chunks(), view, keys), progress
-            )
-            return
-        self._write(
-            config, view, encode_rows(view, rows, size=_ROWS_PER_CHUNK, in_key_order=True, with_texts=True), progress
-        )
-
-    def online_write_batch(
-        self,
-        config: RepoConfig,
-        table: FeatureView,
-        data: Sequence[Message],
-        progress: Callable[[int], Any] | None,
-    ) -> None:
-        """Write Feast's rows, each run of equal features a transaction."""
-        if _has_more_columns(config):
-            super().online_write_batch(config, table, list(data), progress)
-            return
-        chunks = encode_messages(data, key_version=config.entity_key_serialization_version)
-        self._write(config, table, (rows.in_key_order() for rows in chunks), progress)
 
     def prepare_read(self, config: RepoConfig, wanted: Sequence[ViewColumns]) -> Fetch:
         """Return a read of one query per view."""
         connection = self._get_conn(config)
 
         def fetch(keys: Sequence[bytes]) -> list[list[StoredColumn]]:
-            return [_read(connection, _table(config, columns.view), columns.features, keys) for columns in wanted]
+            return [_read(connection, table_name(config, columns.view), columns.features, keys) for columns in wanted]
 
         fetch([b""])
         return fetch
 
     def forget(self, config: RepoConfig, views: Sequence[FeatureView], key: bytes) -> dict[str, int]:
         """Delete the key's rows of every view, in one transaction."""
+        removed: dict[str, int] = {}
         with self._get_conn(config) as connection:
-            return {
-                view.name: int(
-                    connection.execute(f'DELETE FROM "{_table(config, view)}" WHERE entity_key = ?', (key,)).rowcount
-                    > 0
-                )
-                for view in views
-            }
+            for view in views:
+                delete = f'DELETE FROM "{table_name(config, view)}" WHERE entity_key = ?'
+                removed[view.name] = int(connection.execute(delete, (key,)).rowcount > 0)
+        return removed
 
     def _write(
         self, config: RepoConfig, view: FeatureView, chunks: Iterable[EncodedRows], progress: Progress | None
     ) -> None:
         connection = self._get_conn(config)
-        upsert = _UPSERT.format(table=_table(config, view))
+        upsert = _UPSERT.format(table=table_name(config, view))
         for rows in chunks:
             with connection:
                 connection.executemany(upsert, _flat(rows))
             if progress:
                 progress(len(rows))
+
+    def _has_more_columns(self, config: RepoConfig, view: FeatureView) -> bool:
+        return bool(config.online_store.vector_enabled or config.online_store.enable_openai_compatible_store)
 
     def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
         is_open = self._conn is not None
@@ -208,12 +182,3 @@ def _stored_time(moment_us: int) -> int | float:
 def _time_us(stored: float) -> int:
     """Return the microseconds since 1970 of a time as Feast stores it."""
     return microseconds(datetime.fromtimestamp(stored))  # noqa: DTZ006 - as Feast's own converter does
-
-
-def _has_more_columns(config: RepoConfig) -> bool:
-    return bool(config.online_store.vector_enabled or config.online_store.enable_openai_compatible_store)
-
-
-def _table(config: RepoConfig, view: FeatureView) -> str:
-    name: str = compute_table_id(config.project, view, config.registry.enable_online_feature_view_versioning)
-    return name

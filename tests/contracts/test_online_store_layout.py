@@ -98,8 +98,8 @@ def test_more_rows_than_one_chunk_holds_are_all_written(
     store: FeatureStoreAdapter, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module, name in (
-        ("guarded_sqlite", "_ROWS_PER_CHUNK"),
-        ("guarded_postgres", "_ROWS_PER_CHUNK"),
+        ("guarded_sqlite", "GuardedSqliteOnlineStore.rows_per_chunk"),
+        ("guarded_postgres", "GuardedPostgreSQLOnlineStore.rows_per_chunk"),
         ("guarded_redis", "_ROWS_PER_FLIGHT"),
         ("redis_guard", "_KEYS_PER_CALL"),
         ("guarded_sqlite", "_KEYS_PER_QUERY"),
