@@ -24,9 +24,10 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
 from include.adapters.compute_duckdb import run_select
-from include.adapters.historical_features import ENTITY_TIME, Wanted, entity_rows, with_features
+from include.adapters.historical_features import Wanted, entity_rows, with_features
 from include.adapters.lake import LakeAdapter, Span
 from include.errors import MlopsError, UsageError
+from include.features.checks import EVENT_TIMESTAMP
 from include.settings import Settings
 
 _INSTANT = pa.timestamp("us", tz="UTC")
@@ -170,7 +171,7 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]
         """
         if not isinstance(entity_df, pd.DataFrame):
             raise UsageError(
-                f"the Delta offline store joins on a frame with a column {ENTITY_TIME!r}; SQL and date ranges "
+                f"the Delta offline store joins on a frame with a column {EVENT_TIMESTAMP!r}; SQL and date ranges "
                 "aren't supported: pass entity rows"
             )
         known_at = bool(kwargs.get("filter_by_created_timestamp", config.offline_store.known_at))
@@ -187,9 +188,9 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]
             evaluate,
             metadata=RetrievalMetadata(
                 features=feature_refs,
-                keys=[name for name in entity_df.columns if name != ENTITY_TIME],
-                min_event_timestamp=entity_df[ENTITY_TIME].min(),
-                max_event_timestamp=entity_df[ENTITY_TIME].max(),
+                keys=[name for name in entity_df.columns if name != EVENT_TIMESTAMP],
+                min_event_timestamp=entity_df[EVENT_TIMESTAMP].min(),
+                max_event_timestamp=entity_df[EVENT_TIMESTAMP].max(),
             ),
             on_demand_feature_views=OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
             full_feature_names=full_feature_names,

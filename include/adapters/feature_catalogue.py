@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feast import FeatureStore, FeatureView
+from feast import FeatureService, FeatureStore, FeatureView
 from feast.errors import FeastObjectNotFoundException
 
 from include.adapters.online_reading import OnlineReader, select_features
@@ -44,6 +44,21 @@ class FeatureCatalogue:
             if not known:
                 raise
             raise _unknown("feature group", name, known) from None
+
+    def service(self, name: str) -> FeatureService:
+        """Return a feature service."""
+        try:
+            return self._store.get_feature_service(name)
+        except FeastObjectNotFoundException:
+            known = [service.name for service in self._store.list_feature_services()]
+            if not known:
+                raise
+            raise _unknown("feature service", name, known) from None
+
+    def join_keys(self, service: FeatureService) -> list[str]:
+        """Return the columns that a service's features are joined on, each once."""
+        views = [self.view(projection.name) for projection in service.feature_view_projections]
+        return list(dict.fromkeys(column.name for view in views for column in view.entity_columns))
 
     def join_key(self, entity: str) -> str:
         """Return the name of the column that an entity is known by."""
@@ -86,16 +101,9 @@ class FeatureCatalogue:
         return OnlineReader(self._online_store, self._store.config, [columns for columns in wanted if columns.features])
 
     def _service_columns(self, name: str) -> list[ViewColumns]:
-        try:
-            declared = self._store.get_feature_service(name)
-        except FeastObjectNotFoundException:
-            known = [service.name for service in self._store.list_feature_services()]
-            if not known:
-                raise
-            raise _unknown("feature service", name, known) from None
         return [
             ViewColumns(self.view(projection.name), tuple(feature.name for feature in projection.features))
-            for projection in declared.feature_view_projections
+            for projection in self.service(name).feature_view_projections
         ]
 
 

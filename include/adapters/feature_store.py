@@ -32,10 +32,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from include.adapters.delta_offline_store import seeing_all
 from include.adapters.feature_catalogue import FeatureCatalogue
-from include.adapters.historical_features import ENTITY_TIME, checked_entities
+from include.adapters.historical_features import checked_entities
 from include.adapters.online_reading import OnlineFeatures, OnlineReader, check_keys, key_encoder
 from include.adapters.online_store import GuardedOnlineStore
 from include.errors import MlopsError, UsageError
+from include.features.checks import EVENT_TIMESTAMP
 from include.partitions import end_of, span
 from include.settings import PROJECT_ROOT, Settings
 
@@ -165,11 +166,13 @@ class FeatureStoreAdapter:
         """
         entities = checked_entities(entities)
         with self._explained():
-            declared = self._store.get_feature_service(service)
-            keys = self._join_keys(declared)
-            if missing := [name for name in [*keys, ENTITY_TIME] if name not in entities.column_names]:
-                raise UsageError(f"entity rows lack the columns {missing}; {service} joins on {[*keys, ENTITY_TIME]}")
-            asked = entities.select([*keys, ENTITY_TIME]).to_pandas()
+            declared = self._catalogue.service(service)
+            keys = self._catalogue.join_keys(declared)
+            if missing := [name for name in [*keys, EVENT_TIMESTAMP] if name not in entities.column_names]:
+                raise UsageError(
+                    f"entity rows lack the columns {missing}; {service} joins on {[*keys, EVENT_TIMESTAMP]}"
+                )
+            asked = entities.select([*keys, EVENT_TIMESTAMP]).to_pandas()
             # Feast passes a True on, but no False.
             store = self._store if known_at else FeatureStore(config=seeing_all(self.config))
             job = store.get_historical_features(
@@ -248,7 +251,7 @@ class FeatureStoreAdapter:
     def service_features(self, service: str) -> list[str]:
         """Return the names of a service's features, in its order."""
         with self._explained():
-            return list(_dtypes(self._store.get_feature_service(service)))
+            return list(_dtypes(self._catalogue.service(service)))
 
     @cached_property
     def _store(self) -> FeatureStore:
@@ -266,11 +269,6 @@ class FeatureStoreAdapter:
     @cached_property
     def _catalogue(self) -> FeatureCatalogue:
         return FeatureCatalogue(self._store, self._online_store)
-
-    def _join_keys(self, service: FeatureService) -> list[str]:
-        names = [projection.name for projection in service.feature_view_projections]
-        views = [self._store.get_feature_view(name) for name in names]
-        return list(dict.fromkeys(column.name for view in views for column in view.entity_columns))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

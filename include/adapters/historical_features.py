@@ -19,9 +19,9 @@ from feast.types import from_feast_to_pyarrow_type
 from include.adapters.lake import LakeAdapter, Span
 from include.adapters.point_in_time import FeatureRows, features_as_of
 from include.errors import MlopsError, UsageError, nearest
+from include.features.checks import EVENT_TIMESTAMP
 from include.features.column_types import is_lossless, key_family
 
-ENTITY_TIME = "event_timestamp"
 _INSTANT = pa.timestamp("us", tz="UTC")
 _DAWN = datetime.min.replace(tzinfo=UTC)
 
@@ -123,24 +123,24 @@ def checked_entities(rows: pa.Table) -> pa.Table:
     UsageError
         If there is no column ``event_timestamp``, or its times are naive, or it holds something else.
     """
-    if ENTITY_TIME not in rows.column_names:
+    if EVENT_TIMESTAMP not in rows.column_names:
         raise UsageError(
-            f"the entity rows have no column {ENTITY_TIME!r}; they have {', '.join(rows.column_names)}"
-            f"{nearest(ENTITY_TIME, rows.column_names)}"
+            f"the entity rows have no column {EVENT_TIMESTAMP!r}; they have {', '.join(rows.column_names)}"
+            f"{nearest(EVENT_TIMESTAMP, rows.column_names)}"
         )
-    position, found = rows.column_names.index(ENTITY_TIME), rows[ENTITY_TIME].type
+    position, found = rows.column_names.index(EVENT_TIMESTAMP), rows[EVENT_TIMESTAMP].type
     if pa.types.is_timestamp(found) and found.tz is not None:
         return rows
-    if rows[ENTITY_TIME].null_count == rows.num_rows:
-        return rows.set_column(position, ENTITY_TIME, pa.nulls(rows.num_rows, _INSTANT))
+    if rows[EVENT_TIMESTAMP].null_count == rows.num_rows:
+        return rows.set_column(position, EVENT_TIMESTAMP, pa.nulls(rows.num_rows, _INSTANT))
     if pa.types.is_timestamp(found):
         raise UsageError(
-            f"{ENTITY_TIME} of the entity rows is naive ({found}); say which time zone it is in, "
-            f"e.g. frame[{ENTITY_TIME!r}].dt.tz_localize('UTC')"
+            f"{EVENT_TIMESTAMP} of the entity rows is naive ({found}); say which time zone it is in, "
+            f"e.g. frame[{EVENT_TIMESTAMP!r}].dt.tz_localize('UTC')"
         )
     raise UsageError(
-        f"{ENTITY_TIME} of the entity rows is {found}; it must hold times with a time zone, "
-        f"e.g. pd.to_datetime(frame[{ENTITY_TIME!r}], utc=True)"
+        f"{EVENT_TIMESTAMP} of the entity rows is {found}; it must hold times with a time zone, "
+        f"e.g. pd.to_datetime(frame[{EVENT_TIMESTAMP!r}], utc=True)"
     )
 
 
@@ -158,15 +158,15 @@ def with_features(rows: pa.Table, entities: pa.Table, wanted: Wanted, lake: Lake
         raise UsageError(f"entity rows already have the columns {taken}; rename them, or leave them out")
     if lacking := [name for name in wanted.keys.values() if name not in entities.column_names]:
         raise UsageError(
-            f"entity rows lack the columns {lacking}; {wanted.view} joins on {[*wanted.keys.values(), ENTITY_TIME]}"
+            f"entity rows lack the columns {lacking}; {wanted.view} joins on {[*wanted.keys.values(), EVENT_TIMESTAMP]}"
         )
-    stored = lake.dataset(wanted.table, within=_span(entities[ENTITY_TIME], wanted))
+    stored = lake.dataset(wanted.table, within=_span(entities[EVENT_TIMESTAMP], wanted))
     _check_table(stored.schema, wanted)
     keys = [_key(entities[name], stored.schema.field(key).type, name, wanted) for key, name in wanted.keys.items()]
     found = features_as_of(
         FeatureRows(stored, tuple(wanted.keys), wanted.event, wanted.created, tuple(wanted.features)),
         keys,
-        entities[ENTITY_TIME],
+        entities[EVENT_TIMESTAMP],
         ttl=wanted.ttl,
         known_at=known_at,
     )

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.errors import MlopsError
+from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 
 RECENCY = "days_since_last_order"
 
@@ -38,13 +39,13 @@ def select_population(rows: pa.Table, *, key: str, active_within_days: int) -> p
     MlopsError
         If a column is absent.
     """
-    needed = (key, "event_timestamp", "created_timestamp", RECENCY)
+    needed = (key, EVENT_TIMESTAMP, CREATED_TIMESTAMP, RECENCY)
     if absent := [name for name in needed if name not in rows.column_names]:
         raise MlopsError(
             f"the population can't be chosen: the feature rows lack {', '.join(absent)}; the label's population is by "
             f"{RECENCY}, keep it in the feature group"
         )
-    ordered = rows.sort_by([(key, "ascending"), ("event_timestamp", "ascending"), ("created_timestamp", "ascending")])
+    ordered = rows.sort_by([(name, "ascending") for name in (key, EVENT_TIMESTAMP, CREATED_TIMESTAMP)])
     keys = ordered[key].to_numpy(zero_copy_only=False)
     is_newest = np.ones(len(keys), dtype=bool)
     is_newest[:-1] = keys[1:] != keys[:-1]

@@ -19,6 +19,7 @@ from include.adapters.lake import digest
 from include.adapters.provenance import read_provenance
 from include.adapters.training_sets import read_manifest, write_training_set
 from include.errors import MlopsError, RefusedError
+from include.features.checks import EVENT_TIMESTAMP
 from include.refs import TrainingSetRef
 from include.specs import ModelSpec, load_model
 from include.training.labels import LABEL, label_sql_path, snapshot_days
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ORDERS = "raw/orders"
-_EVENT = "event_timestamp"
 
 # A night's commit takes a moment, a read some seconds.
 _MAX_READS = 5
@@ -109,7 +109,7 @@ def _label(deployment: Deployment, spec: ModelSpec, days: list[str], as_of: str,
         label_sql_path(spec.label.definition).read_text(encoding="utf-8"),
         {
             "orders": deployment.lake.dataset(ORDERS, version=version),
-            "snapshots": pa.table({_EVENT: stands_at}),
+            "snapshots": pa.table({EVENT_TIMESTAMP: stands_at}),
         },
         purpose=f"label {spec.label.definition} of {spec.model_id} as of {as_of}",
         parameters={
@@ -120,7 +120,7 @@ def _label(deployment: Deployment, spec: ModelSpec, days: list[str], as_of: str,
         },
     )
     return rows.cast(
-        pa.schema([(spec.entity.key, pa.string()), (_EVENT, pa.timestamp("us", tz="UTC")), (LABEL, pa.int8())])
+        pa.schema([(spec.entity.key, pa.string()), (EVENT_TIMESTAMP, pa.timestamp("us", tz="UTC")), (LABEL, pa.int8())])
     )
 
 
@@ -135,8 +135,8 @@ def _with_features(deployment: Deployment, spec: ModelSpec, labelled: pa.Table, 
     has_features = np.zeros(joined.num_rows, dtype=bool)
     for name in names:
         has_features |= pc.is_valid(joined[name]).to_numpy()
-    examples = joined.filter(pa.array(has_features)).select([key, _EVENT, *names, LABEL])
-    return examples.sort_by([(_EVENT, "ascending"), (key, "ascending")]).combine_chunks()
+    examples = joined.filter(pa.array(has_features)).select([key, EVENT_TIMESTAMP, *names, LABEL])
+    return examples.sort_by([(EVENT_TIMESTAMP, "ascending"), (key, "ascending")]).combine_chunks()
 
 
 def _write_once(deployment: Deployment, manifest: TrainingSetManifest, examples: pa.Table) -> None:

@@ -1,40 +1,34 @@
 """Join a file of feature rows to a file of entity rows, as they stood at each entity row's time.
 
-What belongs here: reading both files, and writing the joined one whole or not at all. What does not: the
-join, which is the offline store's (``include.adapters.point_in_time``), and the printed line.
+What belongs here: which columns are joined, and bringing both files' keys and times to one kind. What does not:
+the files (``table_files``), the join, which is the offline store's (``point_in_time``), and the printed line.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.dataset as pads
-import pyarrow.parquet as pq
 
 from include.adapters.point_in_time import FeatureRows, TimeUnit, features_as_of
-from include.errors import UnreadableInputError, UsageError, nearest
+from include.adapters.table_files import Rows, open_rows, read_rows, refused_as_a_whole, writer
+from include.errors import UsageError, nearest
+from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from include.features.column_types import key_family
 
 log = logging.getLogger(__name__)
 
-_Rows: TypeAlias = pa.Table | pads.Dataset
-
-EVENT = "event_timestamp"
-CREATED = ("created_timestamp", "created")
+_CREATED = (CREATED_TIMESTAMP, "created")
 
 _TTL = re.compile(r"(\d{1,9})([dhms])")
 _TTL_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {".parquet": pq.write_table, ".csv": pacsv.write_csv}
 # What pandas calls an index that it writes as a column.
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
@@ -92,30 +86,30 @@ def join_features(
     UsageError
         If a column is missing, of the wrong type, or in both files.
     """
-    write = _writer(out)
-    asked, stored = _read(entities, keys), _open(features, keys)
-    created = next((name for name in CREATED if name in stored.schema.names), None)
+    write = writer(out)
+    asked, stored = read_rows(entities, keys), open_rows(features, keys)
+    created = next((name for name in _CREATED if name in stored.schema.names), None)
     for path, names in ((entities, asked.column_names), (features, stored.schema.names)):
-        _check_columns(path, names, [*keys, EVENT])
+        _check_columns(path, names, [*keys, EVENT_TIMESTAMP])
     if known_at and created is None:
         raise UsageError(
-            f"{features.name} has neither {CREATED[0]} nor {CREATED[1]}, so what was known when can't be told; "
+            f"{features.name} has neither {_CREATED[0]} nor {_CREATED[1]}, so what was known when can't be told; "
             "add one, or join by the event time alone (--no-known-at)"
         )
-    times = [EVENT, *([created] if created else [])]
+    times = [EVENT_TIMESTAMP, *([created] if created else [])]
     added = _added(stored.schema.names, [*keys, *times], asked, features)
-    with _whole(features):
+    with refused_as_a_whole(features):
         for name in times:
             stored = _with_times(stored, name, features)
         matched = asked
         for key in keys:
             matched, stored = _matched_kinds(matched, stored, key, entities, features)
-        matched = _timed(matched, EVENT, entities)
-        zones = [(entities, EVENT, matched.schema), *((features, name, stored.schema) for name in times)]
+        matched = _timed(matched, EVENT_TIMESTAMP, entities)
+        zones = [(entities, EVENT_TIMESTAMP, matched.schema), *((features, name, stored.schema) for name in times)]
         found = features_as_of(
-            FeatureRows(_as_dataset(stored), tuple(keys), EVENT, created, added),
+            FeatureRows(_as_dataset(stored), tuple(keys), EVENT_TIMESTAMP, created, added),
             [matched[key] for key in keys],
-            matched[EVENT],
+            matched[EVENT_TIMESTAMP],
             ttl=ttl,
             known_at=known_at,
             unit=_finest(schema.field(name).type for _, name, schema in zones),
@@ -147,67 +141,12 @@ def parse_ttl(text: str) -> timedelta:
     return timedelta(**{_TTL_UNITS[match[2]]: int(match[1])})
 
 
-def _open(path: Path, keys: Sequence[str]) -> _Rows:
-    """Return the rows of a parquet file to be read column by column, or those of a CSV file."""
-    if path.suffix.lower() != ".parquet":
-        return _read(path, keys)
-    _check_file(path)
-    with _whole(path):
-        rows = pads.dataset(path, format="parquet")
-        _check_names(path, rows.schema.names)
-        return rows
-
-
-def _read(path: Path, keys: Sequence[str]) -> pa.Table:
-    _check_file(path)
-    with _whole(path):
-        if path.suffix.lower() == ".parquet":
-            rows = pq.ParquetFile(path).read()
-        else:
-            # Keys are opaque: "007" stays "007", and "NA" is a name.
-            options = pacsv.ConvertOptions(column_types=dict.fromkeys(keys, pa.string()))
-            rows = pacsv.read_csv(
-                path, parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=options
-            )
-    _check_names(path, rows.column_names)
-    if path.suffix.lower() == ".csv":
-        for key in set(keys) & set(rows.column_names):
-            text = rows[key]
-            rows = _replaced(rows, key, pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text))
-    return rows
-
-
-def _check_file(path: Path) -> None:
-    if path.suffix.lower() not in _WRITERS:
-        raise UnreadableInputError(f"{path}: extension {path.suffix!r} is not known; allowed: {', '.join(_WRITERS)}")
-    if not path.is_file():
-        siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise UnreadableInputError(f"{path}: there is no such file{nearest(path.name, siblings)}; check the path")
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError) as err:
-        reason = " ".join(str(err).split())[:300]
-        raise UnreadableInputError(
-            f"{path.name}: can't be read as {path.suffix[1:]} ({reason}); it is empty, damaged or of another format"
-        ) from err
-
-
-def _check_names(path: Path, names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UnreadableInputError(f"{path.name}: column {twice[0]!r} is there twice; keep one")
-
-
 def _check_columns(path: Path, names: Sequence[str], wanted: Sequence[str]) -> None:
     for name in wanted:
         if name not in names:
             raise UsageError(
                 f"{path.name} has no column {name!r}; it has {', '.join(names)}{nearest(name, names)}; "
-                + ("rename the column of times" if name == EVENT else "name the join column by --key")
+                + ("rename the column of times" if name == EVENT_TIMESTAMP else "name the join column by --key")
             )
 
 
@@ -235,13 +174,13 @@ def _timed(rows: pa.Table, name: str, path: Path) -> pa.Table:
     )
 
 
-def _with_times(stored: _Rows, name: str, path: Path) -> _Rows:
+def _with_times(stored: Rows, name: str, path: Path) -> Rows:
     if pa.types.is_timestamp(stored.schema.field(name).type):
         return stored
     return _timed(_as_table(stored), name, path)
 
 
-def _matched_kinds(asked: pa.Table, stored: _Rows, key: str, entities: Path, features: Path) -> tuple[pa.Table, _Rows]:
+def _matched_kinds(asked: pa.Table, stored: Rows, key: str, entities: Path, features: Path) -> tuple[pa.Table, Rows]:
     """Return both sides with keys of one kind: a CSV's text becomes whole numbers where the other file has those."""
     one, other = asked[key].type, stored.schema.field(key).type
     if key_family(one) == key_family(other):
@@ -274,33 +213,13 @@ def _replaced(rows: pa.Table, name: str, column: pa.ChunkedArray | pa.Array) -> 
     return rows.set_column(rows.column_names.index(name), name, column)
 
 
-def _as_table(stored: _Rows) -> pa.Table:
+def _as_table(stored: Rows) -> pa.Table:
     return stored if isinstance(stored, pa.Table) else stored.to_table()
 
 
-def _as_dataset(stored: _Rows) -> pads.Dataset:
+def _as_dataset(stored: Rows) -> pads.Dataset:
     return pads.dataset(stored) if isinstance(stored, pa.Table) else stored
 
 
 def _finest(kinds: Iterable[pa.DataType]) -> TimeUnit:
     return "ns" if any(kind.unit == "ns" for kind in kinds) else "us"
-
-
-def _writer(out: Path) -> Callable[[pa.Table], None]:
-    write = _WRITERS.get(out.suffix.lower())
-    if write is None:
-        raise UsageError(f"--out {out.name!r} is not a file this can write; name it *{' or *'.join(_WRITERS)}")
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {out.absolute().parent}; make it first")
-
-    def finish(rows: pa.Table) -> None:
-        unfinished = out.with_name(f".{out.name}.unfinished")
-        try:
-            write(rows, unfinished)
-            unfinished.replace(out)
-        except (pa.ArrowException, OSError) as err:
-            raise UsageError(f"{out} can't be written: {err}; choose another --out, or the other format") from err
-        finally:
-            unfinished.unlink(missing_ok=True)
-
-    return finish
