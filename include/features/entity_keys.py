@@ -38,17 +38,16 @@ class EntityKeys:
     def __init__(self, columns: Sequence[pa.Array]) -> None:
         sides = [_sorted_values(column) for column in columns]
         self._values = [values for values, _ in sides]
-        numbers = [codes for _, codes in sides]
-        self._combinations: NDArray[np.int64] | None = None
-        self.codes = numbers[0]
-        if len(columns) > 1:
-            # One column's numbers are dense; those of several are combinations, of which few exist.
-            combined = self._combined(numbers)
-            self._combinations = np.unique(combined[combined >= 0])
-            self.codes = self._dense(combined)
+        # One column's numbers are dense; those of several are combinations, of which few exist.
+        self._combinations: list[NDArray[np.int64]] = []
+        self.codes, *others = (codes for _, codes in sides)
+        for values, part in zip(self._values[1:], others, strict=True):
+            combined = _combined(self.codes, part, len(values))
+            self._combinations.append(np.unique(combined[combined >= 0]))
+            self.codes = _dense(combined, self._combinations[-1])
 
     def __len__(self) -> int:
-        return len(self._values[0]) if self._combinations is None else len(self._combinations)
+        return len(self._combinations[-1]) if self._combinations else len(self._values[0])
 
     def codes_of(self, columns: Sequence[pa.Array]) -> Codes:
         """Return the numbers of other rows' keys; -1 for a key that no entity row has.
@@ -58,21 +57,22 @@ class EntityKeys:
         columns : sequence of pyarrow.Array
             As in the constructor, of the same types.
         """
-        numbers = [_numbers(column, values) for column, values in zip(columns, self._values, strict=True)]
-        return numbers[0] if self._combinations is None else self._dense(self._combined(numbers))
+        codes, *others = (_numbers(column, values) for column, values in zip(columns, self._values, strict=True))
+        for values, part, known in zip(self._values[1:], others, self._combinations, strict=True):
+            codes = _dense(_combined(codes, part, len(values)), known)
+        return codes
 
-    def _combined(self, numbers: Sequence[Codes]) -> NDArray[np.int64]:
-        total = numbers[0].astype(np.int64)
-        for values, part in zip(self._values[1:], numbers[1:], strict=True):
-            total = np.where((total >= 0) & (part >= 0), total * len(values) + part, NOBODY)
-        return total
 
-    def _dense(self, combined: NDArray[np.int64]) -> Codes:
-        known = self._combinations
-        if known is None or not len(known):
-            return np.full(len(combined), NOBODY, np.int32)
-        at = np.minimum(np.searchsorted(known, combined), len(known) - 1)
-        return np.where(known[at] == combined, at, NOBODY).astype(np.int32)
+def _combined(codes: Codes, part: Codes, values: int) -> NDArray[np.int64]:
+    """Return one number for a key and its next part, which has `values` values; both are counted, so it fits."""
+    return np.where((codes >= 0) & (part >= 0), codes.astype(np.int64) * values + part, NOBODY)
+
+
+def _dense(combined: NDArray[np.int64], known: NDArray[np.int64]) -> Codes:
+    if not len(known):
+        return np.full(len(combined), NOBODY, np.int32)
+    at = np.minimum(np.searchsorted(known, combined), len(known) - 1)
+    return np.where(known[at] == combined, at, NOBODY).astype(np.int32)
 
 
 def _sorted_values(column: pa.Array) -> tuple[pa.Array, Codes]:

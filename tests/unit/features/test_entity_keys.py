@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,3 +34,18 @@ def test_two_keys_are_one_only_when_both_parts_are(
         -1 for pair in asked if None in pair
     ]
     assert keys.codes_of(columns(stored)).tolist() == [number.get(pair, -1) for pair in stored]
+
+
+def test_keys_of_many_parts_with_many_values_each_stay_apart() -> None:
+    # 60,000 ** 4 is above 2 ** 63.
+    rng, rows = np.random.default_rng(0), 60_000
+    parts = [rng.permutation(rows) for _ in range(4)]
+
+    keys = EntityKeys([pa.array(part) for part in parts])
+
+    assert len(keys) == rows
+    # Whole keys are ordered by their first part, of which each value is there once.
+    assert keys.codes.tolist() == parts[0].tolist()
+    assert keys.codes_of([pa.array(part) for part in parts]).tolist() == keys.codes.tolist()
+    mixed = [*parts[:3], np.roll(parts[3], 1)]
+    assert set(keys.codes_of([pa.array(part) for part in mixed]).tolist()) == {-1}
