@@ -9,9 +9,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow.csv as csv
-import pyarrow.parquet as parquet
-
+from include.adapters.table_files import writer
 from include.errors import UsageError
 from include.features.checks import expected_schema
 from include.features.versions import newest_versions
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_WRITERS = {".parquet": parquet.write_table, ".csv": csv.write_csv}
-
 
 def export_features(deployment: Deployment, group: str, *, partition: str, path: Path) -> FeaturesRef:
     """Write the newest version of a partition's rows to `path`, as parquet or CSV by its extension.
@@ -35,17 +31,11 @@ def export_features(deployment: Deployment, group: str, *, partition: str, path:
     Raises
     ------
     UsageError
-        If the extension is another, the folder is missing, or the partition has no rows.
+        If the extension is another, the folder is missing, the file can't be written, or the partition has no rows.
     """
     spec = load_feature_group(group)
     parse(partition)
-    write = _WRITERS.get(path.suffix.lower())
-    if write is None:
-        raise UsageError(
-            f"{path.name!r} is not a file this can write; name it {' or '.join(f'*{s}' for s in _WRITERS)}"
-        )
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {path.absolute().parent}; make it first")
+    write = writer(path)
     if partition not in deployment.lake.partitions(spec.table):
         raise UsageError(
             f"{spec.table} has no partition {partition} in {deployment.lake.uri}; "
@@ -55,9 +45,6 @@ def export_features(deployment: Deployment, group: str, *, partition: str, path:
     columns = expected_schema(spec).names
     kept = deployment.lake.read(spec.table, start=partition, end=partition, columns=columns, version=version)
     rows = newest_versions(kept, key=spec.entity.key)
-    # The file appears whole or not at all.
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    write(rows, unfinished)
-    unfinished.replace(path)
+    write(rows)
     log.info("export group=%s partition=%s rows=%d path=%s", group, partition, rows.num_rows, path)
     return FeaturesRef(group=group, start=partition, end=partition, version=version, rows=rows.num_rows)

@@ -57,3 +57,14 @@ def test_a_wrong_request_is_refused_and_leaves_no_file(
     with pytest.raises(UsageError, match=message):
         export_features(deployment, GROUP, partition=day, path=tmp_path / name)
     assert not (tmp_path / name).exists()
+
+
+def test_a_file_that_can_not_be_written_is_refused_and_leaves_nothing_beside_it(
+    deployment: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "out.csv").mkdir()
+
+    with pytest.raises(UsageError, match=r"out\.csv can't be written"):
+        export_features(deployment, GROUP, partition=DAY, path=tmp_path / "out.csv")
+
+    assert list(tmp_path.glob(".*.unfinished")) == []
