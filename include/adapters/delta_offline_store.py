@@ -25,7 +25,8 @@ from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
 from include.adapters.compute_duckdb import run_select
 from include.adapters.historical_features import Wanted, entity_rows, with_features
-from include.adapters.lake import LakeAdapter, Span
+from include.adapters.lake import LakeAdapter
+from include.adapters.lake_span import Span
 from include.errors import MlopsError, UsageError
 from include.features.checks import EVENT_TIMESTAMP
 from include.settings import Settings

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from feast import FeatureView
 from feast.types import from_feast_to_pyarrow_type
 
-from include.adapters.lake import LakeAdapter, Span
+from include.adapters.lake import LakeAdapter
+from include.adapters.lake_span import Span
 from include.adapters.point_in_time import FeatureRows, features_as_of
 from include.errors import MlopsError, UsageError, nearest
 from include.features.checks import EVENT_TIMESTAMP

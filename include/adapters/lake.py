@@ -6,12 +6,10 @@ what a table's rows mean.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,23 +18,20 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include.adapters.arrow_files import open_location
+from include.adapters.lake_history import WHOLE_LOG, keep_log
+from include.adapters.row_digest import digest, same_rows
 from include.errors import MlopsError, nearest
 from include.settings import Settings
 
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
 
-log = logging.getLogger(__name__)
+    from include.adapters.lake_span import FileFilter, Span
 
-# Column, operator and value or values, of a partition column or of one with statistics.
-_Filter: TypeAlias = tuple[str, str, str | list[str] | datetime]
+log = logging.getLogger(__name__)
 
 # Two writers of one partition conflict at most once each per commit of the other.
 _MAX_ATTEMPTS = 20
-
-_ROUNDING = timedelta(milliseconds=1)
-_DAWN = datetime.min.replace(tzinfo=UTC) + _ROUNDING
-_DUSK = datetime.max.replace(tzinfo=UTC) - _ROUNDING
 
 
 @dataclass(frozen=True)
@@ -45,24 +40,6 @@ class TableRef:
 
     table: str
     version: int
-
-
-@dataclass(frozen=True)
-class Span:
-    """Values of a timestamp column, both bounds included; None where it has no bound."""
-
-    column: str
-    start: datetime | None
-    end: datetime | None
-
-    def filters(self) -> list[_Filter]:
-        """Return the span as conditions on files, a little wider: statistics may be rounded to milliseconds."""
-        found: list[_Filter] = []
-        if self.start is not None and self.start > _DAWN:
-            found.append((self.column, ">=", self.start - _ROUNDING))
-        if self.end is not None and self.end < _DUSK:
-            found.append((self.column, "<=", self.end + _ROUNDING))
-        return found
 
 
 class LakeAdapter:
@@ -104,6 +81,25 @@ class LakeAdapter:
         delta = self._find(table)
         return delta.version() if delta is not None else None
 
+    def delta(self, table: str, version: int | None = None) -> DeltaTable:
+        """Return the table as Delta knows it, at its newest version or another.
+
+        Raises
+        ------
+        MlopsError
+            If there is no such table or version, or the lake can't be reached.
+        """
+        if version is None:
+            delta = self._find(table)
+        else:
+            try:
+                delta = DeltaTable(self.table_uri(table), version, self.storage_options or None)
+            except (DeltaError, OSError) as err:
+                raise self._gone(table, version) from err
+        if delta is None:
+            raise self._absent(table)
+        return delta
+
     def dataset(self, table: str, *, version: int | None = None, within: Span | None = None) -> Dataset:
         """Return the table as an Arrow dataset, which prunes partitions when it is filtered.
 
@@ -118,7 +114,7 @@ class LakeAdapter:
         MlopsError
             If the table or the span's column does not exist, or the lake can't be reached.
         """
-        delta = self._open(table, version)
+        delta = self.delta(table, version)
         if within is None:
             return self._dataset(delta, table)
         names = [field.name for field in delta.schema().fields]
@@ -131,7 +127,7 @@ class LakeAdapter:
 
     def partitions(self, table: str, *, version: int | None = None) -> list[str]:
         """Return the keys of the partitions that hold rows, in order; none where there is no table."""
-        delta = self._find(table) if version is None else self._open(table, version)
+        delta = self._find(table) if version is None else self.delta(table, version)
         return sorted({p["dt"] for p in delta.partitions() if p.get("dt")}) if delta is not None else []
 
     def read(
@@ -150,11 +146,17 @@ class LakeAdapter:
         pyarrow.Table
             Rows in no particular order, but for a single partition, whose rows are as they were written.
         """
-        wanted: list[_Filter] = [("dt", ">=", start)] if start is not None else []
+        wanted: list[FileFilter] = [("dt", ">=", start)] if start is not None else []
         if end is not None:
             wanted.append(("dt", "<=", end))
         names = list(columns) if columns is not None else None
-        return self._dataset(self._open(table, version), table, wanted).to_table(columns=names)
+        found = self._dataset(self.delta(table, version), table, wanted)
+        try:
+            return found.to_table(columns=names)
+        except FileNotFoundError as err:
+            if version is None:
+                raise self._unreachable(table, err) from err
+            raise self._gone(table, version) from err
 
     def replace(self, table: str, rows: pa.Table, *, keys: Sequence[str], partition_by: str = "dt") -> TableRef:
         """Replace the partitions `keys` by `rows`, in one commit, or in none when nothing would change.
@@ -229,8 +231,11 @@ class LakeAdapter:
             present = self._dataset(delta, table, [(partition_by, "in", keys)]).to_table()
         rows = change(present)
         self._check_keys(table, rows, keys, partition_by)
-        if delta is not None and present is not None and _same_rows(present, rows):
+        if delta is not None and present is not None and same_rows(present, rows):
             return TableRef(table, delta.version())
+        if delta is not None and keep_log(delta):
+            # Others may have written before that commit: what was read is no longer what is replaced.
+            return self._update_once(table, keys, change, partition_by)
         quoted = ", ".join(f"'{key}'" for key in keys)
         write_deltalake(
             delta if delta is not None else uri,
@@ -238,12 +243,13 @@ class LakeAdapter:
             mode="overwrite" if delta is not None else "error",
             predicate=f"{partition_by} IN ({quoted})" if delta is not None else None,
             partition_by=None if delta is not None else [partition_by],
+            configuration=None if delta is not None else WHOLE_LOG,
             schema_mode="merge"
             if present is not None and set(rows.column_names) != set(present.column_names)
             else None,
             storage_options=self.storage_options or None,
         )
-        version = self._open(table).version()
+        version = self.delta(table).version()
         log.info("lake table=%s version=%d partitions=%d rows=%d", table, version, len(keys), rows.num_rows)
         return TableRef(table, version)
 
@@ -255,24 +261,15 @@ class LakeAdapter:
                 f"replacement of {keys[0]} … {keys[-1]}; name every partition that is replaced"
             )
 
-    def _open(self, table: str, version: int | None = None) -> DeltaTable:
-        delta = self._find(table, version)
-        if delta is None:
-            raise MlopsError(
-                f"there is no lake table {table} at {self.uri}; nothing has been written to it yet, "
-                "or MLOPS_LAKE_URI points elsewhere"
-            )
-        return delta
-
-    def _find(self, table: str, version: int | None = None) -> DeltaTable | None:
+    def _find(self, table: str) -> DeltaTable | None:
         try:
-            return DeltaTable(self.table_uri(table), version=version, storage_options=self.storage_options or None)
+            return DeltaTable(self.table_uri(table), storage_options=self.storage_options or None)
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as err:
             raise self._unreachable(table, err) from err
 
-    def _dataset(self, delta: DeltaTable, table: str, wanted: Sequence[_Filter] = ()) -> Dataset:
+    def _dataset(self, delta: DeltaTable, table: str, wanted: Sequence[FileFilter] = ()) -> Dataset:
         """Return the files of the partitions that are wanted: describing every file of a long history is what costs."""
         # Arrow's own file systems: with the Python one that deltalake makes by default, an I/O thread that
         # still holds it at exit aborts the interpreter ("terminate called without an active exception").
@@ -283,32 +280,21 @@ class LakeAdapter:
         filesystem, path = open_location(self.table_uri(table), self.storage_options.get("AWS_ENDPOINT_URL"))
         return fs.SubTreeFileSystem(path, filesystem)
 
+    def _absent(self, table: str) -> MlopsError:
+        return MlopsError(
+            f"there is no lake table {table} at {self.uri}; nothing has been written to it yet, "
+            "or MLOPS_LAKE_URI points elsewhere"
+        )
+
+    def _gone(self, table: str, version: int) -> MlopsError:
+        newest = self.version(table)
+        if newest is None:
+            return self._absent(table)
+        return MlopsError(
+            f"lake table {table} has no version {version}: it was removed, or never written; the newest is {newest}, "
+            "and mlops lake pins lists the older ones that are kept"
+        )
+
     def _unreachable(self, table: str, err: Exception) -> MlopsError:
         reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
         return MlopsError(f"the lake at {self.uri} can't be used for table {table}: {reason}; check MLOPS_LAKE_URI")
-
-
-def digest(rows: pa.Table) -> str:
-    """Return the sha256 of a table's rows, whatever their order or chunks."""
-    ordered = _ordered(rows)
-    sha = hashlib.sha256(str(ordered.schema.remove_metadata()).encode())
-    for batch in ordered.to_batches():
-        sha.update(batch.serialize())
-    return sha.hexdigest()
-
-
-def _ordered(rows: pa.Table) -> pa.Table:
-    names = sorted(rows.column_names)
-    aligned = rows.select(names).replace_schema_metadata(None)
-    aligned = aligned.cast(pa.schema([pa.field(f.name, f.type) for f in aligned.schema]))
-    if not names or aligned.num_rows == 0:
-        return aligned.combine_chunks()
-    # A take copies: the batches hold exactly the rows, without the slices that they came from.
-    order = pc.sort_indices(aligned, sort_keys=[(name, "ascending") for name in names])
-    return aligned.take(order).combine_chunks()
-
-
-def _same_rows(one: pa.Table, other: pa.Table) -> bool:
-    if one.num_rows != other.num_rows or set(one.column_names) != set(other.column_names):
-        return False
-    return digest(one.cast(one.schema)) == digest(other.select(one.column_names).cast(one.schema))

@@ -10,7 +10,8 @@ import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
 from include.adapters.arrow_files import open_location
-from include.adapters.lake import LakeAdapter, digest
+from include.adapters.lake import LakeAdapter
+from include.adapters.row_digest import digest
 from include.errors import MlopsError
 from include.training.manifest import TrainingSetManifest
 

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from include import partitions
 from include.adapters.compute_duckdb import run_select
-from include.adapters.lake import digest
 from include.adapters.provenance import read_provenance
+from include.adapters.row_digest import digest
 from include.adapters.training_sets import read_manifest, write_training_set
 from include.errors import MlopsError, RefusedError
 from include.features.checks import EVENT_TIMESTAMP

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.fs as fs
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
-from include.adapters.lake import LakeAdapter, Span, digest
+from include.adapters.arrow_files import open_location
+from include.adapters.lake import LakeAdapter
+from include.adapters.lake_history import remove_old_files
+from include.adapters.lake_span import Span
+from include.adapters.row_digest import digest
 from include.errors import MlopsError
 from include.settings import Settings
 
@@ -63,6 +72,91 @@ def test_an_older_version_can_still_be_read(lake):
     old = lake.replace("raw/x", rows("2026-01-01", [1]), keys=["2026-01-01"])
     lake.replace("raw/x", rows("2026-01-01", [9]), keys=["2026-01-01"])
     assert lake.read("raw/x", version=old.version)["value"].to_pylist() == [1]
+
+
+def write_versions(lake: LakeAdapter, versions: range) -> None:
+    for version in versions:
+        lake.replace("raw/x", rows("2026-01-01", [version]), keys=["2026-01-01"])
+
+
+def age_log(lake: LakeAdapter, *, days: int) -> None:
+    then = time.time() - days * 86_400
+    for path in Path(lake.table_uri("raw/x").removeprefix("file://"), "_delta_log").iterdir():
+        os.utime(path, (then, then))
+
+
+def drop_log(lake: LakeAdapter, version: int) -> None:
+    DeltaTable(lake.table_uri("raw/x"), storage_options=lake.storage_options or None).create_checkpoint()
+    filesystem, path = open_location(lake.table_uri("raw/x"), lake.storage_options.get("AWS_ENDPOINT_URL"))
+    fs.SubTreeFileSystem(path, filesystem).delete_file(f"_delta_log/{version:020d}.json")
+
+
+def properties(lake: LakeAdapter) -> dict[str, str]:
+    return DeltaTable(lake.table_uri("raw/x"), storage_options=lake.storage_options or None).metadata().configuration
+
+
+# Delta makes a checkpoint of every hundredth version, and may drop the entries before one that is old enough.
+def test_a_version_stays_readable_however_old_its_log_and_however_many_follow(tmp_path):
+    lake = LakeAdapter((tmp_path / "lake").as_uri())
+    write_versions(lake, range(130))
+    age_log(lake, days=40)
+    write_versions(lake, range(130, 210))
+    assert [lake.read("raw/x", version=old)["value"].to_pylist() for old in (1, 5, 59)] == [[1], [5], [59]]
+    remove_old_files(lake, "raw/x", retention_days=0, keep_versions=[5])
+    assert lake.read("raw/x", version=5)["value"].to_pylist() == [5]
+
+
+def test_a_table_that_was_made_without_it_keeps_its_log_from_the_next_write(tmp_path):
+    lake = LakeAdapter((tmp_path / "lake").as_uri())
+    write_deltalake(lake.table_uri("raw/x"), rows("2026-01-01", [0]), partition_by=["dt"])
+    write_versions(lake, range(1, 130))
+    age_log(lake, days=40)
+    write_versions(lake, range(130, 200))
+    # The property is version 1, so that the second row is version 2.
+    assert lake.read("raw/x", version=2)["value"].to_pylist() == [1]
+
+
+def test_removing_files_from_a_table_that_was_made_without_it_keeps_its_log(tmp_path):
+    lake = LakeAdapter((tmp_path / "lake").as_uri())
+    for value in range(199):
+        write_deltalake(lake.table_uri("raw/x"), rows("2026-01-01", [value]), partition_by=["dt"], mode="overwrite")
+    age_log(lake, days=40)
+    remove_old_files(lake, "raw/x", retention_days=0, keep_versions=[5])
+    assert lake.read("raw/x", version=5)["value"].to_pylist() == [5]
+
+
+def test_a_table_keeps_its_log_from_its_first_version_on(lake):
+    assert lake.replace("raw/x", rows("2026-01-01", [1]), keys=["2026-01-01"]).version == 0
+    assert properties(lake)["delta.enableExpiredLogCleanup"] == "false"
+    assert lake.replace("raw/x", rows("2026-01-01", [2]), keys=["2026-01-01"]).version == 1
+
+
+def test_a_version_that_is_gone_is_told_from_a_table_that_never_was(lake):
+    write_versions(lake, range(2))
+    drop_log(lake, 0)
+    for version in (0, 7):
+        with pytest.raises(MlopsError, match=rf"raw/x has no version {version}.*the newest is 1.*mlops lake pins"):
+            lake.read("raw/x", version=version)
+
+
+def test_a_version_whose_files_were_removed_is_named(lake):
+    write_versions(lake, range(3))
+    remove_old_files(lake, "raw/x", retention_days=0, keep_versions=[1])
+    assert lake.read("raw/x", version=1)["value"].to_pylist() == [1]
+    with pytest.raises(MlopsError, match="raw/x has no version 0"):
+        lake.read("raw/x", version=0)
+
+
+def test_removing_files_says_which_version_to_keep_is_gone(lake):
+    write_versions(lake, range(3))
+    drop_log(lake, 0)
+    with pytest.raises(MlopsError, match=r"raw/x has no version 0.*its old files stay.*training set"):
+        remove_old_files(lake, "raw/x", retention_days=0, keep_versions=[2, 0])
+
+
+def test_removing_files_of_a_table_that_never_was_says_so(lake):
+    with pytest.raises(MlopsError, match="there is no lake table raw/x"):
+        remove_old_files(lake, "raw/x", retention_days=0, keep_versions=[])
 
 
 def test_two_writers_of_one_partition_lose_no_row(lake):

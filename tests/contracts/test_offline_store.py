@@ -22,7 +22,7 @@ from feast.types import Float32, Float64, Int64, String
 from include.adapters.delta_offline_store import DeltaOfflineStore, DeltaOfflineStoreConfig
 from include.adapters.feature_store import FeatureStoreAdapter
 from include.adapters.lake import LakeAdapter
-from include.adapters.lake import digest as lake_digest
+from include.adapters.row_digest import digest as lake_digest
 from include.errors import MlopsError, UsageError
 from include.settings import Settings
 from tests.real_data import real_data

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from include.adapters.lake import digest
+from include.adapters.row_digest import digest
 from include.errors import RefusedError, UsageError
 from include.steps.build_features import build_features, build_night, heal_features
 from tests.raw_orders import line, orders, publish_orders, random_orders

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from include.adapters.lake import digest
+from include.adapters.row_digest import digest
 from include.specs import ModelSpec, load_model
 from include.training.manifest import Provenance, TrainingSetManifest, set_id, spec_sha256
 
