@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -55,7 +56,7 @@ class Erasure:
 
 
 def forget_customer(deployment: Deployment, customer_id: str, *, today: date) -> Erasure:
-    """Remove every row of a customer; again removes nothing.
+    """Remove every row of a customer; again removes nothing, or what a run that stopped has left.
 
     Aggregates over many customers (``product_daily``) stay as they are until a correction has one of their days
     built anew. Deliveries in the landing folder are the sender's and are not touched: taken again, they bring
@@ -75,33 +76,46 @@ def forget_customer(deployment: Deployment, customer_id: str, *, today: date) ->
     UsageError
         If no table and no online view has ever held the customer.
     """
-    lake = deployment.lake
     tables = lake_tables(deployment)
     pins = [pin for pin in list_pins(deployment) if _is_held(deployment, pin, customer_id)]
     orders = _orders_of(deployment, customer_id) if _ORDERS in tables else []
-    rows = {}
-    for table in tables:
-        if table == _QUARANTINE:
-            rows[table] = _remove_quarantined(deployment, customer_id)
-        else:
-            names = lake.dataset(table).schema.names
-            key, values = (_CUSTOMER, [customer_id]) if _CUSTOMER in names else (_ORDER, orders)
-            rows[table] = _remove(deployment, table, key, values) if key in names and values else 0
-    online: dict[str, int] = {}
-    for entity, values in (("customer", [customer_id]), ("order", orders)):
-        for value in values:
-            for view, count in deployment.feature_store.forget(entity, value).items():
-                online[view] = online.get(view, 0) + count
-    found = {table: count for table, count in rows.items() if count}
-    gone = {view: count for view, count in online.items() if count}
+    copies = [table for table in tables if table != _ORDERS]
+    rows: Counter[str] = Counter()
+    online = _erase_online(deployment, customer_id, orders)
+    # The orders say what else is the customer's: they go when the rest is gone, or an erasure that stopped half-way
+    # could not be completed. A night in between writes again what it had read before: hence all of it twice, the
+    # second time after the orders.
+    for erased in (copies, [_ORDERS, *copies] if _ORDERS in tables else copies):
+        rows += _erase_tables(deployment, erased, customer_id, orders)
+        online += _erase_online(deployment, customer_id, orders)
+    found, gone = dict(rows), dict(online)
     if not found and not gone and not pins:
         raise UsageError(
-            f"customer {customer_id!r} is in no table of {lake.uri} and not online; customer ids are strings, compared "
-            "exactly, e.g. 17850"
+            f"customer {customer_id!r} is in no table of {deployment.lake.uri} and not online; customer ids are "
+            "strings, compared exactly, e.g. 17850"
         )
     log.info("forget rows=%d tables=%d online=%d pins=%d", sum(found.values()), len(found), len(gone), len(pins))
     until = today + timedelta(days=deployment.settings.retention_days)
     return Erasure(customer_id, found, gone, pins, until)
+
+
+def _erase_online(deployment: Deployment, customer_id: str, orders: list[str]) -> Counter[str]:
+    online: Counter[str] = Counter()
+    for entity, key in (("customer", customer_id), *(("order", order) for order in orders)):
+        online.update(deployment.feature_store.forget(entity, key))
+    return +online
+
+
+def _erase_tables(deployment: Deployment, tables: list[str], customer_id: str, orders: list[str]) -> Counter[str]:
+    rows: Counter[str] = Counter()
+    for table in tables:
+        if table == _QUARANTINE:
+            rows[table] = _remove_quarantined(deployment, customer_id)
+        else:
+            names = deployment.lake.dataset(table).schema.names
+            key, values = (_CUSTOMER, [customer_id]) if _CUSTOMER in names else (_ORDER, orders)
+            rows[table] = _remove(deployment, table, key, values) if key in names and values else 0
+    return +rows
 
 
 def _orders_of(deployment: Deployment, customer_id: str) -> list[str]:

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from include.errors import UsageError
+from include.steps.expire_history import lake_tables
+from include.steps.forget_customer import Erasure, forget_customer
+from tests.deployments import lake_only
+from tests.raw_orders import line, orders
+
+DAY = "2024-01-01"
+ORDERS, QUARANTINE = "raw/orders", "quarantine/orders"
+OF_CUSTOMERS = ("features/customer_daily", "predictions/churn", "online_vectors/churn")
+OF_ORDERS = ("features/order_risk",)
+ONLINE = [("customer", "gone"), ("order", "o1"), ("order", "o2"), ("customer", "kept"), ("order", "o3")]
+
+
+class FakeOnline:
+    """Entities that are online."""
+
+    def __init__(self) -> None:
+        self.held = set(ONLINE)
+
+    def forget(self, entity: str, key: str) -> dict[str, int]:
+        removed = (entity, key) in self.held
+        self.held.discard((entity, key))
+        return {f"of_{entity}": int(removed)}
+
+
+class StoppedError(Exception):
+    """The process was killed."""
+
+
+def keyed(name: str, *keys: str) -> pa.Table:
+    return pa.table({name: list(keys), "dt": [date.fromisoformat(DAY)] * len(keys)})
+
+
+def quarantined(*rows: dict[str, Any]) -> pa.Table:
+    return pa.table({"source": ["f"] * len(rows), "row": [json.dumps(row) for row in rows]})
+
+
+def make_deployment(folder: Path) -> Any:
+    """A lake with rows of `gone`, who has the orders o1 and o2, and of `kept`, who has o3, in tables of every kind."""
+    made = lake_only(folder)
+    made.feature_store = FakeOnline()
+    raw = [line(f"{DAY}T0{n}:00", customer=who, order=f"o{n}") for n, who in ((1, "gone"), (2, "gone"), (3, "kept"))]
+    made.lake.replace(ORDERS, orders(*raw), keys=[DAY])
+    for table in OF_CUSTOMERS:
+        made.lake.replace(table, keyed("customer_id", "gone", "kept"), keys=[DAY])
+    for table in OF_ORDERS:
+        made.lake.replace(table, keyed("order_id", "o1", "o2", "o3"), keys=[DAY])
+    rejected = quarantined({"customer_id": "gone"}, {"customer_id": "kept"})
+    made.lake.replace(QUARANTINE, rejected, keys=["f"], partition_by="source")
+    assert set(lake_tables(made)) == {ORDERS, QUARANTINE, *OF_CUSTOMERS, *OF_ORDERS}
+    return made
+
+
+def forget(deployment: Any) -> Erasure:
+    return forget_customer(deployment, "gone", today=datetime(2024, 2, 1, tzinfo=UTC).date())
+
+
+def assert_only_others_are_left(deployment: Any) -> None:
+    assert deployment.feature_store.held == {("customer", "kept"), ("order", "o3")}
+    for table in (ORDERS, *OF_CUSTOMERS):
+        assert deployment.lake.read(table)["customer_id"].to_pylist() == ["kept"], table
+    for table in OF_ORDERS:
+        assert deployment.lake.read(table)["order_id"].to_pylist() == ["o3"], table
+    assert [json.loads(row)["customer_id"] for row in deployment.lake.read(QUARANTINE)["row"].to_pylist()] == ["kept"]
+
+
+def stop_at(deployment: Any, patch: pytest.MonkeyPatch, nth: int, *, after: bool) -> None:
+    """Stop before or after the nth write, to the lake or online."""
+    writes: Iterator[int] = count(1)
+
+    def stopping(write: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            place = next(writes)
+            if place == nth and not after:
+                raise StoppedError
+            done = write(*args, **kwargs)
+            if place == nth:
+                raise StoppedError
+            return done
+
+        return call
+
+    patch.setattr(deployment.lake, "update", stopping(deployment.lake.update))
+    patch.setattr(deployment.feature_store, "forget", stopping(deployment.feature_store.forget))
+
+
+def test_every_row_of_the_customer_is_removed_and_counted_and_nobody_elses(tmp_path):
+    deployment = make_deployment(tmp_path)
+    erased = forget(deployment)
+    assert_only_others_are_left(deployment)
+    assert erased.rows == {
+        ORDERS: 2, QUARANTINE: 1, **dict.fromkeys(OF_CUSTOMERS, 1), **dict.fromkeys(OF_ORDERS, 2)
+    }  # fmt: skip
+    assert erased.online == {"of_customer": 1, "of_order": 2}
+    with pytest.raises(UsageError, match="is in no table"):
+        forget(deployment)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before-a-write", "after-a-write"])
+def test_an_erasure_that_stopped_anywhere_is_completed_by_the_next(tmp_path, monkeypatch, after):
+    for nth in count(1):
+        deployment = make_deployment(tmp_path / str(nth))
+        with monkeypatch.context() as patch:
+            stop_at(deployment, patch, nth, after=after)
+            try:
+                forget(deployment)
+            except StoppedError:
+                pass
+            else:
+                break
+        # Nothing is left to do where only the second look was stopped.
+        with suppress(UsageError):
+            forget(deployment)
+        assert_only_others_are_left(deployment)
+    assert nth > len(lake_tables(deployment)) + len(ONLINE) - 2
+
+
+@pytest.mark.parametrize("table", [*OF_CUSTOMERS, *OF_ORDERS, ORDERS])
+def test_what_a_night_writes_again_meanwhile_is_erased_too(tmp_path, monkeypatch, table):
+    deployment = make_deployment(tmp_path)
+    update, nights = deployment.lake.update, []
+
+    def met_by_a_night(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == table and not nights:
+            nights.append(name)
+            update("features/order_risk", [DAY], lambda _: keyed("order_id", "o1", "o2", "o3"))
+            update("features/customer_daily", [DAY], lambda _: keyed("customer_id", "gone", "kept"))
+            deployment.feature_store.held |= set(ONLINE)
+        return update(name, *args, **kwargs)
+
+    monkeypatch.setattr(deployment.lake, "update", met_by_a_night)
+    forget(deployment)
+    assert nights
+    assert_only_others_are_left(deployment)
