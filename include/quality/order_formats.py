@@ -6,6 +6,7 @@ columns. What does not: reading a file, and which rows are taken.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,6 +41,9 @@ ROW_NUMBER = "_row"
 
 # Prefix of the columns that keep a row as it was delivered, beside its canonical columns.
 DELIVERED = "delivered__"
+
+# A column of whole numbers with gaps leaves pandas as floats: 17850 is written as 17850.0.
+_FLOAT_KEY = r"([0-9]+)\.0"
 
 _FAMILIES = {"string": Family.TEXT, "int64": Family.WHOLE, "float64": Family.NUMBER, "timestamp": Family.TIME}
 
@@ -180,9 +184,20 @@ def _text(name: str) -> str:
     return f"CASE WHEN trim({column(name)}) <> '' THEN {column(name)} END"
 
 
+def normal_key(text: str) -> str:
+    """Return an entity's key as the tables hold it, whatever a file wrote: what `typed_sql` does to keys.
+
+    Examples
+    --------
+    >>> normal_key("17850.0"), normal_key("17850"), normal_key("A.0")
+    ('17850', '17850', 'A.0')
+    """
+    found = re.fullmatch(_FLOAT_KEY, text)
+    return found.group(1) if found else text
+
+
 def _key(expression: str) -> str:
-    # A column of whole numbers with gaps leaves pandas as floats: 17850 is written as 17850.0.
-    return rf"regexp_replace({expression}, '^(\d+)\.0$', '\1')"
+    return rf"regexp_replace({expression}, '^{_FLOAT_KEY}$', '\1')"
 
 
 def _instant(name: str, naive: Collection[str], time_zone: str) -> str:

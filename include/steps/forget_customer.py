@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from include.adapters.training_sets import read_training_set
 from include.errors import MlopsError, UsageError
+from include.quality.order_formats import normal_key
 from include.specs import FeatureGroupSpec, load_feature_groups
 from include.steps.expire_history import Pin, lake_tables, list_pins
 
@@ -173,10 +174,8 @@ def _confirm(deployment: Deployment, spec: FeatureGroupSpec, source: str, before
 
 def _is_about(row: str, customer_id: str) -> bool:
     """Say whether a quarantined row, kept as JSON in the words of its file, has the id in a customer's field."""
-    if customer_id not in row:
-        return False
     values: dict[str, Any] = json.loads(row)
-    return any(str(value) == customer_id for name, value in values.items() if "customer" in name.lower())
+    return any(normal_key(str(value)) == customer_id for name, value in values.items() if "customer" in name.lower())
 
 
 def _is_held(deployment: Deployment, pin: Pin, customer_id: str) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from include.errors import UsageError
-from include.quality.order_formats import file_columns, typed_sql
+from include.quality.order_formats import file_columns, normal_key, typed_sql
 from include.quality.orders_contract import parse_contract
 from include.specs import CONFIG_ROOT
 
@@ -78,6 +78,12 @@ def test_aware_times_ignore_the_time_zone():
 def test_keys_never_end_as_floats():
     rows = _canonical(_retail(3, CustomerID=["17850.0", "17850", "A.0"]), "online-retail")
     assert [row["customer_id"] for row in rows] == ["17850", "17850", "A.0"]
+
+
+def test_a_key_is_normalised_alike_in_sql_and_in_python():
+    keys = ["17850.0", "17850", "A.0", "17850.00", ".0", "1.0.0", "-1.0", "17850.0 ", "17850.0\n", "\u0661.0", "0.0"]
+    rows = _canonical(_retail(len(keys), CustomerID=keys), "online-retail")
+    assert [row["customer_id"] for row in rows] == [normal_key(key) for key in keys]
 
 
 def test_unknown_format_is_refused_with_the_nearest():

@@ -145,3 +145,22 @@ def test_what_a_night_writes_again_meanwhile_is_erased_too(tmp_path, monkeypatch
     forget(deployment)
     assert nights
     assert_only_others_are_left(deployment)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"CustomerID": "17850.0"},
+        {"CustomerID": 17850.0},
+        {"CustomerID": 17850},
+        {"customer_id": "17850", "quantity": None},
+    ],
+    ids=["text-of-a-float", "float", "whole", "canonical"],
+)
+def test_a_quarantined_row_is_found_however_the_file_wrote_the_id(tmp_path, row):
+    deployment = make_deployment(tmp_path)
+    others = [{"CustomerID": "178500"}, {"CustomerID": None}, {"InvoiceNo": "17850"}, {"CustomerID": "A.0"}]
+    deployment.lake.replace(QUARANTINE, quarantined(row, *others), keys=["f"], partition_by="source")
+    erased = forget_customer(deployment, "17850", today=date(2024, 2, 1))
+    assert erased.rows == {QUARANTINE: 1}
+    assert [json.loads(left) for left in deployment.lake.read(QUARANTINE)["row"].to_pylist()] == others
