@@ -4,14 +4,19 @@ What belongs here: the guard, the statements and the read on SQLite. What does n
 
 Feast upserts without comparing times, so that a partition materialised late would take features back. The guard is a
 trigger: it holds for Feast's commands and for any other writer. Times are compared as (event, created); a rewrite
-with equal times goes through. Feast's reader takes whole seconds of an event time only; a created time, which it
-never reads, keeps its microseconds.
+with equal times goes through.
+
+An event time is stored as Feast reads it: whole seconds since 1970 of UTC as if it were the machine's local time.
+Two events within one second are equal to the guard. In the hour that local clocks skip in spring no time can be
+stored so: events of it are stored, and read back, as the second before it, and are equal to the guard. A created
+time, which Feast never reads, is true seconds with microseconds, so that it decides between equal events anywhere.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain, repeat
@@ -25,7 +30,7 @@ from sqlalchemy.engine import make_url
 
 from include.adapters.guarded_tables import GuardedTables, table_name
 from include.adapters.online_encoding import MICROSECOND
-from include.adapters.online_rows import EncodedRows, microseconds
+from include.adapters.online_rows import EncodedRows, Message, microseconds
 from include.adapters.online_store import Fetch, Progress, StoredColumn, ViewColumns
 
 # Other writers of the file go first for at most this long.
@@ -33,10 +38,12 @@ _BUSY_MS = 60_000
 # Below the 32,766 variables that a statement may have since SQLite 3.32.
 _KEYS_PER_QUERY = 10_000
 
+# A row that says not when it was created is known from its event on, whose true seconds are the local time's text.
 _TRIGGER = """
 CREATE TRIGGER IF NOT EXISTS "{table}_keep_newest" BEFORE UPDATE ON "{table}"
 FOR EACH ROW WHEN
-    (NEW.event_ts, COALESCE(NEW.created_ts, NEW.event_ts)) < (OLD.event_ts, COALESCE(OLD.created_ts, OLD.event_ts))
+    (NEW.event_ts, COALESCE(NEW.created_ts, CAST(strftime('%s', NEW.event_ts, 'unixepoch', 'localtime') AS INTEGER)))
+    < (OLD.event_ts, COALESCE(OLD.created_ts, CAST(strftime('%s', OLD.event_ts, 'unixepoch', 'localtime') AS INTEGER)))
 BEGIN SELECT RAISE(IGNORE); END
 """
 
@@ -75,7 +82,31 @@ class GuardedSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):  # type: ignore[m
         return {"path": make_url(address).database, **given}
 
 
-class GuardedSqliteOnlineStore(GuardedTables, SqliteOnlineStore):  # type: ignore[misc]
+class _TimedOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
+    """Feast's own write, with times that it stores as this module does."""
+
+    def online_write_batch(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: Sequence[Message],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Write Feast's rows, created times to the second."""
+        # Of a naive time Feast stores the true seconds.
+        local = [
+            (
+                key,
+                values,
+                datetime.fromtimestamp(_event_seconds(microseconds(event))),  # noqa: DTZ006
+                created and datetime.fromtimestamp(microseconds(created) // MICROSECOND),  # noqa: DTZ006
+            )
+            for key, values, event, created in data
+        ]
+        super().online_write_batch(config, table, local, progress)
+
+
+class GuardedSqliteOnlineStore(GuardedTables, _TimedOnlineStore):
     """SQLite online store whose tables refuse older rows."""
 
     # A transaction, and what is in memory at once.
@@ -143,8 +174,8 @@ class GuardedSqliteOnlineStore(GuardedTables, SqliteOnlineStore):  # type: ignor
 
 def _flat(rows: EncodedRows) -> Iterable[tuple[object, ...]]:
     keys = rows.keys.to_pylist()
-    events = [None if us is None else _stored_time(us) for us in rows.event_us.to_pylist()]
-    created = [None if us is None else _stored_time(us) for us in rows.created_us.to_pylist()]
+    events = [_event_seconds(us) for us in rows.event_us.to_pylist()]
+    created = [None if us is None else us / MICROSECOND for us in rows.created_us.to_pylist()]
     by_feature = [
         zip(keys, repeat(name), column.to_pylist(), rows.texts[name].to_pylist(), events, created, strict=False)
         for name, column in sorted(rows.values.items())
@@ -164,21 +195,25 @@ def _read(
         for key, feature, value, event, created in connection.execute(sql, (*asked, *features)):
             column, row = columns[feature], place[key]
             column.values[row] = value
-            column.event_us[row] = _time_us(event)
-            column.created_us[row] = None if created is None else _time_us(created)
+            column.event_us[row] = _event_us(event)
+            column.created_us[row] = None if created is None else round(created * MICROSECOND)
     return list(columns.values())
 
 
 # Rows of a partition share their times: both ways are asked for the same few again and again.
 @lru_cache(maxsize=4096)
-def _stored_time(moment_us: int) -> int | float:
-    """Return a time as Feast stores it: UTC read as if it were local time, in seconds since 1970."""
-    seconds, fraction = divmod(moment_us, MICROSECOND)
-    stored = int(datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).timestamp())
-    return stored if fraction == 0 else stored + fraction / MICROSECOND
+def _event_seconds(moment_us: int) -> int:
+    """Return the seconds that Feast reads as this moment or, where none are, as the latest one before it."""
+    moment = datetime.fromtimestamp(moment_us // MICROSECOND, UTC).replace(tzinfo=None)
+    stored, other = int(moment.timestamp()), int(moment.replace(fold=1).timestamp())
+    if other >= stored:
+        return stored
+    # Clocks skip it: read with the offset of before it is too late, with that of after it too early.
+    candidates = range(other, stored + 1)
+    return candidates[bisect_right(candidates, moment, key=datetime.fromtimestamp) - 1]
 
 
 @lru_cache(maxsize=4096)
-def _time_us(stored: float) -> int:
-    """Return the microseconds since 1970 of a time as Feast stores it."""
+def _event_us(stored: int) -> int:
+    """Return the microseconds since 1970 of an event time as Feast stores it."""
     return microseconds(datetime.fromtimestamp(stored))  # noqa: DTZ006 - as Feast's own converter does
