@@ -6,7 +6,8 @@ service was added; `make up` and `python -m include.embedded.deploy` do the same
 
 - **In**: `feature_repo`, the groups' YAML.
 - **Out**: Feast's SQL registry, online tables with their guards.
-- **Hazards**: a group that is gone from `include/config/features` loses its online table, not its lake table.
+- **Hazards**: none. A group that is gone from `include/config/features` keeps its tables and its place in the registry
+  until Feast's own `feast apply` or `feast delete` takes it out.
 - **Re-run**: again changes nothing.
 """
 

@@ -45,6 +45,7 @@ def build_dag(spec: FeatureGroupSpec) -> None:
             group=spec.group,
             start="{{ params.start }}",
             end="{{ params.end }}",
+            pool=POOL_FEATURE_STORE,
             execution_timeout=timedelta(hours=4),
         )
         materialize = FeastMaterializeOperator(

@@ -3,14 +3,15 @@
 
 Waits for the night's raw orders (a group of scores: for its model's predictions), computes the group's SQL for
 that day, holds the result against the group's YAML, publishes the partition, writes it to the online store and
-compares a sample of what is online with it. Earlier nights that have received late rows or corrections since
-they were built are built anew with it: what changed is added as a later version, nothing is erased.
+compares a sample of what is online with it. Then it heals: earlier nights that have received late rows or
+corrections since they were built are built anew and brought online; what changed is added as a later version.
 
 - **In**: the group's source: lake table `raw/orders`, or `predictions/<model>`.
 - **Out**: lake table `features/<group>`, Feast's online store, a quality report; asset `features_<group>`.
 - **Hazards**: a day that is missing while later ones are there fails: it is an incident. A partition that breaks
-  its YAML is not published; the last good one stays online, and the task links to the report.
-  One build runs at a time, so that a night can't miss what a later one has put right.
+  its YAML is not published; the last good one stays online, and the task links to the report. An earlier day that
+  breaks it once corrected fails `heal`, night after night, until it is put right; the night itself is not held up.
+  One build runs at a time, so that a night can't undo what a later one has put right.
 - **First**: unpause the groups that are used. What came while one was paused is filled by `backfill_features__<group>`.
 - **Re-run**: clear the task, or backfill the days: the same day twice changes nothing, and an older day
   never replaces a newer online row.
@@ -35,7 +36,12 @@ from mlops.dag_defaults import (
     nightly,
     partition_param,
 )
-from mlops.operators.feature_store import FeastMaterializeOperator, FeastVerifyOperator, FeatureGroupBuildOperator
+from mlops.operators.feature_store import (
+    FeastMaterializeOperator,
+    FeastVerifyOperator,
+    FeatureGroupBuildOperator,
+    FeatureGroupHealOperator,
+)
 from mlops.sensors.lake import RawPartitionSensor
 
 
@@ -57,7 +63,11 @@ def build_dag(spec: FeatureGroupSpec) -> None:
     )
     def materialize_features() -> None:
         build = FeatureGroupBuildOperator(
-            task_id="build", group=spec.group, end=PARTITION_TEMPLATE, pool=POOL_FEATURE_STORE
+            task_id="build",
+            group=spec.group,
+            start=PARTITION_TEMPLATE,
+            end=PARTITION_TEMPLATE,
+            pool=POOL_FEATURE_STORE,
         )
         materialize = FeastMaterializeOperator(
             task_id="materialize",
@@ -72,6 +82,9 @@ def build_dag(spec: FeatureGroupSpec) -> None:
             partition=PARTITION_TEMPLATE,
             outlets=[assets.features(spec.group)],
         )
+        heal = FeatureGroupHealOperator(
+            task_id="heal", group=spec.group, pool=POOL_FEATURE_STORE, execution_timeout=timedelta(hours=4)
+        )
 
         if spec.scored_by is None:
             wait = RawPartitionSensor(
@@ -81,7 +94,7 @@ def build_dag(spec: FeatureGroupSpec) -> None:
                 timeout=ARRIVAL_TIMEOUT.total_seconds(),
             )
             wait >> build
-        build >> materialize >> verify
+        build >> materialize >> [verify, heal]
 
     materialize_features()
 

@@ -28,7 +28,7 @@ from feast.repo_config import RepoConfig
 from feast.types import from_feast_to_pyarrow_type
 from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from include.adapters.delta_offline_store import seeing_all
 from include.adapters.feature_catalogue import FeatureCatalogue
@@ -62,9 +62,18 @@ def feast_environment(settings: Settings) -> dict[str, str]:
     Raises
     ------
     UsageError
-        If the online store's URL names none that is supported.
+        If the online store's URL is none, or names none that is supported.
     """
-    backend = make_url(settings.feast_online_url).get_backend_name()
+    url = settings.feast_online_url
+    try:
+        backend = make_url(url).get_backend_name()
+    except (ArgumentError, ValueError):
+        shown = "…" if set("@?") & set(url) else url
+        # Not from the cause: its text may hold a password too.
+        raise UsageError(
+            f"MLOPS_FEAST_ONLINE_URL={shown} is not a URL; write sqlite:///PATH, "
+            "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE, redis://HOST:6379/0 or rediss://HOST:6379/0"
+        ) from None
     if backend not in _ONLINE_STORES:
         raise UsageError(f"MLOPS_FEAST_ONLINE_URL={backend}://… is not supported; write {', '.join(_ONLINE_STORES)}")
     return {
@@ -94,7 +103,7 @@ class FeatureStoreAdapter:
         return cls(RepoConfig(**yaml.safe_load(Template(text).substitute(feast_environment(settings)))))
 
     def apply(self) -> None:
-        """Make registry and online tables as ``feature_repo`` declares them; again changes nothing."""
+        """Add what ``feature_repo`` declares to the registry and the online tables; again changes nothing."""
         for url in (self.config.registry.path, f"sqlite:///{getattr(self.config.online_store, 'path', '')}"):
             if (database := make_url(url).database) and make_url(url).get_backend_name() == "sqlite":
                 Path(database).parent.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.adapters.lake import LakeAdapter
+from include.features.checks import EVENT_TIMESTAMP, PARTITION
 
-REQUEST, ASKED_AT, PARTITION = "request_id", "event_timestamp", "dt"
+REQUEST, ASKED_AT = "request_id", EVENT_TIMESTAMP
 
 
 def append_vectors(lake: LakeAdapter, model_id: str, vectors: pa.Table) -> None:
@@ -33,7 +34,8 @@ def append_vectors(lake: LakeAdapter, model_id: str, vectors: pa.Table) -> None:
         if present is None:
             return rows
         others = present.filter(pc.invert(pc.is_in(present[REQUEST], rows[REQUEST].combine_chunks())))
-        return pa.concat_tables([others.select(rows.column_names).cast(rows.schema), rows])
+        # A model that moved to another version of its service has other columns from then on.
+        return pa.concat_tables([others, rows], promote_options="default")
 
     lake.update(table_of(model_id), sorted({str(day) for day in days.to_pylist()}), with_vectors)
 

@@ -223,13 +223,11 @@ class StateStoreAdapter:
 
     def source_versions(self, target: str) -> dict[str, int | None]:
         """Return the version of its source that each partition of a target agrees with, by key; None where unknown."""
-        table = tables.materialised_partition
-        query = sa.select(table.c.partition_key, table.c.source_version).where(table.c.target == target)
-        with self._transaction() as connection:
-            return {
-                row.partition_key: row.source_version
-                for row in connection.execute(query.order_by(table.c.partition_key))
-            }
+        return self._by_partition(target, tables.materialised_partition.c.source_version)
+
+    def table_versions(self, target: str) -> dict[str, int]:
+        """Return the version of its table that each partition of a target was recorded with, by key."""
+        return self._by_partition(target, tables.materialised_partition.c.table_version)
 
     def confirm_source(self, target: str, partitions: Sequence[str], source_version: int) -> None:
         """Write down that partitions, as they are, agree with a later version of their source."""
@@ -240,14 +238,17 @@ class StateStoreAdapter:
 
     def publications(self, target: str) -> dict[str, int]:
         """Return the rows of each published partition of a target, by key."""
-        table = tables.materialised_partition
-        query = sa.select(table.c.partition_key, table.c.rows).where(table.c.target == target)
-        with self._transaction() as connection:
-            return {row.partition_key: row.rows for row in connection.execute(query.order_by(table.c.partition_key))}
+        return self._by_partition(target, tables.materialised_partition.c.rows)
 
     def newest_publication(self, target: str) -> str | None:
         """Return the newest published partition of a target."""
         return max(self.publications(target), default=None)
+
+    def _by_partition(self, target: str, column: sa.Column[Any]) -> dict[str, Any]:
+        table = tables.materialised_partition
+        query = sa.select(table.c.partition_key, column).where(table.c.target == target).order_by(table.c.partition_key)
+        with self._transaction() as connection:
+            return dict(connection.execute(query).tuples().all())
 
     @staticmethod
     def _lock(connection: sa.Connection, model_id: str) -> None:

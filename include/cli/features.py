@@ -21,18 +21,11 @@ def features() -> None:
 @click.option("--date", "start", required=True, help="Partition, YYYY-MM-DD; the first of a range with --end.")
 @click.option("--end", help="Last partition, included.")
 def build(group: str, start: str, end: str | None) -> None:
-    """Compute partitions from raw orders, check them and publish them in one commit.
-
-    One night is built with the earlier ones that its delivery brought late rows for.
-    """
+    """Compute partitions from raw orders, check them and publish them in one commit."""
     from include.adapters.deployment import Deployment
-    from include.steps.build_features import build_features, build_night
+    from include.steps.build_features import build_features
 
-    deployment = Deployment.from_env()
-    if end is None:
-        built = build_night(deployment, group, partition=start)
-    else:
-        built = build_features(deployment, group, start=start, end=end)
+    built = build_features(Deployment.from_env(), group, start=start, end=end or start)
     click.echo(f"{group} {built.start} … {built.end}: {built.rows} rows, version {built.version}")
 
 
@@ -74,9 +67,12 @@ def check(group: str, start: str, end: str | None, as_json: bool) -> int:
 @features.command()
 @click.option("--group", required=True, help="Feature group, e.g. customer_daily.")
 def heal(group: str) -> None:
-    """Build anew the partitions that have received late rows or corrections since they were built."""
+    """Build anew the partitions that have received late rows or corrections, and bring them online.
+
+    Exit 1 where days break their group's YAML once corrected: what was published of them stays.
+    """
     from include.adapters.deployment import Deployment
-    from include.steps.build_features import heal_features
+    from include.steps.heal_features import heal_features
 
     healed = heal_features(Deployment.from_env(), group)
     if healed is None:

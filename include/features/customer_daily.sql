@@ -6,7 +6,7 @@
 --
 -- Only sales make orders and spend; cancellations feed their own column; other kinds feed none.
 -- An order stands at its first sale line. Money is summed as DECIMAL: exact, whatever the order of the rows; 18 digits
--- hold any sum below 10^12, above the bounds of the columns, and are added faster than 38.
+-- hold any sum below 10^12, a hundred thousand of the largest lines that the contract takes, and add faster than 38.
 --
 -- How      A sum over the last 30 days changes twice for every order: up on its day, down 30 days later. So the
 --          changes are summed up, customer by customer, and each state is written for all days until the next change.

@@ -9,8 +9,9 @@ a rebuild no longer finds gets a version whose features are all null: a retracti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PARTITION
 
 _ABSENT = -1
+_NOTHING_LEARNED: Mapping[date, datetime] = MappingProxyType({})
 
 
 def newest_versions(rows: pa.Table, *, key: str, with_retractions: bool = False) -> pa.Table:
@@ -46,7 +48,11 @@ def newest_versions(rows: pa.Table, *, key: str, with_retractions: bool = False)
 
 
 def add_versions(
-    stored: pa.Table | None, computed: pa.Table, *, key: str, known_until: datetime | None = None
+    stored: pa.Table | None,
+    computed: pa.Table,
+    *,
+    key: str,
+    known_until: Mapping[date, datetime] = _NOTHING_LEARNED,
 ) -> pa.Table:
     """Return a partition's rows after a rebuild: the stored ones and, of the computed ones, those that differ.
 
@@ -58,32 +64,38 @@ def add_versions(
         One row for each key and event time, as the sources give it now, in the columns that are wanted.
     key : str
         The entity key.
-    known_until : datetime, optional
-        When the newest of the source's rows was received: a version that differs from the stored one without
-        a later `created_timestamp` of its own, and a retraction, are created then.
+    known_until : mapping of date to datetime, optional
+        By ``dt``, of partitions whose source was corrected, when the newest of the source's rows up to that day was
+        received: a version that differs from the stored one without a later `created_timestamp` of its own, and
+        a retraction, are created then.
 
     Returns
     -------
     pyarrow.Table
         Columns of `computed`, sorted by key, event and created time. A version that could not be told from
-        the stored one by its created time takes its place: the data were the same, the definition was not.
+        the stored one by its created time takes its place: the data were the same, the definition was not. So
+        does one that differs only in columns that the stored rows do not have.
     """
     if stored is None or stored.num_rows == 0:
         return _sorted(computed, key)
+    had = set(stored.column_names)
     stored = _conformed(stored, computed.schema)
     newest, features = _newest(stored, key), _features(computed, key)
     of_stored, of_computed = _aligned(newest, computed, key)
     before, after = _taken(newest, of_stored), _taken(computed, of_computed)
     in_stored, in_computed = of_stored != _ABSENT, of_computed != _ABSENT
     differs = np.zeros(len(of_stored), dtype=bool)
+    is_extended = np.zeros(len(of_stored), dtype=bool)
     for name in features:
-        differs |= _differ(before[name], after[name])
+        (differs if name in had else is_extended)[:] |= _differ(before[name], after[name])
     added = in_computed & ~in_stored
     changed = in_computed & in_stored & differs
+    extended = in_computed & in_stored & is_extended & ~differs
     retracted = in_stored & ~in_computed & differs
     fresh = [
         _columns(after, added, computed.schema),
         _created_later(_columns(after, changed, computed.schema), before.filter(pa.array(changed)), known_until),
+        _created_later(_columns(after, extended, computed.schema), before.filter(pa.array(extended)), {}),
         _created_later(_retractions(before, retracted, features), before.filter(pa.array(retracted)), known_until),
     ]
     arriving = pa.concat_tables([rows.cast(computed.schema) for rows in fresh])
@@ -118,6 +130,8 @@ def _taken(rows: pa.Table, at: NDArray[np.int64]) -> pa.Table:
 
 def _differ(one: pa.ChunkedArray, other: pa.ChunkedArray) -> NDArray[np.bool_]:
     unequal = pc.fill_null(pc.not_equal(one, other), False)
+    if pa.types.is_floating(one.type):
+        unequal = pc.and_not(unequal, pc.fill_null(pc.and_(pc.is_nan(one), pc.is_nan(other)), False))
     return pc.or_(unequal, pc.xor(pc.is_null(one), pc.is_null(other))).to_numpy()  # type: ignore[no-any-return]
 
 
@@ -133,9 +147,10 @@ def _retractions(before: pa.Table, retracted: NDArray[np.bool_], features: Seque
     return gone
 
 
-def _created_later(rows: pa.Table, before: pa.Table, known_until: datetime | None) -> pa.Table:
+def _created_later(rows: pa.Table, before: pa.Table, known_until: Mapping[date, datetime]) -> pa.Table:
     created, stored = rows[CREATED_TIMESTAMP], before[CREATED_TIMESTAMP]
-    until = pa.scalar(known_until, stored.type)
+    days, moments = pa.array(known_until.keys(), pa.date32()), pa.array(known_until.values(), stored.type)
+    until = moments.take(pc.index_in(before[PARTITION], value_set=days).combine_chunks())
     learned = pc.if_else(pc.fill_null(pc.greater(until, stored), False), until, stored)
     at = pc.if_else(pc.greater(created, stored), created, learned)
     return rows.set_column(rows.column_names.index(CREATED_TIMESTAMP), CREATED_TIMESTAMP, at)

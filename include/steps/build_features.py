@@ -1,25 +1,28 @@
-"""Build partitions of a feature group: read the source, compute, judge, publish; and heal what a correction reached.
+"""Build partitions of a feature group: read the source, compute, judge, publish.
 
-What belongs here: the one pass from a source to published features, and which partitions need it. What does
-not: the definition of a feature, which is SQL, and of a bound, which is YAML.
+What belongs here: the one pass from a source to published features. What does not: the definition of a feature,
+which is SQL, and of a bound, which is YAML; and which partitions a correction has reached (``heal_features``).
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow.compute as pc
 
-from include.adapters.lake_history import changed_partitions
 from include.adapters.order_deliveries import first_gap, read_arrivals
+from include.adapters.quality_reports import write_report
 from include.errors import RefusedError, UsageError
 from include.features.checks import PARTITION
 from include.features.versions import add_versions
-from include.partitions import consecutive, parse, span
+from include.partitions import parse, span
 from include.refs import FeaturesRef
 from include.specs import FeatureGroupSpec, load_feature_group
+from include.steps.find_stale import find_stale
 from include.steps.judge_features import require_quality
 
 if TYPE_CHECKING:
@@ -58,73 +61,19 @@ def build_features(deployment: Deployment, group: str, *, start: str, end: str) 
         spec: nothing is published then, and the report is kept.
     """
     partitions, spec = span(start, end), load_feature_group(group)
-    return _build(deployment, spec, partitions, source_version=_require_arrived(deployment, spec, end))
+    source_version = _require_arrived(deployment, spec, end)
+    find_stale(deployment, spec, source_version=source_version)
+    return build_partitions(deployment, spec, partitions, source_version=source_version)
 
 
-def build_night(deployment: Deployment, group: str, *, partition: str) -> FeaturesRef:
-    """Build a night, and with it the earlier partitions that its source has changed for since they were built.
-
-    A late row or a correction changes every partition from its own day on, since windows look back.
-
-    Parameters
-    ----------
-    deployment, group
-        As for `build_features`, as are the errors.
-    partition : str
-        The night.
-    """
-    spec = load_feature_group(group)
-    source_version = _require_arrived(deployment, spec, partition)
-    stale = [key for key in find_stale(deployment, spec, source_version=source_version) if key < partition]
-    return _build_runs(deployment, spec, sorted({*stale, partition}), source_version=source_version)
-
-
-def heal_features(deployment: Deployment, group: str) -> FeaturesRef | None:
-    """Build anew every partition that its source has changed for since it was built; None where there is none.
-
-    Days that follow one another are built in one pass and published in one commit. Safe to repeat.
-    """
-    spec = load_feature_group(group)
-    if not deployment.lake.exists(spec.table):
-        raise UsageError(f"{group} was never built, there is nothing to heal (mlops features build --group {group} …)")
-    source_version = deployment.lake.version(spec.source) or 0
-    stale = find_stale(deployment, spec, source_version=source_version)
-    return _build_runs(deployment, spec, stale, source_version=source_version) if stale else None
-
-
-def find_stale(deployment: Deployment, spec: FeatureGroupSpec, *, source_version: int) -> list[str]:
-    """Return the published partitions that were built from a source that has changed up to their day, in order.
-
-    What is found to agree with `source_version` is put on record, so that it is not asked again.
-    """
-    built = deployment.state.source_versions(spec.table)
-    stale: list[str] = []
-    for version in sorted(set(built.values()), key=lambda known: -1 if known is None else known):
-        if version == source_version:
-            continue
-        partitions = [key for key, known in built.items() if known == version]
-        changed = None
-        if version is not None:
-            changed = changed_partitions(deployment.lake, spec.source, since=version, until=source_version)
-        first = partitions[0] if changed is None else min(changed, default=None)
-        stale += [key for key in partitions if first is not None and key >= first]
-        agreeing = [key for key in partitions if first is None or key < first]
-        deployment.state.confirm_source(spec.table, agreeing, source_version)
-    return sorted(stale)
-
-
-def _build_runs(
-    deployment: Deployment, spec: FeatureGroupSpec, partitions: list[str], *, source_version: int
+def build_partitions(
+    deployment: Deployment, spec: FeatureGroupSpec, partitions: Sequence[str], *, source_version: int
 ) -> FeaturesRef:
-    built = [_build(deployment, spec, run, source_version=source_version) for run in consecutive(partitions)]
-    return FeaturesRef(
-        spec.group, built[0].start, built[-1].end, built[-1].version, rows=sum(ref.rows for ref in built)
-    )
+    """Build days that follow one another from one version of their source, which holds them.
 
-
-def _build(
-    deployment: Deployment, spec: FeatureGroupSpec, partitions: list[str], *, source_version: int
-) -> FeaturesRef:
+    A difference from what is published is a correction, unless the partition is on record as agreeing with
+    `source_version`: then its definition has changed, and nothing was learned later.
+    """
     start, end = partitions[0], partitions[-1]
     source = deployment.lake.dataset(spec.source, version=source_version)
     rows = deployment.compute.run_select(
@@ -133,15 +82,20 @@ def _build(
         purpose=f"feature group {spec.group} of {start} … {end}",
         parameters={"start_day": start, "end_day": end},
     )
-    require_quality(deployment, spec, rows, partitions, source_version=source_version)
+    report = require_quality(deployment, spec, rows, partitions, source_version=source_version)
+    built_from = deployment.state.source_versions(spec.table)
+    corrected = [key for key in partitions if built_from.get(key) != source_version]
 
     def with_versions(present: pa.Table | None) -> pa.Table:
-        known_until = _newest_receipt(source, end) if present is not None and present.num_rows else None
+        is_first = present is None or present.num_rows == 0
+        known_until = {} if is_first else _newest_receipts(source, corrected)
         return add_versions(present, rows, key=spec.entity.key, known_until=known_until)
 
     published = deployment.lake.update(spec.table, partitions, with_versions)
     counts = count_by_partition(rows, partitions)
     deployment.state.record_publications(spec.table, counts, published.version, source_version=source_version)
+    # Last, so that a report that says "published" is true.
+    write_report(deployment.lake, report)
     log.info(
         "features group=%s start=%s end=%s rows=%d version=%d source_version=%d",
         spec.group, start, end, rows.num_rows, published.version, source_version,
@@ -149,19 +103,26 @@ def _build(
     return FeaturesRef(spec.group, start, end, published.version, rows.num_rows)
 
 
-def count_by_partition(rows: pa.Table, partitions: list[str]) -> list[tuple[str, int]]:
+def count_by_partition(rows: pa.Table, partitions: Sequence[str]) -> list[tuple[str, int]]:
     """Return the number of rows of each partition, 0 where there are none."""
     counted = {str(entry["values"]): entry["counts"] for entry in pc.value_counts(rows[PARTITION]).to_pylist()}
     return [(partition, counted.get(partition, 0)) for partition in partitions]
 
 
-def _newest_receipt(source: Dataset, end: str) -> datetime | None:
-    """Return when the newest row up to `end` was received; None where the source does not say."""
-    if _RECEIVED_AT not in source.schema.names:
-        return None
-    until = pc.field(PARTITION) <= pc.scalar(parse(end))
-    received: datetime | None = pc.max(source.to_table(columns=[_RECEIVED_AT], filter=until)[_RECEIVED_AT]).as_py()
-    return received
+def _newest_receipts(source: Dataset, partitions: Collection[str]) -> dict[date, datetime]:
+    """Return when the newest row up to each partition was received; empty where the source does not say."""
+    if _RECEIVED_AT not in source.schema.names or not partitions:
+        return {}
+    until = pc.field(PARTITION) <= pc.scalar(parse(max(partitions)))
+    received = source.to_table(columns=[PARTITION, _RECEIVED_AT], filter=until)
+    by_day = received.group_by(PARTITION).aggregate([(_RECEIVED_AT, "max")]).sort_by(PARTITION)
+    days = by_day[PARTITION].to_numpy()
+    newest = np.maximum.accumulate(by_day[f"{_RECEIVED_AT}_max"].cast("int64").to_numpy())
+    wanted = [parse(key) for key in sorted(partitions)]
+    at = np.searchsorted(days, np.array(wanted, dtype=days.dtype), side="right") - 1
+    kind = source.schema.field(_RECEIVED_AT).type
+    moments = pc.cast(newest[at[at >= 0]], kind).to_pylist()
+    return dict(zip((day for day, place in zip(wanted, at, strict=True) if place >= 0), moments, strict=True))
 
 
 def _require_arrived(deployment: Deployment, spec: FeatureGroupSpec, end: str) -> int:

@@ -29,17 +29,17 @@ log = logging.getLogger(__name__)
 def require_quality(
     deployment: Deployment, spec: FeatureGroupSpec, rows: pa.Table, partitions: Sequence[str], *, source_version: int
 ) -> QualityReport:
-    """Judge computed rows, keep the report, and refuse them where a promise is broken.
+    """Judge computed rows and return the report, or refuse them where a promise is broken.
 
     Raises
     ------
     RefusedError
-        If a promise is broken, with every one that is.
+        If a promise is broken, with every one that is; the report is kept.
     """
     report = _judge(deployment, spec, rows, partitions, source_version=source_version)
-    address = write_report(deployment.lake, report)
-    log.info("quality group=%s passed=%s rows=%d report=%s", spec.group, report.passed, report.rows, address)
+    log.info("quality group=%s passed=%s rows=%d", spec.group, report.passed, report.rows)
     if not report.passed:
+        address = write_report(deployment.lake, report)
         raise RefusedError(
             f"{spec.table} {report.start} … {report.end} is not published, it breaks its spec ({spec.group}.yaml): "
             f"{'; '.join(map(str, report.failed))}; look at {spec.source} of these days, or correct the bound; what "
@@ -57,10 +57,10 @@ def check_features(deployment: Deployment, group: str, *, start: str, end: str) 
         If one of them is not published.
     """
     spec, partitions = load_feature_group(group), span(start, end)
-    published = deployment.lake.partitions(spec.table)
+    published = deployment.state.publications(spec.table)
     if absent := [key for key in partitions if key not in published]:
         raise UsageError(
-            f"{spec.table} in {deployment.lake.uri} has no partition {absent[0]}; build it first "
+            f"{spec.table} in {deployment.lake.uri} has no published partition {absent[0]}; build it first "
             f"(mlops features build --group {group} --date {absent[0]})"
         )
     rows = deployment.lake.read(spec.table, start=start, end=end)

@@ -45,15 +45,17 @@ def materialize_features(deployment: Deployment, group: str, *, start: str, end:
     Raises
     ------
     UsageError
-        If the group was not built that far, or the range is not one.
+        If one of the partitions is not published, or the range is not one.
     """
     spec = load_feature_group(group)
     partitions = span(start, end)
-    newest = max(deployment.lake.partitions(spec.table), default=None)
-    if newest is None or end > newest:
+    # Not what the lake holds: a day without entities is published too.
+    published = deployment.state.publications(spec.table)
+    if absent := [key for key in partitions if key not in published]:
         raise UsageError(
-            f"{group} of {end} can't be materialised: the newest partition of {spec.table} in {deployment.lake.uri} is "
-            f"{newest or 'none'}; build it first (mlops features build --group {group} --date {end})"
+            f"{group} of {absent[0]} can't be materialised: {spec.table} in {deployment.lake.uri} has no partition of "
+            f"it (the newest is {max(published, default='none')}); build it first (mlops features build --group "
+            f"{group} --date {absent[0]})"
         )
     version = deployment.lake.version(spec.table) or 0
     held = deployment.lake.read(spec.table, start=start, end=end, columns=[PARTITION], version=version)

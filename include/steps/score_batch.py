@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from include import partitions
 from include.errors import MlopsError
-from include.features.checks import EVENT_TIMESTAMP
+from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from include.refs import PredictionsRef
 from include.scoring.matrix import feature_matrix
 from include.scoring.population import select_population
@@ -99,5 +99,6 @@ def _predictions(
             "decision": pa.array(scores >= np.float32(spec.scoring.decision_threshold), pa.bool_()),
             "model_version": pa.array([model_version] * rows, pa.int64()),
             "feature_event_timestamp": population[EVENT_TIMESTAMP].cast(pa.timestamp("us", tz="UTC")),
+            "feature_created_timestamp": population[CREATED_TIMESTAMP].cast(pa.timestamp("us", tz="UTC")),
         }
     )

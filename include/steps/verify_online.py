@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.adapters.online_log import append_vectors
+from include.adapters.online_log import ASKED_AT, REQUEST, append_vectors
 from include.errors import MlopsError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PARTITION
 from include.features.versions import newest_versions
@@ -34,7 +34,7 @@ def verify_online(deployment: Deployment, group: str, *, partition: str, sample:
     """Compare a sample of online rows with the offline table, and log the vectors that were read.
 
     An online row has to be one of the offline table's: of the same event and created time, with the same
-    values. It may be newer than `partition`, never older than the newest version there.
+    values. It may be newer than `partition`, never older than the newest version there when it was materialised.
 
     Parameters
     ----------
@@ -61,7 +61,9 @@ def verify_online(deployment: Deployment, group: str, *, partition: str, sample:
     if partition not in deployment.lake.partitions(spec.table):
         log.info("verify group=%s partition=%s: it has no rows", group, partition)
         return 0
-    stored = deployment.lake.read(spec.table, start=partition, end=partition)
+    # A heal may have added later versions since, which go online in its own time.
+    version = deployment.state.table_versions(f"online/{group}").get(partition)
+    stored = deployment.lake.read(spec.table, start=partition, end=partition, version=version)
     chosen = _sampled(newest_versions(stored, key=spec.entity.key, with_retractions=True), partition, sample)
     keys = chosen[spec.entity.key].to_pylist()
     at = partitions.end_of(partition)
@@ -118,11 +120,12 @@ def _log_vectors(deployment: Deployment, spec: FeatureGroupSpec, keys: list[str]
         # The offline truth of a vector is what stood and was known when its newest value had become known.
         asked = [max([at, *(moment for moment in row if moment)]) for row in zip(*map(_listed, times), strict=True)]
         requests = [f"verify-{partition}-{key}" for key in keys]
-        vectors = online.values.add_column(0, "request_id", pa.array(requests))
-        append_vectors(
-            deployment.lake, model.model_id,
-            vectors.append_column(EVENT_TIMESTAMP, pa.array(asked, pa.timestamp("us", tz="UTC"))),
-        )  # fmt: skip
+        vectors = online.values.add_column(0, REQUEST, pa.array(requests))
+        vectors = vectors.append_column(ASKED_AT, pa.array(asked, pa.timestamp("us", tz="UTC")))
+        # From then on the next partition's row stands offline, which was not online when this was read.
+        is_over = pc.greater_equal(vectors[ASKED_AT], pa.scalar(partitions.end_of(partitions.shift(partition, 1))))
+        if (lasting := vectors.filter(pc.invert(is_over))).num_rows:
+            append_vectors(deployment.lake, model.model_id, lasting)
 
 
 def _listed(column: pa.ChunkedArray) -> list[datetime | None]:

@@ -132,9 +132,11 @@ def test_a_partition_remembers_the_version_of_its_source_until_it_is_confirmed_o
     store.record_publications("features/x", [("2026-01-01", 4), ("2026-01-02", 5)], 1, source_version=7)
     store.record_publications("features/y", [("2026-01-01", 4)], 1)
     store.confirm_source("features/x", ["2026-01-01"], 9)
+    assert store.table_versions("features/x") == {"2026-01-01": 1, "2026-01-02": 1}
     assert store.source_versions("features/x") == {"2026-01-01": 9, "2026-01-02": 7}
     assert store.source_versions("features/y") == {"2026-01-01": None}
     store.record_publications("features/x", [("2026-01-02", 5)], 2, source_version=8)
     assert store.source_versions("features/x")["2026-01-02"] == 8
+    assert store.table_versions("features/x")["2026-01-02"] == 2
     store.confirm_source("features/x", [], 99)
     assert store.source_versions("features/x") == {"2026-01-01": 9, "2026-01-02": 8}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 FROM_ORDERS = ("customer_daily", "order_risk", "product_daily")
-ONLINE = {"build": {"materialize"}, "materialize": {"verify"}, "verify": set()}
+ONLINE = {"build": {"materialize"}, "materialize": {"verify", "heal"}, "verify": set(), "heal": set()}
 TOPOLOGY = {
     "ingest_orders": {"wait_for_delivery": {"import_delivery"}, "import_delivery": set()},
     "apply_feature_repo": {"apply": set()},

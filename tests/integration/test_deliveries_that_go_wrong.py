@@ -21,8 +21,9 @@ from include.errors import RefusedError, UsageError
 from include.features.versions import newest_versions
 from include.simulation.incidents import parse_incident
 from include.simulation.world import World
-from include.steps.build_features import build_features, build_night
+from include.steps.build_features import build_features
 from include.steps.generate_orders import deliver_night, generate_orders
+from include.steps.heal_features import heal_features
 from include.steps.import_orders import import_delivery, import_orders
 from tests.deployments import lake_only
 
@@ -82,7 +83,8 @@ def is_imported(deployment: SimpleNamespace, day: str) -> bool:
 
 def is_built(deployment: SimpleNamespace, day: str) -> bool:
     try:
-        build_night(deployment, GROUP, partition=day)
+        build_features(deployment, GROUP, start=day, end=day)
+        heal_features(deployment, GROUP)
     except RefusedError:
         return False
     return True

@@ -22,10 +22,11 @@ from include.embedded.demo_plan import DEFAULT_NIGHTS, STORY, DemoArguments, Dem
 from include.settings import PROJECT_ROOT
 from include.simulation.incidents import parse_incident
 from include.specs import load_model
-from include.steps.build_features import build_features, build_night
+from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.claim_training import TrainingRequest, claim_training
 from include.steps.generate_orders import deliver_night
+from include.steps.heal_features import heal_features
 from include.steps.import_orders import import_delivery, import_orders
 from include.steps.monitor_model import decide_retrain, measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
@@ -69,7 +70,8 @@ def play(deployment: Deployment, plan: DemoPlan) -> None:
     for night in plan.nights:
         deliver_night(Path(plan.arrivals), night, deployment.settings.home / "landing")
         import_delivery(deployment, night, cross_check=False)
-        build_night(deployment, "customer_daily", partition=night)
+        build_features(deployment, "customer_daily", start=night, end=night)
+        heal_features(deployment, "customer_daily")
         score_batch(deployment, "churn", partition=night)
         measure_night(deployment, "churn", partition=night)
         if decide_retrain(deployment, "churn", partition=night, run_id=f"night {night}").acted:

@@ -204,6 +204,7 @@ def test_scores_are_the_models_on_the_nights_features(deployment, in_production)
     assert rows.customer_id.is_monotonic_increasing
     assert rows.customer_id.is_unique
     assert (rows.feature_event_timestamp == partitions.end_of(LAST)).all()
+    assert (rows.feature_created_timestamp >= rows.feature_event_timestamp).all()
     assert set(rows.model_version) == {in_production}
     loaded = deployment.model_registry.load("churn-predictor", in_production)
     features = (

@@ -1,4 +1,4 @@
-"""Operators of the feature store: apply, build, materialise, verify.
+"""Operators of the feature store: apply, build, materialise, verify, heal.
 
 What belongs here: Airflow's side of a step. What does not: the step itself.
 """
@@ -53,17 +53,14 @@ class FeastApplyOperator(BaseOperator):
 
 
 class FeatureGroupBuildOperator(BaseOperator):
-    """Compute partitions of a feature group, hold them to its quality gate and publish them.
+    """Compute the partitions `start` to `end` of a feature group, hold them to its quality gate and publish them.
 
     Parameters
     ----------
     group : str
         The feature group.
-    end : str
-        The last partition (templated).
-    start : str, optional
-        The first partition of a range (templated). Without it one night is built, and with it the earlier
-        nights that have received late rows or corrections.
+    start, end : str
+        First and last partition, both included (templated).
 
     Returns
     -------
@@ -75,7 +72,7 @@ class FeatureGroupBuildOperator(BaseOperator):
     template_fields: Sequence[str] = ("start", "end")
     operator_extra_links = (QualityReportLink(),)
 
-    def __init__(self, *, group: str, end: str, start: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, group: str, start: str, end: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.group = group
         self.start = start
@@ -85,12 +82,41 @@ class FeatureGroupBuildOperator(BaseOperator):
         """Build and return the reference."""
         from include.adapters.deployment import Deployment
         from include.errors import RefusedError
-        from include.steps.build_features import build_features, build_night
+        from include.steps.build_features import build_features
 
         try:
-            if self.start is None:
-                return build_night(Deployment.from_env(), self.group, partition=self.end)
             return build_features(Deployment.from_env(), self.group, start=self.start, end=self.end)
+        except RefusedError as no:
+            raise AirflowFailException(str(no)) from no
+
+
+class FeatureGroupHealOperator(BaseOperator):
+    """Build anew the partitions that have received late rows or corrections, and bring them online.
+
+    Parameters
+    ----------
+    group : str
+        The feature group.
+
+    Returns
+    -------
+    FeaturesRef or None
+        From the first to the last healed partition, from `execute`. Days that the gate refuses fail the task once
+        all others are healed.
+    """
+
+    def __init__(self, *, group: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.group = group
+
+    def execute(self, context: Context) -> FeaturesRef | None:
+        """Heal and return the reference."""
+        from include.adapters.deployment import Deployment
+        from include.errors import RefusedError
+        from include.steps.heal_features import heal_features
+
+        try:
+            return heal_features(Deployment.from_env(), self.group)
         except RefusedError as no:
             raise AirflowFailException(str(no)) from no
 

@@ -36,9 +36,12 @@ def table(*rows: dict[str, Any]) -> pa.Table:
 
 
 def after(stored: pa.Table | None, computed: pa.Table, known_until: int | None = None) -> list[dict[str, Any]]:
-    until = None if known_until is None else EVENT + known_until * DAY
-    rows: list[dict[str, Any]] = add_versions(stored, computed, key="customer_id", known_until=until).to_pylist()
-    return rows
+    rows = add_versions(stored, computed, key="customer_id", known_until=at(known_until))
+    return list(rows.to_pylist())
+
+
+def at(known_until: int | None) -> dict[date, datetime]:
+    return {} if known_until is None else {date(2024, 1, 1): EVENT + known_until * DAY}
 
 
 def test_a_first_build_is_stored_sorted_by_key() -> None:
@@ -87,7 +90,27 @@ def test_a_retracted_entity_can_come_back() -> None:
 
 
 def test_a_column_that_the_table_did_not_have_is_filled_in_place() -> None:
-    assert after(table(row("a", g=0.5)).drop_columns(["g"]), table(row("a", g=0.5))) == [row("a", g=0.5)]
+    stored = table(row("a", g=0.5)).drop_columns(["g"])
+    assert after(stored, table(row("a", g=0.5))) == [row("a", g=0.5)]
+    assert after(stored, table(row("a", g=0.5)), known_until=9) == [row("a", g=0.5)]
+
+
+def test_a_correction_is_a_version_of_its_own_also_where_a_column_is_new() -> None:
+    stored = table(row("a")).drop_columns(["g"])
+    assert after(stored, table(row("a", 2, g=0.5)), known_until=9) == [row("a"), row("a", 2, created=9, g=0.5)]
+
+
+def test_what_was_learned_of_another_partition_dates_no_version() -> None:
+    rows = add_versions(
+        table(row("a")), table(row("a", 2)), key="customer_id", known_until={date(2024, 1, 5): EVENT + 9 * DAY}
+    )
+    assert rows.to_pylist() == [row("a", 2)]
+
+
+def test_a_value_that_is_not_a_number_and_stays_so_is_no_change() -> None:
+    stored = table(row("a", g=float("nan")))
+    assert len(after(stored, table(row("a", g=float("nan"))), known_until=4)) == 1
+    assert len(after(stored, table(row("a", g=1.0)), known_until=4)) == 2
 
 
 def test_the_newest_version_counts_and_a_retraction_hides_the_entity() -> None:
@@ -108,12 +131,12 @@ def test_after_any_rebuilds_the_newest_versions_are_the_last_build_and_the_past_
 ) -> None:
     stored: pa.Table | None = None
     seen: list[list[dict[str, Any]]] = []
-    for at, build in enumerate(builds):
-        computed = table(*(row(key, f, created=at) for key, f in build.items()))
-        stored = add_versions(stored, computed, key="customer_id", known_until=EVENT + at * DAY)
+    for night, build in enumerate(builds):
+        computed = table(*(row(key, f, created=night) for key, f in build.items()))
+        stored = add_versions(stored, computed, key="customer_id", known_until=at(night))
         values = {r["customer_id"]: r["f"] for r in newest_versions(stored, key="customer_id").to_pylist()}
         assert values == build
-        again = add_versions(stored, computed, key="customer_id", known_until=EVENT + at * DAY)
+        again = add_versions(stored, computed, key="customer_id", known_until=at(night))
         assert again.equals(stored)
         rows = stored.to_pylist()
         for earlier, past in enumerate(seen):

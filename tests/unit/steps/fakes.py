@@ -16,6 +16,7 @@ class FakeState:
         self.recorded: list[tuple[str, list[tuple[str, int]], int]] = []
         self._rows: dict[str, dict[str, int]] = {}
         self._sources: dict[str, dict[str, int | None]] = {}
+        self._versions: dict[str, dict[str, int]] = {}
 
     def record_publications(
         self, target: str, partitions: Sequence[tuple[str, int]], version: int, *, source_version: int | None = None
@@ -23,12 +24,19 @@ class FakeState:
         self.recorded.append((target, list(partitions), version))
         self._rows.setdefault(target, {}).update(partitions)
         self._sources.setdefault(target, {}).update((key, source_version) for key, _ in partitions)
+        self._versions.setdefault(target, {}).update((key, version) for key, _ in partitions)
+
+    def forget(self, target: str, partition: str) -> None:
+        del self._rows[target][partition]
 
     def publications(self, target: str) -> dict[str, int]:
         return dict(sorted(self._rows.get(target, {}).items()))
 
     def source_versions(self, target: str) -> dict[str, int | None]:
         return dict(sorted(self._sources.get(target, {}).items()))
+
+    def table_versions(self, target: str) -> dict[str, int]:
+        return dict(sorted(self._versions.get(target, {}).items()))
 
     def confirm_source(self, target: str, partitions: Sequence[str], source_version: int) -> None:
         self._sources.setdefault(target, {}).update(dict.fromkeys(partitions, source_version))

@@ -1,0 +1,100 @@
+"""Heal a feature group: build anew what a correction of its source has reached, and bring it online.
+
+What belongs here: which partitions are built anew, and in what portions. What does not: building and materialising
+partitions, which are steps of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from include.errors import RefusedError, UsageError
+from include.partitions import consecutive
+from include.refs import FeaturesRef
+from include.specs import FeatureGroupSpec, load_feature_group
+from include.steps.build_features import build_partitions
+from include.steps.find_stale import find_stale
+from include.steps.materialize_features import materialize_features
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+
+log = logging.getLogger(__name__)
+
+# What is in memory at once, and what a heal that is stopped loses.
+_DAYS_PER_COMMIT = 30
+
+
+def heal_features(deployment: Deployment, group: str) -> FeaturesRef | None:
+    """Build anew every partition that its source has changed for since it was built, and bring it online.
+
+    A late row or a correction changes every partition from its own day on, since windows look back. Days that
+    follow one another are built in one pass and published in one commit, a month at most. What was built anew is
+    materialised where it was online before. Safe to repeat: what one heal has left, the next one does.
+
+    Returns
+    -------
+    FeaturesRef or None
+        From the first to the last healed partition; None where there is none.
+
+    Raises
+    ------
+    UsageError
+        If the group was never built.
+    RefusedError
+        If the quality gate refuses days, once every other one is healed; what was published of them stays.
+    """
+    spec = load_feature_group(group)
+    if not deployment.lake.exists(spec.table):
+        raise UsageError(f"{group} was never built, there is nothing to heal (mlops features build --group {group} …)")
+    source_version = deployment.lake.version(spec.source) or 0
+    built: list[FeaturesRef] = []
+    refused: list[RefusedError] = []
+    stale = find_stale(deployment, spec, source_version=source_version)
+    for days in _portions(stale):
+        _heal(deployment, spec, days, source_version=source_version, built=built, refused=refused)
+    _bring_online(deployment, spec)
+    if refused:
+        raise RefusedError(
+            f"{len(refused)} of {len(stale)} days of {group} that received late rows or corrections keep what was "
+            f"published of them: {'; '.join(map(str, refused))}"
+        )
+    if not built:
+        return None
+    return FeaturesRef(group, built[0].start, built[-1].end, built[-1].version, rows=sum(ref.rows for ref in built))
+
+
+def _heal(
+    deployment: Deployment,
+    spec: FeatureGroupSpec,
+    days: Sequence[str],
+    *,
+    source_version: int,
+    built: list[FeaturesRef],
+    refused: list[RefusedError],
+) -> None:
+    try:
+        built.append(build_partitions(deployment, spec, days, source_version=source_version))
+    except RefusedError as no:
+        if len(days) == 1:
+            refused.append(no)
+            return
+        # One bad day must not keep the others as they were.
+        for day in days:
+            _heal(deployment, spec, [day], source_version=source_version, built=built, refused=refused)
+
+
+def _bring_online(deployment: Deployment, spec: FeatureGroupSpec) -> None:
+    published = deployment.state.table_versions(spec.table)
+    online = deployment.state.table_versions(f"online/{spec.group}")
+    outdated = [key for key, version in online.items() if published.get(key, version) > version]
+    for days in _portions(outdated):
+        materialize_features(deployment, spec.group, start=days[0], end=days[-1])
+
+
+def _portions(keys: Sequence[str]) -> Iterator[list[str]]:
+    for run in consecutive(keys):
+        for start in range(0, len(run), _DAYS_PER_COMMIT):
+            yield run[start : start + _DAYS_PER_COMMIT]
