@@ -26,12 +26,23 @@ from feast.infra.utils.postgres.connection_utils import _get_conn as connect
 from feast.repo_config import RepoConfig
 from psycopg import sql
 from pydantic import model_validator
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from include.adapters.guarded_tables import GuardedTables, table_name
 from include.adapters.online_rows import EncodedRows
 from include.adapters.online_store import Fetch, Progress, StoredColumn, ViewColumns
 from include.adapters.postgres_copy import copy_stream
+from include.errors import UsageError, nearest
+
+# What a URL may say after "?": libpq's words, and Feast's for those that it doesn't call by the same one.
+_PARAMETERS = {
+    "host": "host",
+    "port": "port",
+    "sslmode": "sslmode",
+    "sslrootcert": "sslrootcert_path",
+    "sslcert": "sslcert_path",
+    "sslkey": "sslkey_path",
+}
 
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION {schema}.keep_newest_feature() RETURNS trigger LANGUAGE plpgsql AS
@@ -83,17 +94,29 @@ class GuardedPostgreSQLOnlineStoreConfig(PostgreSQLOnlineStoreConfig):  # type: 
         if (address := given.pop("url", None)) is None:
             return given
         url = make_url(address)
-        query = {name: value if isinstance(value, str) else value[0] for name, value in url.query.items()}
+        said = _parameters(url)
         return {
-            "host": url.host or query.get("host", "localhost"),
-            "port": url.port or int(query.get("port", 5432)),
+            **said,
+            "host": url.host or said.get("host", "localhost"),
+            "port": url.port or said.get("port", 5432),
             "database": url.database,
             "user": url.username or "postgres",
             "password": url.password or "",
             # libpq's own default; Feast's is "require", which a Unix socket can't give.
-            "sslmode": query.get("sslmode", "prefer"),
+            "sslmode": said.get("sslmode", "prefer"),
             **given,
         }
+
+
+def _parameters(url: URL) -> dict[str, str]:
+    """Return Feast's settings that a URL makes behind "?"."""
+    for name in url.query:
+        if name not in _PARAMETERS:
+            raise UsageError(
+                f"the URL of the online store has a parameter {name!r}, which Feast can't be given"
+                f"{nearest(name, _PARAMETERS)}; it may have {', '.join(_PARAMETERS)} (MLOPS_FEAST_ONLINE_URL)"
+            )
+    return {_PARAMETERS[name]: said if isinstance(said, str) else said[0] for name, said in url.query.items()}
 
 
 class GuardedPostgreSQLOnlineStore(GuardedTables, PostgreSQLOnlineStore):  # type: ignore[misc]
