@@ -6,9 +6,11 @@ and what happens when the counts differ from those of SQL.
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, time
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from include.adapters.expectations import run_expectations
@@ -23,6 +25,7 @@ from include.quality.orders_contract import (
     PositiveForSaleRule,
     Rule,
     UniqueRule,
+    WithinRule,
 )
 
 if TYPE_CHECKING:
@@ -61,10 +64,14 @@ def count_failing_rows(
     -----
     Every rule is native: not_null, between (min, times, and with a row condition for sales), in_set
     and compound uniqueness, which like the contract counts all members of a group of equal rows.
-    ``finite`` alone takes two, one for null and one for infinite numbers; no row fails both.
+    ``finite`` alone takes two, one for null and one for infinite numbers; no row fails both. ``within``
+    is between, of a column that pandas has multiplied.
     """
     expectations = [found for rule in contract.rules for found in _expectations(rule, as_of, identity)]
     frame = rows.to_pandas(integer_object_nulls=True)
+    for rule in contract.rules:
+        if isinstance(rule, WithinRule):
+            frame[_product(rule)] = reduce(operator.mul, (frame[name] for name in rule.columns))
     counts = dict.fromkeys((rule.name for rule in contract.rules), 0)
     for result in run_expectations("orders", frame, expectations):
         counts[result.expectation_config.meta["rule"]] += int(result.result["unexpected_count"])
@@ -79,6 +86,10 @@ def _expectations(rule: Rule, as_of: datetime, identity: Sequence[str]) -> list[
     if isinstance(rule, UniqueRule | NewestVersionRule):
         group = list(identity if isinstance(rule, UniqueRule) else rule.key)
         return [gxe.ExpectCompoundColumnsToBeUnique(column_list=group, ignore_row_if="never", meta=meta)]
+    if isinstance(rule, WithinRule):
+        return [
+            gxe.ExpectColumnValuesToBeBetween(column=_product(rule), min_value=-rule.max, max_value=rule.max, meta=meta)
+        ]
     name = rule.column
     if isinstance(rule, NotNullRule):
         return [gxe.ExpectColumnValuesToNotBeNull(column=name, meta=meta)]
@@ -101,3 +112,7 @@ def _expectations(rule: Rule, as_of: datetime, identity: Sequence[str]) -> list[
         return [gxe.ExpectColumnValuesToBeBetween(column=name, max_value=as_of, meta=meta)]
     earliest = datetime.combine(rule.day, time(), tzinfo=UTC)
     return [gxe.ExpectColumnValuesToBeBetween(column=name, min_value=earliest, meta=meta)]
+
+
+def _product(rule: WithinRule) -> str:
+    return " * ".join(rule.columns)

@@ -94,6 +94,14 @@ class InSetRule(_Rule):
     values: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
+class WithinRule(_Rule):
+    """A row fails whose numbers, multiplied, are further from zero than `max`; null and not a number pass."""
+
+    kind: Literal["within"]
+    columns: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    max: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class UniqueRule(_Rule):
     """A row fails that equals another in every column as delivered; the first is kept.
 
@@ -114,7 +122,7 @@ class NewestVersionRule(_Rule):
 
 
 ColumnRule = NotNullRule | FiniteRule | MinRule | PositiveForSaleRule | NotAfterAsOfRule | NotBeforeRule | InSetRule
-Rule = ColumnRule | UniqueRule | NewestVersionRule
+Rule = ColumnRule | WithinRule | UniqueRule | NewestVersionRule
 
 _RULES: dict[str, type[_Rule]] = {
     "not_null": NotNullRule,
@@ -124,6 +132,7 @@ _RULES: dict[str, type[_Rule]] = {
     "not_after_as_of": NotAfterAsOfRule,
     "not_before": NotBeforeRule,
     "in_set": InSetRule,
+    "within": WithinRule,
     "unique": UniqueRule,
     "newest_version": NewestVersionRule,
 }
@@ -149,8 +158,7 @@ class OrdersContract(_Frozen):
     @model_validator(mode="after")
     def _rules_name_columns(self) -> OrdersContract:
         for rule in self.rules:
-            named = rule.key if isinstance(rule, NewestVersionRule) else (getattr(rule, "column", None),)
-            for column in filter(None, named):
+            for column in _columns_of(rule):
                 if column not in self.column_names:
                     allowed = ", ".join(self.column_names)
                     hint = nearest(column, self.column_names)
@@ -168,6 +176,14 @@ class OrdersContract(_Frozen):
         if any(isinstance(rule, NewestVersionRule) for rule in self.rules[:-1]):
             raise ValueError("a rule of kind 'newest_version' must be the last: it compares rows that pass the others")
         return self
+
+
+def _columns_of(rule: Rule) -> tuple[str, ...]:
+    if isinstance(rule, UniqueRule):
+        return ()
+    if isinstance(rule, NewestVersionRule):
+        return rule.key
+    return rule.columns if isinstance(rule, WithinRule) else (rule.column,)
 
 
 def parse_contract(text: str, *, file: str) -> OrdersContract:

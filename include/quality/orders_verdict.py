@@ -20,6 +20,7 @@ from include.quality.orders_contract import (
     PositiveForSaleRule,
     Rule,
     UniqueRule,
+    WithinRule,
 )
 from include.quality.sql import column, columns, literal
 
@@ -105,6 +106,10 @@ def _fails(rule: Rule, as_of: datetime) -> str:
 def _failure(rule: Rule, as_of: datetime) -> str:
     if isinstance(rule, UniqueRule | NewestVersionRule):
         return f"{column(f'_members_{rule.name}')} > 1"
+    if isinstance(rule, WithinRule):
+        product = " * ".join(map(column, rule.columns))
+        # To DuckDB what is not a number is above every number.
+        return f"abs({product}) > {rule.max!r} AND NOT isnan({product})"
     value = column(rule.column)
     if isinstance(rule, NotNullRule):
         return f"{value} IS NULL"

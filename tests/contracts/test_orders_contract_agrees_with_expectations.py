@@ -65,6 +65,7 @@ def test_counts_agree_on_all_real_order_lines_and_on_one_day():
     sales = ~frame.InvoiceNo.str.startswith("C")
     assert sql["sale_quantity_not_positive"] == (sales & (frame.Quantity <= 0)).sum() > 0
     assert sql["ordered_at_after_as_of"] == (frame.InvoiceDate > "2011-06-01").sum() > 0
+    assert sql["quantity_too_large"] == sql["line_value_too_large"] == 0
 
 
 def test_counts_agree_on_a_real_day(tmp_path):

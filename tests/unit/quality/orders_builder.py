@@ -91,8 +91,8 @@ def make_dirty_orders(n: int = 400, *, seed: int = 0) -> pa.Table:
             line=some([None], 0.04, i % 2 + 1),
             customer_id=some([None, " "], 0.1, "17850"),
             ordered_at=some([None, late, AS_OF, datetime(1970, 1, 1, tzinfo=UTC)], 0.1, at),
-            quantity=some([None, float("nan"), float("inf"), float("-inf"), 0.0, -3.0], 0.2, 2.0),
-            unit_price=some([None, float("nan"), float("inf"), float("-inf"), -0.01, 0.0], 0.2, 2.5),
+            quantity=some([None, float("nan"), float("inf"), float("-inf"), 0.0, -3.0, -2e7], 0.2, 2.0),
+            unit_price=some([None, float("nan"), float("inf"), float("-inf"), -0.01, 0.0, 6e6], 0.2, 2.5),
             received_at=some([late, AS_OF, at], 0.2, None),
             kind=some([None, "return", "cancellation", "Sale", "gift"], 0.3, "sale"),
         )

@@ -47,6 +47,11 @@ MISTAKES = {
         lambda v: v["rules"][0].update(column="order_idd"),
         ["'order_idd'", "allowed: order_id, line", "did you mean 'order_id'"],
     ),
+    "product-column": (
+        lambda v: v["rules"][8].update(columns=["quantity", "unit_prize"]),
+        ["'quantity_too_large' names column 'unit_prize'", "did you mean 'unit_price'"],
+    ),
+    "product-max": (lambda v: v["rules"][8].update(max=0.0), ["rules.8.max=0.0", "greater than 0"]),
     "column-type": (lambda v: v["columns"][0].update(type="str"), ["columns.0.type='str'", "'string'"]),
     "column-key": (
         lambda v: v["columns"][0].update(requird=True),
