@@ -20,11 +20,10 @@ from functools import cached_property
 from typing import Literal, TypeAlias
 
 import pyarrow as pa
-from feast.protos.feast.types.Value_pb2 import ValueType
 from feast.repo_config import RepoConfig
 from feast.types import String, from_feast_to_pyarrow_type
 
-from include.adapters.online_encoding import decode_values
+from include.adapters.online_encoding import decode_values, encode_keys
 from include.adapters.online_rows import microseconds
 from include.adapters.online_store import GuardedOnlineStore, StoredColumn, ViewColumns
 from include.errors import UsageError, nearest
@@ -176,9 +175,9 @@ class OnlineReader:
 
 def key_encoder(join_key: str) -> Callable[[str], bytes]:
     """Return what serialises one string key as Feast's version 3 does."""
-    name = join_key.encode()
-    head = struct.pack("<III", 1, ValueType.STRING, len(name)) + name + struct.pack("<I", ValueType.STRING)
     size = struct.Struct("<I").pack
+    # Every key begins as the empty one does, up to its length.
+    head: bytes = encode_keys({join_key: pa.array([""])})[0].as_py().removesuffix(size(0))
 
     def encode(key: str) -> bytes:
         stored = key.encode()
