@@ -32,6 +32,7 @@ _ROWS_PER_GROUP = 1 << 20
 _MAX_WORKERS = 4
 _MICROSECOND = timedelta(microseconds=1)
 _NANOSECONDS = 1000
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @dataclass(frozen=True)
@@ -200,8 +201,20 @@ def _read(stored: FeatureRows, piece: Fragment, columns: Sequence[str]) -> pa.Ta
     return piece.to_table(schema=stored.rows.schema, columns=list(columns), use_threads=False)
 
 
-def _instants(column: pa.ChunkedArray, unit: TimeUnit, *, null: int) -> Instants:
-    ticks = pc.cast(column.cast(pa.timestamp(unit, column.type.tz)), pa.int64())
+def _instants(
+    column: pa.ChunkedArray, unit: TimeUnit, *, null: int, below: int = EARLIEST + 1, above: int = LATEST
+) -> Instants:
+    """Return times counted in `unit`; those that it can't count, as a year 9999 in nanoseconds, are `below` or `above`.
+
+    By default they are before and after every entity's time.
+    """
+    factor = _PER_SECOND[unit] // _PER_SECOND[column.type.unit]
+    if factor > 1:
+        given, most = column.cast(pa.int64()), LATEST // factor
+        ticks = pc.if_else(pc.less(given, -most), below, pc.multiply(given, factor))
+        ticks = pc.if_else(pc.greater(given, most), above, ticks)
+    else:
+        ticks = pc.cast(column.cast(pa.timestamp(unit, column.type.tz)), pa.int64())
     if ticks.null_count:
         ticks = ticks.fill_null(null)
     instants: Instants = ticks.to_numpy()
@@ -224,7 +237,8 @@ def _entity_instants(at: pa.ChunkedArray, unit: TimeUnit) -> tuple[Instants, Ins
         up = -(-fine // _NANOSECONDS)
         none = fine == EARLIEST
         return np.where(none, EARLIEST, down), np.where(none, 0, up)
-    instants = _instants(at, unit, null=EARLIEST)
+    # Before all that can be counted nothing is seen; after it all is, but for rows that can't be counted either.
+    instants = _instants(at, unit, null=EARLIEST, below=EARLIEST, above=LATEST - 1)
     return instants, np.where(instants == EARLIEST, 0, instants)
 
 

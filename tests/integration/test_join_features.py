@@ -179,6 +179,19 @@ def test_whole_numbers_in_a_csv_are_compared_with_those_of_a_parquet_file(tmp_pa
         assert f"holds '{wrong}', but the other file's keys are whole numbers" in str(error)
 
 
+def test_a_sentinel_of_the_year_9999_is_joined_to_times_in_nanoseconds(tmp_path: Path) -> None:
+    entities = entity_rows()
+    entities["event_timestamp"] = entities["event_timestamp"].astype("datetime64[ns, UTC]")
+    stored = feature_rows()
+    never = datetime(9999, 12, 31, tzinfo=UTC)
+    stored["created_timestamp"] = pd.Series([NOON, never, NOON], dtype="datetime64[us, UTC]")
+
+    result = run(tmp_path, entities, stored)
+
+    assert result.exit_code == 0, result.output
+    assert pq.read_table(tmp_path / "out.parquet")["spend"].to_pylist() == [9.5, None, None, None]
+
+
 def test_several_keys_must_all_agree(tmp_path: Path) -> None:
     entities = entity_rows(shop=[1, 1, 1, 1])
     result = run(tmp_path, entities, feature_rows(shop=[1, 2, 1]), "--key", "shop")

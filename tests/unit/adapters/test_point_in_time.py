@@ -155,6 +155,25 @@ def test_nanoseconds_on_both_sides_are_compared_as_such() -> None:
     assert found["f"].to_pylist() == [None, 1, 1, None]
 
 
+def test_times_beyond_those_of_nanoseconds_are_after_or_before_all_others() -> None:
+    years = [datetime(year, 1, 1, tzinfo=UTC) for year in (1, 2024, 2025, 9999)]
+    rows = pa.table(
+        {
+            "key": [*"abab", "c"],
+            "event": pa.array([years[0], years[1], years[3], years[1], years[1]], INSTANT),
+            "created": pa.array([years[0], years[0], years[3], years[3], years[1]], INSTANT),
+            "f": [1, 2, 3, 4, 5],
+            "name": [*"vwxyz"],
+        }
+    )
+    fine = pa.chunked_array([pa.array([years[2]] * 2, pa.timestamp("ns", tz="UTC"))])
+
+    assert joined(pads.dataset(rows), ["a", "b"], fine, unit="ns")["f"].to_pylist() == [1, 2]
+    assert joined(pads.dataset(rows), ["a", "b"], fine, unit="ns", known_at=False)["f"].to_pylist() == [1, 4]
+    coarse = pa.chunked_array([pa.array([years[3], years[0]], INSTANT)])
+    assert joined(pads.dataset(rows), ["c", "c"], coarse, unit="ns")["f"].to_pylist() == [5, None]
+
+
 @pytest.mark.parametrize("known_at", [True, False])
 def test_a_row_that_says_not_when_it_was_created_is_not_known_and_loses_ties(known_at: bool) -> None:
     event = pa.array([NOON, NOON, NOON - timedelta(days=1)], INSTANT)
