@@ -71,7 +71,8 @@ def join_features(
         Parquet or CSV with the keys, ``event_timestamp`` and ``created_timestamp`` (or ``created``); every
         other column is a feature.
     out : Path
-        Parquet or CSV; replaced whole, or not touched when anything fails.
+        Parquet or CSV; replaced whole, or not touched when anything fails. From CSV to CSV every column but the
+        entities' times is written as it stood; parquet gets types, but "007" stays text there too.
     keys : sequence of str
         Join columns; of a CSV they are read as text, "" as null.
     ttl : timedelta, optional
@@ -87,7 +88,10 @@ def join_features(
         If a column is missing, of the wrong type, or in both files.
     """
     write = writer(out)
-    asked, stored = read_rows(entities, keys), open_rows(features, keys)
+    # A CSV gets back what stood in a CSV, to the letter; parquet keeps types.
+    as_written = out.suffix.lower() == ".csv"
+    asked = read_rows(entities, keys, [EVENT_TIMESTAMP], as_written=as_written)
+    stored = open_rows(features, keys, [EVENT_TIMESTAMP, *_CREATED], as_written=as_written)
     created = next((name for name in _CREATED if name in stored.schema.names), None)
     for path, names in ((entities, asked.column_names), (features, stored.schema.names)):
         _check_columns(path, names, [*keys, EVENT_TIMESTAMP])
