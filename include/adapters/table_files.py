@@ -28,7 +28,7 @@ _PARSE = pacsv.ParseOptions(newlines_in_values=True)
 # double keeps.
 _PLAIN_INTEGER = r"^(0|-?[1-9][0-9]*)?$"
 _PLAIN_FLOAT = r"^(-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?(e[-+][0-9]{2,3})?)?$"
-_NOT_A_NUMBER = ("NA", "NaN", "nan", "N/A", "n/a", "NULL", "null")
+_NO_FINITE_NUMBER = ("NA", "NaN", "nan", "N/A", "n/a", "NULL", "null", "inf", "-inf", "Inf", "-Inf")
 
 
 def open_rows(path: Path, keys: Sequence[str], times: Sequence[str], *, as_written: bool) -> Rows:
@@ -97,7 +97,7 @@ def _with_numbers_as_written(path: Path, rows: pa.Table, others: Sequence[str]) 
     for name in numbers:
         plain = _PLAIN_INTEGER if pa.types.is_integer(rows[name].type) else _PLAIN_FLOAT
         is_plain = pc.match_substring_regex(written[name], plain)
-        is_absent = pc.is_in(written[name], pa.array(_NOT_A_NUMBER))
+        is_absent = pc.is_in(written[name], pa.array(_NO_FINITE_NUMBER))
         if not pc.all(pc.or_(is_plain, is_absent)).as_py():
             rows = rows.set_column(rows.column_names.index(name), name, written[name])
     return rows

@@ -104,13 +104,13 @@ def test_a_range_that_is_backfilled_over_a_nights_build_writes_nothing(bag, depl
 
 
 def test_nights_one_by_one_give_the_partitions_of_a_range(bag, deployment):
-    week = partitions.span(partitions.shift(NIGHT, -2), NIGHT)
-    in_a_range = [deployment.lake.digest("features/customer_daily", start=day, end=day) for day in week]
-    empty = deployment.lake.read("features/customer_daily", start=week[0], end=week[-1]).slice(0, 0)
-    deployment.lake.replace("features/customer_daily", empty, keys=week)
-    for day in reversed(week):
+    nights = partitions.span(partitions.shift(NIGHT, -2), NIGHT)
+    in_a_range = [deployment.lake.digest("features/customer_daily", start=day, end=day) for day in nights]
+    empty = deployment.lake.read("features/customer_daily", start=nights[0], end=nights[-1]).slice(0, 0)
+    deployment.lake.replace("features/customer_daily", empty, keys=nights)
+    for day in reversed(nights):
         run(bag, "materialize_features__customer_daily", conf={"partition": day})
-    assert [deployment.lake.digest("features/customer_daily", start=day, end=day) for day in week] == in_a_range
+    assert [deployment.lake.digest("features/customer_daily", start=day, end=day) for day in nights] == in_a_range
 
 
 def test_a_range_of_which_a_day_breaks_its_yaml_is_not_published_and_the_task_is_not_tried_again(

@@ -78,6 +78,7 @@ def test_numbers_are_written_without_quotes_where_nothing_needs_any(tmp_path: Pa
         (["1.50", "2"], pa.float64(), [1.5, 2.0]),
         (["0.30000000000000004", "1e-05"], pa.float64(), [0.1 + 0.2, 1e-5]),
         (["NA", "2.5"], pa.float64(), [None, 2.5]),
+        (["inf", "-2.5"], pa.float64(), [float("inf"), -2.5]),
         (["true", "false"], pa.bool_(), [True, False]),
         (["01234", "7"], pa.string(), ["01234", "7"]),
         (["0007.5", "1"], pa.string(), ["0007.5", "1"]),
