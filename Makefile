@@ -22,7 +22,7 @@ setup: .venv/.complete ## Make the environment (.venv) from the lock file
 .venv/.complete: uv.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.13, 3.12 or 3.11 on PATH; install one, e.g. python3.11" >&2; exit 2; }
 	@test -x "$(UV)" || { echo "getting uv"; $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'; }
-	@echo "making .venv with $(PYTHON): $$(grep -c '^\[\[package\]\]' uv.lock) packages, about 1.9 GB on disk; the first time they are downloaded, which takes minutes"
+	@echo "making .venv with $(PYTHON): $$(grep -c '^\[\[package\]\]' uv.lock) packages, about 2.3 GB on disk; the first time they are downloaded, which takes minutes"
 	@$(UV) sync --frozen $(QUIET) --python "$(PYTHON)"
 	@touch $@
 
