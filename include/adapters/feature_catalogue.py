@@ -6,7 +6,8 @@ What does not: calls that read or write features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from feast import FeatureService, FeatureStore, FeatureView
 from feast.errors import FeastObjectNotFoundException
@@ -14,6 +15,8 @@ from feast.errors import FeastObjectNotFoundException
 from include.adapters.online_reading import OnlineReader, select_features
 from include.adapters.online_store import GuardedOnlineStore, ViewColumns
 from include.errors import UsageError, nearest
+
+_Declared = TypeVar("_Declared", FeatureView, FeatureService)
 
 
 class FeatureCatalogue:
@@ -37,23 +40,11 @@ class FeatureCatalogue:
 
     def view(self, name: str) -> FeatureView:
         """Return the view of a feature group."""
-        try:
-            return self._store.get_feature_view(name)
-        except FeastObjectNotFoundException:
-            known = [view.name for view in self._store.list_feature_views()]
-            if not known:
-                raise
-            raise _unknown("feature group", name, known) from None
+        return _found("feature group", name, self._store.get_feature_view, self._store.list_feature_views)
 
     def service(self, name: str) -> FeatureService:
         """Return a feature service."""
-        try:
-            return self._store.get_feature_service(name)
-        except FeastObjectNotFoundException:
-            known = [service.name for service in self._store.list_feature_services()]
-            if not known:
-                raise
-            raise _unknown("feature service", name, known) from None
+        return _found("feature service", name, self._store.get_feature_service, self._store.list_feature_services)
 
     def join_keys(self, service: FeatureService) -> list[str]:
         """Return the columns that a service's features are joined on, each once."""
@@ -105,6 +96,18 @@ class FeatureCatalogue:
             ViewColumns(self.view(projection.name), tuple(feature.name for feature in projection.features))
             for projection in self.service(name).feature_view_projections
         ]
+
+
+def _found(
+    kind: str, name: str, get: Callable[[str], _Declared], declared: Callable[[], Sequence[_Declared]]
+) -> _Declared:
+    try:
+        return get(name)
+    except FeastObjectNotFoundException:
+        known = [found.name for found in declared()]
+        if not known:
+            raise
+        raise _unknown(kind, name, known) from None
 
 
 def _unknown(kind: str, name: str, known: Sequence[str]) -> UsageError:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +20,6 @@ from numpy.typing import NDArray
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PARTITION
 
 _ABSENT = -1
-_NOTHING_LEARNED: Mapping[date, datetime] = MappingProxyType({})
 
 
 def newest_versions(rows: pa.Table, *, key: str, with_retractions: bool = False) -> pa.Table:
@@ -52,7 +50,7 @@ def add_versions(
     computed: pa.Table,
     *,
     key: str,
-    known_until: Mapping[date, datetime] = _NOTHING_LEARNED,
+    known_until: Mapping[date, datetime],
 ) -> pa.Table:
     """Return a partition's rows after a rebuild: the stored ones and, of the computed ones, those that differ.
 
@@ -64,7 +62,7 @@ def add_versions(
         One row for each key and event time, as the sources give it now, in the columns that are wanted.
     key : str
         The entity key.
-    known_until : mapping of date to datetime, optional
+    known_until : mapping of date to datetime
         By ``dt``, of partitions whose source was corrected, when the newest of the source's rows up to that day was
         received: a version that differs from the stored one without a later `created_timestamp` of its own, and
         a retraction, are created then.
@@ -84,13 +82,10 @@ def add_versions(
     of_stored, of_computed = _aligned(newest, computed, key)
     before, after = _taken(newest, of_stored), _taken(computed, of_computed)
     in_stored, in_computed = of_stored != _ABSENT, of_computed != _ABSENT
-    differs = np.zeros(len(of_stored), dtype=bool)
-    is_extended = np.zeros(len(of_stored), dtype=bool)
-    for name in features:
-        (differs if name in had else is_extended)[:] |= _differ(before[name], after[name])
+    differs = _differ_in(before, after, [name for name in features if name in had])
     added = in_computed & ~in_stored
     changed = in_computed & in_stored & differs
-    extended = in_computed & in_stored & is_extended & ~differs
+    extended = in_computed & in_stored & ~differs & _differ_in(before, after, [n for n in features if n not in had])
     retracted = in_stored & ~in_computed & differs
     fresh = [
         _columns(after, added, computed.schema),
@@ -126,6 +121,13 @@ def _aligned(newest: pa.Table, computed: pa.Table, key: str) -> tuple[NDArray[np
 
 def _taken(rows: pa.Table, at: NDArray[np.int64]) -> pa.Table:
     return rows.take(pa.array(at, mask=at == _ABSENT))
+
+
+def _differ_in(before: pa.Table, after: pa.Table, features: Sequence[str]) -> NDArray[np.bool_]:
+    differs = np.zeros(before.num_rows, dtype=bool)
+    for name in features:
+        differs |= _differ(before[name], after[name])
+    return differs
 
 
 def _differ(one: pa.ChunkedArray, other: pa.ChunkedArray) -> NDArray[np.bool_]:

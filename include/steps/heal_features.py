@@ -50,40 +50,36 @@ def heal_features(deployment: Deployment, group: str) -> FeaturesRef | None:
     if not deployment.lake.exists(spec.table):
         raise UsageError(f"{group} was never built, there is nothing to heal (mlops features build --group {group} …)")
     source_version = deployment.lake.version(spec.source) or 0
-    built: list[FeaturesRef] = []
-    refused: list[RefusedError] = []
     stale = find_stale(deployment, spec, source_version=source_version)
-    for days in _portions(stale):
-        _heal(deployment, spec, days, source_version=source_version, built=built, refused=refused)
+    outcomes = [
+        outcome
+        for days in _portions(stale)
+        for outcome in _outcomes(deployment, spec, days, source_version=source_version)
+    ]
     _bring_online(deployment, spec)
-    if refused:
+    if refused := [outcome for outcome in outcomes if isinstance(outcome, RefusedError)]:
         raise RefusedError(
             f"{len(refused)} of {len(stale)} days of {group} that received late rows or corrections keep what was "
             f"published of them: {'; '.join(map(str, refused))}"
         )
+    built = [outcome for outcome in outcomes if isinstance(outcome, FeaturesRef)]
     if not built:
         return None
     return FeaturesRef(group, built[0].start, built[-1].end, built[-1].version, rows=sum(ref.rows for ref in built))
 
 
-def _heal(
-    deployment: Deployment,
-    spec: FeatureGroupSpec,
-    days: Sequence[str],
-    *,
-    source_version: int,
-    built: list[FeaturesRef],
-    refused: list[RefusedError],
-) -> None:
+def _outcomes(
+    deployment: Deployment, spec: FeatureGroupSpec, days: Sequence[str], *, source_version: int
+) -> Iterator[FeaturesRef | RefusedError]:
     try:
-        built.append(build_partitions(deployment, spec, days, source_version=source_version))
+        yield build_partitions(deployment, spec, days, source_version=source_version)
     except RefusedError as no:
         if len(days) == 1:
-            refused.append(no)
+            yield no
             return
         # One bad day must not keep the others as they were.
         for day in days:
-            _heal(deployment, spec, [day], source_version=source_version, built=built, refused=refused)
+            yield from _outcomes(deployment, spec, [day], source_version=source_version)
 
 
 def _bring_online(deployment: Deployment, spec: FeatureGroupSpec) -> None:
