@@ -4,7 +4,7 @@ What belongs here: this project, Feast's own command, and what the store takes a
 
 This project and Feast read the day from the same Delta table. The floor has everything encoded before it is timed:
 Redis, HSET in the same layout without a guard; PostgreSQL, COPY of the same tuples into a table without an index;
-SQLite, the same rows into the same table without a comparison.
+SQLite, the same statement on the same table without a guard.
 """
 
 from __future__ import annotations
@@ -173,7 +173,8 @@ def _raw_postgres(at: Servers, rows: list[EncodedRows]) -> Callable[[], object]:
 
 
 def _raw_sqlite(at: Servers, size: int, rows: list[EncodedRows]) -> Callable[[], object]:
-    chunks = [list(guarded_sqlite._flat(chunk)) for chunk in rows]
+    chunks = [list(guarded_sqlite.parameters(chunk)) for chunk in rows]
+    upsert = guarded_sqlite.upsert_statement("floor", sorted(rows[0].values))
     connection = sqlite3.connect(at.folder / f"raw_{size}.db")
     connection.execute(
         "CREATE TABLE IF NOT EXISTS floor (entity_key BLOB, feature_name TEXT, value BLOB, value_text TEXT,"
@@ -183,7 +184,7 @@ def _raw_sqlite(at: Servers, size: int, rows: list[EncodedRows]) -> Callable[[],
     def run() -> None:
         for chunk in chunks:
             with connection:
-                connection.executemany("INSERT OR REPLACE INTO floor VALUES (?, ?, ?, ?, ?, ?)", chunk)
+                connection.executemany(upsert, chunk)
 
     return run
 

@@ -19,7 +19,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import chain, repeat
 from typing import Any, Literal
 
 from feast import Entity, FeatureView
@@ -52,8 +51,9 @@ BEGIN SELECT RAISE(IGNORE); END
 _IS_WHOLE_INDEX = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ? AND sql NOT LIKE '% WHERE 0'"
 _EMPTY_INDEX = 'CREATE INDEX "{table}_ek" ON "{table}" (entity_key) WHERE 0'
 
+# An entity's features in one statement: a statement costs SQLite more than a row.
 _UPSERT = """
-INSERT INTO "{table}" (entity_key, feature_name, value, value_text, event_ts, created_ts) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO "{table}" (entity_key, event_ts, created_ts, feature_name, value, value_text) VALUES {features}
 ON CONFLICT (entity_key, feature_name) DO UPDATE SET
     value = excluded.value, value_text = excluded.value_text,
     event_ts = excluded.event_ts, created_ts = excluded.created_ts
@@ -154,10 +154,10 @@ class GuardedSqliteOnlineStore(GuardedTables, _TimedOnlineStore):
         self, config: RepoConfig, view: FeatureView, chunks: Iterable[EncodedRows], progress: Progress | None
     ) -> None:
         connection = self._get_conn(config)
-        upsert = _UPSERT.format(table=table_name(config, view))
+        table = table_name(config, view)
         for rows in chunks:
             with connection:
-                connection.executemany(upsert, _flat(rows))
+                connection.executemany(upsert_statement(table, sorted(rows.values)), parameters(rows))
             if progress:
                 progress(len(rows))
 
@@ -172,16 +172,21 @@ class GuardedSqliteOnlineStore(GuardedTables, _TimedOnlineStore):
         return connection
 
 
-def _flat(rows: EncodedRows) -> Iterable[tuple[object, ...]]:
-    keys = rows.keys.to_pylist()
+def upsert_statement(table: str, features: Sequence[str]) -> str:
+    """Return the statement that writes these features of one entity, for what `parameters` gives."""
+    rows = [
+        f"(?1, ?2, ?3, '{quoted}', ?{4 + 2 * n}, ?{5 + 2 * n})"
+        for n, quoted in enumerate(feature.replace("'", "''") for feature in features)
+    ]
+    return _UPSERT.format(table=table, features=", ".join(rows))
+
+
+def parameters(rows: EncodedRows) -> Iterable[tuple[object, ...]]:
+    """Give an entity at a time: its key, event and created time, and each feature's value and text."""
     events = [_event_seconds(us) for us in rows.event_us.to_pylist()]
     created = [None if us is None else us / MICROSECOND for us in rows.created_us.to_pylist()]
-    by_feature = [
-        zip(keys, repeat(name), column.to_pylist(), rows.texts[name].to_pylist(), events, created, strict=False)
-        for name, column in sorted(rows.values.items())
-    ]
-    # An entity's features one after another, as they lie in the index.
-    return chain.from_iterable(zip(*by_feature, strict=True))
+    columns = [column for name, values in sorted(rows.values.items()) for column in (values, rows.texts[name])]
+    return zip(rows.keys.to_pylist(), events, created, *(column.to_pylist() for column in columns), strict=True)
 
 
 def _read(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from feast.utils import _convert_arrow_to_proto
 
 from include.adapters import guarded_sqlite
 from include.adapters.feature_store import FeatureStoreAdapter
+from include.specs import load_feature_group
 from tests.online_stores import FEATURE, GROUP, KEY, feature_rows, store_settings
 
 DAY = "2026-03-28"
@@ -52,12 +53,17 @@ def _reset_clock() -> None:
     guarded_sqlite._event_us.cache_clear()
 
 
-def write(store: FeatureStoreAdapter, value: int, event: datetime, created: datetime | None) -> None:
-    """Write `a` as Feast hands rows to its online store."""
+def write(
+    store: FeatureStoreAdapter, value: int, event: datetime, created: datetime | None, *, features: Sequence[str] = ()
+) -> None:
+    """Write `a` as Feast hands rows to its online store, all its features or some."""
     view = FeatureStore(config=store.config).get_feature_view(GROUP)
     keys = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
     rows = feature_rows(["a"], DAY, event_at=event, **{FEATURE: [value]}).combine_chunks()
-    messages = [(key, values, event, created) for key, values, *_ in _convert_arrow_to_proto(rows, view, keys)]
+    messages = [
+        (key, {name: values[name] for name in features or values}, event, created)
+        for key, values, *_ in _convert_arrow_to_proto(rows, view, keys)
+    ]
     store._online_store.online_write_batch(store.config, view, messages, None)
 
 
@@ -143,3 +149,14 @@ def test_what_feasts_own_code_writes_is_timed_alike(
 
     assert held(store) == (1, NOON, created)
     assert feast_reads_event(store) == NOON
+
+
+def test_a_feature_that_is_newer_keeps_none_of_its_entitys_others_back(store: FeatureStoreAdapter, zone: str) -> None:
+    names = [column.name for column in load_feature_group(GROUP).columns]
+    write(store, 1, NOON, NOON)
+    write(store, 2, NOON + 2 * MINUTE, NOON + 2 * MINUTE, features=[FEATURE])
+
+    write(store, 3, NOON + MINUTE, NOON + MINUTE)
+
+    found = store.online_group(GROUP, ["a"], at=AT, features=names).event_timestamps.select(names).to_pydict()
+    assert found == {name: [NOON + (2 if name == FEATURE else 1) * MINUTE] for name in names}
