@@ -174,7 +174,7 @@ def _raw_postgres(at: Servers, rows: list[EncodedRows]) -> Callable[[], object]:
 
 def _raw_sqlite(at: Servers, size: int, rows: list[EncodedRows]) -> Callable[[], object]:
     chunks = [list(guarded_sqlite.parameters(chunk)) for chunk in rows]
-    upsert = guarded_sqlite.upsert_statement("floor", sorted(rows[0].values))
+    upsert = guarded_sqlite.upsert_statement("floor", rows[0])
     connection = sqlite3.connect(at.folder / f"raw_{size}.db")
     connection.execute(
         "CREATE TABLE IF NOT EXISTS floor (entity_key BLOB, feature_name TEXT, value BLOB, value_text TEXT,"

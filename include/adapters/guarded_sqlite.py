@@ -156,8 +156,9 @@ class GuardedSqliteOnlineStore(GuardedTables, _TimedOnlineStore):
         connection = self._get_conn(config)
         table = table_name(config, view)
         for rows in chunks:
-            with connection:
-                connection.executemany(upsert_statement(table, sorted(rows.values)), parameters(rows))
+            if rows.values:
+                with connection:
+                    connection.executemany(upsert_statement(table, rows), parameters(rows))
             if progress:
                 progress(len(rows))
 
@@ -172,21 +173,24 @@ class GuardedSqliteOnlineStore(GuardedTables, _TimedOnlineStore):
         return connection
 
 
-def upsert_statement(table: str, features: Sequence[str]) -> str:
-    """Return the statement that writes these features of one entity, for what `parameters` gives."""
-    rows = [
-        f"(?1, ?2, ?3, '{quoted}', ?{4 + 2 * n}, ?{5 + 2 * n})"
-        for n, quoted in enumerate(feature.replace("'", "''") for feature in features)
-    ]
-    return _UPSERT.format(table=table, features=", ".join(rows))
+def upsert_statement(table: str, rows: EncodedRows) -> str:
+    """Return the statement that writes an entity of these rows, for what `parameters` gives."""
+    quoted = [feature.replace("'", "''") for feature in _features(rows)]
+    values = [f"(?1, ?2, ?3, '{feature}', ?{4 + 2 * n}, ?{5 + 2 * n})" for n, feature in enumerate(quoted)]
+    return _UPSERT.format(table=table, features=", ".join(values))
 
 
 def parameters(rows: EncodedRows) -> Iterable[tuple[object, ...]]:
     """Give an entity at a time: its key, event and created time, and each feature's value and text."""
     events = [_event_seconds(us) for us in rows.event_us.to_pylist()]
     created = [None if us is None else us / MICROSECOND for us in rows.created_us.to_pylist()]
-    columns = [column for name, values in sorted(rows.values.items()) for column in (values, rows.texts[name])]
+    columns = [column for name in _features(rows) for column in (rows.values[name], rows.texts[name])]
     return zip(rows.keys.to_pylist(), events, created, *(column.to_pylist() for column in columns), strict=True)
+
+
+def _features(rows: EncodedRows) -> list[str]:
+    # As they lie in the index.
+    return sorted(rows.values)
 
 
 def _read(

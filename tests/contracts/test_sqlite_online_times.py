@@ -54,14 +54,19 @@ def _reset_clock() -> None:
 
 
 def write(
-    store: FeatureStoreAdapter, value: int, event: datetime, created: datetime | None, *, features: Sequence[str] = ()
+    store: FeatureStoreAdapter,
+    value: int,
+    event: datetime,
+    created: datetime | None,
+    *,
+    features: Sequence[str] | None = None,
 ) -> None:
     """Write `a` as Feast hands rows to its online store, all its features or some."""
     view = FeatureStore(config=store.config).get_feature_view(GROUP)
     keys = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
     rows = feature_rows(["a"], DAY, event_at=event, **{FEATURE: [value]}).combine_chunks()
     messages = [
-        (key, {name: values[name] for name in features or values}, event, created)
+        (key, {name: values[name] for name in (values if features is None else features)}, event, created)
         for key, values, *_ in _convert_arrow_to_proto(rows, view, keys)
     ]
     store._online_store.online_write_batch(store.config, view, messages, None)
@@ -160,3 +165,11 @@ def test_a_feature_that_is_newer_keeps_none_of_its_entitys_others_back(store: Fe
 
     found = store.online_group(GROUP, ["a"], at=AT, features=names).event_timestamps.select(names).to_pydict()
     assert found == {name: [NOON + (2 if name == FEATURE else 1) * MINUTE] for name in names}
+
+
+def test_a_row_without_features_writes_nothing(store: FeatureStoreAdapter, zone: str) -> None:
+    write(store, 1, NOON, NOON)
+
+    write(store, 2, NOON + MINUTE, NOON + MINUTE, features=[])
+
+    assert held(store) == (1, NOON, NOON)
