@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -184,6 +185,41 @@ def test_parallel_writers_leave_the_newest_row_of_every_key(store: FeatureStoreA
     truth = pa.concat_tables(feature_rows(held[day], day, seed=1) for day in days).to_pylist()
     values = {(row[KEY], row["event_timestamp"]): row[FEATURE] for row in truth}
     assert found.values[FEATURE].to_pylist() == [values[key, end_of(day)] for key, day in expected.items()]
+
+
+@pytest.mark.parametrize(("theirs", "expected"), [(3, 4), (0, 2)], ids=["newer", "older"])
+def test_postgres_guards_a_row_that_another_writer_adds_while_it_is_written(
+    tmp_path: Path, postgres_database: str, theirs: int, expected: int
+) -> None:
+    settings = store_settings(tmp_path, postgres_database)
+    store = FeatureStoreAdapter.from_settings(settings)
+    store.apply()
+    publish(settings, *(feature_rows(["a", "b"], day, **{FEATURE: [n + 1, n + 1]}) for n, day in enumerate(DAYS)))
+    store.materialize(GROUP, start=DAYS[theirs], end=DAYS[theirs])
+    engine = create_engine(postgres_database)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE TABLE kept AS SELECT * FROM {TABLE}"))
+    clear(settings)
+
+    with ThreadPoolExecutor(1) as pool, engine.connect() as connection:
+        # The last key of the range: what was added before the meeting must not be lost with it.
+        connection.execute(
+            text(f"INSERT INTO {TABLE} SELECT * FROM kept WHERE entity_key = (SELECT max(entity_key) FROM kept)")
+        )
+        writing = pool.submit(
+            FeatureStoreAdapter.from_settings(settings).materialize, GROUP, start=DAYS[1], end=DAYS[1]
+        )
+        deadline = time.monotonic() + 60
+        with engine.connect() as watching:
+            while not watching.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one():
+                assert time.monotonic() < deadline, "the writer didn't wait for the other"
+                assert not writing.done()
+                time.sleep(0.01)
+        connection.commit()
+        assert writing.result() == 2
+    engine.dispose()
+
+    assert total_orders(store, "a", "b") == [2, expected]
 
 
 def test_the_guard_survives_another_apply(store: FeatureStoreAdapter, settings: Settings) -> None:
