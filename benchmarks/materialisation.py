@@ -35,7 +35,7 @@ _ENTITIES = 100_000
 _OURS, _FEAST, _FLOOR = "this project", "feast materialize", "the floor"
 _FLIGHT = 10_000
 _NOWHERE = Path("/dev/null")
-_WHO = ("ours", "feast", "growth")
+_WHO = ("ours", "feast", "growth", "floor")
 
 
 def ours(at: Servers, store: str, who: str, size: int, slot: int, first: int) -> Callable[[], object]:
@@ -77,9 +77,8 @@ def floor(at: Servers, store: str, who: str, size: int, slot: int, first: int) -
             with_texts=store != "redis",
         )
     )
-    if store == "redis":
-        return _raw_redis(at, rows)
-    return _raw_postgres(at, rows) if store == "postgres" else _raw_sqlite(at, size, rows)
+    url = at.url(store, f"{who}_{size}", slot)
+    return {"redis": _raw_redis, "postgres": _raw_postgres, "sqlite": _raw_sqlite}[store](url, rows)
 
 
 def main(scale: float = 1.0, rounds: int = 3) -> list[Race]:
@@ -89,7 +88,7 @@ def main(scale: float = 1.0, rounds: int = 3) -> list[Race]:
     finished = []
     with servers() as at:
         for size in sizes:
-            write_days(at.folder, _table(size), size, rounds + 1)
+            write_days(at.folder, _table(size), size, 2 * rounds)
         for store in STORES:
             for size in sizes:
                 for who in _WHO:
@@ -102,37 +101,50 @@ def main(scale: float = 1.0, rounds: int = 3) -> list[Race]:
 
 
 def _races(at: Servers, store: str, sizes: list[int], size: int, rounds: int) -> list[Race]:
-    names = [(_OURS, "ours"), (_FEAST, "feast"), (_FLOOR, "floor")]
+    names = {_OURS: "ours", _FEAST: "feast", _FLOOR: "floor"}
     title = f"{store}, {size:,} entities"
-    empty, again = (
-        [_contender(name, setup, at, store, setup, sizes, size, first) for name, setup in names] for first in (0, 1)
-    )
-    if size == sizes[-1]:
-        # Feast takes minutes and gigabytes for the largest size: once, into an empty store, is enough.
-        again = [contender for contender in again if contender.name != _FEAST]
+    # Feast takes minutes and gigabytes for the largest size: once, into an empty store, is enough.
+    is_largest = size == sizes[-1]
+    filled = 1 if is_largest else rounds
+
+    def contenders(first: int) -> list[Contender]:
+        return [
+            _contender(name, setup, at, store, setup, sizes, size, first)
+            for name, setup in names.items()
+            if not (is_largest and first and name == _FEAST)
+        ]
+
+    def empty() -> None:
+        for who in names.values():
+            at.empty(store, f"{who}_{size}", _slot(sizes, size, who))
+
     return [
-        race(f"{title}, into an empty store", empty, rounds=1, baseline=_OURS),
-        race(f"{title}, over the day before", again, rounds=rounds, baseline=_OURS),
+        race(f"{title}, into an empty store", contenders(0), rounds=filled, baseline=_OURS, before_round=empty),
+        race(f"{title}, over the day before", contenders(filled), rounds=rounds, baseline=_OURS),
     ]
 
 
 def _contender(
     name: str, setup: str, at: Servers, store: str, who: str, sizes: list[int], size: int, first: int
 ) -> Contender:
-    # Every contender and size has a Redis database of its own: keys are the same.
-    slot = 1 + sizes.index(size) + len(sizes) * (_WHO.index(who) if who in _WHO else len(_WHO))
+    slot = _slot(sizes, size, who)
     kwargs = {"at": at, "store": store, "who": who, "size": size, "slot": slot, "first": first}
     return Contender(name, f"benchmarks.materialisation:{setup}", kwargs)
+
+
+def _slot(sizes: list[int], size: int, who: str) -> int:
+    """Return the Redis database of a contender and size, of its own: keys are the same."""
+    return 1 + sizes.index(size) + len(sizes) * _WHO.index(who)
 
 
 def _table(size: int) -> str:
     return f"features/bench_{size}"
 
 
-def _raw_redis(at: Servers, rows: list[EncodedRows]) -> Callable[[], object]:
+def _raw_redis(url: str, rows: list[EncodedRows]) -> Callable[[], object]:
     layout = RedisLayout("bench", GROUP)
     flights = [(len(chunk), _hset_commands(layout, chunk)) for chunk in rows]
-    pool = Redis.from_url(at.redis_url).connection_pool
+    pool = Redis.from_url(url).connection_pool
 
     def run() -> None:
         connection = pool.get_connection()
@@ -155,9 +167,9 @@ def _hset_commands(layout: RedisLayout, rows: EncodedRows) -> bytes:
     return b"".join(commands)
 
 
-def _raw_postgres(at: Servers, rows: list[EncodedRows]) -> Callable[[], object]:
+def _raw_postgres(url: str, rows: list[EncodedRows]) -> Callable[[], object]:
     streams = [b"".join(copy_stream(chunk)) for chunk in rows]
-    connection = psycopg.connect(make_url(at.postgres_url).set(drivername="postgresql").render_as_string(False))
+    connection = psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(False))
     columns = "entity_key bytea, feature_name text, value bytea, value_text text, event_ts timestamptz"
     connection.execute(f"CREATE TABLE IF NOT EXISTS floor ({columns}, created_ts timestamptz)")  # type: ignore[arg-type]
     connection.execute("TRUNCATE floor")
@@ -172,10 +184,10 @@ def _raw_postgres(at: Servers, rows: list[EncodedRows]) -> Callable[[], object]:
     return run
 
 
-def _raw_sqlite(at: Servers, size: int, rows: list[EncodedRows]) -> Callable[[], object]:
+def _raw_sqlite(url: str, rows: list[EncodedRows]) -> Callable[[], object]:
     chunks = [list(guarded_sqlite.parameters(chunk)) for chunk in rows]
     upsert = guarded_sqlite.upsert_statement("floor", rows[0])
-    connection = sqlite3.connect(at.folder / f"raw_{size}.db")
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"))
     connection.execute(
         "CREATE TABLE IF NOT EXISTS floor (entity_key BLOB, feature_name TEXT, value BLOB, value_text TEXT,"
         " event_ts timestamp, created_ts timestamp, PRIMARY KEY (entity_key, feature_name))"

@@ -20,7 +20,8 @@ import pyarrow as pa
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, ValueType
 from feast.repo_config import RepoConfig
 from feast.types import Float64, String
-from sqlalchemy import create_engine, text
+from redis import Redis
+from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import make_url
 
 from include.adapters.lake import LakeAdapter
@@ -55,12 +56,16 @@ class Servers:
     postgres_url: str
 
     def config(self, store: str, *, guarded: bool, name: str, number: int) -> RepoConfig:
-        """Describe an online store of its own: `name` for databases and files, `number` for Redis."""
+        """Describe an online store of its own, at `url`."""
         return RepoConfig(
             project="bench",
             provider="local",
             registry={"registry_type": "sql", "path": f"sqlite:///{self.folder}/{name}_registry.db"},
-            online_store=self._guarded(store, name, number) if guarded else self._plain(store, name, number),
+            online_store=(
+                {"type": _GUARDED[store], "url": self.url(store, name, number)}
+                if guarded
+                else self._plain(store, name, number)
+            ),
             offline_store={
                 "type": "include.adapters.delta_offline_store.DeltaOfflineStore",
                 "lake_uri": (self.folder / "lake").as_uri(),
@@ -77,13 +82,28 @@ class Servers:
             connection.execute(text(f"CREATE DATABASE {name}"))
         engine.dispose()
 
-    def _guarded(self, store: str, name: str, number: int) -> dict[str, Any]:
-        urls = {
+    def empty(self, store: str, name: str, number: int) -> None:
+        """Take every row out of a store, and leave its tables."""
+        url = self.url(store, name, number)
+        if store == "redis":
+            with Redis.from_url(url) as client:
+                client.flushdb()
+            return
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for table in inspect(connection).get_table_names():
+                connection.execute(text(f"TRUNCATE {table}" if store == "postgres" else f"DELETE FROM {table}"))
+            if store == "sqlite":
+                connection.execute(text("VACUUM"))
+        engine.dispose()
+
+    def url(self, store: str, name: str, number: int) -> str:
+        """Return the address of an online store: `name` for databases and files, `number` for Redis."""
+        return {
             "redis": self.redis_url.replace("/0", f"/{number}"),
             "postgres": make_url(self.postgres_url).set(database=name).render_as_string(hide_password=False),
             "sqlite": f"sqlite:///{self.folder}/{name}.db",
-        }
-        return {"type": _GUARDED[store], "url": urls[store]}
+        }[store]
 
     def _plain(self, store: str, name: str, number: int) -> dict[str, Any]:
         if store == "redis":

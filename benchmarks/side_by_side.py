@@ -11,7 +11,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -88,7 +88,14 @@ class Race:
         return "\n".join(lines)
 
 
-def race(title: str, contenders: Sequence[Contender], *, rounds: int, baseline: str) -> Race:
+def race(
+    title: str,
+    contenders: Sequence[Contender],
+    *,
+    rounds: int,
+    baseline: str,
+    before_round: Callable[[], object] | None = None,
+) -> Race:
     """Run contenders in turn, `rounds` times, print and return their medians.
 
     Each contender lives in a spawned process of its own, so that imports and connections are paid once,
@@ -104,6 +111,8 @@ def race(title: str, contenders: Sequence[Contender], *, rounds: int, baseline: 
         At least 1.
     baseline : str
         Name of the contender that the others are divided by.
+    before_round : callable, optional
+        What no contender's time includes, as emptying what they fill.
 
     Raises
     ------
@@ -122,6 +131,8 @@ def race(title: str, contenders: Sequence[Contender], *, rounds: int, baseline: 
             lanes.append((contender, ours, process))
             _receive(contender, ours)
         for _ in range(rounds):
+            if before_round:
+                before_round()
             for contender, connection, _process in lanes:
                 connection.send("run")
                 took, peak = _receive(contender, connection)
