@@ -97,7 +97,7 @@ def feast(at: Servers, store: str, entities: int, keys: int, noted: Path) -> Cal
 
 def floor(at: Servers, store: str, entities: int, keys: int, noted: Path) -> Callable[[], object]:
     """Send HMGET and keep the bytes."""
-    client = Redis.from_url(at.redis_url.replace("/0", "/1"))
+    client = Redis.from_url(at.url("redis", f"reads_{entities}", 1))
     fields = [*(_mmh3(f"{GROUP}:{name}") for name in FEATURES), f"_ts:{GROUP}"]
     encode = key_encoder(KEY)
 
@@ -149,11 +149,9 @@ def _race(at: Servers, store: str, entities: int, keys: int, rounds: int, *, alo
 
 
 def _fill(at: Servers, store: str, entities: int) -> None:
-    if store == "redis":
-        with Redis.from_url(at.redis_url) as client:
-            client.flushall()
     name = f"reads_{entities}"
     at.create(name)
+    at.empty(store, name, 1)
     config = at.config(store, guarded=True, name=name, number=1)
     applied(config, f"features/bench_{entities}")
     FeatureStoreAdapter(config).materialize(GROUP, start=FIRST_DAY, end=FIRST_DAY)
