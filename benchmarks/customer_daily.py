@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.side_by_side import Contender, Race, race
-from include.adapters.compute_duckdb import DuckDbCompute
-from include.adapters.lake import LakeAdapter
+from include.adapters.compute.duckdb_compute import DuckDbCompute
+from include.adapters.lake.delta_lake import LakeAdapter
 from include.partitions import key_of, span
-from include.specs import load_feature_group
+from include.specs.groups import load_feature_group
 
 FIRST_DAY = date(2024, 1, 1)
 DAYS = 730

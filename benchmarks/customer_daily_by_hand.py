@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from include.specs import load_feature_group
+from include.specs.groups import load_feature_group
 
 DAY = timedelta(days=1)
 WINDOWS = (30, 90, 180)

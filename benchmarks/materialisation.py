@@ -23,12 +23,12 @@ from sqlalchemy.engine import make_url
 
 from benchmarks.online_stores import FIRST_DAY, GROUP, STORES, Servers, applied, feature_rows, servers, write_days
 from benchmarks.side_by_side import Contender, Race, race
-from include.adapters import guarded_sqlite
-from include.adapters.feature_store import FeatureStoreAdapter
-from include.adapters.online_encoding import encode_timestamps, join_bytes
-from include.adapters.online_rows import EncodedRows, encode_rows
-from include.adapters.postgres_copy import copy_stream
-from include.adapters.redis_guard import RedisLayout, bulk
+from include.adapters.feature_store.feast_store import FeatureStoreAdapter
+from include.adapters.online import guarded_sqlite
+from include.adapters.online.encoding import encode_timestamps, join_bytes
+from include.adapters.online.postgres_copy import copy_stream
+from include.adapters.online.redis_guard import RedisLayout, bulk
+from include.adapters.online.rows import EncodedRows, encode_rows
 from include.partitions import end_of, shift
 
 _ENTITIES = 100_000

@@ -32,8 +32,8 @@ from benchmarks.online_stores import (
     write_days,
 )
 from benchmarks.side_by_side import Contender, Race, race
-from include.adapters.feature_store import FeatureStoreAdapter
-from include.adapters.online_reading import key_encoder
+from include.adapters.feature_store.feast_store import FeatureStoreAdapter
+from include.adapters.online.reading import key_encoder
 from include.partitions import end_of
 
 _ENTITIES = 100_000

@@ -24,7 +24,7 @@ from redis import Redis
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import make_url
 
-from include.adapters.lake import LakeAdapter
+from include.adapters.lake.delta_lake import LakeAdapter
 from include.partitions import end_of, parse, shift
 from tests.engines import postgres_server, redis_server
 
@@ -33,9 +33,9 @@ GROUP, SERVICE, KEY = "bench_daily", "bench_v1", "customer_id"
 FEATURES = [f"feature_{n}" for n in range(5)]
 STORES = ("redis", "postgres", "sqlite")
 _GUARDED = {
-    "redis": "include.adapters.guarded_redis.GuardedRedisOnlineStore",
-    "postgres": "include.adapters.guarded_postgres.GuardedPostgreSQLOnlineStore",
-    "sqlite": "include.adapters.guarded_sqlite.GuardedSqliteOnlineStore",
+    "redis": "include.adapters.online.guarded_redis.GuardedRedisOnlineStore",
+    "postgres": "include.adapters.online.guarded_postgres.GuardedPostgreSQLOnlineStore",
+    "sqlite": "include.adapters.online.guarded_sqlite.GuardedSqliteOnlineStore",
 }
 
 
@@ -67,7 +67,7 @@ class Servers:
                 else self._plain(store, name, number)
             ),
             offline_store={
-                "type": "include.adapters.delta_offline_store.DeltaOfflineStore",
+                "type": "include.adapters.feature_store.delta_offline_store.DeltaOfflineStore",
                 "lake_uri": (self.folder / "lake").as_uri(),
             },
             materialization={"pull_latest_features": True},

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.point_in_time_peers import duckdb_by_hand
 from benchmarks.side_by_side import Contender, Race, race
-from include.adapters.lake import LakeAdapter
+from include.adapters.lake.delta_lake import LakeAdapter
 from include.partitions import key_of
 
 FIRST_DAY = date(2024, 1, 1)
@@ -109,7 +109,7 @@ def this_project(root: str) -> Callable[[], pa.Table]:
     from benchmarks.point_in_time_peers import asked_of_feast
 
     offline = {
-        "type": "include.adapters.delta_offline_store.DeltaOfflineStore",
+        "type": "include.adapters.feature_store.delta_offline_store.DeltaOfflineStore",
         "lake_uri": Path(root).as_uri(),
     }
     return asked_of_feast(root, offline, path=TABLE)

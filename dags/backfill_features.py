@@ -18,7 +18,7 @@ from datetime import timedelta
 
 from airflow.sdk import dag
 
-from include.specs import FeatureGroupSpec, load_feature_groups
+from include.specs.groups import FeatureGroupSpec, load_feature_groups
 from mlops.dag_defaults import DEFAULT_ARGS, MACROS, POOL_FEATURE_STORE, START_DATE, Tag, day_param
 from mlops.operators.feature_store import FeastMaterializeOperator, FeastVerifyOperator, FeatureGroupBuildOperator
 

@@ -23,7 +23,7 @@ from datetime import timedelta
 
 from airflow.sdk import PartitionedAssetTimetable, dag
 
-from include.specs import FeatureGroupSpec, load_feature_groups
+from include.specs.groups import FeatureGroupSpec, load_feature_groups
 from mlops import assets
 from mlops.dag_defaults import (
     ARRIVAL_TIMEOUT,

@@ -18,7 +18,7 @@ from datetime import timedelta
 from airflow.sdk import PartitionedAssetTimetable, dag, task
 
 from include import partitions
-from include.specs import ModelSpec, load_models
+from include.specs.models import ModelSpec, load_models
 from mlops import assets
 from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, skip
 

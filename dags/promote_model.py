@@ -17,7 +17,7 @@ from datetime import timedelta
 
 from airflow.sdk import Param, PartitionedAssetTimetable, TriggerRule, dag, task
 
-from include.specs import ModelSpec, load_models
+from include.specs.models import ModelSpec, load_models
 from mlops import assets
 from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, skip
 from mlops.operators.approval import ANSWER_KEY, RecordedApprovalOperator

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from feast import Entity, ValueType
 
-from include.specs import load_feature_groups
+from include.specs.groups import load_feature_groups
 
 ENTITIES = {
     spec.entity.name: Entity(name=spec.entity.name, join_keys=[spec.entity.key], value_type=ValueType.STRING)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from feast import FileSource
 from feast.data_format import DeltaFormat
 
-from include.specs import load_feature_groups
+from include.specs.groups import load_feature_groups
 
 SOURCES = {
     spec.group: FileSource(

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from include.adapters.compute_duckdb import DuckDbCompute
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.adapters.deployment import Deployment
-from include.adapters.lake import LakeAdapter
+from include.adapters.lake.delta_lake import LakeAdapter
 from include.embedded.environment import DATABASES
 from include.settings import Settings, embedded_database_url
 from tests.unit.steps.fakes import FakeState

@@ -12,10 +12,10 @@ import pyarrow as pa
 from redis import Redis
 from sqlalchemy import create_engine, inspect, text
 
-from include.adapters.lake import LakeAdapter
+from include.adapters.lake.delta_lake import LakeAdapter
 from include.partitions import end_of, parse
 from include.settings import Settings
-from include.specs import load_feature_group
+from include.specs.groups import load_feature_group
 
 GROUP, SERVICE, KEY = "customer_daily", "churn_v1", "customer_id"
 FEATURE = "total_orders_30d"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.adapters.feature_expectations import judge_bounds
+from include.adapters.expectations.feature_expectations import judge_bounds
 from include.features.checks import find_violations
-from include.specs import FeatureGroupSpec
+from include.specs.groups import FeatureGroupSpec
 
 
 def broken_promises(rows: pa.Table, spec: FeatureGroupSpec) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from include import partitions
-from include.adapters.lake import LakeAdapter
+from include.adapters.lake.delta_lake import LakeAdapter
 
 SCHEMA = pa.schema(
     {

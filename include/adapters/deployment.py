@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from include.settings import Settings
 
 if TYPE_CHECKING:
-    from include.adapters.compute_duckdb import DuckDbCompute
-    from include.adapters.compute_spark import SparkCompute
-    from include.adapters.feature_store import FeatureStoreAdapter
-    from include.adapters.lake import LakeAdapter
-    from include.adapters.model_registry import ModelRegistryAdapter
-    from include.adapters.state_store import StateStoreAdapter
+    from include.adapters.compute.duckdb_compute import DuckDbCompute
+    from include.adapters.compute.spark_compute import SparkCompute
+    from include.adapters.feature_store.feast_store import FeatureStoreAdapter
+    from include.adapters.lake.delta_lake import LakeAdapter
+    from include.adapters.registry.model_registry import ModelRegistryAdapter
+    from include.adapters.state.state_store import StateStoreAdapter
 
 
 class Deployment:
@@ -39,7 +39,7 @@ class Deployment:
     @cached_property
     def lake(self) -> LakeAdapter:
         """Delta tables."""
-        from include.adapters.lake import LakeAdapter
+        from include.adapters.lake.delta_lake import LakeAdapter
 
         return LakeAdapter.from_settings(self.settings)
 
@@ -47,30 +47,30 @@ class Deployment:
     def compute(self) -> DuckDbCompute | SparkCompute:
         """The engine of feature SQL."""
         if self.settings.compute == "spark":
-            from include.adapters.compute_spark import SparkCompute
+            from include.adapters.compute.spark_compute import SparkCompute
 
             return SparkCompute()
-        from include.adapters.compute_duckdb import DuckDbCompute
+        from include.adapters.compute.duckdb_compute import DuckDbCompute
 
         return DuckDbCompute()
 
     @cached_property
     def state(self) -> StateStoreAdapter:
         """Ledger, decisions, metrics."""
-        from include.adapters.state_store import StateStoreAdapter
+        from include.adapters.state.state_store import StateStoreAdapter
 
         return StateStoreAdapter.from_settings(self.settings)
 
     @cached_property
     def feature_store(self) -> FeatureStoreAdapter:
         """Feast."""
-        from include.adapters.feature_store import FeatureStoreAdapter
+        from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 
         return FeatureStoreAdapter.from_settings(self.settings)
 
     @cached_property
     def model_registry(self) -> ModelRegistryAdapter:
         """MLflow."""
-        from include.adapters.model_registry import ModelRegistryAdapter
+        from include.adapters.registry.model_registry import ModelRegistryAdapter
 
         return ModelRegistryAdapter.from_settings(self.settings)

@@ -18,8 +18,8 @@ from include.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
     from include.cli.narrator import TerminalNarrator
-    from include.embedded.demo import Demo, Pace
-    from include.embedded.demo_plan import DemoArguments, DemoPlan
+    from include.demo.plan import DemoArguments, DemoPlan
+    from include.demo.play import Demo, Pace
     from include.embedded.supervisor import EmbeddedAirflow
 
 _EXTERNAL = (
@@ -65,8 +65,8 @@ def demo(
     """
     from include.cli.embedded import stay_until_stopped, stop_on_signals
     from include.cli.narrator import TerminalNarrator
-    from include.embedded.demo import Pace
-    from include.embedded.demo_plan import DEFAULT_NIGHTS, DEFAULT_SEED, DemoArguments
+    from include.demo.plan import DEFAULT_NIGHTS, DEFAULT_SEED, DemoArguments
+    from include.demo.play import Pace
 
     stop_on_signals()
     arguments = DemoArguments(
@@ -115,7 +115,7 @@ def _lay_overlay(order_format: str, narrator: TerminalNarrator) -> None:
 
 
 def _home(settings: Settings, narrator: TerminalNarrator, *, fresh: bool) -> EmbeddedAirflow:
-    from include.embedded.demo_plan import find_plan
+    from include.demo.plan import find_plan
     from include.embedded.supervisor import EmbeddedAirflow
 
     external = [name for name in _EXTERNAL if os.environ.get(name)]
@@ -139,8 +139,8 @@ def _home(settings: Settings, narrator: TerminalNarrator, *, fresh: bool) -> Emb
 
 
 def _plan(airflow: EmbeddedAirflow, narrator: TerminalNarrator, arguments: DemoArguments) -> DemoPlan:
-    from include.embedded.demo_plan import find_plan, make_plan
-    from include.specs import load_model
+    from include.demo.plan import find_plan, make_plan
+    from include.specs.models import load_model
 
     is_new = find_plan(airflow.home) is None
     with narrator.working_on("making the orders"):
@@ -153,8 +153,8 @@ def _plan(airflow: EmbeddedAirflow, narrator: TerminalNarrator, arguments: DemoA
 
 def _run(airflow: EmbeddedAirflow, narrator: TerminalNarrator, plan: DemoPlan, pace: Pace) -> None:
     from include.adapters.deployment import Deployment
+    from include.demo.play import Demo
     from include.embedded.api import AirflowApi
-    from include.embedded.demo import Demo
 
     started = time.monotonic()
     with narrator.working_on("starting PostgreSQL and Airflow, about a minute"):
@@ -169,10 +169,10 @@ def _run(airflow: EmbeddedAirflow, narrator: TerminalNarrator, plan: DemoPlan, p
 
 
 def _report(loop: Demo, narrator: TerminalNarrator) -> None:
-    from include.embedded.account import read_account
-    from include.embedded.closing_tables import closing_tables
-    from include.embedded.demo import APPROVED_BY_DEMO
-    from include.embedded.report import render_report
+    from include.demo.closing_tables import closing_tables
+    from include.demo.play import APPROVED_BY_DEMO
+    from include.demo.report import render_report
+    from include.views.account import read_account
 
     moves = loop.deployment.state.ledger(loop.spec.model_id)
     account = read_account(

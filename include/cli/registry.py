@@ -33,7 +33,7 @@ def status(model_id: str, as_json: bool) -> None:
     """Say which version stands at which stage."""
     from include.adapters.deployment import Deployment
     from include.governance import lifecycle
-    from include.specs import load_model
+    from include.specs.models import load_model
 
     load_model(model_id)
     moves = Deployment.from_env().state.ledger(model_id)
@@ -55,7 +55,7 @@ def ledger(model_id: str, partition: str | None, as_json: bool) -> None:
     """Print every move, or with --at what was in Production then, trained on what, approved by whom."""
     from include.adapters.deployment import Deployment
     from include.governance import lifecycle
-    from include.specs import load_model
+    from include.specs.models import load_model
 
     load_model(model_id)
     moves = Deployment.from_env().state.ledger(model_id)

@@ -21,7 +21,7 @@ _HEAVY = (
     "feast.infra.online_stores.postgres_online_store.postgres",
     "feast.infra.registry.sql",
     "great_expectations",
-    "include.specs",
+    "include.specs.models",
 )
 
 if "scheduler" in sys.argv[1:2]:

@@ -1,7 +1,7 @@
 """The point-in-time join: which feature row an entity row sees at its time.
 
 What belongs here: the search over arrays, fed with feature rows in any order and any number of chunks. What
-does not: reading them (``include.adapters.point_in_time``), and what the features mean.
+does not: reading them (``include.adapters.feature_store.as_of_join``), and what the features mean.
 """
 
 from __future__ import annotations

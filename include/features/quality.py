@@ -1,7 +1,7 @@
 """The quality of feature partitions: what is measured of each, and the report of a gate.
 
 What belongs here: a partition's profile and the values of a report. What does not: the expectations that
-judge them (`include.adapters.feature_expectations`), and what happens to a partition that fails.
+judge them (`include.adapters.expectations.feature_expectations`), and what happens to a partition that fails.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from include import partitions
 from include.features.checks import PARTITION
-from include.specs import FeatureGroupSpec
+from include.specs.groups import FeatureGroupSpec
 
 ROWS, VOLUME, FRESHNESS = "rows", "rows_to_same_weekday", "source_age_days"
 NULLS = "null_fraction."

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from include.specs import GatesSpec
+from include.specs.models import GatesSpec
 
 Verdict: TypeAlias = Literal["pass", "fail", "unknown", "not_applicable"]
 

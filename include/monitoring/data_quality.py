@@ -13,7 +13,7 @@ from typing import Literal
 
 from include import partitions
 from include.monitoring.drift import FeatureDrift
-from include.specs import MonitoringSpec
+from include.specs.models import MonitoringSpec
 
 # A day's prices are compared with those of so many days before it, of which some must have sales.
 PRICE_REFERENCE_DAYS = 28

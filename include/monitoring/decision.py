@@ -18,7 +18,7 @@ from include import partitions
 from include.errors import UsageError
 from include.monitoring.data_quality import DataQuality
 from include.monitoring.drift import FeatureDrift
-from include.specs import DecisionSpec, MonitoringSpec
+from include.specs.models import DecisionSpec, MonitoringSpec
 
 Action = Literal["retrain", "hold", "veto"]
 Trigger = Literal["schedule", "drift", "performance", "event", "none"]

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.adapters.online_log import ASKED_AT, REQUEST, read_vectors, table_of
+from include.adapters.lake.online_log import ASKED_AT, REQUEST, read_vectors, table_of
 from include.errors import MlopsError, UsageError
-from include.specs import load_model
+from include.specs.models import load_model
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
-from include.adapters.order_deliveries import first_gap, read_arrivals
-from include.adapters.quality_reports import write_report
+from include.adapters.lake.quality_reports import write_report
+from include.adapters.orders.order_deliveries import first_gap, read_arrivals
 from include.errors import RefusedError, UsageError
 from include.features.checks import PARTITION
 from include.features.versions import add_versions
 from include.partitions import parse, span
 from include.refs import FeaturesRef
-from include.specs import FeatureGroupSpec, load_feature_group
+from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.steps.find_stale import find_stale
 from include.steps.judge_features import require_quality
 

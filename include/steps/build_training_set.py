@@ -14,15 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.adapters.compute_duckdb import run_select
+from include.adapters.compute.duckdb_compute import run_select
+from include.adapters.lake.row_digest import digest
+from include.adapters.lake.training_sets import read_manifest, write_training_set
 from include.adapters.provenance import read_provenance
-from include.adapters.row_digest import digest
-from include.adapters.training_sets import read_manifest, write_training_set
 from include.errors import MlopsError, RefusedError
 from include.features.checks import EVENT_TIMESTAMP
+from include.question.labels import LABEL, label_sql_path, snapshot_days
 from include.refs import TrainingSetRef
-from include.specs import ModelSpec, load_model
-from include.training.labels import LABEL, label_sql_path, snapshot_days
+from include.specs.models import ModelSpec, load_model
 from include.training.manifest import TrainingSetManifest, set_id, spec_sha256
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import logging
 from dataclasses import dataclass
 
 from include.adapters.deployment import Deployment
-from include.adapters.state_store import DecisionRow
+from include.adapters.state.decisions import DecisionRow
 from include.monitoring.decision import Decision
-from include.specs import load_model
+from include.specs.models import load_model
 from include.steps.monitor_model import judge_night
 
 log = logging.getLogger(__name__)

@@ -11,15 +11,16 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from include import partitions
-from include.adapters.lake_history import remove_old_files
-from include.adapters.training_sets import list_training_sets, remove_training_set
+from include.adapters.lake.history import remove_old_files
+from include.adapters.lake.training_sets import list_training_sets, remove_training_set
 from include.governance.lifecycle import Stage, previous_production, stages
-from include.specs import load_feature_groups, load_models
+from include.specs.groups import load_feature_groups
+from include.specs.models import load_models
 from include.steps.train_model import TRAINING_SET_TAG
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
-    from include.specs import ModelSpec
+    from include.specs.models import ModelSpec
     from include.training.manifest import TrainingSetManifest
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from include.features.checks import expected_schema
 from include.features.versions import newest_versions
 from include.partitions import parse
 from include.refs import FeaturesRef
-from include.specs import load_feature_group
+from include.specs.groups import load_feature_group
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from include.adapters.deployment import Deployment
-from include.adapters.order_deliveries import first_gap, read_arrivals
+from include.adapters.orders.order_deliveries import first_gap, read_arrivals
 
 
 @dataclass(frozen=True)

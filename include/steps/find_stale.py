@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.adapters.lake_history import changed_partitions
-from include.specs import FeatureGroupSpec
+from include.adapters.lake.history import changed_partitions
+from include.specs.groups import FeatureGroupSpec
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.adapters.training_sets import read_training_set
+from include.adapters.lake.training_sets import read_training_set
 from include.errors import MlopsError, UsageError
 from include.quality.order_formats import normal_key
-from include.specs import FeatureGroupSpec, load_feature_groups
+from include.specs.groups import FeatureGroupSpec, load_feature_groups
 from include.steps.expire_history import Pin, lake_tables, list_pins
 
 if TYPE_CHECKING:

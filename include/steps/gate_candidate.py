@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.governance.gates import MIN_LATENCY_CALLS, GateReport, judge_auc, judge_latency, judge_manifest
-from include.specs import load_model
+from include.specs.models import load_model
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from include.errors import RefusedError, UsageError
 from include.partitions import consecutive
 from include.refs import FeaturesRef
-from include.specs import FeatureGroupSpec, load_feature_group
+from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.steps.build_features import build_partitions
 from include.steps.find_stale import find_stale
 from include.steps.materialize_features import materialize_features

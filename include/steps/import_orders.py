@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.adapters import order_deliveries, order_files
-from include.adapters.order_deliveries import DELIVERIES
+from include.adapters.orders import order_deliveries, order_files
+from include.adapters.orders.order_deliveries import DELIVERIES
 from include.errors import UsageError
 from include.quality.order_formats import check_format
 from include.quality.order_merge import MergeCounts, merge_counts_sql, merged_sql
@@ -40,7 +40,7 @@ from include.steps.judge_orders import (
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
-    from include.adapters.lake import LakeAdapter
+    from include.adapters.lake.delta_lake import LakeAdapter
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from include.adapters.point_in_time import FeatureRows, TimeUnit, features_as_of
+from include.adapters.feature_store.as_of_join import FeatureRows, TimeUnit, features_as_of
 from include.adapters.table_files import Rows, open_rows, read_rows, refused_as_a_whole, writer
 from include.errors import UsageError, nearest
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP

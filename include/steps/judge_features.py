@@ -10,13 +10,13 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from include.adapters.quality_reports import write_report
+from include.adapters.lake.quality_reports import write_report
 from include.errors import RefusedError, UsageError
 from include.features.checks import find_violations
 from include.features.quality import QualityCheck, QualityReport, profile_partitions
 from include.features.versions import newest_versions
 from include.partitions import span
-from include.specs import FeatureGroupSpec, load_feature_group
+from include.specs.groups import FeatureGroupSpec, load_feature_group
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,7 +81,7 @@ def _judge(
     ] or [QualityCheck("schema", spec.table, True, 0, "as declared", "as declared")]
     if not structure:
         # Great Expectations takes seconds to import: only a build needs it.
-        from include.adapters.feature_expectations import judge_bounds, judge_profile
+        from include.adapters.expectations.feature_expectations import judge_bounds, judge_profile
 
         profile = profile_partitions(
             rows,

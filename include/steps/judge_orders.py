@@ -16,14 +16,14 @@ from functools import lru_cache
 import duckdb
 import pyarrow as pa
 
-from include.adapters import order_files
-from include.adapters.order_files import OrderFile
+from include.adapters.orders import order_files
+from include.adapters.orders.order_files import OrderFile
 from include.errors import MlopsError, UsageError, nearest
 from include.quality import order_formats
 from include.quality.orders_contract import OrdersContract, parse_contract
 from include.quality.orders_verdict import KNOWN_AT, failing_rows_sql, verdict_sql
 from include.quality.sql import column, literal
-from include.specs import CONFIG_ROOT
+from include.specs.yaml_files import CONFIG_ROOT
 
 # Above 2 GB it spills to disk: the import shares its machine with the scheduler.
 _CONFIG = {"autoinstall_known_extensions": "false", "memory_limit": "2GB"}
@@ -203,7 +203,7 @@ def _check_time_zone(con: duckdb.DuckDBPyConnection, time_zone: str) -> None:
 def _check_counts(
     con: duckdb.DuckDBPyConnection, contract: OrdersContract, as_of: datetime, identity: Sequence[str], source: str
 ) -> None:
-    from include.adapters.order_expectations import count_failing_rows
+    from include.adapters.expectations.order_expectations import count_failing_rows
 
     [counts] = con.sql(failing_rows_sql(contract, as_of=as_of, identity=identity)).to_arrow_table().to_pylist()
     rows = con.sql("SELECT * EXCLUDE (_row) FROM typed").to_arrow_table()

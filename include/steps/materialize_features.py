@@ -13,7 +13,7 @@ from include.errors import UsageError
 from include.features.checks import PARTITION
 from include.partitions import span
 from include.refs import FeaturesRef
-from include.specs import load_feature_group
+from include.specs.groups import load_feature_group
 from include.steps.build_features import count_by_partition
 
 if TYPE_CHECKING:

@@ -16,16 +16,17 @@ from pydantic import TypeAdapter
 
 from include import partitions
 from include.adapters.deployment import Deployment
-from include.adapters.order_deliveries import DELIVERIES
+from include.adapters.orders.order_deliveries import DELIVERIES
 from include.errors import MlopsError
 from include.governance.lifecycle import Stage, holder, production_at
 from include.monitoring.data_quality import PRICE_REFERENCE_DAYS, Delivery, judge_data_quality
 from include.monitoring.decision import Decision, LedgerFacts, NightMetrics
 from include.monitoring.decision import decide as decide_pure
 from include.monitoring.drift import measure_drift
+from include.question.population import select_population
 from include.refs import DecisionRef
-from include.scoring.population import select_population
-from include.specs import ModelSpec, load_feature_group, load_model
+from include.specs.groups import load_feature_group
+from include.specs.models import ModelSpec, load_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

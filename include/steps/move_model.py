@@ -16,7 +16,7 @@ from include.governance import lifecycle
 from include.governance.gates import GateReport
 from include.governance.lifecycle import LedgerMove, MoveRequest, Stage
 from include.refs import CandidateRef
-from include.specs import load_model
+from include.specs.models import load_model
 from include.steps.gate_candidate import gate_candidate
 
 log = logging.getLogger(__name__)

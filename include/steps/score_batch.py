@@ -15,10 +15,10 @@ import pyarrow as pa
 from include import partitions
 from include.errors import MlopsError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from include.question.matrix import feature_matrix
+from include.question.population import select_population
 from include.refs import PredictionsRef
-from include.scoring.matrix import feature_matrix
-from include.scoring.population import select_population
-from include.specs import ModelSpec, load_model
+from include.specs.models import ModelSpec, load_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include import partitions
-from include.adapters import order_files
-from include.adapters.order_deliveries import COMPLETE, FORMAT
+from include.adapters.orders import order_files
+from include.adapters.orders.order_deliveries import COMPLETE, FORMAT
 from include.errors import UsageError
 from include.quality.order_formats import file_columns
 from include.steps.generate_orders import ARRIVALS, HISTORY

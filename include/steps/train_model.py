@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from include.adapters.training_sets import read_training_set
+from include.adapters.lake.training_sets import read_training_set
 from include.errors import MlopsError
 from include.refs import CandidateRef, TrainingSetRef
-from include.specs import ModelSpec, load_model
+from include.specs.models import ModelSpec, load_model
 from include.training.manifest import TrainingSetManifest, spec_sha256
 from include.training.version import train_version
 

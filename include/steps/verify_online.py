@@ -15,15 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.adapters.online_log import ASKED_AT, REQUEST, append_vectors
+from include.adapters.lake.online_log import ASKED_AT, REQUEST, append_vectors
 from include.errors import MlopsError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PARTITION
 from include.features.versions import newest_versions
-from include.specs import FeatureGroupSpec, load_feature_group, load_models
+from include.specs.groups import FeatureGroupSpec, load_feature_group
+from include.specs.models import load_models
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
-    from include.adapters.online_reading import OnlineFeatures
+    from include.adapters.online.reading import OnlineFeatures
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from include.errors import UsageError
-from include.specs import TrainingSpec
+from include.specs.models import TrainingSpec
 
 
 def fit_booster(

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from include.errors import MlopsError
-from include.specs import ModelSpec
+from include.specs.models import ModelSpec
 
 UNKNOWN = "unknown"
 
@@ -60,7 +60,7 @@ class TrainingSetManifest:
     rows_without_features : int
         Labelled entities that had no feature row; left out.
     rows_sha256 : str
-        `include.adapters.lake.digest` of the examples.
+        `include.adapters.lake.delta_lake.digest` of the examples.
     sources : dict of str to int
         Lake tables and the Delta version that was read.
     spec_sha256 : str

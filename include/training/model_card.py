@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from include.specs import ModelSpec
+from include.specs.models import ModelSpec
 from include.training.evaluation import Evaluation
 from include.training.manifest import TrainingSetManifest
 from include.training.split import TimeSplit

@@ -14,14 +14,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from include.monitoring.reference_profile import ReferenceProfile, build_reference_profile
-from include.scoring.matrix import feature_matrix
+from include.question.labels import LABEL
+from include.question.matrix import feature_matrix
 from include.scoring.model import ScoringModel
-from include.specs import ModelSpec
+from include.specs.models import ModelSpec
 from include.training import artifacts
 from include.training.conversion import check_parity, to_onnx
 from include.training.evaluation import Evaluation, evaluate
 from include.training.fitting import feature_importance, fit_booster, to_bytes
-from include.training.labels import LABEL
 from include.training.manifest import TrainingSetManifest
 from include.training.model_card import write_model_card
 from include.training.plots import draw_plots

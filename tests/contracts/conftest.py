@@ -16,7 +16,7 @@ from redis import Redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from include.adapters.feature_store import FeatureStoreAdapter
+from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 from include.settings import Settings
 from tests.engines import RedisServer, postgres_server, redis_server
 from tests.online_stores import clear, store_settings

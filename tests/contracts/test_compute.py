@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
 
-from include.adapters import compute_spark
-from include.adapters.compute_duckdb import DuckDbCompute, Parameter
-from include.adapters.compute_spark import SparkCompute
-from include.adapters.lake import LakeAdapter
+from include.adapters.compute import spark_compute as compute_spark
+from include.adapters.compute.duckdb_compute import DuckDbCompute, Parameter
+from include.adapters.compute.spark_compute import SparkCompute
+from include.adapters.lake.delta_lake import LakeAdapter
 from include.errors import MlopsError
 from include.features.checks import expected_schema
-from include.specs import FeatureGroupSpec, load_feature_group
+from include.specs.groups import FeatureGroupSpec, load_feature_group
 from tests.raw_orders import SCHEMA, line, orders, random_orders
 from tests.real_data import require
 

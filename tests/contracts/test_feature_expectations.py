@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from include.adapters import feature_expectations
-from include.adapters.feature_expectations import judge_bounds, judge_profile
+from include.adapters.expectations.expectations import feature_expectations
+from include.adapters.expectations.feature_expectations import judge_bounds, judge_profile
 from include.features.quality import profile_partitions
 from include.partitions import shift
-from include.specs import VolumeSpec
+from include.specs.groups import VolumeSpec
 from tests.unit.features.group_builder import group, rows_of
 
 DAY = "2024-03-01"

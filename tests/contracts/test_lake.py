@@ -16,10 +16,10 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from include.adapters.arrow_files import open_location
-from include.adapters.lake import LakeAdapter
-from include.adapters.lake_history import remove_old_files
-from include.adapters.lake_span import Span
-from include.adapters.row_digest import digest
+from include.adapters.lake.delta_lake import LakeAdapter
+from include.adapters.lake.history import remove_old_files
+from include.adapters.lake.row_digest import digest
+from include.adapters.lake.span import Span
 from include.errors import MlopsError
 from include.settings import Settings
 
@@ -193,7 +193,7 @@ def test_a_lake_that_can_not_be_reached_is_named(tmp_path):
 def test_reading_does_not_abort_the_interpreter_at_exit(tmp_path):
     lake = LakeAdapter((tmp_path / "lake").as_uri())
     lake.replace("raw/x", rows("2026-01-01", [1]), keys=["2026-01-01"])
-    code = f"from include.adapters.lake import LakeAdapter; LakeAdapter({lake.uri!r}).read('raw/x')"
+    code = f"from include.adapters.lake.delta_lake import LakeAdapter; LakeAdapter({lake.uri!r}).read('raw/x')"
     codes = [subprocess.run([sys.executable, "-c", code], check=False).returncode for _ in range(3)]
     assert codes == [0] * 3
 

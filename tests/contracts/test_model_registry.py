@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from include.adapters.model_registry import ModelRegistryAdapter, RegisteredVersion
+from include.adapters.registry.model_registry import ModelRegistryAdapter, RegisteredVersion
 from include.errors import MlopsError
 from include.training.version import train_version
 from tests.unit.training.examples_builder import NAMES, make_examples, make_manifest, make_spec
@@ -101,7 +101,7 @@ def test_files_come_back_as_they_were_registered(registry, files):
 
 
 def test_a_loaded_version_scores_as_the_trained_one(registry, files):
-    from include.scoring.matrix import feature_matrix
+    from include.question.matrix import feature_matrix
     from include.scoring.model import ScoringModel
 
     loaded = registry.load(NAME, register(registry, files).version)

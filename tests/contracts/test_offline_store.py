@@ -19,10 +19,10 @@ from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, File
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float32, Float64, Int64, String
 
-from include.adapters.delta_offline_store import DeltaOfflineStore, DeltaOfflineStoreConfig
-from include.adapters.feature_store import FeatureStoreAdapter
-from include.adapters.lake import LakeAdapter
-from include.adapters.row_digest import digest as lake_digest
+from include.adapters.feature_store.delta_offline_store import DeltaOfflineStore, DeltaOfflineStoreConfig
+from include.adapters.feature_store.feast_store import FeatureStoreAdapter
+from include.adapters.lake.delta_lake import LakeAdapter
+from include.adapters.lake.row_digest import digest as lake_digest
 from include.errors import MlopsError, UsageError
 from include.settings import Settings
 from tests.real_data import real_data

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from feast import FeatureService, FeatureStore
 
-from include.adapters.feature_store import FeatureStoreAdapter
+from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 from include.errors import UsageError
 from include.partitions import end_of
 from include.settings import PROJECT_ROOT, Settings
-from include.specs import load_feature_group
+from include.specs.groups import load_feature_group
 from tests.online_stores import FEATURE, GROUP, KEY, SERVICE, feature_rows, publish, stored
 
 DAY = "2024-01-01"
@@ -201,7 +201,7 @@ def test_a_read_after_warming_imports_nothing_and_resolves_nothing(
     program = f"""
 import sys
 from datetime import datetime
-from include.adapters.feature_store import FeatureStoreAdapter
+from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 from include.settings import Settings
 store = FeatureStoreAdapter.from_settings(Settings.from_env())
 store.warm({SERVICE!r})

@@ -21,8 +21,8 @@ from feast.repo_config import load_repo_config
 from feast.utils import _convert_arrow_to_proto
 from sqlalchemy import create_engine, text
 
-from include.adapters.feature_store import FeatureStoreAdapter, feast_environment
-from include.adapters.guarded_redis import GuardedRedisOnlineStore
+from include.adapters.feature_store.feast_store import FeatureStoreAdapter, feast_environment
+from include.adapters.online.guarded_redis import GuardedRedisOnlineStore
 from include.errors import MlopsError, UsageError
 from include.partitions import end_of, span
 from include.settings import PROJECT_ROOT, Settings
@@ -261,7 +261,7 @@ def test_feasts_commands_apply_the_guard_and_materialise_through_it(
     # Both commands in one process: Feast's import takes longer than either.
     program = f"""
 from feast.cli.cli import cli
-from include.adapters.feature_store import FeatureStoreAdapter
+from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 from include.settings import Settings
 cli(["apply"], standalone_mode=False)
 FeatureStoreAdapter.from_settings(Settings.from_env()).materialize({GROUP!r}, start={DAYS[3]!r}, end={DAYS[3]!r})

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.adapters import order_expectations, order_files
-from include.adapters.order_expectations import count_failing_rows
+from include.adapters.expectations.expectations import order_expectations
+from include.adapters.expectations.order_expectations import count_failing_rows
+from include.adapters.orders import order_files
 from include.errors import MlopsError
 from include.quality.order_formats import file_columns, identity, typed_sql
 from include.quality.orders_verdict import failing_rows_sql

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from include.adapters.state_store import StateStoreAdapter
+from include.adapters.state.state_store import StateStoreAdapter
 from include.errors import MlopsError
 from include.governance import lifecycle
 from include.governance.lifecycle import MoveRequest
-from include.specs import load_model
+from include.specs.models import load_model
 from include.steps.claim_training import TrainingRequest, claim_training
 from include.steps.move_model import close_question, roll_back
 

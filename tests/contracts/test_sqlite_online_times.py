@@ -11,9 +11,9 @@ import pytest
 from feast import FeatureStore
 from feast.utils import _convert_arrow_to_proto
 
-from include.adapters import guarded_sqlite
-from include.adapters.feature_store import FeatureStoreAdapter
-from include.specs import load_feature_group
+from include.adapters.feature_store.feast_store import FeatureStoreAdapter
+from include.adapters.online import guarded_sqlite
+from include.specs.groups import load_feature_group
 from tests.online_stores import FEATURE, GROUP, KEY, feature_rows, store_settings
 
 DAY = "2026-03-28"

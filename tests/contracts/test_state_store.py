@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from include.adapters.state_store import StateStoreAdapter
+from include.adapters.state.state_store import StateStoreAdapter
 from include.errors import ConflictError, MlopsError
 from include.governance.lifecycle import MoveRequest, stage_candidate
 
@@ -47,7 +47,7 @@ def test_the_migrations_make_the_tables_that_the_code_declares(store):
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from include.adapters.state_tables import METADATA
+    from include.adapters.state.tables import METADATA
 
     with store._engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from include.adapters.lake import LakeAdapter
-from include.adapters.training_sets import read_manifest, read_training_set, write_training_set
+from include.adapters.lake.delta_lake import LakeAdapter
+from include.adapters.lake.training_sets import read_manifest, read_training_set, write_training_set
 from include.errors import MlopsError
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 

@@ -9,7 +9,7 @@ import pytest
 
 from include import partitions
 from include.adapters.deployment import Deployment
-from include.adapters.quality_reports import read_report
+from include.adapters.lake.quality_reports import read_report
 from include.governance.lifecycle import Stage, holder
 from include.settings import PROJECT_ROOT
 from include.steps.import_orders import import_orders
@@ -116,7 +116,7 @@ def test_nights_one_by_one_give_the_partitions_of_a_range(bag, deployment):
 def test_a_range_of_which_a_day_breaks_its_yaml_is_not_published_and_the_task_is_not_tried_again(
     bag, deployment, monkeypatch
 ):
-    from include.specs import load_feature_group
+    from include.specs.groups import load_feature_group
 
     spec = load_feature_group("customer_daily")
     narrow = spec.model_copy(update={"freshness_days": 1, "columns": tuple(_narrow(c) for c in spec.columns)})

@@ -21,15 +21,16 @@ from sklearn.metrics import roc_auc_score
 
 from include import partitions
 from include.adapters.deployment import Deployment
-from include.adapters.training_sets import read_training_set
+from include.adapters.lake.training_sets import read_training_set
+from include.question.labels import LABEL, snapshot_days
 from include.settings import Settings
 from include.simulation.world import World
-from include.specs import CONFIG_ROOT, ModelSpec, load_model
+from include.specs.models import ModelSpec, load_model
+from include.specs.yaml_files import CONFIG_ROOT
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.generate_orders import generate_orders
 from include.steps.import_orders import import_orders
-from include.training.labels import LABEL, snapshot_days
 from include.training.split import split_by_time
 from include.training.version import train_version
 from tests.posterior import ShopClock, probability_of_no_order, read_histories

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pytest
 
 from include import partitions
-from include.adapters.order_deliveries import read_arrivals
-from include.adapters.row_digest import digest
+from include.adapters.lake.row_digest import digest
+from include.adapters.orders.order_deliveries import read_arrivals
 from include.errors import RefusedError, UsageError
 from include.features.versions import newest_versions
 from include.simulation.incidents import parse_incident

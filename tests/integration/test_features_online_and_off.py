@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from include.adapters.deployment import Deployment
-from include.adapters.online_log import append_vectors, read_vectors
-from include.adapters.row_digest import digest
+from include.adapters.lake.online_log import append_vectors, read_vectors
+from include.adapters.lake.row_digest import digest
 from include.cli.features import features as features_cli
 from include.cli.orders import orders as orders_cli
 from include.errors import MlopsError, UsageError

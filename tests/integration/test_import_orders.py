@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from include.adapters.deployment import Deployment
-from include.adapters.lake import LakeAdapter
+from include.adapters.lake.delta_lake import LakeAdapter
 from include.cli.orders import orders as orders_cli
 from include.errors import MlopsError, UnreadableInputError, UsageError
 from include.settings import Settings

@@ -23,7 +23,7 @@ from feast import FeatureStore
 from feast.repo_config import RepoConfig
 from sqlalchemy.engine import make_url
 
-from include.adapters.feature_store import FeatureStoreAdapter
+from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 from include.partitions import end_of, span
 from include.settings import Settings
 from tests.engines import postgres_server, redis_server
@@ -125,7 +125,7 @@ def work(settings: Settings, days: list[str], announce: Connection) -> None:
 def run_workers(settings: Settings, dealt: list[list[str]], *, killed_at: int | None) -> list[int | None]:
     """Run one worker per list of days; kill the first when it has begun that many; return their exit codes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["include.adapters.feature_store", "tests.online_stores"])
+    context.set_forkserver_preload(["include.adapters.feature_store.feast_store", "tests.online_stores"])
     running = []
     for days in dealt:
         ours, theirs = context.Pipe()
@@ -207,7 +207,7 @@ def plain_config(kind: str, lake: Lake, folder: Path, request: pytest.FixtureReq
         registry={"registry_type": "sql", "path": f"sqlite:///{folder}/registry.db"},
         online_store=online,
         offline_store={
-            "type": "include.adapters.delta_offline_store.DeltaOfflineStore",
+            "type": "include.adapters.feature_store.delta_offline_store.DeltaOfflineStore",
             "lake_uri": (lake.folder / "lake").as_uri(),
         },
         materialization={"pull_latest_features": True},

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from include.adapters.compute_duckdb import run_select
-from include.specs import load_feature_group
+from include.adapters.compute.duckdb_compute import run_select
+from include.specs.groups import load_feature_group
 from tests.promises import broken_promises
 from tests.raw_orders import SCHEMA
 from tests.real_data import real_data

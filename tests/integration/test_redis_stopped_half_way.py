@@ -11,8 +11,8 @@ import pytest
 from feast import FeatureStore
 from redis import Redis
 
-from include.adapters import guarded_redis
-from include.adapters.feature_store import FeatureStoreAdapter
+from include.adapters.feature_store.feast_store import FeatureStoreAdapter
+from include.adapters.online import guarded_redis
 from include.errors import MlopsError
 from include.partitions import end_of
 from include.settings import Settings

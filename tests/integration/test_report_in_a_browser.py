@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from include.embedded.account import DemoAccount, RowAccount
-from include.embedded.report import render_report
+from include.demo.report import render_report
 from include.governance.gates import GateReport
+from include.views.account import DemoAccount, RowAccount
 from tests.real_data import require
-from tests.unit.embedded.accounts import (
+from tests.unit.demo.accounts import (
     make_account,
     make_decision,
     make_eventful_account,

@@ -12,7 +12,7 @@ import pytest
 
 from include import partitions
 from include.adapters.deployment import Deployment
-from include.adapters.lake import LakeAdapter
+from include.adapters.lake.delta_lake import LakeAdapter
 from include.errors import RefusedError
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set

@@ -16,12 +16,12 @@ import pytest
 
 from include import partitions
 from include.adapters.deployment import Deployment
-from include.adapters.order_deliveries import DELIVERIES
-from include.adapters.state_store import DecisionRow
-from include.embedded.demo_plan import DEFAULT_NIGHTS, STORY, DemoArguments, DemoPlan, make_plan
+from include.adapters.orders.order_deliveries import DELIVERIES
+from include.adapters.state.decisions import DecisionRow
+from include.demo.plan import DEFAULT_NIGHTS, STORY, DemoArguments, DemoPlan, make_plan
 from include.settings import PROJECT_ROOT
 from include.simulation.incidents import parse_incident
-from include.specs import load_model
+from include.specs.models import load_model
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.claim_training import TrainingRequest, claim_training

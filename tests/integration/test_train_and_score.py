@@ -14,11 +14,11 @@ import pytest
 
 from include import partitions
 from include.adapters.deployment import Deployment
-from include.adapters.training_sets import read_training_set
+from include.adapters.lake.training_sets import read_training_set
 from include.errors import MlopsError, RefusedError
 from include.refs import CandidateRef, TrainingSetRef
 from include.settings import PROJECT_ROOT, Settings
-from include.specs import load_model
+from include.specs.models import load_model
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.gate_candidate import gate_candidate

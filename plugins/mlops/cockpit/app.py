@@ -26,12 +26,12 @@ _pages = Environment(
 @app.get("/quality/{group}/{partition}", dependencies=_may_read, response_class=HTMLResponse)
 def show_quality(group: str, partition: str) -> HTMLResponse:
     """Show the quality gate's report of the build that ended with a partition."""
-    from include.adapters.lake import LakeAdapter
-    from include.adapters.quality_reports import read_report
+    from include.adapters.lake.delta_lake import LakeAdapter
+    from include.adapters.lake.quality_reports import read_report
     from include.errors import MlopsError
     from include.partitions import parse
     from include.settings import Settings
-    from include.specs import load_feature_group
+    from include.specs.groups import load_feature_group
 
     try:
         parse(partition)

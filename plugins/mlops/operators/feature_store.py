@@ -46,7 +46,7 @@ class FeastApplyOperator(BaseOperator):
     def execute(self, context: Context) -> list[str]:
         """Apply and return the views."""
         from include.adapters.deployment import Deployment
-        from include.specs import load_feature_groups
+        from include.specs.groups import load_feature_groups
 
         Deployment.from_env().feature_store.apply()
         return [spec.group for spec in load_feature_groups()]

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from include.features.checks import expected_schema
 from include.partitions import end_of
-from include.specs import ColumnSpec, EntitySpec, FeatureGroupSpec, VolumeSpec
+from include.specs.groups import ColumnSpec, EntitySpec, FeatureGroupSpec, VolumeSpec
 
 
 def group(**changes: Any) -> FeatureGroupSpec:

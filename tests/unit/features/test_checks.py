@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from include.features.checks import expected_schema, find_violations
-from include.specs import ColumnSpec, EntitySpec, FeatureGroupSpec, VolumeSpec
+from include.specs.groups import ColumnSpec, EntitySpec, FeatureGroupSpec, VolumeSpec
 
 SPEC = FeatureGroupSpec(
     group="g",

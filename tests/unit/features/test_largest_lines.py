@@ -7,9 +7,9 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from include.adapters.compute_duckdb import run_select
+from include.adapters.compute.duckdb_compute import run_select
 from include.quality.orders_contract import WithinRule
-from include.specs import FeatureGroupSpec, load_feature_group
+from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.steps.judge_orders import load_contract
 from tests.promises import broken_promises
 from tests.raw_orders import line, orders

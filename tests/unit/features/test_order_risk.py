@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from include.adapters.compute_duckdb import run_select
+from include.adapters.compute.duckdb_compute import run_select
 from include.features.checks import expected_schema
 from include.partitions import span
-from include.specs import load_feature_group
+from include.specs.groups import load_feature_group
 from tests.promises import broken_promises
 from tests.raw_orders import line, orders, random_orders
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from include.governance.gates import judge_auc, judge_latency, judge_manifest
-from include.specs import GatesSpec
+from include.specs.models import GatesSpec
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 
 GATES = GatesSpec(auc_min=0.7, latency_p99_ms_max=50)

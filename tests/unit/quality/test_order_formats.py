@@ -12,7 +12,7 @@ import pytest
 from include.errors import UsageError
 from include.quality.order_formats import file_columns, normal_key, typed_sql
 from include.quality.orders_contract import parse_contract
-from include.specs import CONFIG_ROOT
+from include.specs.yaml_files import CONFIG_ROOT
 
 CONTRACT = parse_contract((CONFIG_ROOT / "contracts" / "orders.yaml").read_text(encoding="utf-8"), file="orders.yaml")
 

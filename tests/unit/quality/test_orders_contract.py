@@ -5,7 +5,7 @@ import yaml
 
 from include.errors import SpecError
 from include.quality.orders_contract import parse_contract
-from include.specs import CONFIG_ROOT
+from include.specs.yaml_files import CONFIG_ROOT
 
 TEXT = (CONFIG_ROOT / "contracts" / "orders.yaml").read_text(encoding="utf-8")
 

@@ -8,7 +8,7 @@ import pytest
 from include.quality.order_formats import identity, typed_sql
 from include.quality.orders_contract import parse_contract
 from include.quality.orders_verdict import failing_rows_sql, verdict_sql
-from include.specs import CONFIG_ROOT
+from include.specs.yaml_files import CONFIG_ROOT
 from tests.unit.quality.orders_builder import AS_OF, make_orders, order, table
 
 CONTRACT = parse_contract((CONFIG_ROOT / "contracts" / "orders.yaml").read_text(encoding="utf-8"), file="orders.yaml")

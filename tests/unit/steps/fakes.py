@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from include.adapters.compute_duckdb import DuckDbCompute
-from include.adapters.lake import LakeAdapter
+from include.adapters.compute.duckdb_compute import DuckDbCompute
+from include.adapters.lake.delta_lake import LakeAdapter
 
 
 class FakeState:

@@ -9,7 +9,7 @@ import pytest
 
 from include.errors import UsageError
 from include.features.checks import expected_schema
-from include.specs import load_feature_group
+from include.specs.groups import load_feature_group
 from include.steps.build_features import build_features
 from include.steps.export_features import export_features
 from tests.raw_orders import line, orders, publish_orders

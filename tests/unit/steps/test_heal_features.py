@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from include.adapters.lake import digest
-from include.adapters.quality_reports import read_report
+from include.adapters.lake.delta_lake import digest
+from include.adapters.lake.quality_reports import read_report
 from include.errors import RefusedError, UsageError
 from include.partitions import span
-from include.specs import load_feature_group
+from include.specs.groups import load_feature_group
 from include.steps.build_features import build_features
 from include.steps.heal_features import heal_features
 from include.steps.materialize_features import materialize_features

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from include.adapters.row_digest import digest
-from include.specs import ModelSpec, load_model
+from include.adapters.lake.row_digest import digest
+from include.specs.models import ModelSpec, load_model
 from include.training.manifest import Provenance, TrainingSetManifest, set_id, spec_sha256
 
 NAMES = ("total_orders_30d", "avg_order_value", "avg_order_gap_days")

@@ -1,0 +1,1 @@
+"""Engines of feature SQL behind one seam: DuckDB, Spark."""

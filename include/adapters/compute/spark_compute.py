@@ -1,0 +1,161 @@
+"""Spark as the engine of feature SQL.
+
+What belongs here: one statement run over named Arrow data by Spark. What does not: the statement, its
+translation, and where the data comes from or goes to.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from include.adapters.compute.duckdb_compute import LocalParquet, Parameter, local_parquet, run_select
+from include.adapters.compute.spark_sql import spark_sql
+from include.errors import MlopsError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+class SparkCompute:
+    """Feature SQL on Spark, on the cores of this machine.
+
+    The statement is the one that DuckDB runs, translated; what the engines don't compute alike is refused. The
+    session starts at the first statement and lives as long as the process.
+    """
+
+    def run_select(
+        self,
+        sql: str,
+        relations: Mapping[str, pa.Table | ds.Dataset],
+        *,
+        purpose: str,
+        parameters: Mapping[str, Parameter] | None = None,
+    ) -> pa.Table:
+        """Run one SELECT on Arrow data and return its rows, with the columns and types that DuckDB gives.
+
+        Parameters
+        ----------
+        sql : str
+            DuckDB dialect, with ``$name`` parameters.
+        relations : mapping of str to pyarrow.Table or pyarrow.dataset.Dataset
+            What the statement's table names mean. The Parquet files of a local dataset are read by Spark itself,
+            those that the dataset lists and no other; all else is handed over in memory.
+        purpose : str
+            What is computed, for error messages.
+        parameters : mapping, optional
+            Values of the statement's parameters.
+
+        Raises
+        ------
+        MlopsError
+            If DuckDB or Spark refuses the statement or fails, if the two would not compute the same, or if Java or
+            PySpark isn't there.
+        """
+        schemas = {name: relation.schema for name, relation in relations.items()}
+        # DuckDB, on no rows: a mistake is told in the words of the statement as it was written, and types are known.
+        empty = {name: schema.empty_table() for name, schema in schemas.items()}
+        expected = run_select(sql, empty, purpose=purpose, parameters=parameters).schema
+        translated, mentioned = spark_sql(sql, schemas, purpose=purpose, parameters=parameters)
+        _require_installed(purpose)
+        from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+        from pyspark.errors import PySparkException
+
+        try:
+            session = self._session.newSession()
+            for name, relation in relations.items():
+                _frame(session, relation, mentioned).createOrReplaceTempView(name)
+            return _cast(session.sql(translated).toArrow(), expected)
+        except (PySparkException, Py4JError, pa.ArrowException) as err:
+            raise MlopsError(f"{purpose} can't be computed by Spark: {str(err).strip().splitlines()[0]}") from err
+
+    @cached_property
+    def _session(self) -> SparkSession:
+        from pyspark.sql import SparkSession
+
+        # Its bridge says goodbye at exit, when whoever captured the log may have closed it.
+        logging.getLogger("py4j").setLevel(logging.WARNING)
+        # Workers must be of this very Python, and nothing listens beyond this machine.
+        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        builder = SparkSession.builder.master("local[*]").appName("mlops")
+        for key, value in _configuration().items():
+            builder = builder.config(key, value)
+        return builder.getOrCreate()
+
+
+def _configuration() -> dict[str, str]:
+    # Half of the memory, as for DuckDB; a local Spark has it all in one heap.
+    heap_mb = max(512, psutil.virtual_memory().total // 2**21)
+    return {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": f"{heap_mb}m",
+        # A range of partitions is one result; its size is bounded by the heap alone.
+        "spark.driver.maxResultSize": "0",
+        "spark.log.level": "ERROR",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 2)),
+        # Listing a few hundred files is faster here than as a job of its own.
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",
+        "spark.sql.warehouse.dir": str(Path(tempfile.gettempdir()) / "mlops-spark-warehouse"),
+    }
+
+
+def _require_installed(purpose: str) -> None:
+    try:
+        import pyspark  # noqa: F401
+    except ImportError as err:
+        raise MlopsError(
+            f"{purpose} can't be computed by Spark: pyspark is not installed; run `uv sync --group spark`, "
+            "or set MLOPS_COMPUTE=duckdb"
+        ) from err
+    home = os.environ.get("JAVA_HOME")
+    if not (shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")):
+        where = f"JAVA_HOME={home} has none" if home else "there is none on PATH"
+        raise MlopsError(
+            f"{purpose} can't be computed by Spark: it needs Java 17 or 21 and {where}; install the JDK that "
+            "packages.txt names (openjdk-17-jre-headless), or set MLOPS_COMPUTE=duckdb"
+        )
+
+
+def _frame(session: SparkSession, relation: pa.Table | ds.Dataset, mentioned: frozenset[str]) -> DataFrame:
+    if isinstance(relation, ds.Dataset) and (files := local_parquet(relation)) is not None:
+        return _frame_of_files(session, relation.schema, files)
+    names = [name for name in relation.schema.names if name in mentioned or "*" in mentioned]
+    # A table without columns has no rows to count.
+    return _frame_of_rows(session, relation, names or relation.schema.names)
+
+
+def _frame_of_rows(session: SparkSession, relation: pa.Table | ds.Dataset, names: list[str]) -> DataFrame:
+    rows = relation.to_table(columns=names) if isinstance(relation, ds.Dataset) else relation.select(names)
+    return session.createDataFrame(rows)
+
+
+def _frame_of_files(session: SparkSession, schema: pa.Schema, files: LocalParquet) -> DataFrame:
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    # Spark's addresses are not percent-encoded.
+    reader = session.read.schema(from_arrow_schema(schema)).option("basePath", f"file://{files.root}")
+    return reader.parquet(*(f"file://{path}" for path in files.paths))
+
+
+def _cast(rows: pa.Table, expected: pa.Schema) -> pa.Table:
+    return rows.rename_columns(expected.names).cast(expected).combine_chunks()

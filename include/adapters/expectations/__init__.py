@@ -1,0 +1,1 @@
+"""Rules held by Great Expectations."""

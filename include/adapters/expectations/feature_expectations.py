@@ -1,0 +1,145 @@
+"""The quality gate of features: a group's YAML as Great Expectations suites.
+
+What belongs here: turning columns, volume and freshness into expectations, and their results into checks.
+What does not: the rules' values, which are the group's YAML, and keeping the report.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.adapters.expectations.expectations import run_expectations
+from include.features.checks import PARTITION
+from include.features.quality import FRESHNESS, NULLS, VOLUME, QualityCheck
+from include.specs.groups import ColumnSpec, FeatureGroupSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Rows that are handed over at once: a long backfill is judged piece by piece.
+_PIECE = 1_000_000
+_LARGEST = sys.float_info.max
+
+
+def judge_bounds(rows: pa.Table, spec: FeatureGroupSpec) -> list[QualityCheck]:
+    """Hold every numeric value against its column's bounds.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        In the group's schema; may be empty. NaN and infinities are out of any bounds, null is in.
+    spec : FeatureGroupSpec
+        Its columns.
+
+    Returns
+    -------
+    list of QualityCheck
+        One for each numeric column, in the spec's order; failures are rows.
+    """
+    import great_expectations.expectations as gxe
+
+    columns = {column.name: column for column in spec.columns if column.dtype != "string"}
+    suite = {
+        name: gxe.ExpectColumnValuesToBeBetween(
+            column=name,
+            min_value=-_LARGEST if column.min is None else column.min,
+            max_value=_LARGEST if column.max is None else column.max,
+        )
+        for name, column in columns.items()
+    }
+    failures: Counter[str] = Counter()
+    seen: dict[str, list[float]] = {name: [] for name in columns}
+    for start in range(0, max(rows.num_rows, 1), _PIECE):
+        frame = _numbers(rows.select(list(columns)).slice(start, _PIECE))
+        for result in run_expectations(spec.table, frame, suite.values()):
+            name = result.expectation_config.kwargs["column"]
+            failures[name] += int(result.result["unexpected_count"])
+            seen[name] += [float(value) for value in result.result.get("partial_unexpected_list", [])]
+    return [
+        QualityCheck(
+            "bounds",
+            name,
+            passed=not failures[name],
+            failures=failures[name],
+            observed=_found(failures[name], seen[name]),
+            allowed=_interval(column),
+        )
+        for name, column in columns.items()
+    ]
+
+
+def judge_profile(profile: pa.Table, spec: FeatureGroupSpec) -> list[QualityCheck]:
+    """Hold the profile of partitions against the spec: nulls of each column, volume, freshness.
+
+    Parameters
+    ----------
+    profile : pyarrow.Table
+        Of `include.features.quality.profile_partitions`. A null is not judged.
+    spec : FeatureGroupSpec
+        Its columns, ``volume`` and ``freshness_days``.
+
+    Returns
+    -------
+    list of QualityCheck
+        Failures are partitions.
+    """
+    import great_expectations.expectations as gxe
+
+    limits: dict[str, tuple[str, str, float | None, float | None]] = {
+        f"{NULLS}{column.name}": ("nulls", column.name, 0.0, column.nulls_max) for column in spec.columns
+    }
+    limits[VOLUME] = ("volume", "rows, against the same weekday", spec.volume.ratio_min, spec.volume.ratio_max)
+    limits[FRESHNESS] = ("freshness", f"the newest day of {spec.source}", 0.0, float(spec.freshness_days))
+    judged = {name: limit for name, limit in limits.items() if limit[2:] != (None, None)}
+    suite = [
+        gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high)
+        for name, (_, _, low, high) in judged.items()
+    ]
+    frame = profile.select([PARTITION, *judged]).to_pandas()
+    checks = {}
+    for result in run_expectations(spec.table, frame, suite, index=PARTITION):
+        name = result.expectation_config.kwargs["column"]
+        check, column, low, high = judged[name]
+        broken = result.result.get("unexpected_index_list") or []
+        checks[name] = QualityCheck(
+            check, column, not broken, len(broken), _partitions(broken, name), _interval_of(low, high)
+        )
+    return [checks[name] for name in judged]
+
+
+def _numbers(rows: pa.Table) -> pd.DataFrame:
+    """Return the columns as float64: null as NaN, which is not judged, and NaN as infinity, which is."""
+    import pandas as pd
+
+    def numbers(column: pa.ChunkedArray) -> Any:
+        values = column.cast(pa.float64(), safe=False)
+        return pc.if_else(pc.is_nan(values), np.inf, values).to_numpy()
+
+    return pd.DataFrame({name: numbers(rows[name]) for name in rows.column_names})
+
+
+def _found(failures: int, seen: Iterable[float]) -> str:
+    values = sorted(seen)
+    return f"values like {values[0]:g} … {values[-1]:g} in {failures} rows" if failures else "every value"
+
+
+def _partitions(broken: list[dict[str, Any]], name: str) -> str:
+    if not broken:
+        return "every partition"
+    shown = ", ".join(f"{entry[PARTITION]} {float(entry[name]):.3g}" for entry in broken[:3])
+    return f"{shown}{f' and {len(broken) - 3} more' if len(broken) > 3 else ''}"
+
+
+def _interval(column: ColumnSpec) -> str:
+    return _interval_of(column.min, column.max)
+
+
+def _interval_of(low: float | None, high: float | None) -> str:
+    return f"[{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}]"

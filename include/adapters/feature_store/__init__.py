@@ -1,0 +1,1 @@
+"""Feast, and its offline store on the lake."""

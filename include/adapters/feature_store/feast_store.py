@@ -1,0 +1,321 @@
+"""Feast, as this project uses it: apply, materialise partitions, read history, read online.
+
+What belongs here: calls into Feast and its stores. What does not: declarations (``feature_repo/``), the feature table
+(the lake), how an online store is written and read (its own module), and which partitions were materialised (the
+state).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from string import Template
+from typing import TypeAlias
+
+import psycopg
+import pyarrow as pa
+import yaml
+from feast import Entity, FeatureService, FeatureStore, FeatureView
+from feast.data_source import DataSource
+from feast.errors import FeastObjectNotFoundException
+from feast.infra.provider import Provider, get_provider
+from feast.repo_config import RepoConfig
+from feast.types import from_feast_to_pyarrow_type
+from redis.exceptions import RedisError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from include.adapters.feature_store.catalogue import FeatureCatalogue
+from include.adapters.feature_store.delta_offline_store import seeing_all
+from include.adapters.feature_store.historical_features import checked_entities
+from include.adapters.online.online_store import GuardedOnlineStore
+from include.adapters.online.reading import OnlineFeatures, OnlineReader, check_keys, key_encoder
+from include.errors import MlopsError, UsageError
+from include.features.checks import EVENT_TIMESTAMP
+from include.partitions import end_of, span
+from include.settings import PROJECT_ROOT, Settings
+
+Declaration: TypeAlias = Entity | DataSource | FeatureView | FeatureService
+
+_REPO = PROJECT_ROOT / "feature_repo"
+
+# What the URL of an online store begins with, and the class that Feast loads for it.
+_ONLINE_STORES = {
+    "sqlite": "include.adapters.online.guarded_sqlite.GuardedSqliteOnlineStore",
+    "postgresql": "include.adapters.online.guarded_postgres.GuardedPostgreSQLOnlineStore",
+    "redis": "include.adapters.online.guarded_redis.GuardedRedisOnlineStore",
+    "rediss": "include.adapters.online.guarded_redis.GuardedRedisOnlineStore",
+}
+_STORE_ERRORS = (SQLAlchemyError, psycopg.Error, sqlite3.Error, RedisError)
+
+
+def feast_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that ``feature_store.yaml`` is written with.
+
+    Put into the environment, they make Feast's own commands work on this deployment.
+
+    Raises
+    ------
+    UsageError
+        If the online store's URL is none, or names none that is supported.
+    """
+    url = settings.feast_online_url
+    try:
+        backend = make_url(url).get_backend_name()
+    except (ArgumentError, ValueError):
+        shown = "…" if set("@?") & set(url) else url
+        # Not from the cause: its text may hold a password too.
+        raise UsageError(
+            f"MLOPS_FEAST_ONLINE_URL={shown} is not a URL; write sqlite:///PATH, "
+            "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE, redis://HOST:6379/0 or rediss://HOST:6379/0"
+        ) from None
+    if backend not in _ONLINE_STORES:
+        raise UsageError(f"MLOPS_FEAST_ONLINE_URL={backend}://… is not supported; write {', '.join(_ONLINE_STORES)}")
+    return {
+        "MLOPS_FEAST_REGISTRY_URL": settings.feast_registry_url,
+        "MLOPS_FEAST_ONLINE_URL": settings.feast_online_url,
+        "MLOPS_FEAST_ONLINE_STORE": _ONLINE_STORES[backend],
+        "MLOPS_LAKE_URI": settings.lake_uri,
+    }
+
+
+class FeatureStoreAdapter:
+    """The deployment's feature store.
+
+    Parameters
+    ----------
+    config : RepoConfig
+        Feast's description of the store.
+    """
+
+    def __init__(self, config: RepoConfig) -> None:
+        self.config = config
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> FeatureStoreAdapter:
+        """Return the store that ``feature_repo/feature_store.yaml`` describes for these settings."""
+        text = (_REPO / "feature_store.yaml").read_text(encoding="utf-8")
+        return cls(RepoConfig(**yaml.safe_load(Template(text).substitute(feast_environment(settings)))))
+
+    def apply(self) -> None:
+        """Add what ``feature_repo`` declares to the registry and the online tables; again changes nothing."""
+        for url in (self.config.registry.path, f"sqlite:///{getattr(self.config.online_store, 'path', '')}"):
+            if (database := make_url(url).database) and make_url(url).get_backend_name() == "sqlite":
+                Path(database).parent.mkdir(parents=True, exist_ok=True)
+        with self._explained():
+            self._store.apply(_declarations())
+            self._store.refresh_registry()
+        self._catalogue.forget_readers()
+
+    def materialize(self, group: str, *, start: str, end: str) -> int:
+        """Write partitions `start` to `end`, both included, to the online store: each key's newest row.
+
+        Safe to repeat and to run out of order: the store keeps a newer row against an older one. Feast's
+        registry is not written, so parallel calls do not meet.
+
+        Returns
+        -------
+        int
+            Number of entities written.
+
+        Raises
+        ------
+        MlopsError
+            If the group was never applied or built, or a store can't be reached. What was written until then
+            stays, and nothing newer was replaced: repeating the call completes it.
+        """
+        span(start, end)
+        with self._explained():
+            view = self._catalogue.view(group)
+            source = view.batch_source
+            rows = self._provider.offline_store.pull_latest_from_table_or_query(
+                config=self.config,
+                data_source=source,
+                join_key_columns=[column.name for column in view.entity_columns],
+                feature_name_columns=[feature.name for feature in view.features],
+                timestamp_field=source.timestamp_field,
+                created_timestamp_column=source.created_timestamp_column,
+                # Both bounds are inclusive in Feast, and the row of partition D stands at the end of D.
+                start_date=end_of(start),
+                end_date=end_of(end),
+            ).to_arrow()
+            written: list[int] = []
+            try:
+                self._online_store.write_rows(self.config, view, rows, written.append)
+            except _STORE_ERRORS as err:
+                raise MlopsError(
+                    f"materialising {group} of {start} … {end} stopped after {sum(written):,d} of {rows.num_rows:,d} "
+                    f"entities: the online store said: {_reason(err)}; what was written stays, nothing newer was "
+                    "replaced: check that it runs (MLOPS_FEAST_ONLINE_URL), then repeat this call to complete it"
+                ) from err
+        return int(rows.num_rows)
+
+    def historical(self, service: str, entities: pa.Table, *, known_at: bool = True) -> pa.Table:
+        """Join a service's features to entity rows, as they stood at each row's time.
+
+        Parameters
+        ----------
+        service : str
+            Name of a feature service.
+        entities : pyarrow.Table
+            Columns: the join key (string), ``event_timestamp`` (timestamp, UTC), and any others.
+        known_at : bool
+            See only what had been created by each row's time.
+
+        Returns
+        -------
+        pyarrow.Table
+            Every row of `entities` in its order and with all its columns, and the features after them;
+            null where none is valid.
+        """
+        entities = checked_entities(entities)
+        with self._explained():
+            declared = self._catalogue.service(service)
+            keys = self._catalogue.join_keys(declared)
+            if missing := [name for name in [*keys, EVENT_TIMESTAMP] if name not in entities.column_names]:
+                raise UsageError(
+                    f"entity rows lack the columns {missing}; {service} joins on {[*keys, EVENT_TIMESTAMP]}"
+                )
+            asked = entities.select([*keys, EVENT_TIMESTAMP]).to_pandas()
+            # Feast passes a True on, but no False.
+            store = self._store if known_at else FeatureStore(config=seeing_all(self.config))
+            job = store.get_historical_features(
+                entity_df=asked, features=declared, filter_by_created_timestamp=known_at
+            )
+            found = job.to_arrow()
+        rows = entities
+        for name, dtype in _dtypes(declared).items():
+            rows = rows.append_column(name, found[name].cast(dtype))
+        return rows
+
+    def online(
+        self, service: str, keys: Sequence[str], *, at: datetime | None = None, features: Sequence[str] | None = None
+    ) -> OnlineFeatures:
+        """Read a service's features of some keys from the online store.
+
+        The service is resolved at its first read; `warm` does it before one. `apply` makes it be resolved anew.
+
+        Parameters
+        ----------
+        service : str
+            Name of a feature service.
+        keys : sequence of str
+            Entity keys; may be empty.
+        at : datetime, optional
+            When ttl is judged, aware. Default: now.
+        features : sequence of str, optional
+            Some of the service's features. Default: all.
+
+        Returns
+        -------
+        OnlineFeatures
+            Per key and feature the value, its event time and whether it is present, stale or missing.
+
+        Raises
+        ------
+        UsageError
+            If the service or a feature is not known, a key isn't a string, or `at` is naive.
+        MlopsError
+            If nothing was ever applied, or a store can't be reached.
+        """
+        with self._explained():
+            return self._catalogue.service_reader(service, features).read(keys, at=at)
+
+    def online_group(
+        self, group: str, keys: Sequence[str], *, at: datetime | None = None, features: Sequence[str] | None = None
+    ) -> OnlineFeatures:
+        """Read a group's features, whichever services use them; otherwise as `online`."""
+        with self._explained():
+            return self._catalogue.group_reader(group, features).read(keys, at=at)
+
+    def warm(self, service: str) -> OnlineReader:
+        """Load what the first read of a service needs, and return the reader: its ``read`` is all a server calls."""
+        with self._explained():
+            return self._catalogue.service_reader(service, None)
+
+    def forget(self, entity: str, key: str) -> dict[str, int]:
+        """Delete an entity's rows from every view that is keyed by it alone.
+
+        Returns
+        -------
+        dict of str to int
+            Per view 1 where a row was removed, 0 where there was none.
+
+        Raises
+        ------
+        UsageError
+            If the entity is not known, or the key isn't a string.
+        """
+        with self._explained():
+            join_key = self._catalogue.join_key(entity)
+            check_keys([key], join_key)
+            views = self._catalogue.online_views(join_key)
+            return self._online_store.forget(self.config, views, key_encoder(join_key)(key))
+
+    def service_features(self, service: str) -> list[str]:
+        """Return the names of a service's features, in its order."""
+        with self._explained():
+            return list(_dtypes(self._catalogue.service(service)))
+
+    @cached_property
+    def _store(self) -> FeatureStore:
+        return FeatureStore(config=self.config)
+
+    @cached_property
+    def _provider(self) -> Provider:
+        return get_provider(self.config)
+
+    @property
+    def _online_store(self) -> GuardedOnlineStore:
+        store: GuardedOnlineStore = self._provider.online_store
+        return store
+
+    @cached_property
+    def _catalogue(self) -> FeatureCatalogue:
+        return FeatureCatalogue(self._store, self._online_store)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except FeastObjectNotFoundException as err:
+            raise MlopsError(
+                f"the feature registry does not know it: {err}; apply feature_repo first (make up does)"
+            ) from err
+        except _STORE_ERRORS as err:
+            raise MlopsError(
+                f"the feature store can't be used: {_reason(err)}; check that its database runs (make up), "
+                "MLOPS_FEAST_REGISTRY_URL and MLOPS_FEAST_ONLINE_URL"
+            ) from err
+
+
+def _reason(err: Exception) -> str:
+    lines = str(err).strip().splitlines()
+    return lines[0] if lines else type(err).__name__
+
+
+def _declarations() -> list[Declaration]:
+    # Imported by name: only Feast's registry depends on the declarations, no module does.
+    found: list[Declaration] = []
+    for module, attribute in (
+        ("entities", "ENTITIES"),
+        ("sources", "SOURCES"),
+        ("feature_views", "VIEWS"),
+        ("feature_services", "SERVICES"),
+    ):
+        declared: Mapping[str, Declaration] = getattr(importlib.import_module(f"feature_repo.{module}"), attribute)
+        found.extend(declared.values())
+    return found
+
+
+def _dtypes(service: FeatureService) -> dict[str, pa.DataType]:
+    return {
+        feature.name: from_feast_to_pyarrow_type(feature.dtype)
+        for projection in service.feature_view_projections
+        for feature in projection.features
+    }

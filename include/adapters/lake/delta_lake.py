@@ -1,0 +1,300 @@
+"""The lake: Delta tables under one root, written one set of partitions at a time.
+
+What belongs here: reading, replacing and listing partitions of any table. What does not:
+what a table's rows mean.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs as fs
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from include.adapters.arrow_files import open_location
+from include.adapters.lake.history import WHOLE_LOG, keep_log
+from include.adapters.lake.row_digest import digest, same_rows
+from include.errors import MlopsError, nearest
+from include.settings import Settings
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
+
+    from include.adapters.lake.span import FileFilter, Span
+
+log = logging.getLogger(__name__)
+
+# Two writers of one partition conflict at most once each per commit of the other.
+_MAX_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class TableRef:
+    """A table as it was at one version: what steps hand to one another."""
+
+    table: str
+    version: int
+
+
+class LakeAdapter:
+    """Delta tables under one root, on ``file://`` or ``s3://``.
+
+    Parameters
+    ----------
+    uri : str
+        Root of the tables.
+    storage_options : dict of str to str, optional
+        What deltalake's object store needs to reach the root.
+    """
+
+    def __init__(self, uri: str, storage_options: dict[str, str] | None = None) -> None:
+        self.uri = uri.rstrip("/")
+        self.storage_options = storage_options or {}
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> LakeAdapter:
+        """Return the deployment's lake."""
+        options: dict[str, str] = {}
+        if settings.lake_uri.startswith("s3://") and settings.s3_endpoint_url:
+            options = {"AWS_ENDPOINT_URL": settings.s3_endpoint_url, "AWS_ALLOW_HTTP": "true"}
+        return cls(settings.lake_uri, options)
+
+    def table_uri(self, table: str) -> str:
+        """Return a table's address."""
+        return f"{self.uri}/{table}"
+
+    def exists(self, table: str) -> bool:
+        """Say whether the table has been written at least once."""
+        try:
+            return bool(DeltaTable.is_deltatable(self.table_uri(table), self.storage_options))
+        except (DeltaError, OSError) as err:
+            raise self._unreachable(table, err) from err
+
+    def version(self, table: str) -> int | None:
+        """Return the table's newest version, or None where it does not exist."""
+        delta = self._find(table)
+        return delta.version() if delta is not None else None
+
+    def delta(self, table: str, version: int | None = None) -> DeltaTable:
+        """Return the table as Delta knows it, at its newest version or another.
+
+        Raises
+        ------
+        MlopsError
+            If there is no such table or version, or the lake can't be reached.
+        """
+        if version is None:
+            delta = self._find(table)
+        else:
+            try:
+                delta = DeltaTable(self.table_uri(table), version, self.storage_options or None)
+            except (DeltaError, OSError) as err:
+                raise self._gone(table, version) from err
+        if delta is None:
+            raise self._absent(table)
+        return delta
+
+    def dataset(self, table: str, *, version: int | None = None, within: Span | None = None) -> Dataset:
+        """Return the table as an Arrow dataset, which prunes partitions when it is filtered.
+
+        Parameters
+        ----------
+        within : Span, optional
+            Leave out the files that can't hold rows of this span, by the statistics in the table's log: a
+            long history then costs nothing. Rows outside the span may remain.
+
+        Raises
+        ------
+        MlopsError
+            If the table or the span's column does not exist, or the lake can't be reached.
+        """
+        delta = self.delta(table, version)
+        if within is None:
+            return self._dataset(delta, table)
+        names = [field.name for field in delta.schema().fields]
+        if within.column not in names:
+            raise MlopsError(
+                f"lake table {table} has no column {within.column!r}; it has {', '.join(names)}"
+                f"{nearest(within.column, names)}"
+            )
+        return self._dataset(delta, table, within.filters())
+
+    def partitions(self, table: str, *, version: int | None = None) -> list[str]:
+        """Return the keys of the partitions that hold rows, in order; none where there is no table."""
+        delta = self._find(table) if version is None else self.delta(table, version)
+        return sorted({p["dt"] for p in delta.partitions() if p.get("dt")}) if delta is not None else []
+
+    def read(
+        self,
+        table: str,
+        *,
+        start: str | None = None,
+        end: str | None = None,
+        columns: Sequence[str] | None = None,
+        version: int | None = None,
+    ) -> pa.Table:
+        """Read partitions `start` to `end`, both included; all where they are not given.
+
+        Returns
+        -------
+        pyarrow.Table
+            Rows in no particular order, but for a single partition, whose rows are as they were written.
+        """
+        wanted: list[FileFilter] = [("dt", ">=", start)] if start is not None else []
+        if end is not None:
+            wanted.append(("dt", "<=", end))
+        names = list(columns) if columns is not None else None
+        found = self._dataset(self.delta(table, version), table, wanted)
+        try:
+            return found.to_table(columns=names)
+        except FileNotFoundError as err:
+            if version is None:
+                raise self._unreachable(table, err) from err
+            raise self._gone(table, version) from err
+
+    def replace(self, table: str, rows: pa.Table, *, keys: Sequence[str], partition_by: str = "dt") -> TableRef:
+        """Replace the partitions `keys` by `rows`, in one commit, or in none when nothing would change.
+
+        Parameters
+        ----------
+        table : str
+            Name below the root; created where it does not exist.
+        rows : pyarrow.Table
+            The new content of all the partitions, sorted as it shall be kept; may be empty.
+        keys : sequence of str
+            Values of `partition_by` that `rows` may hold; a key without rows becomes empty.
+        partition_by : str
+            The partition column.
+
+        Raises
+        ------
+        MlopsError
+            If a row lies outside `keys`, or the lake can't be written.
+        """
+        return self.update(table, keys, lambda _: rows, partition_by=partition_by)
+
+    def update(
+        self,
+        table: str,
+        keys: Sequence[str],
+        change: Callable[[pa.Table | None], pa.Table],
+        *,
+        partition_by: str = "dt",
+    ) -> TableRef:
+        """Replace partitions by what `change` makes of their present rows, in one commit.
+
+        When another writer commits to the same partitions in between, the rows are read
+        again and `change` is called again: it must be a pure function.
+
+        Parameters
+        ----------
+        change : callable
+            Takes the present rows of `keys` (None where the table does not exist) and returns the
+            rows that shall be there instead.
+        """
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
+            try:
+                return self._update_once(table, sorted(set(keys)), change, partition_by)
+            except CommitFailedError as err:
+                log.info("lake table=%s conflict attempt=%d reason=%s", table, attempt, err)
+            except (DeltaError, OSError) as err:
+                if "already exists" not in str(err):
+                    raise self._unreachable(table, err) from err
+                log.info("lake table=%s was made by another writer attempt=%d", table, attempt)
+        raise MlopsError(
+            f"lake table {table}: {_MAX_ATTEMPTS} writes in a row met another writer of the same "
+            f"partitions ({keys[0]} … {keys[-1]}); run one writer per partition, then retry"
+        )
+
+    def digest(
+        self, table: str, *, start: str | None = None, end: str | None = None, version: int | None = None
+    ) -> str:
+        """Return the sha256 of partitions' rows, whatever their order or files.
+
+        Two tables with equal digests hold equal rows.
+        """
+        return digest(self.read(table, start=start, end=end, version=version))
+
+    def _update_once(
+        self, table: str, keys: list[str], change: Callable[[pa.Table | None], pa.Table], partition_by: str
+    ) -> TableRef:
+        uri = self.table_uri(table)
+        delta = self._find(table)
+        present = None
+        if delta is not None:
+            present = self._dataset(delta, table, [(partition_by, "in", keys)]).to_table()
+        rows = change(present)
+        self._check_keys(table, rows, keys, partition_by)
+        if delta is not None and present is not None and same_rows(present, rows):
+            return TableRef(table, delta.version())
+        if delta is not None and keep_log(delta):
+            # Others may have written before that commit: what was read is no longer what is replaced.
+            return self._update_once(table, keys, change, partition_by)
+        quoted = ", ".join(f"'{key}'" for key in keys)
+        write_deltalake(
+            delta if delta is not None else uri,
+            rows,
+            mode="overwrite" if delta is not None else "error",
+            predicate=f"{partition_by} IN ({quoted})" if delta is not None else None,
+            partition_by=None if delta is not None else [partition_by],
+            configuration=None if delta is not None else WHOLE_LOG,
+            schema_mode="merge"
+            if present is not None and set(rows.column_names) != set(present.column_names)
+            else None,
+            storage_options=self.storage_options or None,
+        )
+        version = self.delta(table).version()
+        log.info("lake table=%s version=%d partitions=%d rows=%d", table, version, len(keys), rows.num_rows)
+        return TableRef(table, version)
+
+    def _check_keys(self, table: str, rows: pa.Table, keys: list[str], partition_by: str) -> None:
+        found = {str(value) for value in pc.unique(rows[partition_by]).to_pylist()}
+        if outside := sorted(found - set(keys)):
+            raise MlopsError(
+                f"lake table {table}: rows of {partition_by} {outside[0]!r} would be written by a "
+                f"replacement of {keys[0]} … {keys[-1]}; name every partition that is replaced"
+            )
+
+    def _find(self, table: str) -> DeltaTable | None:
+        try:
+            return DeltaTable(self.table_uri(table), storage_options=self.storage_options or None)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as err:
+            raise self._unreachable(table, err) from err
+
+    def _dataset(self, delta: DeltaTable, table: str, wanted: Sequence[FileFilter] = ()) -> Dataset:
+        """Return the files of the partitions that are wanted: describing every file of a long history is what costs."""
+        # Arrow's own file systems: with the Python one that deltalake makes by default, an I/O thread that
+        # still holds it at exit aborts the interpreter ("terminate called without an active exception").
+        filesystem = self._filesystem(table)
+        return delta.to_pyarrow_dataset(filesystem=filesystem, file_pruning_predicate=list(wanted) or None)
+
+    def _filesystem(self, table: str) -> fs.FileSystem:
+        filesystem, path = open_location(self.table_uri(table), self.storage_options.get("AWS_ENDPOINT_URL"))
+        return fs.SubTreeFileSystem(path, filesystem)
+
+    def _absent(self, table: str) -> MlopsError:
+        return MlopsError(
+            f"there is no lake table {table} at {self.uri}; nothing has been written to it yet, "
+            "or MLOPS_LAKE_URI points elsewhere"
+        )
+
+    def _gone(self, table: str, version: int) -> MlopsError:
+        newest = self.version(table)
+        if newest is None:
+            return self._absent(table)
+        return MlopsError(
+            f"lake table {table} has no version {version}: it was removed, or never written; the newest is {newest}, "
+            "and mlops lake pins lists the older ones that are kept"
+        )
+
+    def _unreachable(self, table: str, err: Exception) -> MlopsError:
+        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
+        return MlopsError(f"the lake at {self.uri} can't be used for table {table}: {reason}; check MLOPS_LAKE_URI")

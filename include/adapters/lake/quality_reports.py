@@ -1,0 +1,54 @@
+"""The reports of the quality gate, one JSON file for each build by its last partition, beside the lake's tables.
+
+What belongs here: where a report is, and writing and reading it. What does not: its content.
+"""
+
+from __future__ import annotations
+
+import pyarrow.fs as fs
+
+from include.adapters.arrow_files import open_location
+from include.adapters.lake.delta_lake import LakeAdapter
+from include.errors import UsageError
+from include.features.quality import QualityReport
+
+
+def write_report(lake: LakeAdapter, report: QualityReport) -> str:
+    """Keep a report in place of an earlier one of the same last partition and return its address."""
+    filesystem, path = _location(lake, report.group, report.end)
+    filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+    # A rename is atomic on disk; on S3 an object appears whole or not at all.
+    unfinished = f"{path}.unfinished" if isinstance(filesystem, fs.LocalFileSystem) else path
+    with filesystem.open_output_stream(unfinished) as stream:
+        stream.write(report.to_json().encode())
+    if unfinished != path:
+        filesystem.move(unfinished, path)
+    return f"{lake.uri}/{_name(report.group, report.end)}"
+
+
+def read_report(lake: LakeAdapter, group: str, end: str) -> QualityReport:
+    """Return the report of the last build that ended with a partition.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    filesystem, path = _location(lake, group, end)
+    try:
+        with filesystem.open_input_stream(path) as stream:
+            return QualityReport.from_json(stream.read().decode())
+    except FileNotFoundError as err:
+        raise UsageError(
+            f"there is no quality report of {group} {end} at {lake.uri}; a build that ends with this day makes it "
+            f"(mlops features build --group {group} --date {end})"
+        ) from err
+
+
+def _name(group: str, end: str) -> str:
+    return f"quality_reports/{group}/{end}.json"
+
+
+def _location(lake: LakeAdapter, group: str, end: str) -> tuple[fs.FileSystem, str]:
+    filesystem, root = open_location(lake.uri, lake.storage_options.get("AWS_ENDPOINT_URL"))
+    return filesystem, f"{root}/{_name(group, end)}"

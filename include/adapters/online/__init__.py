@@ -1,0 +1,1 @@
+"""Online stores behind one seam: SQLite, PostgreSQL, Redis."""

@@ -1,0 +1,191 @@
+"""Feast's Redis online store with a guard in the server: an older row never replaces a newer one.
+
+What belongs here: Feast's interface and this project's, on connections to Redis. What does not: the script and its
+commands (``redis_guard``).
+
+Feast's own store compares in one pipeline and writes in another, and doesn't know created times. Everything written
+through this class, by Feast's commands too, passes the script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, Protocol, cast
+
+import pyarrow as pa
+from feast import FeatureView
+from feast.infra.online_stores.helpers import compute_versioned_name
+from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
+from feast.repo_config import RepoConfig
+from pydantic import model_validator
+from redis import Redis
+from redis import asyncio as redis_asyncio
+
+from include.adapters.online.encoding import timestamp_us
+from include.adapters.online.online_store import Fetch, Progress, StoredColumn, ViewColumns
+from include.adapters.online.redis_guard import RedisLayout, bulk, guarded_created_us, load_script, write_calls
+from include.adapters.online.rows import EncodedRows, Message, encode_messages, encode_rows
+
+log = logging.getLogger(__name__)
+
+# Rows that are encoded, sent and answered together: some MB.
+_ROWS_PER_FLIGHT = 10_000
+
+
+class GuardedRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc]
+    """Feast's Redis settings with one ``url`` (redis:// or rediss://) in place of its connection string.
+
+    ``skip_dedup`` is without effect: comparing costs no round trip here.
+    """
+
+    type: Literal["include.adapters.online.guarded_redis.GuardedRedisOnlineStore"] = (
+        "include.adapters.online.guarded_redis.GuardedRedisOnlineStore"
+    )
+    url: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_one_server(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        for name, only in (("redis_type", "redis"), ("client", "redis")):
+            if values.get(name, only) != only:
+                raise ValueError(
+                    f"{name}={values[name]!r}: the guarded store speaks to one Redis server, write {only!r}"
+                )
+        return values
+
+
+class _Connection(Protocol):
+    """The slice of a redis-py connection that is used: bytes of commands out, replies in."""
+
+    def send_packed_command(self, command: Sequence[bytes]) -> None: ...
+
+    def read_response(self, disable_decoding: bool = False) -> Any: ...
+
+    def disconnect(self) -> None: ...
+
+
+class GuardedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
+    """Redis online store that compares (event, created) inside the server."""
+
+    _client: Redis | None = None
+    _client_async: redis_asyncio.Redis | None = None
+
+    def write_rows(self, config: RepoConfig, view: FeatureView, rows: pa.Table, progress: Progress | None) -> None:
+        """Write a table's rows by the script, in flights of some thousand."""
+        # Any order will do: the script compares the versions of a key with each other.
+        chunks = encode_rows(view, rows, size=_ROWS_PER_FLIGHT, in_key_order=False, with_texts=False)
+        self._write(config, view, chunks, progress)
+
+    def online_write_batch(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: Sequence[Message],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Write Feast's rows by the script."""
+        self._write(config, table, encode_messages(data, key_version=config.entity_key_serialization_version), progress)
+
+    async def online_write_batch_async(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: Sequence[Message],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Write Feast's rows by the script, off the event loop."""
+        await asyncio.to_thread(self.online_write_batch, config, table, data, progress)
+
+    def prepare_read(self, config: RepoConfig, wanted: Sequence[ViewColumns]) -> Fetch:
+        """Return a read of one pipeline: an HMGET per key, all views' fields in it."""
+        layouts = [_layout(config, columns.view) for columns in wanted]
+        fields = [
+            field
+            for layout, columns in zip(layouts, wanted, strict=True)
+            for field in (*map(layout.feature_field, columns.features), layout.stamp_field, layout.guard_field)
+        ]
+        head = b"*%d\r\n" % (2 + len(fields)) + bulk(b"HMGET")
+        tail = b"".join(map(bulk, fields))
+        project = config.project.encode()
+        nothing = [[StoredColumn() for _ in columns.features] for columns in wanted]
+
+        def fetch(keys: Sequence[bytes]) -> list[list[StoredColumn]]:
+            with self._connection(config) as connection:
+                connection.send_packed_command([b"".join([head + bulk(key + project) + tail for key in keys])])
+                rows = [connection.read_response(disable_decoding=True) for _ in keys]
+            return _split(rows, [len(columns.features) for columns in wanted]) if rows else nothing
+
+        fetch([b""])
+        return fetch
+
+    def forget(self, config: RepoConfig, views: Sequence[FeatureView], key: bytes) -> dict[str, int]:
+        """Delete the key's hash: it holds all views of the entity, and what dropped views left behind."""
+        address = key + config.project.encode()
+        with self._get_client(config.online_store).pipeline(transaction=True) as pipe:
+            for view in views:
+                pipe.hexists(address, _layout(config, view).stamp_field)  # type: ignore[arg-type]
+            pipe.delete(address)
+            *held, _ = pipe.execute()
+        return {view.name: int(found) for view, found in zip(views, held, strict=True)}
+
+    def _write(
+        self, config: RepoConfig, view: FeatureView, chunks: Iterable[EncodedRows], progress: Progress | None
+    ) -> None:
+        layout = _layout(config, view)
+        ttl_seconds = config.online_store.key_ttl_seconds or 0
+        with self._connection(config) as connection:
+            for rows in chunks:
+                calls = list(write_calls(layout, rows, ttl_seconds=ttl_seconds))
+                # Loaded with every flight: a server that was restarted in between doesn't know the script.
+                connection.send_packed_command([b"".join([load_script(), *calls])])
+                replies = [connection.read_response() for _ in range(1 + len(calls))]
+                log.debug("redis view=%s rows=%d written=%d", view.name, len(rows), sum(replies[1:]))
+                if progress:
+                    progress(len(rows))
+
+    @contextmanager
+    def _connection(self, config: RepoConfig) -> Iterator[_Connection]:
+        pool = self._get_client(config.online_store).connection_pool
+        connection = pool.get_connection()
+        try:
+            yield cast("_Connection", connection)
+        except BaseException:
+            # Replies may still be on their way: they must not answer the next command.
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            raise
+        finally:
+            pool.release(connection)
+
+    def _get_client(self, online_store_config: GuardedRedisOnlineStoreConfig) -> Redis:
+        if self._client is None:
+            self._client = Redis.from_url(online_store_config.url)
+        return self._client
+
+    async def _get_client_async(self, online_store_config: GuardedRedisOnlineStoreConfig) -> redis_asyncio.Redis:
+        if self._client_async is None:
+            self._client_async = redis_asyncio.Redis.from_url(online_store_config.url)
+        return self._client_async
+
+
+def _layout(config: RepoConfig, view: FeatureView) -> RedisLayout:
+    versioned = config.registry.enable_online_feature_view_versioning
+    return RedisLayout(config.project, compute_versioned_name(view, versioned))
+
+
+def _split(rows: Sequence[Sequence[bytes | None]], widths: Sequence[int]) -> list[list[StoredColumn]]:
+    columns = list(zip(*rows, strict=True))
+    found: list[list[StoredColumn]] = []
+    at = 0
+    for width in widths:
+        stamps, guards = columns[at + width], columns[at + width + 1]
+        events = [None if stamp is None else timestamp_us(stamp) for stamp in stamps]
+        created = [
+            None if event is None else guarded_created_us(guard, event)
+            for guard, event in zip(guards, events, strict=True)
+        ]
+        found.append([StoredColumn(list(column), events, created) for column in columns[at : at + width]])
+        at += width + 2
+    return found

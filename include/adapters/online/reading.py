@@ -1,0 +1,279 @@
+"""Online features with what is known about each: its event time, and whether it still counts.
+
+What belongs here: a prepared read of one feature service or group, and the answer's shape. What does not: how a store
+is asked (its own module), and which service a caller wants (``feature_store``).
+
+A store keeps one version of a row. A value is ``present`` while its event time is at most the view's ttl old at the
+time of the read (both ends included), ``stale`` after that, and ``missing`` where nothing was ever written. A stale
+value is withheld. A stored null is present: it is known to be null. A row that is newer than the time of the read is
+present too: what stood there before is gone from an online store, so questions about the past belong to the offline
+store.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+import pyarrow as pa
+from feast.repo_config import RepoConfig
+from feast.types import String, from_feast_to_pyarrow_type
+
+from include.adapters.online.encoding import decode_values, encode_keys
+from include.adapters.online.online_store import GuardedOnlineStore, StoredColumn, ViewColumns
+from include.adapters.online.rows import microseconds
+from include.errors import UsageError, nearest
+
+Status: TypeAlias = Literal["present", "stale", "missing"]
+
+_MICROSECOND = timedelta(microseconds=1)
+_INSTANT = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class OnlineColumn:
+    """One feature of the keys that were asked for, in their order.
+
+    Attributes
+    ----------
+    dtype : pyarrow.DataType
+        The feature's type.
+    values : list
+        Python values; None where the status is not present, and for a known null.
+    status : list of str
+        ``present``, ``stale`` or ``missing``.
+    event_us, created_us : list of int or None
+        Event and created times, microseconds since 1970; None where missing. A store may know no created time.
+    """
+
+    dtype: pa.DataType
+    values: list[object]
+    status: list[Status]
+    event_us: list[int | None]
+    created_us: list[int | None]
+
+
+@dataclass(frozen=True)
+class OnlineFeatures:
+    """What the online store holds for some keys.
+
+    Tables are made when they are first asked for; a server that answers one request reads `columns`.
+
+    Attributes
+    ----------
+    join_key : str
+        Name of the key's column.
+    keys : tuple of str
+        As asked: in their order, repeated where they were.
+    columns : mapping of str to OnlineColumn
+        Per feature, in the service's order.
+    unknown : tuple of str
+        Keys that no view has a row of, each once.
+    """
+
+    join_key: str
+    keys: tuple[str, ...]
+    columns: Mapping[str, OnlineColumn]
+    unknown: tuple[str, ...]
+
+    @cached_property
+    def values(self) -> pa.Table:
+        """One row per key: the join key (string) and the features, null unless present."""
+        return self._table({name: pa.array(column.values, column.dtype) for name, column in self.columns.items()})
+
+    @cached_property
+    def status(self) -> pa.Table:
+        """One row per key: the join key and per feature ``present``, ``stale`` or ``missing``."""
+        return self._table({name: pa.array(column.status, pa.string()) for name, column in self.columns.items()})
+
+    @cached_property
+    def event_timestamps(self) -> pa.Table:
+        """One row per key: the join key and per feature its event time (timestamp[us, UTC]), null where missing."""
+        return self._table({name: pa.array(column.event_us, _INSTANT) for name, column in self.columns.items()})
+
+    @cached_property
+    def created_timestamps(self) -> pa.Table:
+        """One row per key: the join key and per feature its created time (timestamp[us, UTC]), null where not known."""
+        return self._table({name: pa.array(column.created_us, _INSTANT) for name, column in self.columns.items()})
+
+    def _table(self, columns: Mapping[str, pa.Array]) -> pa.Table:
+        return pa.table({self.join_key: pa.array(self.keys, pa.string()), **columns})
+
+
+class OnlineReader:
+    """A read of fixed features, everything prepared but the keys.
+
+    Parameters
+    ----------
+    store : GuardedOnlineStore
+        Is asked.
+    config : RepoConfig
+        Feast's description of the store.
+    wanted : sequence of ViewColumns
+        Views and their features; all views on one string key.
+
+    Raises
+    ------
+    UsageError
+        If the views have not one string key in common, or two of them share a feature's name.
+    """
+
+    def __init__(self, store: GuardedOnlineStore, config: RepoConfig, wanted: Sequence[ViewColumns]) -> None:
+        self.join_key = _join_key(wanted)
+        dtypes = [
+            (name, from_feast_to_pyarrow_type(field.dtype))
+            for columns in wanted
+            for fields in [{field.name: field for field in columns.view.features}]
+            for name, field in ((name, fields[name]) for name in columns.features)
+        ]
+        self.dtypes = dict(dtypes)
+        if len(self.dtypes) < len(dtypes):
+            names = [name for name, _ in dtypes]
+            raise UsageError(f"two views have a feature {max(names, key=names.count)!r}; a service may have it once")
+        self._ttls = [_ttl_us(columns) for columns in wanted]
+        self._encode = key_encoder(self.join_key)
+        self._fetch = store.prepare_read(config, wanted)
+        # Arrow looks for pandas at its first table, which takes longer than thousands of reads.
+        for answer in (self.read([""]), self.read([])):
+            _ = answer.values, answer.status, answer.event_timestamps, answer.created_timestamps
+
+    def read(self, keys: Sequence[str], *, at: datetime | None = None) -> OnlineFeatures:
+        """Read some keys' features.
+
+        Parameters
+        ----------
+        keys : sequence of str
+            Entity keys, in any order; may be empty.
+        at : datetime, optional
+            When ttl is judged, aware. Default: now.
+
+        Raises
+        ------
+        UsageError
+            If a key isn't a string, or `at` is naive.
+        """
+        check_keys(keys, self.join_key)
+        at_us = microseconds(datetime.now(UTC) if at is None else _aware(at))
+        distinct = list(dict.fromkeys(keys))
+        stored = self._fetch([self._encode(key) for key in distinct])
+        if len(distinct) < len(keys):
+            rows = {key: row for row, key in enumerate(distinct)}
+            order = [rows[key] for key in keys]
+            stored = [[_take(column, order) for column in columns] for columns in stored]
+        dtypes = iter(self.dtypes.items())
+        columns = {
+            name: _judge(column, dtype, None if ttl is None else at_us - ttl)
+            for view, ttl in zip(stored, self._ttls, strict=True)
+            for column, (name, dtype) in zip(view, dtypes, strict=False)
+        }
+        return OnlineFeatures(self.join_key, tuple(keys), columns, _unknown(keys, columns))
+
+
+def key_encoder(join_key: str) -> Callable[[str], bytes]:
+    """Return what serialises one string key as Feast's version 3 does."""
+    size = struct.Struct("<I").pack
+    # Every key begins as the empty one does, up to its length.
+    head: bytes = encode_keys({join_key: pa.array([""])})[0].as_py().removesuffix(size(0))
+
+    def encode(key: str) -> bytes:
+        stored = key.encode()
+        return head + size(len(stored)) + stored
+
+    return encode
+
+
+def check_keys(keys: Sequence[str], join_key: str) -> None:
+    """Refuse keys that aren't strings.
+
+    Raises
+    ------
+    UsageError
+        Naming the first one and its type.
+    """
+    if isinstance(keys, str):
+        raise UsageError(f"keys is the string {keys!r}; pass a list of {join_key} values, e.g. [{keys!r}]")
+    for key in keys:
+        if not isinstance(key, str):
+            raise UsageError(
+                f"{join_key} {key!r} is of type {type(key).__name__}; keys are opaque strings, as in the raw orders: "
+                "pass '17850', not 17850 or 17850.0"
+            )
+
+
+def select_features(known: Sequence[str], asked: Sequence[str] | None, *, of: str) -> tuple[str, ...]:
+    """Return the features asked for, or all where none are named.
+
+    Raises
+    ------
+    UsageError
+        If one isn't known, naming the nearest.
+    """
+    if asked is None:
+        return tuple(known)
+    for name in asked:
+        if name not in known:
+            raise UsageError(f"{of} has no feature {name!r}{nearest(str(name), known)}; it has {', '.join(known)}")
+    return tuple(dict.fromkeys(asked))
+
+
+def _judge(column: StoredColumn, dtype: pa.DataType, oldest_us: int | None) -> OnlineColumn:
+    events = [event for event in column.event_us if event is not None]
+    is_whole = None not in column.values and len(events) == len(column.values)
+    if is_whole and (oldest_us is None or min(events, default=oldest_us) >= oldest_us):
+        status: list[Status] = ["present"] * len(column.values)
+        return OnlineColumn(dtype, decode_values(column.values), status, column.event_us, column.created_us)
+    status = [_verdict(value, event, oldest_us) for value, event in zip(column.values, column.event_us, strict=True)]
+    shown = [value if verdict == "present" else None for value, verdict in zip(column.values, status, strict=True)]
+    values = decode_values(shown)
+    # A row may be older than a feature that was added to its view: then its times are not this feature's.
+    held = [value is not None for value in column.values]
+    return OnlineColumn(dtype, values, status, _where(held, column.event_us), _where(held, column.created_us))
+
+
+def _verdict(value: bytes | None, event_us: int | None, oldest_us: int | None) -> Status:
+    if value is None or event_us is None:
+        return "missing"
+    return "stale" if oldest_us is not None and event_us < oldest_us else "present"
+
+
+def _where(held: Sequence[bool], times: Sequence[int | None]) -> list[int | None]:
+    return [time if is_held else None for is_held, time in zip(held, times, strict=True)]
+
+
+def _unknown(keys: Sequence[str], columns: Mapping[str, OnlineColumn]) -> tuple[str, ...]:
+    if not all("missing" in column.status for column in columns.values()):
+        return ()
+    verdicts = zip(*(column.status for column in columns.values()), strict=True)
+    return tuple(dict.fromkeys(key for key, row in zip(keys, verdicts, strict=True) if set(row) == {"missing"}))
+
+
+def _take(column: StoredColumn, order: Sequence[int]) -> StoredColumn:
+    return StoredColumn(
+        [column.values[row] for row in order],
+        [column.event_us[row] for row in order],
+        [column.created_us[row] for row in order],
+    )
+
+
+def _join_key(wanted: Sequence[ViewColumns]) -> str:
+    names = sorted({column.name for columns in wanted for column in columns.view.entity_columns})
+    texts = all(column.dtype == String for columns in wanted for column in columns.view.entity_columns)
+    if len(names) != 1 or not texts:
+        views = [columns.view.name for columns in wanted]
+        raise UsageError(f"views {views} are keyed by {names}; online reads take views of one string key")
+    return str(names[0])
+
+
+def _ttl_us(columns: ViewColumns) -> int | None:
+    # Feast's "no ttl" is none or zero.
+    return columns.view.ttl // _MICROSECOND if columns.view.ttl else None
+
+
+def _aware(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise UsageError(f"at={at} has no time zone; pass an aware time, e.g. datetime(2024, 1, 1, tzinfo=UTC)")
+    return at

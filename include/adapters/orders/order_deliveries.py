@@ -1,0 +1,93 @@
+"""Deliveries of orders: one folder for each night, on disk or on S3.
+
+What belongs here: where a night's folder is, whether it is complete, and what is in it. What does
+not: reading the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pyarrow.compute as pc
+import pyarrow.fs as fs
+
+from include import partitions
+from include.adapters.arrow_files import open_location
+from include.adapters.lake.delta_lake import LakeAdapter
+from include.adapters.orders.order_files import EXTENSIONS, OrderFile
+from include.errors import MlopsError
+from include.settings import Settings
+
+# Written last by whoever delivers: before it is there, files may be missing or half written.
+COMPLETE = "_SUCCESS"
+FORMAT = "_FORMAT"
+# The lake's record of what has arrived: one row per day and source.
+DELIVERIES = "raw/deliveries"
+
+
+@dataclass(frozen=True)
+class OrderDelivery:
+    """A complete delivery: its files in order of name, and the format that it names, if it does."""
+
+    files: tuple[OrderFile, ...]
+    order_format: str | None
+
+
+def find_delivery(settings: Settings, partition: str) -> OrderDelivery:
+    """Return the delivery of a partition: ``<landing_uri>/orders/dt=<partition>/``.
+
+    Raises
+    ------
+    MlopsError
+        If the folder or its ``_SUCCESS`` file isn't there, or the storage can't be reached.
+    """
+    filesystem, root = open_location(settings.landing_uri, settings.s3_endpoint_url)
+    folder = f"{root}/orders/dt={partition}"
+    address = f"{settings.landing_uri}/orders/dt={partition}"
+    try:
+        entries = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+        names = {PurePosixPath(entry.path).name: entry.path for entry in entries if entry.is_file}
+        if COMPLETE not in names:
+            found = f"it holds {len(names)} files" if names else "there is nothing"
+            raise MlopsError(
+                f"the delivery {address} is not complete: {found}, no {COMPLETE}; "
+                f"wait for it, or write {COMPLETE} when every file of the day is there"
+            )
+        order_format = None
+        if FORMAT in names:
+            with filesystem.open_input_stream(names[FORMAT]) as stream:
+                order_format = stream.read().decode("utf-8", errors="replace").strip()
+    except OSError as err:
+        reason = " ".join(str(err).split())[:300]
+        raise MlopsError(f"the delivery {address} can't be read: {reason}; check MLOPS_LANDING_URI") from err
+    orders = sorted(name for name in names if not name.startswith(("_", ".")) and name.lower().endswith(EXTENSIONS))
+    return OrderDelivery(tuple(OrderFile(filesystem, names[name]) for name in orders), order_format)
+
+
+def read_arrivals(lake: LakeAdapter) -> list[str]:
+    """Return the days whose own delivery, or a file import over them, has been taken; in order.
+
+    A day that only late rows of another delivery touched is not among them.
+    """
+    if not lake.exists(DELIVERIES):
+        return []
+    records = lake.read(DELIVERIES, columns=["dt", "delivered"])
+    own = pc.or_kleene(
+        pc.is_null(records["delivered"]), pc.equal(records["delivered"], pc.cast(records["dt"], "string"))
+    )
+    return sorted({day.isoformat() for day in records.filter(own)["dt"].to_pylist()})
+
+
+def first_gap(arrived: Sequence[str], until: str) -> str | None:
+    """Return the first day between the first that arrived and `until`, included, that did not; None where all did.
+
+    Parameters
+    ----------
+    arrived : sequence of str
+        Days in order; not empty.
+    """
+    known = set(arrived)
+    days = partitions.span(arrived[0], until) if until >= arrived[0] else []
+    return next((day for day in days if day not in known), None)

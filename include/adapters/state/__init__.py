@@ -1,0 +1,1 @@
+"""Our relational state, in PostgreSQL."""

@@ -1,0 +1,21 @@
+"""Our relational state as one object: ledger, decisions, nights and publications.
+
+What belongs here: putting the parts together. What does not: any of them.
+"""
+
+from __future__ import annotations
+
+from include.adapters.state.decisions import DecisionTables
+from include.adapters.state.ledger import LedgerTable
+from include.adapters.state.nights import NightTable
+from include.adapters.state.publications import PublicationTable
+from include.settings import Settings
+
+
+class StateStoreAdapter(LedgerTable, DecisionTables, NightTable, PublicationTable):
+    """The state database, whole."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> StateStoreAdapter:
+        """Return the deployment's state."""
+        return cls(settings.database_url)

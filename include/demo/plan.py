@@ -1,0 +1,161 @@
+"""What a demo plays: a simulated shop with its incidents, or a real file of orders; made once, then resumed.
+
+What belongs here: which files, days and nights a demo has, kept in its home. What does not: playing them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from include import partitions
+from include.errors import RefusedError
+from include.specs.models import ModelSpec
+
+# The shop opens, the first version is trained, the history ends; then come the nights. The first training is
+# fifteen days before the first night, past the cooldown, and the monthly schedule is due on none of the nights.
+_FIRST = "2024-04-13"
+_TRAINED = "2026-02-28"
+_HISTORY_END = "2026-03-13"
+# A small shop, so that a night takes seconds; about 1,200 customers are scored, enough for a verdict on drift.
+_ARRIVALS_PER_DAY = 6.0
+# Seven normal nights, a broken batch that is put right the night after, then a drift that stays.
+STORY = ("unit_error@2026-03-21+1", "campaign@2026-03-23*30")
+DEFAULT_NIGHTS = 17
+DEFAULT_SEED = 7
+
+
+@dataclass(frozen=True)
+class DemoArguments:
+    """What a person asked for; two demos with equal arguments are one demo."""
+
+    model_id: str
+    nights: int
+    seed: int
+    orders: str | None = None
+    order_format: str = "canonical"
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """The days and files of a demo.
+
+    Attributes
+    ----------
+    arguments : DemoArguments
+    source : str
+        What data it is, in words.
+    history : str
+        The file with all that is there when the demo begins.
+    features_from, history_end : str
+        The partitions that are built in one run.
+    trained_as_of : str
+        The day of the first training.
+    nights : tuple of str
+    arrivals : str
+        Folder of folders: what the landing folder gets on each night.
+    happened : dict of str to str
+        What goes wrong, by night.
+    """
+
+    arguments: DemoArguments
+    source: str
+    history: str
+    features_from: str
+    history_end: str
+    trained_as_of: str
+    nights: tuple[str, ...]
+    arrivals: str
+    happened: dict[str, str]
+
+
+def find_plan(home: Path) -> DemoPlan | None:
+    """Return the plan of the demo that a home holds; None where there is none, or it was not made to the end."""
+    path = _path(home)
+    if not path.exists():
+        return None
+    values = json.loads(path.read_text())
+    return DemoPlan(**{**values, "arguments": DemoArguments(**values["arguments"]), "nights": tuple(values["nights"])})
+
+
+def make_plan(home: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoPlan:
+    """Make the files of a demo, or return the plan of the same demo where it was made before.
+
+    Raises
+    ------
+    RefusedError
+        If the home holds another demo.
+    UsageError
+        If the orders can't be read.
+    """
+    known = find_plan(home)
+    if known is not None:
+        if known.arguments != arguments:
+            raise RefusedError(
+                f"{home} holds a demo of {known.source}, {len(known.nights)} nights; go on with the arguments it was "
+                "started with, or start over with --fresh (make demo ARGS=--fresh)"
+            )
+        return known
+    folder = home / "demo" / "shop"
+    shutil.rmtree(folder, ignore_errors=True)
+    plan = _from_file(folder, arguments) if arguments.orders else _simulated(folder, arguments, spec)
+    temporary = _path(home).with_suffix(".tmp")
+    temporary.write_text(json.dumps(asdict(plan), indent=1))
+    temporary.replace(_path(home))
+    return plan
+
+
+def _simulated(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoPlan:
+    from include.question.labels import snapshot_days
+    from include.simulation.incidents import parse_incident
+    from include.simulation.world import World
+    from include.steps.generate_orders import ARRIVALS, generate_orders
+
+    end = partitions.shift(_HISTORY_END, arguments.nights)
+    story = [parse_incident(text) for text in STORY]
+    made = generate_orders(
+        folder,
+        seed=arguments.seed,
+        start=_FIRST,
+        end=end,
+        nights=arguments.nights,
+        incidents=[i for i in story if partitions.shift(i.day, i.after_days) <= end],
+        world=World(arrivals_per_day=_ARRIVALS_PER_DAY),
+    )
+    assert made.history is not None
+    return DemoPlan(
+        arguments=arguments,
+        source=f"a simulated shop, seed {arguments.seed}: {made.orders:,} orders of {made.customers:,} customers",
+        history=str(made.history),
+        features_from=snapshot_days(_TRAINED, spec.label, spec.training)[0],
+        history_end=_HISTORY_END,
+        trained_as_of=_TRAINED,
+        nights=made.nights,
+        arrivals=str(folder / ARRIVALS),
+        happened=made.happened,
+    )
+
+
+def _from_file(folder: Path, arguments: DemoArguments) -> DemoPlan:
+    from include.steps.generate_orders import ARRIVALS
+    from include.steps.split_orders import split_orders
+
+    source = Path(arguments.orders or "")
+    split = split_orders(source, order_format=arguments.order_format, nights=arguments.nights, folder=folder)
+    return DemoPlan(
+        arguments=arguments,
+        source=f"the orders of {source.name}, {split.first} … {split.nights[-1]}",
+        history=str(split.history),
+        features_from=split.first,
+        history_end=split.history_end,
+        trained_as_of=split.history_end,
+        nights=tuple(split.nights),
+        arrivals=str(folder / ARRIVALS),
+        happened={},
+    )
+
+
+def _path(home: Path) -> Path:
+    return home / "demo" / "plan.json"

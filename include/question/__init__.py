@@ -1,0 +1,1 @@
+"""Whom a model is asked about, from what, and about what: population, matrix, labels. Pure."""

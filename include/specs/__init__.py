@@ -1,0 +1,1 @@
+"""What is configured: YAML files under ``include/config``, as frozen values."""

@@ -1,0 +1,108 @@
+"""Feature-group specs: YAML in, frozen values out, every mistake found at load.
+
+What belongs here: the schema of ``include/config/features``. What does not: what a value means to a computation,
+which is where the computation is.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from include.settings import PROJECT_ROOT
+from include.specs.yaml_files import CONFIG_ROOT, Days, Fraction, Frozen, Identifier, read_yaml, validated
+
+
+class EntitySpec(Frozen):
+    """What one row is about."""
+
+    name: Identifier
+    key: Identifier
+
+
+class ColumnSpec(Frozen):
+    """One feature: its name, Arrow dtype, unit, meaning, bounds, and the fraction of a partition that may be null."""
+
+    name: Identifier
+    dtype: Literal["int64", "float32", "float64", "string"]
+    unit: str
+    meaning: str
+    min: float | None = None
+    max: float | None = None
+    nulls_max: Fraction = 0.0
+
+
+class VolumeSpec(Frozen):
+    """How many rows a partition may have, as a ratio to the one of the same weekday a week before.
+
+    It is judged only where the earlier partition has at least ``rows_min`` rows.
+    """
+
+    rows_min: Annotated[int, Field(ge=1)]
+    ratio_min: Annotated[float, Field(ge=0, le=1)] | None
+    ratio_max: Annotated[float, Field(ge=1)] | None
+
+
+class FeatureGroupSpec(Frozen):
+    """A feature group: one SQL statement, one table, one Feast view.
+
+    ``source`` is the lake table that the statement reads, ``freshness_days`` how old its newest day may be
+    at the end of a partition.
+    """
+
+    group: Identifier
+    description: str
+    owner: str
+    entity: EntitySpec
+    source: Annotated[str, Field(pattern=r"^(raw/orders|predictions/[a-z][a-z0-9_]*)$")] = "raw/orders"
+    ttl_days: Days
+    freshness_days: Days
+    volume: VolumeSpec
+    columns: Annotated[tuple[ColumnSpec, ...], Field(strict=False, min_length=1)]
+
+    @property
+    def scored_by(self) -> str | None:
+        """The model whose predictions are written back as this group; None where it is built from orders."""
+        kind, _, name = self.source.partition("/")
+        return name if kind == "predictions" else None
+
+    @property
+    def relation(self) -> str:
+        """What the group's statement calls its source."""
+        return "predictions" if self.scored_by else "orders"
+
+    @property
+    def table(self) -> str:
+        """The group's lake table."""
+        return f"features/{self.group}"
+
+    @property
+    def sql_path(self) -> Path:
+        """The group's definition."""
+        return PROJECT_ROOT / "include" / "features" / f"{self.group}.sql"
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+def load_feature_groups() -> tuple[FeatureGroupSpec, ...]:
+    """Return every feature group's spec, ordered by name."""
+    return tuple(load_feature_group(path.stem) for path in sorted((CONFIG_ROOT / "features").glob("*.yaml")))
+
+
+@lru_cache(maxsize=64)
+def load_feature_group(group: str) -> FeatureGroupSpec:
+    """Return one feature group's spec.
+
+    Raises
+    ------
+    SpecError
+        If there is no such group, or a value isn't allowed.
+    """
+    path = CONFIG_ROOT / "features" / f"{group}.yaml"
+    return validated(FeatureGroupSpec, read_yaml(path, kind="feature group"), path)

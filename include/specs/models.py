@@ -1,0 +1,171 @@
+"""Model specs: YAML in, frozen values out, every mistake found at load.
+
+What belongs here: the schema of ``include/config/models``. What does not: what a value means to a computation, which
+is where the computation is.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from include.errors import SpecError
+from include.settings import Settings
+from include.specs.groups import EntitySpec
+from include.specs.yaml_files import CONFIG_ROOT, Days, Fraction, Frozen, Identifier, laid_over, read_yaml, validated
+
+
+class FeaturesSpec(Frozen):
+    """Which versioned feature service the model reads, and the group it is built from."""
+
+    service: Identifier
+    group: Identifier
+
+
+class LabelSpec(Frozen):
+    """What is predicted, for whom, and when it becomes known."""
+
+    definition: Literal["no_order"]
+    horizon_days: Days
+    active_within_days: Days
+
+
+class HyperparametersSpec(Frozen):
+    """XGBoost parameters, named as XGBoost names them."""
+
+    n_estimators: Annotated[int, Field(ge=1, le=5000)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    max_depth: Annotated[int, Field(ge=1, le=16)]
+    min_child_weight: Annotated[float, Field(ge=0)] = 1.0
+    subsample: Annotated[float, Field(gt=0, le=1)] = 1.0
+    colsample_bytree: Annotated[float, Field(gt=0, le=1)] = 1.0
+    reg_lambda: Annotated[float, Field(ge=0)] = 1.0
+
+
+class TrainingSpec(Frozen):
+    """Which examples are taken, how they are split, and how the model is fitted."""
+
+    window_days: Days
+    snapshot_every_days: Days
+    test_days: Days
+    min_rows: Annotated[int, Field(ge=10)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    threads: Annotated[int, Field(ge=1, le=64)]
+    bootstrap_samples: Annotated[int, Field(ge=100, le=10_000)]
+    hyperparameters: HyperparametersSpec
+
+
+class GatesSpec(Frozen):
+    """Thresholds a candidate must meet before anyone is asked to approve it."""
+
+    auc_min: Fraction
+    latency_p99_ms_max: Annotated[float, Field(gt=0)]
+
+
+class ApprovalSpec(Frozen):
+    """How long a candidate waits for a person."""
+
+    response_timeout_hours: Annotated[int, Field(ge=1, le=24 * 90)]
+
+
+class ScoringSpec(Frozen):
+    """How a score becomes a decision."""
+
+    decision_threshold: Fraction
+
+
+class MonitoringSpec(Frozen):
+    """What counts as a shift, and what counts as broken data."""
+
+    psi_moderate: Annotated[float, Field(gt=0)]
+    psi_significant: Annotated[float, Field(gt=0)]
+    min_rows: Annotated[int, Field(ge=1)]
+    missing_max: Fraction
+    quarantined_max: Fraction
+    volume_ratio_min: Annotated[float, Field(gt=0, le=1)]
+    volume_ratio_max: Annotated[float, Field(ge=1)]
+    price_ratio_max: Annotated[float, Field(gt=1)]
+
+    @model_validator(mode="after")
+    def _moderate_is_below_significant(self) -> MonitoringSpec:
+        if self.psi_moderate >= self.psi_significant:
+            raise ValueError(f"psi_moderate={self.psi_moderate} must be below psi_significant={self.psi_significant}")
+        return self
+
+
+class DecisionSpec(Frozen):
+    """When monitoring asks for a retrain."""
+
+    schedule: str | None
+    windows: Annotated[int, Field(ge=1, le=90)]
+    breaches: Annotated[int, Field(ge=1, le=90)]
+    features_min: Annotated[int, Field(ge=1)]
+    cooldown_days: Annotated[int, Field(ge=0, le=365)]
+    budget_per_90_days: Annotated[int, Field(ge=0, le=90)]
+    stop: bool
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedule_is_a_cron(cls, value: str | None) -> str | None:
+        from croniter import croniter
+
+        if value is not None and not croniter.is_valid(value):
+            raise ValueError(f"{value!r} is not a cron expression, e.g. '0 0 1 * *' for monthly")
+        return value
+
+    @model_validator(mode="after")
+    def _breaches_fit_windows(self) -> DecisionSpec:
+        if self.breaches > self.windows:
+            raise ValueError(f"breaches={self.breaches} can't be above windows={self.windows}")
+        return self
+
+
+class ModelSpec(Frozen):
+    """Everything that a model is, but for its code and its data."""
+
+    model_id: Identifier
+    registered_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    description: str
+    owner: str
+    entity: EntitySpec
+    features: FeaturesSpec
+    label: LabelSpec
+    training: TrainingSpec
+    gates: GatesSpec
+    approval: ApprovalSpec
+    scoring: ScoringSpec
+    monitoring: MonitoringSpec
+    decision: DecisionSpec
+
+
+def load_models() -> tuple[ModelSpec, ...]:
+    """Return every model spec of this deployment, ordered by id."""
+    return tuple(load_model(path.stem) for path in sorted((CONFIG_ROOT / "models").glob("*.yaml")))
+
+
+def load_model(model_id: str) -> ModelSpec:
+    """Return one model's spec, with the deployment's overlay laid over it.
+
+    Raises
+    ------
+    SpecError
+        If there is no such model, or a value isn't allowed.
+    """
+    return _load_model(model_id, Settings.from_env().specs_overlay)
+
+
+@lru_cache(maxsize=64)
+def _load_model(model_id: str, overlay_root: Path | None) -> ModelSpec:
+    path = CONFIG_ROOT / "models" / f"{model_id}.yaml"
+    values = read_yaml(path, kind="model")
+    if overlay_root is not None:
+        if not overlay_root.is_dir():
+            raise SpecError(f"MLOPS_SPECS={str(overlay_root)!r} is not a folder of overlays")
+        overlay = overlay_root / f"{model_id}.yaml"
+        if overlay.exists():
+            values = laid_over(values, read_yaml(overlay, kind="overlay"), overlay)
+            path = overlay
+    return validated(ModelSpec, values, path)

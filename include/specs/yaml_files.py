@@ -1,0 +1,116 @@
+"""YAML files as frozen values: reading, overlays, and messages that name file, key, value and what is allowed.
+
+What belongs here: what every kind of spec file has in common. What does not: the schema of one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from include.errors import SpecError, nearest
+from include.settings import PROJECT_ROOT
+
+CONFIG_ROOT = PROJECT_ROOT / "include" / "config"
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Days = Annotated[int, Field(ge=1, le=3660)]
+
+_Spec = TypeVar("_Spec", bound=BaseModel)
+
+
+class Frozen(BaseModel):
+    """A value of a spec file: frozen, nothing unknown in it, no type guessed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def read_yaml(path: Path, *, kind: str) -> dict[str, Any]:
+    """Return the values of a spec file.
+
+    Raises
+    ------
+    SpecError
+        If there is no such file, or it is no mapping.
+    """
+    if not path.exists():
+        known = sorted(other.stem for other in path.parent.glob("*.yaml"))
+        raise SpecError(f"there is no {kind} {path.stem!r}; known: {', '.join(known)}{nearest(path.stem, known)}")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as err:
+        raise SpecError(f"{path.name} is not YAML: {' '.join(str(err).split())}") from err
+    if not isinstance(values, dict):
+        raise SpecError(f"{path.name} must be a mapping of keys to values, found {type(values).__name__}")
+    return values
+
+
+def laid_over(base: dict[str, Any], overlay: dict[str, Any], path: Path, prefix: str = "") -> dict[str, Any]:
+    """Return `base` with the values of an overlay in the place of its own.
+
+    Raises
+    ------
+    SpecError
+        If the overlay has a key that `base` has not.
+    """
+    merged = copy.deepcopy(base)
+    for key, value in overlay.items():
+        if key not in merged:
+            raise SpecError(
+                f"{path.name}: unknown key {prefix + key!r}; allowed: {', '.join(merged)}{nearest(key, merged)}"
+            )
+        if isinstance(merged[key], dict) and isinstance(value, dict):
+            merged[key] = laid_over(merged[key], value, path, f"{prefix}{key}.")
+        else:
+            merged[key] = value
+    return merged
+
+
+def validated(model: type[_Spec], values: dict[str, Any], path: Path) -> _Spec:
+    """Return values as a spec.
+
+    Raises
+    ------
+    SpecError
+        If a value isn't allowed, with every one that is not.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as err:
+        raise SpecError("; ".join(_messages(model, err, path))) from err
+
+
+def _messages(model: type[BaseModel], err: ValidationError, path: Path) -> Iterator[str]:
+    for problem in err.errors(include_url=False):
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            allowed = _keys_at(model, problem["loc"][:-1])
+            key = str(problem["loc"][-1])
+            yield f"{path.name}: unknown key {where!r}; allowed: {', '.join(allowed)}{nearest(key, allowed)}"
+        elif problem["type"] == "missing":
+            yield f"{path.name}: {where} is missing"
+        else:
+            yield f"{path.name}: {where}={problem['input']!r}: {problem['msg']}"
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    current: type[BaseModel] = model
+    for part in location:
+        if isinstance(part, str) and part in current.model_fields:
+            current = _model_in(current.model_fields[part].annotation) or current
+    return list(current.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (Union, UnionType, tuple, Annotated):
+        return next(filter(None, map(_model_in, get_args(annotation))), None)
+    return None

@@ -1,0 +1,238 @@
+# Files hold local times without a zone.
+# ruff: noqa: DTZ001
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from include.adapters.orders.order_files import local_file, read_orders, source_of
+from include.errors import UnreadableInputError
+from include.quality.order_formats import Family, FileColumn
+
+COLUMNS = (
+    FileColumn("order_id", Family.TEXT, required=True),
+    FileColumn("ordered_at", Family.TIME, required=True),
+    FileColumn("quantity", Family.WHOLE, required=True),
+    FileColumn("unit_price", Family.NUMBER, required=True),
+    FileColumn("kind", Family.TEXT, required=False),
+)
+HEADER = "order_id,ordered_at,quantity,unit_price\n"
+SOUND = {"order_id": ["1"], "ordered_at": [datetime(2026, 3, 1)], "quantity": [2], "unit_price": [2.5]}
+
+
+def _parquet(folder: Path, **changes: object) -> Path:
+    path = folder / "orders.parquet"
+    pq.write_table(pa.table({k: v for k, v in (SOUND | changes).items() if v is not None}), path)
+    return path
+
+
+def _csv(folder: Path, *lines: str, header: str = HEADER) -> Path:
+    path = folder / "orders.csv"
+    path.write_text(header + "".join(lines), encoding="utf-8")
+    return path
+
+
+def _read(path: Path, **options: bool) -> pa.Table:
+    return read_orders(local_file(path), COLUMNS, **options)
+
+
+def _refused(path: Path, *parts: str) -> None:
+    with pytest.raises(UnreadableInputError) as caught:
+        _read(path)
+    assert caught.value.exit_code == 2
+    for part in (path.name, *parts):
+        assert part in str(caught.value)
+
+
+def test_absent_file_names_the_one_meant(tmp_path):
+    _parquet(tmp_path)
+    _refused(tmp_path / "order.parquet", "no such file", "did you mean 'orders.parquet'")
+
+
+def test_folder_is_no_file(tmp_path):
+    (tmp_path / "orders.parquet").mkdir()
+    _refused(tmp_path / "orders.parquet", "is not a file")
+
+
+def test_unknown_extension_names_the_allowed_ones(tmp_path):
+    path = tmp_path / "orders.xlsx"
+    path.write_bytes(b"PK")
+    _refused(path, "'.xlsx'", "allowed: .parquet, .csv")
+
+
+@pytest.mark.parametrize("name", ["orders.parquet", "orders.csv"])
+def test_file_without_bytes_is_refused(tmp_path, name):
+    (tmp_path / name).touch()
+    _refused(tmp_path / name, "empty (0 bytes)")
+
+
+def test_file_without_rows_is_refused_unless_it_may_be_empty(tmp_path):
+    for path in (_csv(tmp_path), _parquet(tmp_path, **{k: pa.array(v)[:0] for k, v in SOUND.items()})):
+        _refused(path, "no rows")
+        assert _read(path, may_be_empty=True).num_rows == 0
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
+def test_truncated_parquet_is_refused(tmp_path, share):
+    path = _parquet(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    _refused(path, "truncated", "deliver it again")
+
+
+def test_parquet_with_damaged_pages_is_refused(tmp_path):
+    path = tmp_path / "orders.parquet"
+    many = {k: v * 5000 for k, v in SOUND.items()} | {"order_id": [str(i * 7919) for i in range(5000)]}
+    pq.write_table(pa.table(many), path)
+    whole = bytearray(path.read_bytes())
+    whole[4:3000] = bytes(2996)
+    path.write_bytes(bytes(whole))
+    _refused(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        (HEADER + "1,2026-03-01 10:00:00,2,2.5\n2,2026-03-01 1").encode(),
+        (HEADER + '1,2026-03-01 10:00:00,2,2.5\n"2').encode(),
+        (HEADER + '1,2026-03-01 10:00:00,2,2.5\n2,2026-03-01 10:00:00,2,"2.').encode(),
+        HEADER.encode() + b"\xff\xfe,2026-03-01 10:00:00,2,2.5\n",
+        bytes(range(256)) * 8,
+    ],
+    ids=["in-a-row", "in-quotes", "in-the-last-quotes", "not-utf8", "garbage"],
+)
+def test_truncated_or_garbage_csv_is_refused(tmp_path, content):
+    path = tmp_path / "orders.csv"
+    path.write_bytes(content)
+    _refused(path)
+
+
+def test_missing_columns_are_all_named_with_the_nearest_that_is_there(tmp_path):
+    path = _parquet(tmp_path, order_id=None, unit_price=None, unitprice=[2.5])
+    _refused(path, "missing columns order_id, unit_price", "found: ordered_at, quantity, unitprice", "'unitprice'")
+
+
+@pytest.mark.parametrize("extension", [".csv", ".parquet"])
+def test_column_that_is_there_twice_is_refused(tmp_path, extension):
+    path = tmp_path / f"orders{extension}"
+    if extension == ".csv":
+        path.write_text("order_id,order_id\n1,2\n")
+    else:
+        pq.write_table(pa.Table.from_arrays([pa.array(["1"]), pa.array(["2"])], names=["order_id", "order_id"]), path)
+    _refused(path, "'order_id'", "twice")
+
+
+def test_column_that_differs_by_case_only_and_a_reserved_one_are_refused(tmp_path):
+    _refused(_parquet(tmp_path, Quantity=[2]), "'quantity'", "twice")
+    _refused(_parquet(tmp_path, _Row=[2]), "'_row'", "rename it")
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"quantity": ["2"]}, ["column quantity is string", "wanted: whole numbers"]),
+        ({"quantity": [2.5]}, ["column quantity is double with the value 2.5"]),
+        ({"quantity": [2.0**60]}, ["column quantity is double with the value"]),
+        ({"unit_price": ["2.5"]}, ["column unit_price is string", "wanted: numbers"]),
+        ({"unit_price": [True]}, ["column unit_price is bool"]),
+        ({"ordered_at": ["2026-03-01"]}, ["column ordered_at is string", "wanted: times"]),
+        ({"ordered_at": [20260301]}, ["column ordered_at is int64"]),
+        ({"order_id": [datetime(2026, 3, 1)]}, ["column order_id is timestamp", "wanted: text"]),
+        ({"order_id": [1.5]}, ["column order_id is double with the value 1.5"]),
+    ],
+)
+def test_wrong_type_names_column_found_and_wanted(tmp_path, changes, parts):
+    _refused(_parquet(tmp_path, **changes), *parts)
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("1,2026-03-01 10:00:00,two,2.5\n", ["column quantity", "'two'"]),
+        ("1,2026-03-01 10:00:00,2,NULL\n", ["column unit_price", "'NULL'"]),
+        ("1,12/1/2010 8:26,2,2.5\n", ["column ordered_at", "'12/1/2010 8:26'"]),
+        (
+            "1,2026-03-01 10:00:00,2,2.5\n2,2026-03-01T10:00:00Z,2,2.5\n",
+            ["column ordered_at", "in every row or in none"],
+        ),
+    ],
+    ids=["word", "null-word", "us-time", "mixed-zones"],
+)
+def test_csv_cell_that_does_not_parse_is_named(tmp_path, line, parts):
+    _refused(_csv(tmp_path, line), *parts)
+
+
+def test_csv_and_parquet_of_the_same_rows_are_read_alike(tmp_path):
+    parquet = _read(_parquet(tmp_path))
+    assert _read(_csv(tmp_path, "1,2026-03-01 00:00:00,2,2.5\n")).equals(parquet)
+    assert parquet.schema.types == [pa.string(), pa.timestamp("us"), pa.int64(), pa.float64()]
+
+
+@pytest.mark.parametrize("text", ["2026-03-01T10:00:00+02:00", "2026-03-01 08:00:00Z", "2026-03-01T08:00Z"])
+def test_csv_time_with_a_zone_is_the_instant_it_says(tmp_path, text):
+    assert _read(_csv(tmp_path, f"1,{text},2,2.5\n"))["ordered_at"][0].as_py() == datetime(2026, 3, 1, 8, tzinfo=UTC)
+
+
+def test_csv_country_na_is_text_and_an_empty_cell_is_null(tmp_path):
+    rows = _read(_csv(tmp_path, "1,2026-03-01,2,2.5,NA\n", ",2026-03-01,,nan,\n", header=HEADER[:-1] + ",kind\n"))
+    assert rows["kind"].to_pylist() == ["NA", None]
+    assert rows["order_id"].to_pylist() == ["1", None]
+    assert rows["quantity"].to_pylist() == [2, None]
+    assert rows["unit_price"].to_pylist() == [2.5, None]
+
+
+def test_whole_floats_of_a_column_with_gaps_become_whole_numbers_and_keys_lose_their_point(tmp_path):
+    gaps = pa.array([17850.0, None, float("nan")])
+    times = [datetime(2026, 3, 1)] * 3
+    rows = _read(_parquet(tmp_path, order_id=gaps, ordered_at=times, quantity=gaps, unit_price=[1.0] * 3))
+    assert rows["order_id"].to_pylist() == ["17850", None, None]
+    assert rows["quantity"].to_pylist() == [17850, None, None]
+
+
+def test_infinite_number_is_left_for_the_contract(tmp_path):
+    rows = _read(_parquet(tmp_path, quantity=[float("inf")], unit_price=[float("-inf")]))
+    assert (rows["quantity"].to_pylist(), rows["unit_price"].to_pylist()) == ([float("inf")], [float("-inf")])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"order_id": pa.array(["1"]).dictionary_encode()},
+        {"order_id": pa.array(["1"], pa.large_string())},
+        {"order_id": [1]},
+        {"quantity": pa.array([2], pa.uint8())},
+        {"unit_price": [Decimal("2.50")]},
+        {"ordered_at": [date(2026, 3, 1)]},
+        {"ordered_at": pa.array([datetime(2026, 3, 1)], pa.timestamp("ns"))},
+        {"ordered_at": pa.array([datetime(2026, 3, 1)], pa.timestamp("ms"))},
+    ],
+    ids=["dictionary", "large-string", "whole-key", "uint8", "decimal", "date", "nanoseconds", "milliseconds"],
+)
+def test_types_that_mean_the_same_are_read_alike(tmp_path, changes):
+    assert _read(_parquet(tmp_path, **changes)).equals(_read(_parquet(tmp_path)))
+
+
+def test_column_of_nulls_without_a_type_is_taken(tmp_path):
+    rows = _read(
+        _parquet(tmp_path, order_id=pa.nulls(1), ordered_at=pa.nulls(1), quantity=pa.nulls(1), kind=pa.nulls(1))
+    )
+    assert [rows[name][0].as_py() for name in ("order_id", "ordered_at", "quantity", "kind")] == [None] * 4
+
+
+def test_source_is_name_and_content_wherever_the_file_is(tmp_path):
+    (tmp_path / "other").mkdir()
+    one, two = _csv(tmp_path, "1,2026-03-01,2,2.5\n"), _csv(tmp_path / "other", "1,2026-03-01,2,2.5\n")
+    assert source_of(local_file(one)) == source_of(local_file(two))
+    two.write_text(HEADER + "1,2026-03-01,3,2.5\n")
+    assert source_of(local_file(one)) != source_of(local_file(two))
+
+
+def test_source_holds_no_quote_that_would_end_a_predicate(tmp_path):
+    path = tmp_path / "o'brien, ä.csv"
+    path.write_text(HEADER)
+    assert source_of(local_file(path)).startswith("o_brien___.csv#")

@@ -1,0 +1,544 @@
+"""The report's page, read back as a machine reads it, and held to the account that it was made of."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from include.demo import report
+from include.demo.report import render_report, tell_approval, tell_outcome
+from include.governance.gates import GateReport
+from include.views.account import DemoAccount, LakeTable, Night, RowAccount
+from tests.unit.demo.accounts import (
+    FEATURES,
+    FIRST_VERSION,
+    make_account,
+    make_decision,
+    make_eventful_account,
+    make_gates,
+    make_measured,
+    make_night,
+    make_nights,
+)
+from tests.unit.monitoring.nights import make_drift
+
+NASTY = """<script>alert("1")</script> & 'two' {{ 7 * 7 }} </td>"""
+VOID = {"meta", "br", "wbr", "link", "img", "input", "hr", "use", "circle", "path", "rect"}
+TEMPLATE = Path(report.__file__).with_name("report.html.j2").read_text(encoding="utf-8")
+
+
+@dataclass
+class Row:
+    """An element that stands for one row of a table: its attributes, its numbers and its words."""
+
+    attributes: dict[str, str]
+    fields: dict[str, float] = field(default_factory=dict)
+    text: str = ""
+
+
+class Page(HTMLParser):
+    """The page as a tree of what tests ask for; `rows` is by table and key."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.rows: dict[tuple[str, str], Row] = {}
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self._open: list[tuple[str, Row | None]] = []
+        self.feed(html)
+        assert self._open == [], "every element that was opened is closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        self.elements.append((tag, attributes))
+        if "data-field" in attributes:
+            self._enclosing().fields[attributes["data-field"]] = float(attributes["value"])
+        row = None
+        if "data-table" in attributes:
+            row = Row(attributes)
+            key = (attributes["data-table"], attributes["data-key"])
+            assert key not in self.rows, f"{key} stands twice"
+            self.rows[key] = row
+        if tag not in VOID:
+            self._open.append((tag, row))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        opened, _ = self._open.pop()
+        assert opened == tag, f"<{opened}> is closed by </{tag}>"
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        for _, row in self._open:
+            if row is not None:
+                row.text += data
+
+    def _enclosing(self) -> Row:
+        return next(row for _, row in reversed(self._open) if row is not None)
+
+    def table(self, name: str) -> dict[str, Row]:
+        return {key: row for (table, key), row in self.rows.items() if table == name}
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def read(account: DemoAccount) -> Page:
+    return Page(render_report(account))
+
+
+@pytest.fixture(scope="module")
+def account() -> DemoAccount:
+    return make_eventful_account()
+
+
+@pytest.fixture(scope="module")
+def page(account: DemoAccount) -> Page:
+    return read(account)
+
+
+def test_text_from_the_tables_is_never_markup():
+    night = make_night(
+        "2026-03-15",
+        make_decision("2026-03-15", "retrain", reasons=(NASTY,), trained_by=NASTY),
+        happened=NASTY,
+        measured=replace(
+            make_measured("2026-03-15", status="incident", reasons=(NASTY + "2",)),
+            drift=(replace(make_drift(NASTY), reason=NASTY),),
+        ),
+        rows=RowAccount(2, 1, ((NASTY, 1),)),
+    )
+    gates = (GateReport(NASTY, "fail", 0.5, 0.85, NASTY),)
+    made = make_account(night, steps=((1, "None", "Archived", "2026-03-15", NASTY, NASTY),))
+    made = replace(
+        made,
+        source=NASTY,
+        versions=(replace(made.versions[0], gates=gates),),
+        tables=(LakeTable(NASTY, 1, "2026-03-15", "2026-03-15", 1),),
+        runs=(replace(made.runs[0], dag_id=NASTY, run_ids=(NASTY,)),),
+        stages=(replace(made.stages[0], name=NASTY),),
+    )
+    page = read(made)
+    assert {"script", "img"} & {tag for tag, _ in page.elements} == set()
+    assert page.text.count(NASTY) >= 15
+    assert f"1/{NASTY}" in page.table("gates")
+
+
+def test_nothing_is_loaded_and_nothing_runs():
+    html = render_report(make_eventful_account()).lower()
+    for forbidden in ("http:", "https:", "//", "src=", "srcset", "url(", "@import", "<script", "<link", "javascript:"):
+        assert forbidden not in html, forbidden
+    page = Page(html)
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    hrefs = {attributes["href"] for _, attributes in page.elements if "href" in attributes}
+    assert hrefs
+    assert all(href.startswith("#") for href in hrefs)
+    assert hrefs <= {"#" + attributes["id"] for _, attributes in page.elements if "id" in attributes}
+
+
+def test_every_reason_of_a_decision_is_told_with_its_decision(account, page):
+    assert set(page.table("decisions")) == {str(d.decision_id) for d in account.decisions}
+    for decision in account.decisions:
+        row = page.table("decisions")[str(decision.decision_id)]
+        for reason in decision.reasons:
+            assert reason in row.text
+        assert row.attributes["data-partition"] == decision.partition
+        assert row.attributes["data-action"] == decision.action
+        assert row.attributes["data-trigger"] == decision.trigger
+        assert row.attributes["data-acted"] == str(decision.acted).lower()
+
+
+def test_both_decisions_of_a_replayed_night_are_told():
+    first = make_decision("2026-03-15", "retrain", decision_id=4)
+    again = make_decision("2026-03-15", "retrain", decision_id=5, acted=False)
+    page = read(make_account(make_night("2026-03-15", first, again)))
+    assert {"4", "5"} <= set(page.table("decisions"))
+    assert page.table("nights")["2026-03-15"].attributes["data-kind"] == "acted"
+
+
+def test_decisions_and_moves_of_days_that_were_not_played_are_told_too():
+    late = make_decision("2026-04-02", "retrain", decision_id=99, reasons=("a price change, by hand",))
+    base = make_account(steps=(*FIRST_VERSION, (1, "Production", "Archived", "2026-04-02", "ada", "wound up")))
+    page = read(replace(base, decisions=(*base.decisions, late)))
+    assert "a price change, by hand" in page.table("decisions")["99"].text
+    assert "wound up" in page.text.split("Drift by feature")[0]
+
+
+def test_every_gate_is_told_with_its_verdict_value_and_reason(account, page):
+    gates = {f"{version.version}/{gate.gate}": gate for version in account.versions for gate in version.gates}
+    assert set(page.table("gates")) == set(gates)
+    assert gates
+    for key, gate in gates.items():
+        row = page.table("gates")[key]
+        assert gate.reason in row.text
+        assert row.attributes["data-verdict"] == gate.verdict
+        assert row.fields.get("value") == gate.value
+        assert row.fields.get("threshold") == gate.threshold
+
+
+def test_a_version_says_where_it_stands(account, page):
+    assert {key: row.attributes["data-stage"] for key, row in page.table("versions").items()} == {
+        str(version.version): version.stage.value for version in account.versions
+    }
+
+
+def test_rows_are_the_accounts_rows(account, page):
+    expected = {"history": account.history, "total": account.rows, **{n.partition: n.rows for n in account.nights}}
+    assert {key: row.fields for key, row in page.table("rows").items()} == {
+        key: {
+            "delivered": rows.delivered,
+            "published": rows.published,
+            "quarantined": rows.rows_quarantined,
+            "quarantined:customer_id_missing": dict(rows.quarantined)["customer_id_missing"],
+            "quarantined:duplicate_row": dict(rows.quarantined)["duplicate_row"],
+            "unaccounted": 0,
+        }
+        for key, rows in expected.items()
+    }
+
+
+def test_nights_carry_their_numbers(account, page):
+    assert list(page.table("nights")) == [night.partition for night in account.nights]
+    for night in account.nights:
+        assert night.scored is not None
+        assert page.table("nights")[night.partition].fields == {
+            "delivered": night.rows.delivered,
+            "published": night.rows.published,
+            "quarantined": night.rows.rows_quarantined,
+            "scored": night.scored.rows,
+            "version": night.scored.version,
+        }
+
+
+def test_a_night_tells_what_happened_and_what_moved(account, page):
+    for night in account.nights:
+        told = words(page.table("nights")[night.partition].text)
+        assert (night.happened or "") in told
+        for move in night.moves:
+            assert f"Version {move.version} {move.from_stage.value} → {move.to_stage.value}, by {move.actor}" in told
+            assert move.reason in told
+    assert sum(len(night.moves) for night in account.nights) == 3
+
+
+def test_ledger_tables_runs_and_stages_are_the_accounts(account, page):
+    assert {key: row.fields for key, row in page.table("ledger").items()} == {
+        str(move.seq): {"version": move.version} for move in account.ledger
+    }
+    assert {key: row.fields for key, row in page.table("tables").items()} == {
+        table.name: {"partitions": table.partitions, "rows": table.rows} for table in account.tables
+    }
+    assert {key: row.fields for key, row in page.table("runs").items()} == {
+        dag.dag_id: {"runs": len(dag.run_ids)} for dag in account.runs
+    }
+    assert {key: row.fields for key, row in page.table("stages").items()} == {
+        **{stage.name: {"seconds": stage.seconds} for stage in account.stages},
+        "total": {"seconds": account.seconds},
+        "peak_pss_mb": {"peak_pss_mb": account.peak_pss_mb},
+    }
+
+
+def test_the_summary_is_the_accounts(account, page):
+    assert page.table("summary")["churn"].fields == {
+        "nights": 17,
+        "delivered": account.rows.delivered,
+        "unaccounted": 0,
+        "production": 2,
+        "seconds": account.seconds,
+        "peak_pss_mb": account.peak_pss_mb,
+    }
+
+
+def test_the_heat_map_has_a_cell_for_every_feature_and_night(account, page):
+    keys = [f"{feature}/{night.partition}" for feature in (*FEATURES, "score") for night in account.nights]
+    assert list(page.table("psi")) == keys
+    for night in account.nights:
+        assert night.measured is not None
+        for drift in night.measured.drift:
+            cell = page.table("psi")[f"{drift.feature}/{night.partition}"]
+            assert cell.attributes["data-verdict"] == drift.verdict
+            assert cell.fields.get("psi") == drift.psi
+            assert cell.fields.get("psi_expected") == drift.psi_expected
+            assert drift.verdict in cell.text
+
+
+def test_the_prediction_stands_below_the_features_wherever_it_was_measured():
+    measured = make_measured("2026-03-15")
+    made = make_account(make_night("2026-03-15", measured=replace(measured, drift=measured.drift[::-1])))
+    assert [key.split("/")[0] for key in read(made).table("psi")] == [*FEATURES[::-1], "score"]
+
+
+def test_a_cells_number_is_shown_and_its_verdict_is_more_than_a_colour():
+    night = make_night("2026-03-15", measured=make_measured("2026-03-15", psi={"total_orders_30d": 0.41234}))
+    cell = read(make_account(night)).table("psi")["total_orders_30d/2026-03-15"]
+    assert words(cell.text) == "0.412 significant, 0.010 expected by chance"
+
+
+def test_a_night_that_was_not_measured_has_cells_without_a_verdict():
+    nights = (*make_nights(1), make_night("2026-03-16", measured=None, scored=None))
+    page = read(replace(make_account(*nights), nights=(nights[0], replace(nights[1], decisions=()))))
+    row = page.table("nights")["2026-03-16"]
+    assert row.attributes["data-kind"] == "undecided"
+    assert "not at all" in row.text
+    assert "not measured" in row.text
+    cells = [cell for key, cell in page.table("psi").items() if key.endswith("2026-03-16")]
+    assert len(cells) == 5
+    assert {words(cell.text) for cell in cells} == {"·not measured"}
+
+
+def test_a_verdict_that_could_not_be_given_has_no_number_and_its_reason():
+    measured = make_measured("2026-03-15", psi=dict.fromkeys((*FEATURES, "score")))
+    drift = tuple(replace(d, reason="the window has 12 rows, below 200") for d in measured.drift)
+    page = read(make_account(make_night("2026-03-15", measured=replace(measured, drift=drift))))
+    assert {cell.attributes["data-verdict"] for cell in page.table("psi").values()} == {"insufficient"}
+    assert not any(cell.fields for cell in page.table("psi").values())
+    assert page.text.count("the window has 12 rows, below 200") == 5
+
+
+def test_a_data_incident_that_no_decision_repeats_is_told():
+    measured = make_measured("2026-03-15", status="incident", reasons=("41.0% of 900 rows were quarantined",))
+    page = read(make_account(make_night("2026-03-15", measured=measured)))
+    assert "41.0% of 900 rows were quarantined" in page.table("nights")["2026-03-15"].text
+    assert "data: incident" in page.table("nights")["2026-03-15"].text
+
+
+LOST = RowAccount(10, 6, (("customer_id_missing", 1),))
+DOUBLED = RowAccount(10, 12, (("customer_id_missing", 1),))
+
+
+@pytest.mark.parametrize(
+    ("nights", "told"),
+    [
+        pytest.param((make_night("2026-03-15", rows=LOST),), "3 of 2026-03-15", id="lost"),
+        pytest.param((make_night("2026-03-15", rows=DOUBLED),), "−3 of 2026-03-15", id="counted twice"),  # noqa: RUF001
+        pytest.param(
+            (make_night("2026-03-15", rows=LOST), make_night("2026-03-16", rows=DOUBLED)),
+            "3 of 2026-03-15, −3 of 2026-03-16",  # noqa: RUF001
+            id="both, which cancel in the total",
+        ),
+    ],
+)
+def test_rows_that_are_unaccounted_for_are_told_loudly(nights: tuple[Night, ...], told: str):
+    page = read(make_account(*nights))
+    assert f"Rows are unaccounted for: {told}." in words(page.text)
+    assert ("p", {"class": "alert", "id": "unaccounted"}) in page.elements
+    assert page.elements.count(("div", {"class": "alarm"})) == 1 + len(nights), "in the summary and in each night"
+    assert page.table("rows")["2026-03-15"].fields["unaccounted"] == nights[0].rows.unaccounted
+    assert page.table("nights")["2026-03-15"].fields["unaccounted"] == nights[0].rows.unaccounted
+    assert "delivered rows is published" not in page.text
+
+
+def test_rows_that_are_all_accounted_for_raise_no_alarm(page):
+    assert not [attributes for _, attributes in page.elements if "alarm" in attributes.get("class", "").split()]
+    assert "Each of 148,246 delivered rows is published" in page.text
+
+
+def test_deliveries_of_an_earlier_demo_are_rows_of_their_own():
+    page = read(make_account(other_deliveries=RowAccount(7, 5, (("duplicate_row", 1),))))
+    assert page.table("rows")["earlier demos"].fields["unaccounted"] == 1
+    assert page.table("rows")["total"].fields["unaccounted"] == 1
+    assert "1 of earlier demos" in page.text
+
+
+STAGED = (2, "None", "Staging", "2026-03-17", "train_model", "gates passed")
+APPROVED = (2, "Staging", "Production", "2026-03-17", "ada", "the shift is real")
+REJECTED = (2, "Staging", "Archived", "2026-03-17", "ada", "rejected: too soon")
+FAILED = (2, "None", "Archived", "2026-03-17", "train_model", "gates not passed: auc fail")
+ROLLED_BACK = (1, "Archived", "Production", "2026-03-17", "ada", "rollback: worse")
+RETRAIN = make_night("2026-03-17", make_decision("2026-03-17", "retrain"))
+ECHO = make_night("2026-03-17", make_decision("2026-03-17", "retrain", acted=False))
+VETO = make_night("2026-03-17", make_decision("2026-03-17", "veto"))
+
+
+@pytest.mark.parametrize(
+    ("last", "steps", "outcome"),
+    [
+        pytest.param(None, (), "2 nights: 2 held. Version 1 stays in Production.", id="no retrain"),
+        pytest.param(VETO, (), "3 nights: 2 held, 1 vetoed. Version 1 stays in Production.", id="a veto"),
+        pytest.param(
+            ECHO,
+            (),
+            "3 nights: 2 held, 1 retrain that did not act. Version 1 stays in Production.",
+            id="a retrain that did not act",
+        ),
+        pytest.param(
+            RETRAIN,
+            (),
+            "3 nights: 2 held, 1 retrain that acted. No new version has come of the retrain. "
+            "Version 1 stays in Production.",
+            id="a retrain without a version",
+        ),
+        pytest.param(
+            RETRAIN,
+            (STAGED,),
+            "3 nights: 2 held, 1 retrain that acted. Version 2 waits in Staging for an approval. "
+            "Version 1 stays in Production.",
+            id="a retrain that waits",
+        ),
+        pytest.param(
+            RETRAIN,
+            (STAGED, REJECTED),
+            "3 nights: 2 held, 1 retrain that acted. Version 2 was archived on 2026-03-17: rejected: too soon. "
+            "Version 1 stays in Production.",
+            id="a retrain that was rejected",
+        ),
+        pytest.param(
+            RETRAIN,
+            (FAILED,),
+            "3 nights: 2 held, 1 retrain that acted. Version 2 was archived on 2026-03-17: gates not passed: auc fail. "
+            "Version 1 stays in Production.",
+            id="a retrain that failed its gates",
+        ),
+        pytest.param(
+            RETRAIN,
+            (STAGED, APPROVED),
+            "3 nights: 2 held, 1 retrain that acted. Version 2 went to Production on 2026-03-17, approved by ada.",
+            id="a retrain that was promoted",
+        ),
+        pytest.param(
+            RETRAIN,
+            (STAGED, APPROVED, ROLLED_BACK),
+            "3 nights: 2 held, 1 retrain that acted. Version 2 went to Production on 2026-03-17, approved by ada. "
+            "Version 1 went back to Production on 2026-03-17, moved by ada.",
+            id="a promotion that was rolled back",
+        ),
+    ],
+)
+def test_the_outcome_is_told_in_sentences(last: Night | None, steps: tuple, outcome: str):
+    nights = (*make_nights(2), *((last,) if last else ()))
+    made = make_account(*nights, steps=(*FIRST_VERSION, *steps))
+    assert " ".join(tell_outcome(made)) == outcome
+    assert outcome in words(read(made).text)
+
+
+def test_a_promotion_in_the_first_night_is_told_and_one_before_it_is_not():
+    (only,) = make_nights(1)
+    first = (2, "Staging", "Production", only.partition, "ada", "at once")
+    told = " ".join(tell_outcome(make_account(only, steps=(*FIRST_VERSION, first))))
+    assert told == f"1 night: 1 held. Version 2 went to Production on {only.partition}, approved by ada."
+
+
+def test_an_eventful_demo_has_the_outcome_first(account, page):
+    assert tell_outcome(account) == (
+        "17 nights: 15 held, 1 vetoed, 1 retrain that acted.",
+        "Version 2 went to Production on 2026-03-27, approved by admin.",
+    )
+
+
+def test_a_demo_that_has_nothing_yet_has_a_page_all_the_same():
+    empty = make_account(steps=(), history=RowAccount(), decisions=(), tables=(), runs=(), stages=())
+    empty = replace(empty, nights=())
+    assert tell_outcome(empty) == ("No night was played.", "Nothing is in Production.")
+    assert "No version was registered." in read(empty).text
+
+
+def test_the_page_says_plainly_that_the_demo_approved_in_place_of_a_person():
+    page = read(make_account(approved_by_demo=True))
+    assert "The demo approved in place of a person, signed in as admin" in page.text
+
+
+def test_a_persons_approval_is_told_by_name():
+    assert tell_approval(make_account()) == "Approved by admin."
+    assert tell_approval(make_account(steps=())) == "No version was approved."
+
+
+def test_a_gate_without_a_value_shows_none():
+    gate = GateReport("latency", "unknown", None, 50.0, "12 calls were measured; a p99 needs 1000")
+    made = make_account()
+    page = read(replace(made, versions=(replace(made.versions[0], gates=(*make_gates()[:1], gate)),)))
+    assert page.table("gates")["1/latency"].fields == {"threshold": 50.0}
+
+
+def test_headings_landmarks_and_regions_are_in_order(page):
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
+    assert [tag for tag, _ in page.elements if tag in ("header", "nav", "main", "footer")] == [
+        "header", "nav", "main", "footer",
+    ]  # fmt: skip
+    regions = [attributes for _, attributes in page.elements if "scroll" in attributes.get("class", "").split()]
+    assert len(regions) == page_tables(page) == 6
+    assert all((r["role"], r["tabindex"]) == ("region", "0") and r["aria-label"] for r in regions)
+    assert len({r["aria-label"] for r in regions}) == 6
+
+
+def page_tables(page: Page) -> int:
+    return sum(tag == "table" for tag, _ in page.elements)
+
+
+def test_every_header_cell_says_what_it_heads(page):
+    scopes = [attributes.get("scope") for tag, attributes in page.elements if tag == "th"]
+    assert scopes
+    assert set(scopes) == {"col", "row"}
+
+
+def test_ids_are_unique(page):
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def schemes() -> dict[str, dict[str, str]]:
+    light, dark = (dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block)) for block in root_blocks())
+    assert set(light) == set(dark)
+    return {"light": light, "dark": dark}
+
+
+def root_blocks() -> list[str]:
+    blocks = re.findall(r":root \{(.*?)\}", TEMPLATE, flags=re.DOTALL)
+    assert len(blocks) == 2
+    return blocks
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of WCAG 2.2."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+TEXT = [(ink, ground) for ink in ("ink", "quiet", "link", "on-fail") for ground in ("page", "surface")] + [
+    (f"on-{name}", name)
+    for name in (
+        "hold", "retrain", "veto", "pass", "fail", "unknown", "stable", "moderate", "significant", "alarm",
+    )
+]  # fmt: skip
+GRAPHICS = [(name, ground) for name in ("control", "bar") for ground in ("page", "surface")]
+# Hairlines between rows say nothing that their gaps don't.
+DECORATION = {"line"}
+
+
+def test_contrast_of_black_on_white_is_21():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("ink", "ground", "least"),
+    [pytest.param(*pair, 4.5, id="/".join(pair)) for pair in TEXT]
+    + [pytest.param(*pair, 3.0, id="/".join(pair)) for pair in GRAPHICS],
+)
+def test_contrast_meets_wcag_aa(scheme: str, ink: str, ground: str, least: float):
+    colours = schemes()[scheme]
+    assert contrast(colours[ink], colours[ground]) >= least
+
+
+def test_every_colour_is_held_to_a_contrast():
+    held = {name for pair in (*TEXT, *GRAPHICS) for name in pair} | DECORATION
+    assert set(schemes()["light"]) == held
+    style = TEMPLATE.split("<style>")[1].split("</style>")[0]
+    rules = style.split("* { box-sizing")[1]
+    assert not re.findall(r"#[0-9a-fA-F]{3,8}\b", rules), "a rule names its colour by a property"
+    assert set(re.findall(r"var\(--([a-z-]+)\)", rules)) <= held
