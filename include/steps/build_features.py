@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
-from include.adapters.lake.quality_reports import write_report
+from include.adapters.lake.partition_reports import write_report
 from include.adapters.orders.order_deliveries import first_gap, read_arrivals
 from include.errors import RefusedError, UsageError
 from include.features.checks import PARTITION

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from include.adapters.lake.quality_reports import write_report
+from include.adapters.lake.partition_reports import write_report
 from include.errors import RefusedError, UsageError
 from include.features.checks import find_violations
-from include.features.quality import QualityCheck, QualityReport, profile_partitions
+from include.features.partition_report import PartitionCheck, PartitionReport, profile_partitions
 from include.features.versions import newest_versions
 from include.partitions import span
 from include.specs.groups import FeatureGroupSpec, load_feature_group
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 def require_quality(
     deployment: Deployment, spec: FeatureGroupSpec, rows: pa.Table, partitions: Sequence[str], *, source_version: int
-) -> QualityReport:
+) -> PartitionReport:
     """Judge computed rows and return the report, or refuse them where a promise is broken.
 
     Raises
@@ -48,7 +48,7 @@ def require_quality(
     return report
 
 
-def check_features(deployment: Deployment, group: str, *, start: str, end: str) -> QualityReport:
+def check_features(deployment: Deployment, group: str, *, start: str, end: str) -> PartitionReport:
     """Judge published partitions again, and keep no report.
 
     Raises
@@ -71,14 +71,14 @@ def check_features(deployment: Deployment, group: str, *, start: str, end: str) 
 
 def _judge(
     deployment: Deployment, spec: FeatureGroupSpec, rows: pa.Table, partitions: Sequence[str], *, source_version: int
-) -> QualityReport:
+) -> PartitionReport:
     structure = find_violations(rows, spec)
     checks = [
-        QualityCheck(
+        PartitionCheck(
             "keys" if broken.rows else "schema", broken.column, False, broken.rows, broken.observed, broken.allowed
         )
         for broken in structure
-    ] or [QualityCheck("schema", spec.table, True, 0, "as declared", "as declared")]
+    ] or [PartitionCheck("schema", spec.table, True, 0, "as declared", "as declared")]
     if not structure:
         # Great Expectations takes seconds to import: only a build needs it.
         from include.adapters.expectations.feature_expectations import judge_bounds, judge_profile
@@ -91,4 +91,4 @@ def _judge(
             source_days=deployment.lake.partitions(spec.source, version=source_version),
         )
         checks += [*judge_bounds(rows, spec), *judge_profile(profile, spec)]
-    return QualityReport(spec.group, partitions[0], partitions[-1], rows.num_rows, tuple(checks))
+    return PartitionReport(spec.group, partitions[0], partitions[-1], rows.num_rows, tuple(checks))

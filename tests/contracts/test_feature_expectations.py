@@ -10,7 +10,7 @@ import pytest
 
 from include.adapters.expectations.expectations import feature_expectations
 from include.adapters.expectations.feature_expectations import judge_bounds, judge_profile
-from include.features.quality import profile_partitions
+from include.features.partition_report import profile_partitions
 from include.partitions import shift
 from include.specs.groups import VolumeSpec
 from tests.unit.features.group_builder import group, rows_of

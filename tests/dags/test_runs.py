@@ -9,7 +9,7 @@ import pytest
 
 from include import partitions
 from include.adapters.deployment import Deployment
-from include.adapters.lake.quality_reports import read_report
+from include.adapters.lake.partition_reports import read_report
 from include.governance.lifecycle import Stage, holder
 from include.settings import PROJECT_ROOT
 from include.steps.import_orders import import_orders

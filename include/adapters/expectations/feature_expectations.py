@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from include.adapters.expectations.expectations import run_expectations
 from include.features.checks import PARTITION
-from include.features.quality import FRESHNESS, NULLS, VOLUME, QualityCheck
+from include.features.partition_report import FRESHNESS, NULLS, VOLUME, PartitionCheck
 from include.specs.groups import ColumnSpec, FeatureGroupSpec
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _PIECE = 1_000_000
 _LARGEST = sys.float_info.max
 
 
-def judge_bounds(rows: pa.Table, spec: FeatureGroupSpec) -> list[QualityCheck]:
+def judge_bounds(rows: pa.Table, spec: FeatureGroupSpec) -> list[PartitionCheck]:
     """Hold every numeric value against its column's bounds.
 
     Parameters
@@ -40,7 +40,7 @@ def judge_bounds(rows: pa.Table, spec: FeatureGroupSpec) -> list[QualityCheck]:
 
     Returns
     -------
-    list of QualityCheck
+    list of PartitionCheck
         One for each numeric column, in the spec's order; failures are rows.
     """
     import great_expectations.expectations as gxe
@@ -63,7 +63,7 @@ def judge_bounds(rows: pa.Table, spec: FeatureGroupSpec) -> list[QualityCheck]:
             failures[name] += int(result.result["unexpected_count"])
             seen[name] += [float(value) for value in result.result.get("partial_unexpected_list", [])]
     return [
-        QualityCheck(
+        PartitionCheck(
             "bounds",
             name,
             passed=not failures[name],
@@ -75,19 +75,19 @@ def judge_bounds(rows: pa.Table, spec: FeatureGroupSpec) -> list[QualityCheck]:
     ]
 
 
-def judge_profile(profile: pa.Table, spec: FeatureGroupSpec) -> list[QualityCheck]:
+def judge_profile(profile: pa.Table, spec: FeatureGroupSpec) -> list[PartitionCheck]:
     """Hold the profile of partitions against the spec: nulls of each column, volume, freshness.
 
     Parameters
     ----------
     profile : pyarrow.Table
-        Of `include.features.quality.profile_partitions`. A null is not judged.
+        Of `include.features.partition_report.profile_partitions`. A null is not judged.
     spec : FeatureGroupSpec
         Its columns, ``volume`` and ``freshness_days``.
 
     Returns
     -------
-    list of QualityCheck
+    list of PartitionCheck
         Failures are partitions.
     """
     import great_expectations.expectations as gxe
@@ -108,7 +108,7 @@ def judge_profile(profile: pa.Table, spec: FeatureGroupSpec) -> list[QualityChec
         name = result.expectation_config.kwargs["column"]
         check, column, low, high = judged[name]
         broken = result.result.get("unexpected_index_list") or []
-        checks[name] = QualityCheck(
+        checks[name] = PartitionCheck(
             check, column, not broken, len(broken), _partitions(broken, name), _interval_of(low, high)
         )
     return [checks[name] for name in judged]

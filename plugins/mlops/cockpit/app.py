@@ -27,7 +27,7 @@ _pages = Environment(
 def show_quality(group: str, partition: str) -> HTMLResponse:
     """Show the quality gate's report of the build that ended with a partition."""
     from include.adapters.lake.delta_lake import LakeAdapter
-    from include.adapters.lake.quality_reports import read_report
+    from include.adapters.lake.partition_reports import read_report
     from include.errors import MlopsError
     from include.partitions import parse
     from include.settings import Settings

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 from include.adapters.lake.delta_lake import digest
-from include.adapters.lake.quality_reports import read_report
+from include.adapters.lake.partition_reports import read_report
 from include.errors import RefusedError, UsageError
 from include.partitions import span
 from include.specs.groups import load_feature_group

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 
-from include.features.quality import QualityCheck, QualityReport, profile_partitions
+from include.features.partition_report import PartitionCheck, PartitionReport, profile_partitions
 from include.partitions import shift
 from tests.unit.features.group_builder import group, rows_of
 
@@ -59,9 +59,9 @@ def test_the_source_is_as_old_as_its_newest_day_with_rows() -> None:
 
 
 def test_a_report_comes_back_from_its_json() -> None:
-    checks = (QualityCheck("bounds", "gap", False, 3, "values like 1 … 2", "[0, 1]"),)
-    report = QualityReport("g", DAY, DAY, 5, checks)
-    assert QualityReport.from_json(report.to_json()) == report
+    checks = (PartitionCheck("bounds", "gap", False, 3, "values like 1 … 2", "[0, 1]"),)
+    report = PartitionReport("g", DAY, DAY, 5, checks)
+    assert PartitionReport.from_json(report.to_json()) == report
     assert (report.passed, report.failed) == (False, checks)
 
 

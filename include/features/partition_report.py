@@ -1,4 +1,4 @@
-"""The quality of feature partitions: what is measured of each, and the report of a gate.
+"""The report of feature partitions: what is measured of each, and what the gate found.
 
 What belongs here: a partition's profile and the values of a report. What does not: the expectations that
 judge them (`include.adapters.expectations.feature_expectations`), and what happens to a partition that fails.
@@ -27,7 +27,7 @@ _SETTLED_AFTER_DAYS = 28
 
 
 @dataclass(frozen=True)
-class QualityCheck:
+class PartitionCheck:
     """One promise of a group's YAML, held against the partitions.
 
     Attributes
@@ -55,14 +55,14 @@ class QualityCheck:
 
 
 @dataclass(frozen=True)
-class QualityReport:
+class PartitionReport:
     """What the gate found of the partitions `start` to `end`, both included."""
 
     group: str
     start: str
     end: str
     rows: int
-    checks: tuple[QualityCheck, ...]
+    checks: tuple[PartitionCheck, ...]
 
     @property
     def passed(self) -> bool:
@@ -70,7 +70,7 @@ class QualityReport:
         return all(check.passed for check in self.checks)
 
     @property
-    def failed(self) -> tuple[QualityCheck, ...]:
+    def failed(self) -> tuple[PartitionCheck, ...]:
         """The promises that are broken."""
         return tuple(check for check in self.checks if not check.passed)
 
@@ -79,10 +79,10 @@ class QualityReport:
         return json.dumps({**asdict(self), "passed": self.passed}, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> QualityReport:
+    def from_json(cls, text: str) -> PartitionReport:
         """Read a report that `to_json` wrote."""
         value = json.loads(text)
-        checks = tuple(QualityCheck(**check) for check in value["checks"])
+        checks = tuple(PartitionCheck(**check) for check in value["checks"])
         return cls(value["group"], value["start"], value["end"], value["rows"], checks)
 
 

@@ -1,4 +1,4 @@
-"""The reports of the quality gate, one JSON file for each build by its last partition, beside the lake's tables.
+"""Reports of feature partitions, one JSON file for each build by its last partition, beside the lake's tables.
 
 What belongs here: where a report is, and writing and reading it. What does not: its content.
 """
@@ -10,10 +10,10 @@ import pyarrow.fs as fs
 from include.adapters.arrow_files import open_location
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.errors import UsageError
-from include.features.quality import QualityReport
+from include.features.partition_report import PartitionReport
 
 
-def write_report(lake: LakeAdapter, report: QualityReport) -> str:
+def write_report(lake: LakeAdapter, report: PartitionReport) -> str:
     """Keep a report in place of an earlier one of the same last partition and return its address."""
     filesystem, path = _location(lake, report.group, report.end)
     filesystem.create_dir(path.rpartition("/")[0], recursive=True)
@@ -26,7 +26,7 @@ def write_report(lake: LakeAdapter, report: QualityReport) -> str:
     return f"{lake.uri}/{_name(report.group, report.end)}"
 
 
-def read_report(lake: LakeAdapter, group: str, end: str) -> QualityReport:
+def read_report(lake: LakeAdapter, group: str, end: str) -> PartitionReport:
     """Return the report of the last build that ended with a partition.
 
     Raises
@@ -37,7 +37,7 @@ def read_report(lake: LakeAdapter, group: str, end: str) -> QualityReport:
     filesystem, path = _location(lake, group, end)
     try:
         with filesystem.open_input_stream(path) as stream:
-            return QualityReport.from_json(stream.read().decode())
+            return PartitionReport.from_json(stream.read().decode())
     except FileNotFoundError as err:
         raise UsageError(
             f"there is no quality report of {group} {end} at {lake.uri}; a build that ends with this day makes it "
