@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from include.adapters.expectations.expectations import feature_expectations
+from include.adapters.expectations import feature_expectations
 from include.adapters.expectations.feature_expectations import judge_bounds, judge_profile
 from include.features.partition_report import profile_partitions
 from include.partitions import shift

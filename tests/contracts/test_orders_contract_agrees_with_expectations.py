@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.adapters.expectations.expectations import order_expectations
+from include.adapters.expectations import order_expectations
 from include.adapters.expectations.order_expectations import count_failing_rows
 from include.adapters.orders import order_files
 from include.errors import MlopsError
