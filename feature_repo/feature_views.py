@@ -23,10 +23,10 @@ def _view(spec: FeatureGroupSpec) -> FeatureView:
         name=spec.group,
         description=spec.description,
         owner=spec.owner,
-        entities=[entities.ENTITIES[spec.entity.name]],
+        entities=[entities.ENTITIES[name] for name in entities.names_of(spec.entity)],
         ttl=timedelta(days=spec.ttl_days),
         schema=[
-            Field(name=spec.entity.key, dtype=String),
+            *(Field(name=key, dtype=String) for key in spec.entity.keys),
             *(
                 Field(
                     name=column.name,

@@ -49,10 +49,10 @@ class Violation:
 
 
 def expected_schema(spec: FeatureGroupSpec) -> pa.Schema:
-    """Return the Arrow schema of a feature group's table: key, two times, the features, ``dt``."""
+    """Return the Arrow schema of a feature group's table: keys, two times, the features, ``dt``."""
     return pa.schema(
         [
-            pa.field(spec.entity.key, pa.string()),
+            *(pa.field(key, pa.string()) for key in spec.entity.keys),
             pa.field(EVENT_TIMESTAMP, _INSTANT),
             pa.field(CREATED_TIMESTAMP, _INSTANT),
             *(pa.field(column.name, _ARROW[column.dtype]) for column in spec.columns),
@@ -75,12 +75,13 @@ def find_violations(rows: pa.Table, spec: FeatureGroupSpec) -> tuple[Violation, 
     -------
     tuple of Violation
         Empty when every promise is kept. When the schema is wrong, rows are not looked at. A key or time that
-        is null is a violation, as is a row whose key and times another one has.
+        is null is a violation, as is a row whose keys and times another one has.
     """
     if wrong := _schema_violations(rows.schema, expected_schema(spec)):
         return wrong
-    found = [_null_violation(rows, name) for name in (spec.entity.key, EVENT_TIMESTAMP, CREATED_TIMESTAMP, PARTITION)]
-    found.append(_duplicate_violation(rows, spec.entity.key))
+    never_null = (*spec.entity.keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP, PARTITION)
+    found = [_null_violation(rows, name) for name in never_null]
+    found.append(_duplicate_violation(rows, spec.entity.keys))
     return tuple(violation for violation in found if violation is not None)
 
 
@@ -101,7 +102,7 @@ def _null_violation(rows: pa.Table, name: str) -> Violation | None:
     return Violation(name, nulls, "null", "no nulls") if nulls else None
 
 
-def _duplicate_violation(rows: pa.Table, key: str) -> Violation | None:
-    keys = [key, EVENT_TIMESTAMP, CREATED_TIMESTAMP]
+def _duplicate_violation(rows: pa.Table, entity_keys: tuple[str, ...]) -> Violation | None:
+    keys = [*entity_keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP]
     duplicates = rows.num_rows - rows.select(keys).group_by(keys).aggregate([]).num_rows
     return Violation(", ".join(keys), duplicates, "repeated key", "one row per key") if duplicates else None

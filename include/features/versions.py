@@ -3,7 +3,7 @@
 What belongs here: the rule that a correction adds a row and erases none. What does not: computing
 features, and reading or writing tables.
 
-A row is known by its entity key and event time; its versions differ in ``created_timestamp``. An entity that
+A row is known by its entity's keys and event time; its versions differ in ``created_timestamp``. An entity that
 a rebuild no longer finds gets a version whose features are all null: a retraction.
 """
 
@@ -22,34 +22,34 @@ from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PARTITIO
 _ABSENT = -1
 
 
-def newest_versions(rows: pa.Table, *, key: str, with_retractions: bool = False) -> pa.Table:
-    """Return of each key and event time the version that was created last.
+def newest_versions(rows: pa.Table, *, keys: tuple[str, ...], with_retractions: bool = False) -> pa.Table:
+    """Return of each entity and event time the version that was created last.
 
     Parameters
     ----------
     rows : pyarrow.Table
-        `key` (string), ``event_timestamp``, ``created_timestamp``, the features, and maybe ``dt``.
-    key : str
-        The entity key.
+        `keys` (strings), ``event_timestamp``, ``created_timestamp``, the features, and maybe ``dt``.
+    keys : tuple of str
+        The entity's keys.
     with_retractions : bool
         Whether an entity that was retracted is among them, its features null.
 
     Returns
     -------
     pyarrow.Table
-        Sorted by key and event time, which are unique in it.
+        Sorted by keys and event time, which are unique in it.
     """
-    newest = _newest(rows, key)
+    newest = _newest(rows, keys)
     if with_retractions:
         return newest
-    return newest.filter(pc.invert(_is_retraction(newest, _features(rows, key))))
+    return newest.filter(pc.invert(_is_retraction(newest, _features(rows, keys))))
 
 
 def add_versions(
     stored: pa.Table | None,
     computed: pa.Table,
     *,
-    key: str,
+    keys: tuple[str, ...],
     known_until: Mapping[date, datetime],
 ) -> pa.Table:
     """Return a partition's rows after a rebuild: the stored ones and, of the computed ones, those that differ.
@@ -59,9 +59,9 @@ def add_versions(
     stored : pyarrow.Table or None
         The partition's present rows, all their versions; None where there is no table.
     computed : pyarrow.Table
-        One row for each key and event time, as the sources give it now, in the columns that are wanted.
-    key : str
-        The entity key.
+        One row for each entity and event time, as the sources give it now, in the columns that are wanted.
+    keys : tuple of str
+        The entity's keys.
     known_until : mapping of date to datetime
         By ``dt``, of partitions whose source was corrected, when the newest of the source's rows up to that day was
         received: a version that differs from the stored one without a later `created_timestamp` of its own, and
@@ -70,16 +70,16 @@ def add_versions(
     Returns
     -------
     pyarrow.Table
-        Columns of `computed`, sorted by key, event and created time. A version that could not be told from
+        Columns of `computed`, sorted by keys, event and created time. A version that could not be told from
         the stored one by its created time takes its place: the data were the same, the definition was not. So
         does one that differs only in columns that the stored rows do not have.
     """
     if stored is None or stored.num_rows == 0:
-        return _sorted(computed, key)
+        return _sorted(computed, keys)
     had = set(stored.column_names)
     stored = _conformed(stored, computed.schema)
-    newest, features = _newest(stored, key), _features(computed, key)
-    of_stored, of_computed = _aligned(newest, computed, key)
+    newest, features = _newest(stored, keys), _features(computed, keys)
+    of_stored, of_computed = _aligned(newest, computed, keys)
     before, after = _taken(newest, of_stored), _taken(computed, of_computed)
     in_stored, in_computed = of_stored != _ABSENT, of_computed != _ABSENT
     differs = _differ_in(before, after, [name for name in features if name in had])
@@ -94,24 +94,26 @@ def add_versions(
         _created_later(_retractions(before, retracted, features), before.filter(pa.array(retracted)), known_until),
     ]
     arriving = pa.concat_tables([rows.cast(computed.schema) for rows in fresh])
-    return _sorted(pa.concat_tables([_without(stored, arriving, key), arriving]), key)
+    return _sorted(pa.concat_tables([_without(stored, arriving, keys), arriving]), keys)
 
 
-def _newest(rows: pa.Table, key: str) -> pa.Table:
-    ordered = _sorted(rows, key)
+def _newest(rows: pa.Table, keys: tuple[str, ...]) -> pa.Table:
+    ordered = _sorted(rows, keys)
     if ordered.num_rows < 2:
         return ordered
     is_last = np.ones(ordered.num_rows, dtype=bool)
     is_last[:-1] = False
-    for name in (key, EVENT_TIMESTAMP):
+    for name in (*keys, EVENT_TIMESTAMP):
         column = ordered[name].combine_chunks()
         is_last[:-1] |= pc.fill_null(pc.not_equal(column[1:], column[:-1]), True).to_numpy(zero_copy_only=False)
     return ordered if is_last.all() else ordered.filter(pa.array(is_last))
 
 
-def _aligned(newest: pa.Table, computed: pa.Table, key: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return, for each key and event time of either side, its row in both, -1 where there is none."""
-    identity = [key, EVENT_TIMESTAMP]
+def _aligned(
+    newest: pa.Table, computed: pa.Table, keys: tuple[str, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return, for each entity and event time of either side, its row in both, -1 where there is none."""
+    identity = [*keys, EVENT_TIMESTAMP]
     ours = newest.select(identity).append_column("stored_row", pa.array(np.arange(newest.num_rows)))
     theirs = computed.select(identity).append_column("computed_row", pa.array(np.arange(computed.num_rows)))
     both = ours.join(theirs, keys=identity, join_type="full outer")
@@ -158,8 +160,8 @@ def _created_later(rows: pa.Table, before: pa.Table, known_until: Mapping[date, 
     return rows.set_column(rows.column_names.index(CREATED_TIMESTAMP), CREATED_TIMESTAMP, at)
 
 
-def _without(stored: pa.Table, arriving: pa.Table, key: str) -> pa.Table:
-    identity = [key, EVENT_TIMESTAMP, CREATED_TIMESTAMP]
+def _without(stored: pa.Table, arriving: pa.Table, keys: tuple[str, ...]) -> pa.Table:
+    identity = [*keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP]
     if arriving.num_rows == 0:
         return stored
     numbered = stored.select(identity).append_column("row", pa.array(np.arange(stored.num_rows)))
@@ -183,11 +185,11 @@ def _is_retraction(rows: pa.Table, features: Sequence[str]) -> pa.ChunkedArray:
     return absent
 
 
-def _features(rows: pa.Table, key: str) -> list[str]:
-    own = {key, EVENT_TIMESTAMP, CREATED_TIMESTAMP, PARTITION}
+def _features(rows: pa.Table, keys: tuple[str, ...]) -> list[str]:
+    own = {*keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP, PARTITION}
     return [name for name in rows.column_names if name not in own]
 
 
-def _sorted(rows: pa.Table, key: str) -> pa.Table:
-    names = (key, EVENT_TIMESTAMP, CREATED_TIMESTAMP)
+def _sorted(rows: pa.Table, keys: tuple[str, ...]) -> pa.Table:
+    names = (*keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP)
     return rows.sort_by([(name, "ascending") for name in names]).combine_chunks()

@@ -10,17 +10,24 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from include.settings import PROJECT_ROOT
 from include.specs.yaml_files import CONFIG_ROOT, Days, Fraction, Frozen, Identifier, read_yaml, validated
 
 
 class EntitySpec(Frozen):
-    """What one row is about."""
+    """What one row is about: its name, and the columns that together tell one from another, in their order."""
 
     name: Identifier
-    key: Identifier
+    keys: Annotated[tuple[Identifier, ...], Field(strict=False, min_length=1)]
+
+    @field_validator("keys")
+    @classmethod
+    def _keys_are_distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"{', '.join(value)}: a column is named twice; name each once")
+        return value
 
 
 class ColumnSpec(Frozen):

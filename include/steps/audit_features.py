@@ -62,7 +62,7 @@ def audit_features(deployment: Deployment, model_id: str, *, partition: str) -> 
             f"no online vector of {model_id} was logged on {partition} (table {table_of(model_id)} in "
             f"{deployment.lake.uri}); the verify task of its feature group logs a sample"
         )
-    key = spec.entity.key
+    (key,) = spec.entity.keys
     truth = deployment.feature_store.historical(spec.features.service, vectors.select([REQUEST, key, ASKED_AT]))
     names = deployment.feature_store.service_features(spec.features.service)
     mismatches, found = {}, []

@@ -90,7 +90,7 @@ def build_partitions(
     def with_versions(present: pa.Table | None) -> pa.Table:
         is_first = present is None or present.num_rows == 0
         known_until = {} if is_first else _newest_receipts(source, corrected)
-        return add_versions(present, rows, key=spec.entity.key, known_until=known_until)
+        return add_versions(present, rows, keys=spec.entity.keys, known_until=known_until)
 
     published = deployment.lake.update(spec.table, partitions, with_versions)
     counts = count_by_partition(rows, partitions)

@@ -69,7 +69,7 @@ def build_training_set(deployment: Deployment, model_id: str, *, as_of: str) -> 
         as_of=as_of,
         feature_service=spec.features.service,
         feature_names=names,
-        entity_key=spec.entity.key,
+        entity_keys=spec.entity.keys,
         horizon_days=spec.label.horizon_days,
         first_snapshot=days[0],
         last_snapshot=days[-1],
@@ -120,12 +120,18 @@ def _label(deployment: Deployment, spec: ModelSpec, days: list[str], as_of: str,
         },
     )
     return rows.cast(
-        pa.schema([(spec.entity.key, pa.string()), (EVENT_TIMESTAMP, pa.timestamp("us", tz="UTC")), (LABEL, pa.int8())])
+        pa.schema(
+            [
+                *((key, pa.string()) for key in spec.entity.keys),
+                (EVENT_TIMESTAMP, pa.timestamp("us", tz="UTC")),
+                (LABEL, pa.int8()),
+            ]
+        )
     )
 
 
 def _with_features(deployment: Deployment, spec: ModelSpec, labelled: pa.Table, names: tuple[str, ...]) -> pa.Table:
-    service, key = spec.features.service, spec.entity.key
+    service, keys = spec.features.service, spec.entity.keys
     joined = deployment.feature_store.historical(service, labelled, known_at=True)
     if joined.num_rows != labelled.num_rows:
         raise MlopsError(
@@ -135,8 +141,8 @@ def _with_features(deployment: Deployment, spec: ModelSpec, labelled: pa.Table, 
     has_features = np.zeros(joined.num_rows, dtype=bool)
     for name in names:
         has_features |= pc.is_valid(joined[name]).to_numpy()
-    examples = joined.filter(pa.array(has_features)).select([key, EVENT_TIMESTAMP, *names, LABEL])
-    return examples.sort_by([(EVENT_TIMESTAMP, "ascending"), (key, "ascending")]).combine_chunks()
+    examples = joined.filter(pa.array(has_features)).select([*keys, EVENT_TIMESTAMP, *names, LABEL])
+    return examples.sort_by([(name, "ascending") for name in (EVENT_TIMESTAMP, *keys)]).combine_chunks()
 
 
 def _write_once(deployment: Deployment, manifest: TrainingSetManifest, examples: pa.Table) -> None:

@@ -44,7 +44,7 @@ def export_features(deployment: Deployment, group: str, *, partition: str, path:
     version = deployment.lake.version(spec.table) or 0
     columns = expected_schema(spec).names
     kept = deployment.lake.read(spec.table, start=partition, end=partition, columns=columns, version=version)
-    rows = newest_versions(kept, key=spec.entity.key)
+    rows = newest_versions(kept, keys=spec.entity.keys)
     write(rows)
     log.info("export group=%s partition=%s rows=%d path=%s", group, partition, rows.num_rows, path)
     return FeaturesRef(group=group, start=partition, end=partition, version=version, rows=rows.num_rows)

@@ -65,7 +65,7 @@ def check_features(deployment: Deployment, group: str, *, start: str, end: str) 
         )
     rows = deployment.lake.read(spec.table, start=start, end=end)
     source_version = deployment.lake.version(spec.source) or 0
-    newest = newest_versions(rows, key=spec.entity.key)
+    newest = newest_versions(rows, keys=spec.entity.keys)
     return _judge(deployment, spec, newest, partitions, source_version=source_version)
 
 

@@ -155,7 +155,7 @@ def _scored_rows(deployment: Deployment, spec: ModelSpec, partition: str) -> pa.
     table = f"predictions/{spec.model_id}"
     if partition not in deployment.lake.partitions(table):
         raise MlopsError(f"{table} holds no partition {partition}: score it before it is monitored")
-    key = spec.entity.key
+    (key,) = spec.entity.keys
     scores = deployment.lake.read(table, start=partition, end=partition, columns=[key, "score", "model_version"])
     features = deployment.lake.read(f"features/{spec.features.group}", start=partition, end=partition)
     population = select_population(features, key=key, active_within_days=spec.label.active_within_days)

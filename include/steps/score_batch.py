@@ -62,9 +62,10 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str) -> Pre
         log.info("score model=%s partition=%s: nothing was in Production before it", model_id, partition)
         return None
     loaded = deployment.model_registry.load(spec.registered_name, model_version)
+    (key,) = spec.entity.keys
     population = select_population(
         _read_features(deployment, spec, partition),
-        key=spec.entity.key,
+        key=key,
         active_within_days=spec.label.active_within_days,
     )
     scores = loaded.model.predict(feature_matrix(population, loaded.signature.feature_names))
@@ -92,7 +93,7 @@ def _predictions(
     rows = population.num_rows
     return pa.table(
         {
-            spec.entity.key: population[spec.entity.key].cast(pa.string()),
+            **{key: population[key].cast(pa.string()) for key in spec.entity.keys},
             "dt": pa.array([partitions.parse(partition)] * rows, pa.date32()),
             "role": pa.array([CHAMPION] * rows, pa.string()),
             "score": pa.array(scores, pa.float32()),

@@ -59,17 +59,18 @@ def verify_online(deployment: Deployment, group: str, *, partition: str, sample:
         If a row differs, with the keys and features that do.
     """
     spec = load_feature_group(group)
+    (entity_key,) = spec.entity.keys
     if partition not in deployment.lake.partitions(spec.table):
         log.info("verify group=%s partition=%s: it has no rows", group, partition)
         return 0
     # A heal may have added later versions since, which go online in its own time.
     version = deployment.state.table_versions(f"online/{group}").get(partition)
     stored = deployment.lake.read(spec.table, start=partition, end=partition, version=version)
-    chosen = _sampled(newest_versions(stored, key=spec.entity.key, with_retractions=True), partition, sample)
-    keys = chosen[spec.entity.key].to_pylist()
+    chosen = _sampled(newest_versions(stored, keys=spec.entity.keys, with_retractions=True), partition, sample)
+    keys = chosen[entity_key].to_pylist()
     at = partitions.end_of(partition)
     online = deployment.feature_store.online_group(group, keys, at=at)
-    wanted = (pc.field(PARTITION) >= pa.scalar(partitions.parse(partition))) & pc.field(spec.entity.key).isin(keys)
+    wanted = (pc.field(PARTITION) >= pa.scalar(partitions.parse(partition))) & pc.field(entity_key).isin(keys)
     offline = deployment.lake.dataset(spec.table).to_table(filter=wanted)
     differing = list(_differences(spec, chosen, offline, online))
     if differing:
@@ -92,12 +93,11 @@ def _sampled(rows: pa.Table, partition: str, sample: int) -> pa.Table:
 
 
 def _differences(spec: FeatureGroupSpec, chosen: pa.Table, offline: pa.Table, online: OnlineFeatures) -> Iterator[str]:
-    versions = {
-        (row[spec.entity.key], row[EVENT_TIMESTAMP], row[CREATED_TIMESTAMP]): row for row in offline.to_pylist()
-    }
+    (entity_key,) = spec.entity.keys
+    versions = {(row[entity_key], row[EVENT_TIMESTAMP], row[CREATED_TIMESTAMP]): row for row in offline.to_pylist()}
     events, created = online.event_timestamps.to_pylist(), online.created_timestamps.to_pylist()
     for n, (newest, values) in enumerate(zip(chosen.to_pylist(), online.values.to_pylist(), strict=True)):
-        key = newest[spec.entity.key]
+        key = newest[entity_key]
         for name in spec.feature_names:
             at, known = events[n][name], created[n][name]
             if at is None or _is_older((at, known), (newest[EVENT_TIMESTAMP], newest[CREATED_TIMESTAMP])):

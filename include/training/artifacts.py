@@ -31,13 +31,13 @@ class Signature:
     ----------
     feature_service : str
         Versioned name.
-    entity_key : str
+    entity_keys : tuple of str
     features : tuple of (str, str)
         Ordered names, and the dtypes of the feature service; the model casts them to float32.
     """
 
     feature_service: str
-    entity_key: str
+    entity_keys: tuple[str, ...]
     features: tuple[tuple[str, str], ...]
 
     @property
@@ -61,7 +61,8 @@ class Signature:
         try:
             value = json.loads(text)
             features = tuple((str(name), str(dtype)) for name, dtype in value["features"])
-            return cls(str(value["feature_service"]), str(value["entity_key"]), features)
+            keys = tuple(str(key) for key in value["entity_keys"])
+            return cls(str(value["feature_service"]), keys, features)
         except (ValueError, KeyError, TypeError) as err:
             raise MlopsError(f"this is not a model's signature ({err!r}); train the version again") from err
 

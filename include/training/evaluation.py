@@ -35,7 +35,7 @@ class Evaluation:
     base_rate : float
         Share of positive rows.
     rows, entities : int
-        Test rows, and how many entities they belong to.
+        Test rows, and how many entities they belong to; of several keys the first is counted.
     threshold : float
         A score from here on is a positive decision.
     true_positives, false_positives, false_negatives, true_negatives : int
@@ -81,7 +81,7 @@ def evaluate(
     scores : ndarray of shape (n_rows,), float32
         Probabilities, no NaN.
     entities : sequence of str, length n_rows
-        Whom each row is about.
+        Whom each row is about; of several keys the first, which is the cluster of the interval.
     threshold : float
         A score from here on is a positive decision.
     bootstrap_samples, seed : int

@@ -50,7 +50,7 @@ class TrainingSetManifest:
         Versioned name.
     feature_names : tuple of str
         In the model's order.
-    entity_key : str
+    entity_keys : tuple of str
     horizon_days : int
         Of the label.
     first_snapshot, last_snapshot : str
@@ -73,7 +73,7 @@ class TrainingSetManifest:
     as_of: str
     feature_service: str
     feature_names: tuple[str, ...]
-    entity_key: str
+    entity_keys: tuple[str, ...]
     horizon_days: int
     first_snapshot: str
     last_snapshot: str
@@ -102,6 +102,7 @@ class TrainingSetManifest:
             value: dict[str, Any] = json.loads(text)
             value["provenance"] = Provenance(**value["provenance"])
             value["feature_names"] = tuple(value["feature_names"])
+            value["entity_keys"] = tuple(value["entity_keys"])
             return cls(**{field.name: value[field.name] for field in fields(cls)})
         except (ValueError, KeyError, TypeError) as err:
             raise MlopsError(f"this is not a training set's manifest ({err!r}); build the set again") from err

@@ -58,8 +58,8 @@ def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.T
     manifest : TrainingSetManifest
         Of the examples.
     examples : pyarrow.Table
-        Entity key, ``event_timestamp``, the manifest's features, ``label`` (int8); one row per entity
-        and snapshot.
+        Entity keys, ``event_timestamp``, the manifest's features, ``label`` (int8); one row per entity
+        and snapshot. Of several keys the first is the cluster that the interval resamples.
 
     Returns
     -------
@@ -89,7 +89,8 @@ def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.T
     evaluation = evaluate(
         test_labels,
         scores,
-        examples.filter(pa.array(split.test))[spec.entity.key].to_pylist(),
+        # Rows of one first key depend on one another, whatever their other keys.
+        examples.filter(pa.array(split.test))[spec.entity.keys[0]].to_pylist(),
         threshold=spec.scoring.decision_threshold,
         bootstrap_samples=spec.training.bootstrap_samples,
         seed=spec.training.seed,
@@ -99,7 +100,7 @@ def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.T
     plots = draw_plots(test_labels, scores, evaluation, feature_importance(booster))
     card = write_model_card(spec, manifest, split, evaluation)
     texts = {
-        artifacts.SIGNATURE: artifacts.Signature(manifest.feature_service, manifest.entity_key, dtypes).to_json(),
+        artifacts.SIGNATURE: artifacts.Signature(manifest.feature_service, manifest.entity_keys, dtypes).to_json(),
         artifacts.REFERENCE_PROFILE: _profile(names, test, scores).to_json(),
         artifacts.METRICS: artifacts.to_json(metrics),
         artifacts.MODEL_CARD: card,

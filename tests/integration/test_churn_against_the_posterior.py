@@ -98,7 +98,7 @@ def judge(spec: ModelSpec, tested: pa.Table, orders: pa.Table) -> tuple[NDArray[
     world, horizon = World(), spec.label.horizon_days
     clock = ShopClock(world, start=START, end=END)
     buyers, placed = orders["customer_id"].to_numpy(zero_copy_only=False), clock.at(orders["ordered_at"].to_numpy())
-    customers = tested[spec.entity.key].to_numpy(zero_copy_only=False)
+    customers = tested[spec.entity.keys[0]].to_numpy(zero_copy_only=False)
     instants = np.array(tested["event_timestamp"].to_pylist())
     posterior, came = np.full(len(customers), np.nan), np.zeros(len(customers), dtype=bool)
     for instant in np.unique(instants):

@@ -109,7 +109,7 @@ def orders_of(deployment: SimpleNamespace) -> str:
 
 
 def features_of(deployment: SimpleNamespace) -> str:
-    newest = newest_versions(deployment.lake.read(f"features/{GROUP}"), key="customer_id")
+    newest = newest_versions(deployment.lake.read(f"features/{GROUP}"), keys=("customer_id",))
     return digest(newest.drop_columns(["created_timestamp"]))
 
 

@@ -20,7 +20,7 @@ def group(**changes: Any) -> FeatureGroupSpec:
         "group": "g",
         "description": "",
         "owner": "o",
-        "entity": EntitySpec(name="customer", key="customer_id"),
+        "entity": EntitySpec(name="customer", keys=("customer_id",)),
         "ttl_days": 1,
         "freshness_days": 3,
         "volume": VolumeSpec(rows_min=10, ratio_min=0.5, ratio_max=2.0),

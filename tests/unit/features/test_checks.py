@@ -13,7 +13,7 @@ SPEC = FeatureGroupSpec(
     group="g",
     description="",
     owner="o",
-    entity=EntitySpec(name="customer", key="customer_id"),
+    entity=EntitySpec(name="customer", keys=("customer_id",)),
     ttl_days=1,
     freshness_days=14,
     volume=VolumeSpec(rows_min=100, ratio_min=0.5, ratio_max=2.0),

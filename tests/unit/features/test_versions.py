@@ -36,7 +36,7 @@ def table(*rows: dict[str, Any]) -> pa.Table:
 
 
 def after(stored: pa.Table | None, computed: pa.Table, known_until: int | None = None) -> list[dict[str, Any]]:
-    rows = add_versions(stored, computed, key="customer_id", known_until=at(known_until))
+    rows = add_versions(stored, computed, keys=("customer_id",), known_until=at(known_until))
     return list(rows.to_pylist())
 
 
@@ -102,7 +102,7 @@ def test_a_correction_is_a_version_of_its_own_also_where_a_column_is_new() -> No
 
 def test_what_was_learned_of_another_partition_dates_no_version() -> None:
     rows = add_versions(
-        table(row("a")), table(row("a", 2)), key="customer_id", known_until={date(2024, 1, 5): EVENT + 9 * DAY}
+        table(row("a")), table(row("a", 2)), keys=("customer_id",), known_until={date(2024, 1, 5): EVENT + 9 * DAY}
     )
     assert rows.to_pylist() == [row("a", 2)]
 
@@ -115,11 +115,11 @@ def test_a_value_that_is_not_a_number_and_stays_so_is_no_change() -> None:
 
 def test_the_newest_version_counts_and_a_retraction_hides_the_entity() -> None:
     rows = table(row("b", 5), row("a", 2, created=3), row("a"), row("b", None, created=1))
-    assert newest_versions(rows, key="customer_id").to_pylist() == [row("a", 2, created=3)]
+    assert newest_versions(rows, keys=("customer_id",)).to_pylist() == [row("a", 2, created=3)]
 
 
 def test_no_rows_have_no_newest() -> None:
-    assert newest_versions(table(), key="customer_id").num_rows == 0
+    assert newest_versions(table(), keys=("customer_id",)).num_rows == 0
 
 
 BUILDS = st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 2), max_size=3), min_size=1, max_size=6)
@@ -133,10 +133,10 @@ def test_after_any_rebuilds_the_newest_versions_are_the_last_build_and_the_past_
     seen: list[list[dict[str, Any]]] = []
     for night, build in enumerate(builds):
         computed = table(*(row(key, f, created=night) for key, f in build.items()))
-        stored = add_versions(stored, computed, key="customer_id", known_until=at(night))
-        values = {r["customer_id"]: r["f"] for r in newest_versions(stored, key="customer_id").to_pylist()}
+        stored = add_versions(stored, computed, keys=("customer_id",), known_until=at(night))
+        values = {r["customer_id"]: r["f"] for r in newest_versions(stored, keys=("customer_id",)).to_pylist()}
         assert values == build
-        again = add_versions(stored, computed, key="customer_id", known_until=at(night))
+        again = add_versions(stored, computed, keys=("customer_id",), known_until=at(night))
         assert again.equals(stored)
         rows = stored.to_pylist()
         for earlier, past in enumerate(seen):

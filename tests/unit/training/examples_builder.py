@@ -59,7 +59,7 @@ def make_manifest(spec: ModelSpec, examples: pa.Table) -> TrainingSetManifest:
         as_of=AS_OF,
         feature_service="churn_v1",
         feature_names=NAMES,
-        entity_key="customer_id",
+        entity_keys=("customer_id",),
         horizon_days=spec.label.horizon_days,
         first_snapshot="2024-04-14",
         last_snapshot="2024-06-16",

@@ -94,7 +94,7 @@ def test_too_short_a_history_is_refused(spec):
         train_version(spec, make_manifest(spec, examples), examples)
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"feature_service": "x", "entity_key": "k", "features": [1]}'])
+@pytest.mark.parametrize("text", ["", "{}", '{"feature_service": "x", "entity_keys": ["k"], "features": [1]}'])
 def test_something_else_is_not_taken_for_a_signature(text):
     with pytest.raises(MlopsError, match="not a model's signature"):
         Signature.from_json(text)
