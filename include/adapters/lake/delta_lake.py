@@ -18,8 +18,8 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include.adapters.arrow_files import open_location
-from include.adapters.lake.history import WHOLE_LOG, keep_log
 from include.adapters.lake.row_digest import digest, same_rows
+from include.adapters.lake.whole_log import WHOLE_LOG, keep_log
 from include.errors import MlopsError, nearest
 from include.settings import Settings
 

@@ -1,4 +1,4 @@
-"""The history of a lake table: keeping it, which partitions two versions differ in, and removing what is past keeping.
+"""The history of a lake table: which partitions two versions differ in, and removing what is past keeping.
 
 What belongs here: versions and their files. What does not: which version is needed, and by whom.
 """
@@ -11,24 +11,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
+from include.adapters.lake.whole_log import keep_log
 from include.errors import MlopsError
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
     from include.adapters.lake.delta_lake import LakeAdapter
-
-# By default Delta drops log entries that are older than 30 days, and with them the versions that training sets pin.
-WHOLE_LOG = {"delta.logRetentionDuration": "interval 36600 days", "delta.enableExpiredLogCleanup": "false"}
-
-
-def keep_log(delta: DeltaTable) -> bool:
-    """Have a table keep its log, by a commit of its own where it was made without that; say whether it was."""
-    known = delta.metadata().configuration
-    if all(known.get(name) == value for name, value in WHOLE_LOG.items()):
-        return False
-    delta.alter.set_table_properties(WHOLE_LOG)
-    return True
 
 
 def changed_partitions(lake: LakeAdapter, table: str, *, since: int, until: int) -> list[str] | None:
