@@ -1,7 +1,7 @@
 """The decision: retrain, hold or veto, with its reasons.
 
 What belongs here: a pure function of measured nights, the policy and the ledger. What does not:
-measuring, recording, and the watermark that says whether a decision acts (the state store).
+measuring, recording, and whether a decision acts (`acting`).
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from include.adapters.state.decisions import DecisionRow
 from include.monitoring.decision import Decision
 from include.specs.models import load_model
 from include.steps.monitor_model import judge_night
+from include.steps.record_decision import record_decision
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ def claim_training(deployment: Deployment, model_id: str, *, partition: str, req
     """Return whether the run may train as of `partition`."""
     if request.asked_by is None:
         return _claim_signalled(deployment, model_id, partition, request.run_id)
-    newest = deployment.state.newest_publication(f"features/{load_model(model_id).features.group}")
+    spec = load_model(model_id)
+    newest = deployment.state.newest_publication(f"features/{spec.features.group}")
     if newest is None or partition > newest:
         return TrainingClaim(
             False,
@@ -58,16 +60,7 @@ def claim_training(deployment: Deployment, model_id: str, *, partition: str, req
         )
     judged = judge_night(deployment, model_id, partition, event=request.asked_by)
     decision = _above_holds(judged, request.asked_by) if request.by_hand else judged
-    row = deployment.state.record_decision(
-        model_id=model_id,
-        partition=partition,
-        action=decision.action,
-        trigger=decision.trigger,
-        reasons=decision.reasons,
-        run_id=request.run_id,
-        newest_published=newest,
-        explicit=True,
-    )
+    row = record_decision(deployment, spec, decision, partition=partition, run_id=request.run_id, explicit=True)
     if not row.acted:
         return TrainingClaim(False, f"decision {row.decision_id} is {row.action}: {'; '.join(row.reasons)}")
     return _claim(deployment, row, request.run_id)

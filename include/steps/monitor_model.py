@@ -27,6 +27,7 @@ from include.question.population import select_population
 from include.refs import DecisionRef
 from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, load_model
+from include.steps.record_decision import record_decision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,23 +84,7 @@ def decide_retrain(deployment: Deployment, model_id: str, *, partition: str, run
     """Decide on a measured partition and record the decision; asking again for the same run changes nothing."""
     spec = load_model(model_id)
     decision = judge_night(deployment, model_id, partition)
-    row = deployment.state.record_decision(
-        model_id=model_id,
-        partition=partition,
-        action=decision.action,
-        trigger=decision.trigger,
-        reasons=decision.reasons,
-        run_id=run_id,
-        newest_published=deployment.state.newest_publication(f"features/{spec.features.group}"),
-    )
-    log.info(
-        "decide model=%s partition=%s action=%s acted=%s reasons=%s",
-        model_id,
-        partition,
-        row.action,
-        row.acted,
-        row.reasons,
-    )
+    row = record_decision(deployment, spec, decision, partition=partition, run_id=run_id)
     return DecisionRef(model_id, partition, row.decision_id, row.action, row.acted)
 
 

@@ -10,9 +10,11 @@ from include.adapters.state.state_store import StateStoreAdapter
 from include.errors import MlopsError
 from include.governance import lifecycle
 from include.governance.lifecycle import MoveRequest
+from include.monitoring.decision import Decision
 from include.specs.models import load_model
 from include.steps.claim_training import TrainingRequest, claim_training
 from include.steps.move_model import close_question, roll_back
+from include.steps.record_decision import record_decision
 
 NIGHT = "2026-03-01"
 BY_HAND = TrainingRequest("run-1", "asked for by hand by ada", by_hand=True)
@@ -75,15 +77,8 @@ def test_a_day_after_the_newest_published_one_is_refused_and_uses_nothing_up(dep
 
 def test_a_training_by_hand_leaves_the_nights_own_decision_free_to_act(deployment):
     claim(deployment, BY_HAND)
-    nightly = deployment.state.record_decision(
-        model_id="churn",
-        partition=NIGHT,
-        action="retrain",
-        trigger="drift",
-        reasons=["drift"],
-        run_id="night",
-        newest_published=NIGHT,
-    )
+    drift = Decision("retrain", "drift", ("drift",))
+    nightly = record_decision(deployment, load_model("churn"), drift, partition=NIGHT, run_id="night")
     assert nightly.acted
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
+import sqlalchemy as sa
 
 from include.adapters.state.state_store import StateStoreAdapter
 from include.errors import ConflictError, MlopsError
 from include.governance.lifecycle import MoveRequest, stage_candidate
+from include.monitoring.acting import ActingFacts, acts
+from include.monitoring.decision import Decision
 
 
 @pytest.fixture
 def store(postgres_url, request) -> StateStoreAdapter:
-    import sqlalchemy as sa
-
     name = f"state_{abs(hash(request.node.nodeid))}"
     engine = sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with engine.connect() as connection:
@@ -24,17 +27,31 @@ def store(postgres_url, request) -> StateStoreAdapter:
     return made
 
 
-def decide(store, partition, run_id, *, newest=None, action="retrain", explicit=False):
+READS = "features/x"
+
+
+def decide(store, partition, run_id, *, newest=None, action="retrain", explicit=False, rule=acts):
+    store.record_publications(READS, [(newest or partition, 1)], 1)
+    decision = Decision(action, "drift", ("because",))
     return store.record_decision(
-        model_id="churn",
+        "churn",
+        decision,
         partition=partition,
-        action=action,
-        trigger="drift",
-        reasons=["because"],
         run_id=run_id,
-        newest_published=newest or partition,
-        explicit=explicit,
+        reads=READS,
+        rule=partial(rule, decision, partition=partition, explicit=explicit),
     )
+
+
+def watermark(store):
+    with store._engine.connect() as connection:
+        return connection.execute(sa.text("SELECT partition_key FROM watermark WHERE model_id = 'churn'")).scalar()
+
+
+def tell(store, statement):
+    """Run a statement as somebody else, who does not wait for a model's lock."""
+    with store._engine.begin() as connection:
+        connection.execute(sa.text(statement))
 
 
 def test_migrating_twice_at_once_is_harmless(store):
@@ -92,6 +109,109 @@ def test_of_many_runs_of_one_night_at_once_exactly_one_acts(store):
     with ThreadPoolExecutor(8) as pool:
         rows = list(pool.map(lambda n: decide(store, "2026-01-02", f"run-{n}"), range(8)))
     assert sum(row.acted for row in rows) == 1
+
+
+@pytest.mark.parametrize("other", ["2026-01-02", "2026-01-03"], ids=["the-same-night", "the-next-night"])
+def test_a_decision_waits_for_one_that_is_being_recorded_and_sees_what_it_left(store, other):
+    seen, first_is_in, second_is_in = [], threading.Event(), threading.Event()
+
+    def slow(decision, facts, **said):
+        seen.append(facts.watermark)
+        first_is_in.set()
+        # The second has no way in while this one is open: it is not waited for, only given the time to try.
+        second_is_in.wait(0.5)
+        return acts(decision, facts, **said)
+
+    def second(decision, facts, **said):
+        seen.append(facts.watermark)
+        second_is_in.set()
+        return acts(decision, facts, **said)
+
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(decide, store, "2026-01-02", "run-a", newest=other, rule=slow)
+        first_is_in.wait(10)
+        two = pool.submit(decide, store, other, "run-b", rule=second)
+        rows = [one.result(), two.result()]
+    assert seen == [None, "2026-01-02" if other == "2026-01-02" else None]
+    assert sum(row.acted for row in rows) == 1
+    assert watermark(store) == other
+
+
+def stopped(_decision, _facts, **_):
+    raise RuntimeError("the worker was stopped")
+
+
+def killed(store):
+    def rule(decision, facts, **said):
+        tell(
+            store,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        return acts(decision, facts, **said)
+
+    return rule
+
+
+def out_of_disk(store):
+    tell(
+        store,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no space''; END'; "
+        "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON watermark FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    return acts
+
+
+@pytest.mark.parametrize(
+    ("crash", "error", "message"),
+    [
+        (lambda _: stopped, RuntimeError, "the worker was stopped"),
+        (killed, MlopsError, "terminating connection"),
+        (out_of_disk, MlopsError, "refuses: no space"),
+    ],
+    ids=["in-the-rule", "of-the-connection", "after-the-row"],
+)
+def test_a_crash_leaves_neither_a_decision_nor_a_moved_watermark(store, crash, error, message):
+    decide(store, "2026-01-01", "run-0", action="hold")
+    with pytest.raises(error, match=message):
+        decide(store, "2026-01-02", "run-a", rule=crash(store))
+    tell(store, "DROP FUNCTION IF EXISTS refuse CASCADE")
+    assert [row.run_id for row in store.decisions("churn")] == ["run-0"]
+    assert watermark(store) == "2026-01-01"
+    assert decide(store, "2026-01-02", "run-a").acted
+
+
+@pytest.mark.parametrize("before", [None, "2026-01-01"], ids=["the-first-night", "a-later-night"])
+def test_a_watermark_that_somebody_moved_past_the_lock_is_not_overwritten(store, before):
+    if before is not None:
+        decide(store, before, "run-0", action="hold")
+
+    def rule(decision, facts, **said):
+        tell(
+            store,
+            "INSERT INTO watermark VALUES ('churn', '2026-01-09') "
+            "ON CONFLICT (model_id) DO UPDATE SET partition_key = '2026-01-09'",
+        )
+        return acts(decision, facts, **said)
+
+    with pytest.raises(ConflictError, match=r"no longer .*decide again"):
+        decide(store, "2026-01-02", "run-a", rule=rule)
+    assert "run-a" not in [row.run_id for row in store.decisions("churn")]
+    assert watermark(store) == "2026-01-09"
+
+
+def test_the_rule_is_told_what_stands_at_that_moment_of_this_model_and_what_it_reads(store):
+    told = []
+
+    def rule(decision, facts, **said):
+        told.append(facts)
+        return acts(decision, facts, **said)
+
+    store.record_publications("features/y", [("2026-02-01", 1)], 1)
+    for night in ("2026-01-02", "2026-01-03"):
+        decide(store, night, f"run-{night}", rule=rule)
+    decide(store, "2026-01-03", "run-2026-01-03", rule=rule)
+    assert told == [ActingFacts(None, "2026-01-02"), ActingFacts("2026-01-02", "2026-01-03")]
 
 
 def test_what_a_person_asks_for_acts_whatever_the_watermark_says(store):

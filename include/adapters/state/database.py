@@ -14,6 +14,9 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from include.errors import MlopsError
 
+# PostgreSQL's undefined_table and undefined_column.
+_NO_SUCH = ("42P01", "42703")
+
 
 class StateDatabase:
     """Our PostgreSQL database.
@@ -50,6 +53,9 @@ class StateDatabase:
                 yield connection
         except ProgrammingError as err:
             reason = str(err.orig).strip().splitlines()[0]
+            if getattr(err.orig, "sqlstate", None) not in _NO_SUCH:
+                asked_as = self._engine.url.username
+                raise MlopsError(f"the state database refuses: {reason} (asked as {asked_as})") from err
             raise MlopsError(
                 f"the state database does not have our tables ({reason}); make up brings them, on servers "
                 "python -m include.embedded.deploy"

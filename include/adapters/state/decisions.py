@@ -1,19 +1,26 @@
-"""Decisions on retraining, the watermark that says whether one acts, and who trains on it.
+"""Decisions on retraining, the newest night that was decided on, and who trains on a decision.
 
-What belongs here: recording, and the compare-and-set of a model's watermark. What does not: what is decided.
+What belongs here: recording, in one transaction with the facts it rests on. What does not: what is decided, and the
+rule that says whether it acts (`monitoring.acting`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from include.adapters.state import tables
 from include.adapters.state.database import StateDatabase
+from include.errors import ConflictError
+from include.monitoring.acting import Acting, ActingFacts
+
+if TYPE_CHECKING:
+    from include.monitoring.decision import Decision
 
 
 @dataclass(frozen=True)
@@ -37,53 +44,47 @@ class DecisionTables(StateDatabase):
 
     def record_decision(
         self,
-        *,
         model_id: str,
+        decision: Decision,
+        *,
         partition: str,
-        action: str,
-        trigger: str,
-        reasons: Sequence[str],
         run_id: str,
-        newest_published: str | None,
-        explicit: bool = False,
+        reads: str,
+        rule: Callable[[ActingFacts], Acting],
     ) -> DecisionRow:
-        """Record a decision; say whether it acts.
+        """Record a decision and move the watermark, both or neither, as a rule says of what stands at that moment.
 
-        A `retrain` acts when its partition is newer than the model's watermark, which it moves, and
-        is the newest published one. The same run asking again gets its own row back: a retried task
-        loses nothing and doubles nothing.
+        The same run asking again gets its own row back: a retried task loses nothing and doubles nothing. Other
+        decisions of the model wait meanwhile.
 
         Parameters
         ----------
-        newest_published : str or None
-            The newest published partition of what the model reads.
-        explicit : bool
-            A person or a business event asked: it acts whatever the watermark says, and leaves it where it is.
+        model_id : str
+        decision : Decision
+        partition : str
+            The night that was decided.
+        run_id : str
+            Who decided.
+        reads : str
+            What the model reads, as a target of publications, e.g. ``features/customer_daily``.
+        rule : callable
+            Takes what stands of the model and says whether the decision acts, and where the watermark goes.
+
+        Raises
+        ------
+        ConflictError
+            If the watermark moved in between, though whoever moves it waits here.
         """
         table = tables.retrain_decision
+        asked = (table.c.model_id == model_id) & (table.c.partition_key == partition) & (table.c.run_id == run_id)
         with self._transaction() as connection:
             self._lock(connection, model_id)
-            known = connection.execute(
-                sa.select(table.c.decision_id).where(
-                    table.c.model_id == model_id, table.c.partition_key == partition, table.c.run_id == run_id
-                )
-            ).scalar()
+            known = connection.execute(sa.select(table.c.decision_id).where(asked)).scalar()
             if known is None:
-                is_newest = newest_published is None or partition >= newest_published
-                advanced = is_newest and not explicit and self._advance(connection, model_id, partition)
-                known = connection.execute(
-                    sa.insert(table)
-                    .values(
-                        model_id=model_id,
-                        partition_key=partition,
-                        action=action,
-                        trigger=trigger,
-                        reasons=list(reasons),
-                        acted=action == "retrain" and (advanced or explicit),
-                        run_id=run_id,
-                    )
-                    .returning(table.c.decision_id)
-                ).scalar_one()
+                facts = _read_facts(connection, model_id, reads)
+                acting = rule(facts)
+                known = _insert(connection, model_id, decision, partition=partition, run_id=run_id, acted=acting.acts)
+                _move_watermark(connection, model_id, facts.watermark, acting.watermark)
             return next(_decisions(connection, table.c.decision_id == known))
 
     def decisions(self, model_id: str) -> tuple[DecisionRow, ...]:
@@ -100,18 +101,45 @@ class DecisionTables(StateDatabase):
                 connection.execute(sa.select(table.c.run_id).where(table.c.decision_id == decision_id)).scalar_one()
             )
 
-    @staticmethod
-    def _advance(connection: sa.Connection, model_id: str, partition: str) -> bool:
-        table = tables.watermark
-        statement = insert(table).values(model_id=model_id, partition_key=partition)
-        moved = connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["model_id"],
-                set_={"partition_key": statement.excluded.partition_key},
-                where=table.c.partition_key < statement.excluded.partition_key,
-            ).returning(table.c.partition_key)
-        )
-        return moved.first() is not None
+
+def _read_facts(connection: sa.Connection, model_id: str, reads: str) -> ActingFacts:
+    mark, published = tables.watermark, tables.materialised_partition
+    watermark = sa.select(mark.c.partition_key).where(mark.c.model_id == model_id)
+    newest = sa.select(sa.func.max(published.c.partition_key)).where(published.c.target == reads)
+    return ActingFacts(connection.execute(watermark).scalar(), connection.execute(newest).scalar())
+
+
+def _insert(
+    connection: sa.Connection, model_id: str, decision: Decision, *, partition: str, run_id: str, acted: bool
+) -> int:
+    table = tables.retrain_decision
+    statement = sa.insert(table).values(
+        model_id=model_id,
+        partition_key=partition,
+        action=decision.action,
+        trigger=decision.trigger,
+        reasons=list(decision.reasons),
+        acted=acted,
+        run_id=run_id,
+    )
+    return int(connection.execute(statement.returning(table.c.decision_id)).scalar_one())
+
+
+def _move_watermark(connection: sa.Connection, model_id: str, before: str | None, after: str | None) -> None:
+    if after == before:
+        return
+    table = tables.watermark
+    is_there = (table.c.model_id == model_id) & (table.c.partition_key == before)
+    move = (
+        insert(table)
+        .values(model_id=model_id, partition_key=after)
+        .on_conflict_do_nothing()
+        .returning(table.c.model_id)
+        if before is None
+        else sa.update(table).where(is_there).values(partition_key=after).returning(table.c.model_id)
+    )
+    if connection.execute(move).first() is None:
+        raise ConflictError(f"{model_id}: the watermark is no longer {before or 'unset'}; decide again")
 
 
 def _decisions(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Iterator[DecisionRow]:
