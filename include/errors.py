@@ -26,7 +26,17 @@ class UsageError(MlopsError):
 
 
 class SpecError(UsageError):
-    """A YAML file under ``include/config`` says something that isn't allowed."""
+    """A YAML file under ``include/config`` says something that isn't allowed.
+
+    Attributes
+    ----------
+    violations : tuple of str
+        Each thing that isn't allowed, in a sentence of its own.
+    """
+
+    def __init__(self, *violations: str) -> None:
+        super().__init__("; ".join(violations))
+        self.violations = violations
 
 
 class UnreadableInputError(UsageError):

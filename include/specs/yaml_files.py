@@ -6,7 +6,7 @@ What belongs here: what every kind of spec file has in common. What does not: th
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -38,18 +38,40 @@ def read_yaml(path: Path, *, kind: str) -> dict[str, Any]:
     Raises
     ------
     SpecError
-        If there is no such file, or it is no mapping.
+        If there is no such file, it can't be read, or it is no mapping; if a key is no text, or is there twice.
     """
     if not path.exists():
         known = sorted(other.stem for other in path.parent.glob("*.yaml"))
         raise SpecError(f"there is no {kind} {path.stem!r}; known: {', '.join(known)}{nearest(path.stem, known)}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
+    except (OSError, UnicodeDecodeError) as err:
+        raise SpecError(f"{path.name} can't be read: {err.strerror if isinstance(err, OSError) else err}") from err
     except yaml.YAMLError as err:
         raise SpecError(f"{path.name} is not YAML: {' '.join(str(err).split())}") from err
     if not isinstance(values, dict):
         raise SpecError(f"{path.name} must be a mapping of keys to values, found {type(values).__name__}")
     return values
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML of which no value is lost: a key is text, and is there once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return a mapping; what ``<<`` brings in lies below the mapping's own keys, so that both may have one."""
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                problem = f"the key {key!r} is no text; write it in quotes"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            if key in seen:
+                problem = f"the key {key!r} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
 
 
 def laid_over(base: dict[str, Any], overlay: dict[str, Any], path: Path, prefix: str = "") -> dict[str, Any]:
@@ -84,7 +106,7 @@ def validated(model: type[_Spec], values: dict[str, Any], path: Path) -> _Spec:
     try:
         return model.model_validate(values)
     except ValidationError as err:
-        raise SpecError("; ".join(_messages(model, err, path))) from err
+        raise SpecError(*_messages(model, err, path)) from err
 
 
 def _messages(model: type[BaseModel], err: ValidationError, path: Path) -> Iterator[str]:
