@@ -104,7 +104,7 @@ def test_more_rows_than_one_chunk_holds_are_all_written(
         ("redis_guard", "_KEYS_PER_CALL"),
         ("guarded_sqlite", "_KEYS_PER_QUERY"),
     ):
-        monkeypatch.setattr(f"include.adapters.{module}.{name}", 7)
+        monkeypatch.setattr(f"include.adapters.online.{module}.{name}", 7)
     keys = KEYS[:100]
     publish(settings, feature_rows(keys, DAY, **{FEATURE: range(100)}))
 
