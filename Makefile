@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Once here instead of at each first import: every process starts in half the time, also where Python may write none.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup up down clean demo test bench lint
+.PHONY: help setup up down clean demo test bench lint docs
 
 help: ## List the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ bench: setup .venv/.peers ## Race this project against its peers; ARGS="--scale 
 
 lint: setup ## Check style, import rules and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+docs: setup ## Write what is generated in docs/: the picture of the rooms, the DAGs
+	@.venv/bin/python -m docs.write
 
 clean: ## Stop this home and remove it, and the environment
 	@if [ -x $(MLOPS) ]; then $(MLOPS) down; fi

@@ -74,10 +74,3 @@ def test_the_workflow_calls_make_only():
     commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
     assert commands
     assert all(re.fullmatch(r"make [a-z-]+", command) for command in commands)
-
-
-def test_links_in_the_readme_lead_somewhere():
-    text = (PROJECT_ROOT / "README.md").read_text()
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
-    assert links
-    assert [link for link in links if not (PROJECT_ROOT / link).exists()] == []
