@@ -20,6 +20,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "values": ("include.specs", "include.refs"),
     "declarations": ("feature_repo",),
     "pure": (
+        "include.column_types",
         "include.features",
         "include.quality",
         "include.question",

@@ -17,6 +17,7 @@ import pyarrow.csv as pacsv
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
+from include.column_types import is_number, is_text
 from include.errors import UnreadableInputError, UsageError, nearest
 
 # A CSV is read at once, a parquet file column by column.
@@ -90,7 +91,7 @@ def _read_csv(path: Path, texts: Sequence[str], only: Sequence[str] = ()) -> pa.
 
 def _with_numbers_as_written(path: Path, rows: pa.Table, others: Sequence[str]) -> pa.Table:
     """Return rows in which numbers are text again where one of a column isn't plainly written."""
-    numbers = [field.name for field in rows.schema if _is_number(field.type) and field.name not in others]
+    numbers = [field.name for field in rows.schema if is_number(field.type) and field.name not in others]
     if not numbers:
         return rows
     written = _read_csv(path, numbers, numbers)
@@ -103,14 +104,10 @@ def _with_numbers_as_written(path: Path, rows: pa.Table, others: Sequence[str]) 
     return rows
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
-
-
 def _as_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return times with fractions of a second that Arrow left as text, as one is beyond nanoseconds' range."""
     for kind in (pa.timestamp("us", "UTC"), pa.timestamp("us")):
-        if pa.types.is_string(column.type):
+        if is_text(column.type):
             with suppress(pa.ArrowInvalid):
                 column = column.cast(kind)
     return column

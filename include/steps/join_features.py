@@ -19,9 +19,9 @@ import pyarrow.dataset as pads
 
 from include.adapters.feature_store.as_of_join import FeatureRows, TimeUnit, features_as_of
 from include.adapters.table_files import Rows, open_rows, read_rows, refused_as_a_whole, writer
+from include.column_types import key_family
 from include.errors import UsageError, nearest
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
-from include.features.column_types import key_family
 
 log = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from include.column_types import is_number, is_text, value_type
 from include.errors import UnreadableInputError, UsageError, nearest
 from include.monitoring.columns import category_counts, numeric_values
 from include.monitoring.drift import FeatureDrift, measure_drift
@@ -203,30 +204,16 @@ def _chosen(before: pa.Table, after: pa.Table, columns: Sequence[str] | None) ->
 
 
 def _is_judgeable(type_: pa.DataType) -> bool:
-    if pa.types.is_dictionary(type_):
-        type_ = type_.value_type
-    return pa.types.is_null(type_) or _is_number(type_) or _is_text(type_)
-
-
-def _is_number(type_: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_integer(type_)
-        or pa.types.is_floating(type_)
-        or pa.types.is_decimal(type_)
-        or pa.types.is_boolean(type_)
-    )
-
-
-def _is_text(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+    type_ = value_type(type_)
+    return bool(pa.types.is_null(type_) or pa.types.is_boolean(type_) or is_number(type_) or is_text(type_))
 
 
 def _values(column: pa.ChunkedArray) -> NDArray[Any]:
     if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+        column = column.cast(value_type(column.type))
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    if _is_number(column.type):
+    if is_number(column.type):
         # Whole numbers above 2^53 lose their last digits, which no bin can tell.
         numbers: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy()
         return numbers

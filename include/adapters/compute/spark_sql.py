@@ -16,6 +16,7 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 
 from include.adapters.compute.duckdb_compute import Parameter
+from include.column_types import is_instant, is_text
 from include.errors import MlopsError
 
 # A closed list: a word that is not here may be computed, rounded or counted otherwise by the other engine, and
@@ -162,8 +163,10 @@ def _sql_type(type_: pa.DataType) -> str:
     if pa.types.is_floating(type_):
         return "DOUBLE"
     if pa.types.is_timestamp(type_):
-        return "TIMESTAMPTZ" if type_.tz else "TIMESTAMP"
+        return "TIMESTAMPTZ" if is_instant(type_) else "TIMESTAMP"
+    if is_text(type_):
+        return "VARCHAR"
     if pa.types.is_decimal(type_):
         return f"DECIMAL({type_.precision}, {type_.scale})"
-    names = {pa.date32(): "DATE", pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR", pa.large_string(): "VARCHAR"}
+    names = {pa.date32(): "DATE", pa.bool_(): "BOOLEAN"}
     return names.get(type_, "UNKNOWN")

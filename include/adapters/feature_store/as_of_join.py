@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow.dataset import Dataset, Fragment, ParquetFileFragment
 
+from include.column_types import key_family
 from include.features.entity_keys import EntityKeys
 from include.features.point_in_time import EARLIEST, LATEST, AsOfSearch, Instants
 
@@ -32,6 +33,7 @@ _ROWS_PER_GROUP = 1 << 20
 _MAX_WORKERS = 4
 _MICROSECOND = timedelta(microseconds=1)
 _NANOSECONDS = 1000
+_COMPARED_AS = {"integer": pa.int64(), "text": pa.string()}
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -107,12 +109,8 @@ def features_as_of(
 def comparable(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """Return a key column in the one type that its family is compared in."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    if pa.types.is_integer(kind):
-        return array.cast(pa.int64())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return array.cast(pa.string())
-    return array
+    type_ = _COMPARED_AS.get(key_family(array.type))
+    return array if type_ is None else array.cast(type_)
 
 
 @dataclass(frozen=True)

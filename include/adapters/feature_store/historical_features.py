@@ -19,9 +19,9 @@ from feast.types import from_feast_to_pyarrow_type
 from include.adapters.feature_store.as_of_join import FeatureRows, features_as_of
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.span import Span
+from include.column_types import is_instant, is_lossless, key_family
 from include.errors import MlopsError, UsageError, nearest
 from include.features.checks import EVENT_TIMESTAMP
-from include.features.column_types import is_lossless, key_family
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 _DAWN = datetime.min.replace(tzinfo=UTC)
@@ -130,7 +130,7 @@ def checked_entities(rows: pa.Table) -> pa.Table:
             f"{nearest(EVENT_TIMESTAMP, rows.column_names)}"
         )
     position, found = rows.column_names.index(EVENT_TIMESTAMP), rows[EVENT_TIMESTAMP].type
-    if pa.types.is_timestamp(found) and found.tz is not None:
+    if is_instant(found):
         return rows
     if rows[EVENT_TIMESTAMP].null_count == rows.num_rows:
         return rows.set_column(position, EVENT_TIMESTAMP, pa.nulls(rows.num_rows, _INSTANT))

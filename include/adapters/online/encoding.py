@@ -23,6 +23,7 @@ from feast.protos.feast.types.Value_pb2 import ValueType as StoredType
 from feast.type_map import python_values_to_proto_values
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from include.column_types import is_text
 from include.errors import MlopsError
 
 MICROSECOND = 1_000_000
@@ -86,8 +87,8 @@ def encode_values(column: pa.Array, value_type: ValueType) -> pa.BinaryArray:
 
 def value_texts(column: pa.Array) -> pa.StringArray:
     """Write values as Feast's SQL stores do in ``value_text``: Python's ``str`` of each, null for a null."""
-    if pa.types.is_string(column.type):
-        return column
+    if is_text(column.type):
+        return pc.cast(column, pa.string())
     if pa.types.is_boolean(column.type):
         return pc.if_else(column, "True", "False")
     if pa.types.is_integer(column.type):
@@ -170,7 +171,7 @@ def _decode(stored: bytes | None) -> object:
 
 
 def _key_parts(name: str, column: pa.Array) -> Sequence[pa.Array | pa.Scalar]:
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if is_text(column.type):
         stored = pc.cast(column, pa.binary())
         return [pa.scalar(struct.pack("<I", StoredType.STRING)), _little_endian(lengths(stored), "<u4"), stored]
     if pa.types.is_int64(column.type):

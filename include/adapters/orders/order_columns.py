@@ -9,6 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from include.column_types import is_number, is_text, value_type
 from include.errors import UnreadableInputError
 from include.quality.order_formats import Family, FileColumn
 
@@ -24,7 +25,7 @@ _WANTED = {
 }
 
 
-def converted(file: str, values: pa.ChunkedArray, column: FileColumn | None, *, is_text: bool) -> pa.ChunkedArray:
+def converted(file: str, values: pa.ChunkedArray, column: FileColumn | None, *, untyped: bool) -> pa.ChunkedArray:
     """Return a column's values with the type of their family; NaN becomes null.
 
     Parameters
@@ -35,7 +36,7 @@ def converted(file: str, values: pa.ChunkedArray, column: FileColumn | None, *, 
         The column as it was read.
     column : FileColumn or None
         What the format knows of it; None where it does not know the column.
-    is_text : bool
+    untyped : bool
         Whether the file knows no types, so that numbers and times are parsed from text.
 
     Raises
@@ -44,7 +45,7 @@ def converted(file: str, values: pa.ChunkedArray, column: FileColumn | None, *, 
         If the values are of another family.
     """
     if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
+        values = values.cast(value_type(values.type))
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
     if column is None:
@@ -52,7 +53,7 @@ def converted(file: str, values: pa.ChunkedArray, column: FileColumn | None, *, 
     if pa.types.is_null(values.type):
         return values.cast(_EMPTY[column.family])
     try:
-        return _BY_FAMILY[column.family](values, is_text)
+        return _BY_FAMILY[column.family](values, untyped)
     except _WrongTypeError as err:
         found = f"{err}"
     except pa.ArrowInvalid as err:
@@ -67,17 +68,17 @@ class _WrongTypeError(Exception):
     """The column is of another family; the text says what was found."""
 
 
-def _text(values: pa.ChunkedArray, is_text: bool) -> pa.ChunkedArray:
+def _text(values: pa.ChunkedArray, untyped: bool) -> pa.ChunkedArray:
     if pa.types.is_floating(values.type):
         values = _integers(values)
-    if pa.types.is_integer(values.type) or _is_string(values.type):
+    if pa.types.is_integer(values.type) or is_text(values.type):
         return values.cast(pa.string())
     raise _WrongTypeError(str(values.type))
 
 
-def _whole(values: pa.ChunkedArray, is_text: bool) -> pa.ChunkedArray:
-    if is_text and _is_string(values.type):
-        values = _number(values, is_text)
+def _whole(values: pa.ChunkedArray, untyped: bool) -> pa.ChunkedArray:
+    if untyped and is_text(values.type):
+        values = _number(values, untyped)
     if pa.types.is_decimal(values.type):
         values = values.cast(pa.float64())
     if pa.types.is_floating(values.type):
@@ -92,17 +93,17 @@ def _whole(values: pa.ChunkedArray, is_text: bool) -> pa.ChunkedArray:
     raise _WrongTypeError(str(values.type))
 
 
-def _number(values: pa.ChunkedArray, is_text: bool) -> pa.ChunkedArray:
-    if is_text and _is_string(values.type):
+def _number(values: pa.ChunkedArray, untyped: bool) -> pa.ChunkedArray:
+    if untyped and is_text(values.type):
         numbers = values.cast(pa.float64())
         return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
-    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+    if is_number(values.type):
         return values.cast(pa.float64(), safe=False)
     raise _WrongTypeError(str(values.type))
 
 
-def _time(values: pa.ChunkedArray, is_text: bool) -> pa.ChunkedArray:
-    if is_text and _is_string(values.type):
+def _time(values: pa.ChunkedArray, untyped: bool) -> pa.ChunkedArray:
+    if untyped and is_text(values.type):
         zoned = pc.match_substring_regex(values, _ZONED)
         has_zone = pc.any(zoned).as_py() is True
         return values.cast(pa.timestamp("us", "UTC" if has_zone else None))
@@ -127,10 +128,6 @@ def _integers(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _is_huge(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.greater(pc.abs(values), _WHOLE_MAX)
-
-
-def _is_string(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
 _BY_FAMILY = {Family.TEXT: _text, Family.WHOLE: _whole, Family.NUMBER: _number, Family.TIME: _time}

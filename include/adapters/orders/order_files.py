@@ -113,9 +113,9 @@ def read_orders(file: OrderFile, columns: Sequence[FileColumn], *, may_be_empty:
     _check_names(file, rows.column_names, columns)
     if rows.num_rows == 0 and not may_be_empty:
         raise UnreadableInputError(f"{file.name}: the file has columns but no rows; deliver it again")
-    is_text = _extension(file) == ".csv"
+    untyped = _extension(file) == ".csv"
     known = {column.name: column for column in columns}
-    arrays = [converted(file.name, rows[name], known.get(name), is_text=is_text) for name in rows.column_names]
+    arrays = [converted(file.name, rows[name], known.get(name), untyped=untyped) for name in rows.column_names]
     return pa.table(dict(zip(rows.column_names, arrays, strict=True)))
 
 

@@ -1,0 +1,54 @@
+"""What may be used in one place only, read off the source: a second place would be a second answer."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from docs.rooms import find_modules
+from include.settings import PROJECT_ROOT
+
+MODULES = find_modules(PROJECT_ROOT)
+
+
+def names_used(path: Path) -> set[str]:
+    """Return the dotted names that a module uses, by the names of the libraries and not by its own for them."""
+    tree = ast.parse(path.read_text())
+    known: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            known |= {alias.asname: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            known |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    chains = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Name)]
+    heads = [(known.get(head, head), dot, rest) for head, dot, rest in (chain.partition(".") for chain in chains)]
+    return {"".join(parts) for parts in heads}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import duckdb\nduckdb.connect()",
+        "def f():\n    import duckdb as d\n    return d.connect",
+        "from duckdb import connect as c\nc()",
+    ],
+)
+def test_a_name_is_found_however_it_is_imported(tmp_path, text):
+    (tmp_path / "a.py").write_text(text)
+    assert "duckdb.connect" in names_used(tmp_path / "a.py")
+
+
+@pytest.mark.parametrize(
+    ("names", "places"),
+    [
+        (
+            ("pyarrow.types.is_string", "pyarrow.types.is_large_string", "pyarrow.types.is_string_view"),
+            {"include.column_types"},
+        ),
+    ],
+    ids=["text"],
+)
+def test_there_is_one_place_for(names, places):
+    assert {module for module, path in MODULES.items() if not names_used(path).isdisjoint(names)} == places
