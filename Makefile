@@ -12,10 +12,10 @@ export UV_PYTHON_DOWNLOADS := never
 # Once here instead of at each first import: every process starts in half the time, also where Python may write none.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup up down clean demo test bench lint docs
+.PHONY: help setup up down clean demo test bench docs lint lint-style lint-format lint-types lint-docs
 
 help: ## List the verbs
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: .venv/.complete ## Make the environment (.venv) from the lock file
 
@@ -46,11 +46,19 @@ test: setup .venv/.peers ## Lint and run every test
 bench: setup .venv/.peers ## Race this project against its peers; ARGS="--scale 0.1" for a tenth of the size
 	@.venv/bin/python -W ignore -m benchmarks $(ARGS)
 
-lint: setup ## Check style, import rules and types
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
-
 docs: setup ## Write what is generated in docs/: the picture of the rooms, the DAGs
 	@.venv/bin/python -m docs.write
+
+# What .pre-commit-config.yaml runs too: a check is added here, and there as one hook more.
+lint: lint-style lint-format lint-types lint-docs ## Check all of the following
+lint-style: setup ## Check style and import rules
+	@.venv/bin/ruff check .
+lint-format: setup ## Check the format
+	@.venv/bin/ruff format --check .
+lint-types: setup ## Check types
+	@.venv/bin/mypy
+lint-docs: setup ## Check that docs/ has what make docs would write
+	@.venv/bin/python -m docs.write --check
 
 clean: ## Stop this home and remove it, and the environment
 	@if [ -x $(MLOPS) ]; then $(MLOPS) down; fi

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -67,6 +69,25 @@ def test_make_help_lists_every_verb():
     verbs = set(re.search(r"^\.PHONY: (.*)$", makefile, re.M).group(1).split())
     listed = subprocess.run(["make", "help"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
     assert {line.split()[1] for line in listed.splitlines() if line.startswith("  make ")} == verbs
+
+
+def test_a_commit_is_held_to_the_parts_of_make_lint_and_nothing_is_fetched():
+    config = yaml.safe_load((PROJECT_ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repository["repo"] for repository in config["repos"]] == ["local"]
+    hooks = config["repos"][0]["hooks"]
+    assert {hook["language"] for hook in hooks} == {"system"}
+    parts = re.search(r"^lint: ([a-z -]+) ##", (PROJECT_ROOT / "Makefile").read_text(), re.M).group(1).split()
+    assert [hook["entry"] for hook in hooks] == [f"make {part}" for part in parts]
+
+
+def test_what_make_lint_runs_is_in_the_environment():
+    # As if the environment were there: with -n nothing is run, with -o nothing is thought out of date.
+    command = ["make", "-n", "-o", ".venv/.complete", "lint"]
+    said = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
+    programs = [line.split()[0] for line in said.splitlines()]
+    assert len(programs) >= 4
+    assert all(re.fullmatch(r"\.venv/bin/\w+", program) for program in programs)
+    assert [program for program in programs if not (Path(sys.prefix) / "bin" / Path(program).name).exists()] == []
 
 
 def test_the_workflow_calls_make_only():
