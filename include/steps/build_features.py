@@ -62,8 +62,9 @@ def build_features(deployment: Deployment, group: str, *, start: str, end: str) 
     """
     partitions, spec = span(start, end), load_feature_group(group)
     source_version = _require_arrived(deployment, spec, end)
-    # Puts on record which partitions agree with the source: what differs in those is no correction.
-    find_stale(deployment, spec, source_version=source_version)
+    # What differs in a partition that is on record as agreeing with its source is no correction.
+    compared = find_stale(deployment, spec, source_version=source_version)
+    deployment.state.confirm_source(spec.table, compared.agreeing, source_version)
     return build_partitions(deployment, spec, partitions, source_version=source_version)
 
 

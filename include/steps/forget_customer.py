@@ -168,7 +168,8 @@ def _rewrite(
 
 def _confirm(deployment: Deployment, spec: FeatureGroupSpec, source: str, before: int, after: int) -> None:
     if spec.source == source:
-        agreeing = [key for key, known in deployment.state.source_versions(spec.table).items() if known == before]
+        built_from = deployment.state.source_versions(spec.table)
+        agreeing = {key: before for key, known in built_from.items() if known == before}
         deployment.state.confirm_source(spec.table, agreeing, after)
 
 

@@ -50,17 +50,19 @@ def heal_features(deployment: Deployment, group: str) -> FeaturesRef | None:
     if not deployment.lake.exists(spec.table):
         raise UsageError(f"{group} was never built, there is nothing to heal (mlops features build --group {group} …)")
     source_version = deployment.lake.version(spec.source) or 0
-    stale = find_stale(deployment, spec, source_version=source_version)
+    compared = find_stale(deployment, spec, source_version=source_version)
+    # What agrees is not compared again by the next heal.
+    deployment.state.confirm_source(spec.table, compared.agreeing, source_version)
     outcomes = [
         outcome
-        for days in _portions(stale)
+        for days in _portions(compared.stale)
         for outcome in _outcomes(deployment, spec, days, source_version=source_version)
     ]
     _bring_online(deployment, spec)
     if refused := [outcome for outcome in outcomes if isinstance(outcome, RefusedError)]:
         raise RefusedError(
-            f"{len(refused)} of {len(stale)} days of {group} that received late rows or corrections keep what was "
-            f"published of them: {'; '.join(map(str, refused))}"
+            f"{len(refused)} of {len(compared.stale)} days of {group} that received late rows or corrections keep what "
+            f"was published of them: {'; '.join(map(str, refused))}"
         )
     built = [outcome for outcome in outcomes if isinstance(outcome, FeaturesRef)]
     if not built:

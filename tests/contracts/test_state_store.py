@@ -251,12 +251,21 @@ def test_a_server_that_is_down_is_named_with_the_next_move(tmp_path):
 def test_a_partition_remembers_the_version_of_its_source_until_it_is_confirmed_or_built_again(store):
     store.record_publications("features/x", [("2026-01-01", 4), ("2026-01-02", 5)], 1, source_version=7)
     store.record_publications("features/y", [("2026-01-01", 4)], 1)
-    store.confirm_source("features/x", ["2026-01-01"], 9)
+    store.confirm_source("features/x", {"2026-01-01": 7}, 9)
     assert store.table_versions("features/x") == {"2026-01-01": 1, "2026-01-02": 1}
     assert store.source_versions("features/x") == {"2026-01-01": 9, "2026-01-02": 7}
     assert store.source_versions("features/y") == {"2026-01-01": None}
     store.record_publications("features/x", [("2026-01-02", 5)], 2, source_version=8)
     assert store.source_versions("features/x")["2026-01-02"] == 8
     assert store.table_versions("features/x")["2026-01-02"] == 2
-    store.confirm_source("features/x", [], 99)
+    store.confirm_source("features/x", {}, 99)
     assert store.source_versions("features/x") == {"2026-01-01": 9, "2026-01-02": 8}
+
+
+def test_a_partition_that_was_built_anew_since_it_was_compared_is_not_confirmed(store):
+    days = ["2026-01-01", "2026-01-02", "2026-01-03"]
+    store.record_publications("features/x", [(day, 1) for day in days], 1, source_version=7)
+    store.record_publications("features/x", [(days[2], 1)], 1, source_version=8)
+    store.record_publications("features/x", [(days[1], 1)], 2, source_version=5)
+    store.confirm_source("features/x", {days[0]: 7, days[1]: 7, days[2]: 8}, 9)
+    assert store.source_versions("features/x") == {days[0]: 9, days[1]: 5, days[2]: 9}

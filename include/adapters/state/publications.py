@@ -5,7 +5,7 @@ What belongs here: recording and reading publications. What does not: the rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,12 +41,25 @@ class PublicationTable(StateDatabase):
         """Return the version of its table that each partition of a target was recorded with, by key."""
         return self._by_partition(target, tables.materialised_partition.c.table_version)
 
-    def confirm_source(self, target: str, partitions: Sequence[str], source_version: int) -> None:
-        """Write down that partitions, as they are, agree with a later version of their source."""
+    def confirm_source(self, target: str, agreeing: Mapping[str, int], source_version: int) -> None:
+        """Write down that partitions, as they are, agree with another version of their source.
+
+        Parameters
+        ----------
+        target : str
+        agreeing : mapping of str to int
+            The version that each partition was built from when it was compared. One that was built anew since is
+            left as it is: it was not what was compared.
+        source_version : int
+            What they agree with.
+        """
         table = tables.materialised_partition
-        chosen = (table.c.target == target) & table.c.partition_key.in_(partitions)
         with self._transaction() as connection:
-            connection.execute(sa.update(table).where(chosen).values(source_version=source_version))
+            for built_from in sorted(set(agreeing.values())):
+                partitions = [key for key, version in agreeing.items() if version == built_from]
+                chosen = (table.c.target == target) & table.c.partition_key.in_(partitions)
+                compared = chosen & (table.c.source_version == built_from)
+                connection.execute(sa.update(table).where(compared).values(source_version=source_version))
 
     def publications(self, target: str) -> dict[str, int]:
         """Return the rows of each published partition of a target, by key."""

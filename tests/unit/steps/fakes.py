@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
@@ -38,8 +38,9 @@ class FakeState:
     def table_versions(self, target: str) -> dict[str, int]:
         return dict(sorted(self._versions.get(target, {}).items()))
 
-    def confirm_source(self, target: str, partitions: Sequence[str], source_version: int) -> None:
-        self._sources.setdefault(target, {}).update(dict.fromkeys(partitions, source_version))
+    def confirm_source(self, target: str, agreeing: Mapping[str, int], source_version: int) -> None:
+        known = self._sources.setdefault(target, {})
+        known.update({key: source_version for key, built_from in agreeing.items() if known.get(key) == built_from})
 
 
 class FakeFeatureStore:

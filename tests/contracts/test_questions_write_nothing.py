@@ -1,0 +1,136 @@
+"""Asking changes nothing: not a row or a table of the state, not a file or a folder of the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from include.adapters.compute.duckdb_compute import DuckDbCompute
+from include.adapters.lake.delta_lake import LakeAdapter
+from include.adapters.lake.history import changed_partitions
+from include.adapters.lake.online_log import read_vectors
+from include.adapters.lake.partition_reports import read_report
+from include.adapters.lake.training_sets import list_training_sets, read_manifest
+from include.adapters.orders.order_deliveries import read_arrivals
+from include.adapters.state.state_store import StateStoreAdapter
+from include.errors import MlopsError
+from include.governance.lifecycle import MoveRequest, stage_candidate
+from include.monitoring.decision import Decision
+from include.specs.groups import load_feature_group
+from include.specs.models import load_model
+from include.steps.build_features import build_features
+from include.steps.find_delivery import find_delivery
+from include.steps.find_stale import find_stale
+from include.steps.judge_features import check_features
+from include.steps.monitor_model import judge_night
+from include.steps.record_decision import record_decision
+from tests.raw_orders import line, orders, publish_orders
+
+GROUP, TABLE = "customer_daily", "features/customer_daily"
+DAYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
+
+
+@pytest.fixture
+def empty(postgres_database, tmp_path) -> SimpleNamespace:
+    """A deployment on which nothing has run yet but its migrations."""
+    state = StateStoreAdapter(postgres_database)
+    state.migrate()
+    return SimpleNamespace(lake=LakeAdapter((tmp_path / "lake").as_uri()), compute=DuckDbCompute(), state=state)
+
+
+@pytest.fixture
+def deployment(empty) -> SimpleNamespace:
+    """One with history: three built days, of which a late row has reached the last two, a decision and a version."""
+    publish_orders(empty.lake, orders(*(line(day) for day in DAYS)))
+    build_features(empty, GROUP, start=DAYS[0], end=DAYS[-1])
+    publish_orders(empty.lake, orders(line(DAYS[1]), line(f"{DAYS[1]} 12:00:00", customer="c2")))
+    empty.state.append_moves(stage_candidate((), MoveRequest("churn", 1, DAYS[0], "ada", "first")))
+    empty.state.put_night("churn", "2024-02-01", model_version=1, night={"rows": 1})
+    hold = Decision("hold", "none", ("because",))
+    record_decision(empty, load_model("churn"), hold, partition=DAYS[-1], run_id="run-0")
+    return empty
+
+
+def source_version(deployment: Any) -> int:
+    return deployment.lake.version("raw/orders") or 0
+
+
+QUESTIONS: dict[str, Callable[[Any], object]] = {
+    "find_stale": lambda d: find_stale(d, load_feature_group(GROUP), source_version=source_version(d)),
+    "find_delivery": lambda d: find_delivery(DAYS[-1]),
+    "check_features": lambda d: check_features(d, GROUP, start=DAYS[0], end=DAYS[-1]),
+    "judge_night": lambda d: judge_night(d, "churn", DAYS[-1]),
+    "ledger": lambda d: d.state.ledger("churn"),
+    "production_version_at": lambda d: d.state.production_version_at("churn", DAYS[-1]),
+    "decisions": lambda d: d.state.decisions("churn"),
+    "nights": lambda d: d.state.nights("churn"),
+    "publications": lambda d: d.state.publications(TABLE),
+    "newest_publication": lambda d: d.state.newest_publication(TABLE),
+    "source_versions": lambda d: d.state.source_versions(TABLE),
+    "table_versions": lambda d: d.state.table_versions(TABLE),
+    "exists": lambda d: d.lake.exists(TABLE),
+    "version": lambda d: d.lake.version(TABLE),
+    "partitions": lambda d: d.lake.partitions(TABLE),
+    "read": lambda d: d.lake.read(TABLE),
+    "dataset": lambda d: d.lake.dataset(TABLE).to_table(),
+    "digest": lambda d: d.lake.digest(TABLE),
+    "changed_partitions": lambda d: changed_partitions(d.lake, "raw/orders", since=0, until=source_version(d)),
+    "read_arrivals": lambda d: read_arrivals(d.lake),
+    "read_vectors": lambda d: read_vectors(d.lake, "churn", DAYS[0]),
+    "read_report": lambda d: read_report(d.lake, GROUP, DAYS[-1]),
+    "list_training_sets": lambda d: list_training_sets(d.lake, "churn"),
+    "read_manifest": lambda d: read_manifest(d.lake, "churn", "absent"),
+}
+
+
+def everything(deployment: Any) -> list[object]:
+    """Return what stands in the state, each row with the transaction that wrote it, and in the lake's folder."""
+    return [*_rows(deployment.state), *_files(Path(deployment.lake.uri.removeprefix("file://")).parent)]
+
+
+def _rows(state: StateStoreAdapter) -> Iterator[object]:
+    with state._engine.connect() as connection:
+        for table in sorted(sa.inspect(connection).get_table_names()):
+            yield table
+            yield from connection.execute(sa.text(f'SELECT xmin::text, t::text FROM "{table}" t ORDER BY ctid')).all()
+
+
+def _files(folder: Path) -> Iterator[object]:
+    for path in sorted(folder.rglob("*")):
+        found = path.stat()
+        yield str(path), found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def answers_that_changed_something(deployment: Any, *, may_refuse: bool) -> list[str]:
+    changing = []
+    for name, ask in QUESTIONS.items():
+        before = everything(deployment)
+        with suppress(MlopsError) if may_refuse else nullcontext():
+            ask(deployment)
+        if everything(deployment) != before:
+            changing.append(name)
+    return changing
+
+
+def test_a_question_leaves_every_row_and_file_as_it_was(deployment, monkeypatch):
+    monkeypatch.setattr("include.steps.find_delivery.Deployment.from_env", lambda: deployment)
+    assert answers_that_changed_something(deployment, may_refuse=False) == []
+
+
+def test_a_question_to_a_deployment_that_holds_nothing_makes_nothing(empty, monkeypatch):
+    monkeypatch.setattr("include.steps.find_delivery.Deployment.from_env", lambda: empty)
+    assert answers_that_changed_something(empty, may_refuse=True) == []
+
+
+def test_what_is_stale_and_what_agrees_is_answered_and_a_build_records_it(deployment):
+    newest = source_version(deployment)
+    found = find_stale(deployment, load_feature_group(GROUP), source_version=newest)
+    assert (found.stale, found.agreeing) == (("2024-01-02", "2024-01-03"), {"2024-01-01": newest - 1})
+    build_features(deployment, GROUP, start=DAYS[-1], end=DAYS[-1])
+    assert deployment.state.source_versions(TABLE) == {DAYS[0]: newest, DAYS[1]: newest - 1, DAYS[2]: newest}
