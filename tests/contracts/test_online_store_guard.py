@@ -21,7 +21,8 @@ from feast.repo_config import load_repo_config
 from feast.utils import _convert_arrow_to_proto
 from sqlalchemy import create_engine, text
 
-from include.adapters.feature_store.feast_store import FeatureStoreAdapter, feast_environment
+from include.adapters.feature_store.feast_repo import feast_environment
+from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 from include.adapters.online.guarded_redis import GuardedRedisOnlineStore
 from include.errors import MlopsError, UsageError
 from include.partitions import end_of, span

@@ -7,81 +7,36 @@ state).
 
 from __future__ import annotations
 
-import importlib
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from string import Template
-from typing import TypeAlias
 
 import psycopg
 import pyarrow as pa
-import yaml
-from feast import Entity, FeatureService, FeatureStore, FeatureView
-from feast.data_source import DataSource
+from feast import FeatureService, FeatureStore
 from feast.errors import FeastObjectNotFoundException
 from feast.infra.provider import Provider, get_provider
 from feast.repo_config import RepoConfig
 from feast.types import from_feast_to_pyarrow_type
 from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from include.adapters.feature_store.catalogue import FeatureCatalogue
 from include.adapters.feature_store.delta_offline_store import seeing_all
+from include.adapters.feature_store.feast_repo import declarations, repo_config
 from include.adapters.feature_store.historical_features import checked_entities
 from include.adapters.online.online_store import GuardedOnlineStore
 from include.adapters.online.reading import OnlineFeatures, OnlineReader, check_keys, key_encoder
 from include.errors import MlopsError, UsageError
 from include.features.checks import EVENT_TIMESTAMP
 from include.partitions import end_of, span
-from include.settings import PROJECT_ROOT, Settings
+from include.settings import Settings
 
-Declaration: TypeAlias = Entity | DataSource | FeatureView | FeatureService
-
-_REPO = PROJECT_ROOT / "feature_repo"
-
-# What the URL of an online store begins with, and the class that Feast loads for it.
-_ONLINE_STORES = {
-    "sqlite": "include.adapters.online.guarded_sqlite.GuardedSqliteOnlineStore",
-    "postgresql": "include.adapters.online.guarded_postgres.GuardedPostgreSQLOnlineStore",
-    "redis": "include.adapters.online.guarded_redis.GuardedRedisOnlineStore",
-    "rediss": "include.adapters.online.guarded_redis.GuardedRedisOnlineStore",
-}
 _STORE_ERRORS = (SQLAlchemyError, psycopg.Error, sqlite3.Error, RedisError)
-
-
-def feast_environment(settings: Settings) -> dict[str, str]:
-    """Return the variables that ``feature_store.yaml`` is written with.
-
-    Put into the environment, they make Feast's own commands work on this deployment.
-
-    Raises
-    ------
-    UsageError
-        If the online store's URL is none, or names none that is supported.
-    """
-    url = settings.feast_online_url
-    try:
-        backend = make_url(url).get_backend_name()
-    except (ArgumentError, ValueError):
-        shown = "…" if set("@?") & set(url) else url
-        # Not from the cause: its text may hold a password too.
-        raise UsageError(
-            f"MLOPS_FEAST_ONLINE_URL={shown} is not a URL; write sqlite:///PATH, "
-            "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE, redis://HOST:6379/0 or rediss://HOST:6379/0"
-        ) from None
-    if backend not in _ONLINE_STORES:
-        raise UsageError(f"MLOPS_FEAST_ONLINE_URL={backend}://… is not supported; write {', '.join(_ONLINE_STORES)}")
-    return {
-        "MLOPS_FEAST_REGISTRY_URL": settings.feast_registry_url,
-        "MLOPS_FEAST_ONLINE_URL": settings.feast_online_url,
-        "MLOPS_FEAST_ONLINE_STORE": _ONLINE_STORES[backend],
-        "MLOPS_LAKE_URI": settings.lake_uri,
-    }
 
 
 class FeatureStoreAdapter:
@@ -99,8 +54,7 @@ class FeatureStoreAdapter:
     @classmethod
     def from_settings(cls, settings: Settings) -> FeatureStoreAdapter:
         """Return the store that ``feature_repo/feature_store.yaml`` describes for these settings."""
-        text = (_REPO / "feature_store.yaml").read_text(encoding="utf-8")
-        return cls(RepoConfig(**yaml.safe_load(Template(text).substitute(feast_environment(settings)))))
+        return cls(repo_config(settings))
 
     def apply(self) -> None:
         """Add what ``feature_repo`` declares to the registry and the online tables; again changes nothing."""
@@ -108,7 +62,7 @@ class FeatureStoreAdapter:
             if (database := make_url(url).database) and make_url(url).get_backend_name() == "sqlite":
                 Path(database).parent.mkdir(parents=True, exist_ok=True)
         with self._explained():
-            self._store.apply(_declarations())
+            self._store.apply(declarations())
             self._store.refresh_registry()
         self._catalogue.forget_readers()
 
@@ -297,20 +251,6 @@ class FeatureStoreAdapter:
 def _reason(err: Exception) -> str:
     lines = str(err).strip().splitlines()
     return lines[0] if lines else type(err).__name__
-
-
-def _declarations() -> list[Declaration]:
-    # Imported by name: only Feast's registry depends on the declarations, no module does.
-    found: list[Declaration] = []
-    for module, attribute in (
-        ("entities", "ENTITIES"),
-        ("sources", "SOURCES"),
-        ("feature_views", "VIEWS"),
-        ("feature_services", "SERVICES"),
-    ):
-        declared: Mapping[str, Declaration] = getattr(importlib.import_module(f"feature_repo.{module}"), attribute)
-        found.extend(declared.values())
-    return found
 
 
 def _dtypes(service: FeatureService) -> dict[str, pa.DataType]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from include.adapters.feature_store.feast_store import FeatureStoreAdapter, feast_environment
+from include.adapters.feature_store.feast_repo import feast_environment
+from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 from include.errors import UsageError
 from include.settings import Settings
 
