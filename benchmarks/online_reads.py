@@ -33,7 +33,7 @@ from benchmarks.online_stores import (
 )
 from benchmarks.side_by_side import Contender, Race, race
 from include.adapters.feature_store.feast_store import FeatureStoreAdapter
-from include.adapters.online.reading import key_encoder
+from include.adapters.online.keys import key_encoder
 from include.partitions import end_of
 
 _ENTITIES = 100_000
@@ -99,7 +99,7 @@ def floor(at: Servers, store: str, entities: int, keys: int, noted: Path) -> Cal
     """Send HMGET and keep the bytes."""
     client = Redis.from_url(at.url("redis", f"reads_{entities}", 1))
     fields = [*(_mmh3(f"{GROUP}:{name}") for name in FEATURES), f"_ts:{GROUP}"]
-    encode = key_encoder(KEY)
+    encode = key_encoder((KEY,))
 
     def read(asked: Sequence[str]) -> object:
         with client.pipeline(transaction=False) as pipe:

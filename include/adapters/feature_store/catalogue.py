@@ -58,13 +58,14 @@ class FeatureCatalogue:
             raise _unknown("entity", entity, list(known))
         return str(known[entity])
 
-    def online_views(self, join_key: str) -> list[FeatureView]:
-        """Return the views that are served online and keyed by this column alone."""
-        return [
-            view
-            for view in self._store.list_feature_views()
-            if view.online and [column.name for column in view.entity_columns] == [join_key]
-        ]
+    def online_views(self, join_key: str) -> dict[tuple[str, ...], list[FeatureView]]:
+        """Return the views that are served online and keyed by this column, by all columns that they are keyed by."""
+        found: dict[tuple[str, ...], list[FeatureView]] = {}
+        for view in self._store.list_feature_views():
+            keys = tuple(sorted(column.name for column in view.entity_columns))
+            if view.online and join_key in keys:
+                found.setdefault(keys, []).append(view)
+        return found
 
     def service_reader(self, name: str, features: Sequence[str] | None) -> OnlineReader:
         """Return the prepared read of a service's features, or of some of them; made once."""

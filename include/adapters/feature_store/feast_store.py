@@ -29,8 +29,9 @@ from include.adapters.feature_store.catalogue import FeatureCatalogue
 from include.adapters.feature_store.delta_offline_store import seeing_all
 from include.adapters.feature_store.feast_repo import declarations, repo_config
 from include.adapters.feature_store.historical_features import checked_entities
+from include.adapters.online.keys import Key, KeyPart, check_keys, key_encoder
 from include.adapters.online.online_store import GuardedOnlineStore
-from include.adapters.online.reading import OnlineFeatures, OnlineReader, check_keys, key_encoder
+from include.adapters.online.reading import OnlineFeatures, OnlineReader
 from include.errors import MlopsError, UsageError
 from include.features.checks import EVENT_TIMESTAMP
 from include.partitions import end_of, span
@@ -117,7 +118,7 @@ class FeatureStoreAdapter:
         service : str
             Name of a feature service.
         entities : pyarrow.Table
-            Columns: the join key (string), ``event_timestamp`` (timestamp, UTC), and any others.
+            Columns: the join keys (string), ``event_timestamp`` (timestamp, UTC), and any others.
         known_at : bool
             See only what had been created by each row's time.
 
@@ -148,7 +149,7 @@ class FeatureStoreAdapter:
         return rows
 
     def online(
-        self, service: str, keys: Sequence[str], *, at: datetime | None = None, features: Sequence[str] | None = None
+        self, service: str, keys: Sequence[Key], *, at: datetime | None = None, features: Sequence[str] | None = None
     ) -> OnlineFeatures:
         """Read a service's features of some keys from the online store.
 
@@ -158,8 +159,9 @@ class FeatureStoreAdapter:
         ----------
         service : str
             Name of a feature service.
-        keys : sequence of str
-            Entity keys; may be empty.
+        keys : sequence of str, or of tuples of str
+            Entity keys; may be empty. Of several join keys each is a tuple of their values, in the order of the
+            group's spec.
         at : datetime, optional
             When ttl is judged, aware. Default: now.
         features : sequence of str, optional
@@ -173,7 +175,7 @@ class FeatureStoreAdapter:
         Raises
         ------
         UsageError
-            If the service or a feature is not known, a key isn't a string, or `at` is naive.
+            If the service or a feature is not known, a key is of another form, or `at` is naive.
         MlopsError
             If nothing was ever applied, or a store can't be reached.
         """
@@ -181,7 +183,7 @@ class FeatureStoreAdapter:
             return self._catalogue.service_reader(service, features).read(keys, at=at)
 
     def online_group(
-        self, group: str, keys: Sequence[str], *, at: datetime | None = None, features: Sequence[str] | None = None
+        self, group: str, keys: Sequence[Key], *, at: datetime | None = None, features: Sequence[str] | None = None
     ) -> OnlineFeatures:
         """Read a group's features, whichever services use them; otherwise as `online`."""
         with self._explained():
@@ -193,12 +195,23 @@ class FeatureStoreAdapter:
             return self._catalogue.service_reader(service, None)
 
     def forget(self, entity: str, key: str) -> dict[str, int]:
-        """Delete an entity's rows from every view that is keyed by it alone.
+        """Delete the rows of one key: of views that are keyed by it alone, and of views in which it is one of several.
+
+        Of a view with several keys every row that has this one among them is deleted, whatever the others are; rows
+        are looked for in the online store itself, all of whose keys are read for it. What a writer adds meanwhile
+        may stay.
+
+        Parameters
+        ----------
+        entity : str
+            An entity as Feast knows it: of one join key.
+        key : str
+            Its value.
 
         Returns
         -------
         dict of str to int
-            Per view 1 where a row was removed, 0 where there was none.
+            Per view how many keys' rows were removed; of a view that is keyed by this one alone 0 or 1.
 
         Raises
         ------
@@ -207,9 +220,15 @@ class FeatureStoreAdapter:
         """
         with self._explained():
             join_key = self._catalogue.join_key(entity)
-            check_keys([key], join_key)
-            views = self._catalogue.online_views(join_key)
-            return self._online_store.forget(self.config, views, key_encoder(join_key)(key))
+            check_keys([key], (join_key,))
+            removed: dict[str, int] = {}
+            for names, views in self._catalogue.online_views(join_key).items():
+                if names == (join_key,):
+                    keys = [key_encoder(names)(key)]
+                else:
+                    keys = self._online_store.find_keys(self.config, views, KeyPart(names, join_key, key))
+                removed.update(self._online_store.forget(self.config, views, keys))
+            return removed
 
     def service_features(self, service: str) -> list[str]:
         """Return the names of a service's features, in its order."""

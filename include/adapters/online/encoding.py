@@ -11,7 +11,7 @@ number, as in Feast.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ from include.column_types import is_text
 from include.errors import MlopsError
 
 MICROSECOND = 1_000_000
+
+# What stands before the length of a string in a serialised key.
+KEY_TEXT = struct.pack("<I", StoredType.STRING)
 
 # Tags of feast.types.Value, (field number << 3) | wire type, each one byte.
 _STRING, _INT32, _INT64, _DOUBLE, _FLOAT, _BOOL = 0x12, 0x18, 0x20, 0x29, 0x35, 0x38
@@ -51,14 +54,16 @@ def encode_keys(columns: Mapping[str, pa.Array]) -> pa.BinaryArray:
     MlopsError
         If a key is of another type.
     """
-    names = sorted(columns)
-    head = struct.pack("<I", len(names)) + b"".join(
-        struct.pack("<II", StoredType.STRING, len(name.encode())) + name.encode() for name in names
-    )
-    parts: list[pa.Array | pa.Scalar] = [pa.scalar(head)]
-    for name in names:
+    parts: list[pa.Array | pa.Scalar] = [pa.scalar(key_head(columns))]
+    for name in sorted(columns):
         parts.extend(_key_parts(name, columns[name]))
     return join_bytes(*parts)
+
+
+def key_head(join_keys: Iterable[str]) -> bytes:
+    """Return what the serialised keys of an entity begin with: how many join keys it has, and their names, sorted."""
+    names = [name.encode() for name in sorted(join_keys)]
+    return struct.pack("<I", len(names)) + b"".join(KEY_TEXT + struct.pack("<I", len(name)) + name for name in names)
 
 
 def encode_values(column: pa.Array, value_type: ValueType) -> pa.BinaryArray:
@@ -173,7 +178,7 @@ def _decode(stored: bytes | None) -> object:
 def _key_parts(name: str, column: pa.Array) -> Sequence[pa.Array | pa.Scalar]:
     if is_text(column.type):
         stored = pc.cast(column, pa.binary())
-        return [pa.scalar(struct.pack("<I", StoredType.STRING)), _little_endian(lengths(stored), "<u4"), stored]
+        return [pa.scalar(KEY_TEXT), _little_endian(lengths(stored), "<u4"), stored]
     if pa.types.is_int64(column.type):
         return [pa.scalar(struct.pack("<II", StoredType.INT64, 8)), _little_endian(np.asarray(column), "<i8")]
     raise MlopsError(f"join key {name} is of type {column.type}; online stores are keyed by string or int64")

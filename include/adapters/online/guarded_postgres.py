@@ -178,15 +178,20 @@ class GuardedPostgreSQLOnlineStore(GuardedTables, PostgreSQLOnlineStore):  # typ
         fetch([b""])
         return fetch
 
-    def forget(self, config: RepoConfig, views: Sequence[FeatureView], key: bytes) -> dict[str, int]:
-        """Delete the key's rows of every view, in one transaction."""
+    def forget(self, config: RepoConfig, views: Sequence[FeatureView], keys: Sequence[bytes]) -> dict[str, int]:
+        """Delete the keys' rows of every view, in one transaction."""
         removed: dict[str, int] = {}
         with self._get_conn(config) as connection, connection.cursor() as cursor:
             for view in views:
                 delete = sql.SQL("DELETE FROM {} WHERE entity_key = %s").format(_table(config, view))
-                removed[view.name] = int(cursor.execute(delete, (key,)).rowcount > 0)
+                removed[view.name] = sum(cursor.execute(delete, (key,)).rowcount > 0 for key in keys)
             connection.commit()
         return removed
+
+    def _keys_with(self, config: RepoConfig, view: FeatureView, within: bytes) -> Iterable[bytes]:
+        find = sql.SQL("SELECT DISTINCT entity_key FROM {} WHERE position(%s IN entity_key) > 0")
+        with self._reading_connection(config).cursor() as cursor:
+            return [key for (key,) in cursor.execute(find.format(_table(config, view)), (within,))]
 
     def _write(
         self, config: RepoConfig, view: FeatureView, chunks: Iterable[EncodedRows], progress: Progress | None

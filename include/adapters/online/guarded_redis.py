@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol, cast
@@ -25,6 +26,7 @@ from redis import Redis
 from redis import asyncio as redis_asyncio
 
 from include.adapters.online.encoding import timestamp_us
+from include.adapters.online.keys import KeyPart
 from include.adapters.online.online_store import Fetch, Progress, StoredColumn, ViewColumns
 from include.adapters.online.redis_guard import RedisLayout, bulk, guarded_created_us, load_script, write_calls
 from include.adapters.online.rows import EncodedRows, Message, encode_messages, encode_rows
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 
 # Rows that are encoded, sent and answered together: some MB.
 _ROWS_PER_FLIGHT = 10_000
+# Keys that the server looks at before it serves others.
+_KEYS_PER_SCAN = 1000
 
 
 class GuardedRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc]
@@ -121,15 +125,26 @@ class GuardedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         fetch([b""])
         return fetch
 
-    def forget(self, config: RepoConfig, views: Sequence[FeatureView], key: bytes) -> dict[str, int]:
-        """Delete the key's hash: it holds all views of the entity, and what dropped views left behind."""
-        address = key + config.project.encode()
+    def find_keys(self, config: RepoConfig, views: Sequence[FeatureView], part: KeyPart) -> list[bytes]:
+        """Return the keys of the entity that have a part, whatever views they are of; all keys there are are read."""
+        project = config.project.encode()
+        pattern = b"".join((_literal(part.head), b"*", _literal(part.stored), b"*", _literal(project)))
+        found = self._get_client(config.online_store).scan_iter(match=pattern, count=_KEYS_PER_SCAN)
+        return sorted(filter(part.is_in, {address.removesuffix(project) for address in found}))
+
+    def forget(self, config: RepoConfig, views: Sequence[FeatureView], keys: Sequence[bytes]) -> dict[str, int]:
+        """Delete the keys' hashes: they hold all views of the entity, and what dropped views left behind."""
+        stamps = [_layout(config, view).stamp_field for view in views]
+        removed = [0] * len(views)
         with self._get_client(config.online_store).pipeline(transaction=True) as pipe:
-            for view in views:
-                pipe.hexists(address, _layout(config, view).stamp_field)  # type: ignore[arg-type]
-            pipe.delete(address)
-            *held, _ = pipe.execute()
-        return {view.name: int(found) for view, found in zip(views, held, strict=True)}
+            for key in keys:
+                address = key + config.project.encode()
+                for stamp in stamps:
+                    pipe.hexists(address, stamp)  # type: ignore[arg-type]
+                pipe.delete(address)
+                *held, _ = pipe.execute()
+                removed = [count + found for count, found in zip(removed, held, strict=True)]
+        return {view.name: count for view, count in zip(views, removed, strict=True)}
 
     def _write(
         self, config: RepoConfig, view: FeatureView, chunks: Iterable[EncodedRows], progress: Progress | None
@@ -168,6 +183,11 @@ class GuardedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         if self._client_async is None:
             self._client_async = redis_asyncio.Redis.from_url(online_store_config.url)
         return self._client_async
+
+
+def _literal(text: bytes) -> bytes:
+    """Return a pattern of Redis that is met by these bytes only."""
+    return re.sub(rb"([*?\[\]\\])", rb"\\\1", text)
 
 
 def _layout(config: RepoConfig, view: FeatureView) -> RedisLayout:

@@ -141,14 +141,18 @@ class GuardedSqliteOnlineStore(GuardedTables, _TimedOnlineStore):
         fetch([b""])
         return fetch
 
-    def forget(self, config: RepoConfig, views: Sequence[FeatureView], key: bytes) -> dict[str, int]:
-        """Delete the key's rows of every view, in one transaction."""
+    def forget(self, config: RepoConfig, views: Sequence[FeatureView], keys: Sequence[bytes]) -> dict[str, int]:
+        """Delete the keys' rows of every view, in one transaction."""
         removed: dict[str, int] = {}
         with self._get_conn(config) as connection:
             for view in views:
                 delete = f'DELETE FROM "{table_name(config, view)}" WHERE entity_key = ?'
-                removed[view.name] = int(connection.execute(delete, (key,)).rowcount > 0)
+                removed[view.name] = sum(connection.execute(delete, (key,)).rowcount > 0 for key in keys)
         return removed
+
+    def _keys_with(self, config: RepoConfig, view: FeatureView, within: bytes) -> Iterable[bytes]:
+        find = f'SELECT DISTINCT entity_key FROM "{table_name(config, view)}" WHERE instr(entity_key, ?)'
+        return (key for (key,) in self._get_conn(config).execute(find, (within,)))
 
     def _write(
         self, config: RepoConfig, view: FeatureView, chunks: Iterable[EncodedRows], progress: Progress | None

@@ -16,12 +16,13 @@ from feast.infra.online_stores.online_store import OnlineStore
 from feast.repo_config import RepoConfig
 from feast.utils import _convert_arrow_to_proto
 
+from include.adapters.online.keys import KeyPart
 from include.adapters.online.online_store import Progress
 from include.adapters.online.rows import EncodedRows, Message, encode_messages, encode_rows
 
 
 class GuardedTables(OnlineStore):  # type: ignore[misc]
-    """The write half of a guarded SQL store; stands before Feast's own store among the bases.
+    """What a guarded SQL store does beside its statements; stands before Feast's own store among the bases.
 
     Attributes
     ----------
@@ -59,6 +60,15 @@ class GuardedTables(OnlineStore):  # type: ignore[misc]
             return
         chunks = encode_messages(data, key_version=config.entity_key_serialization_version)
         self._write(config, table, (rows.in_key_order() for rows in chunks), progress)
+
+    def find_keys(self, config: RepoConfig, views: Sequence[FeatureView], part: KeyPart) -> list[bytes]:
+        """Return the keys of all views that have a part; the tables are read as a whole."""
+        held = {key for view in views for key in self._keys_with(config, view, part.stored)}
+        return sorted(filter(part.is_in, held))
+
+    @abstractmethod
+    def _keys_with(self, config: RepoConfig, view: FeatureView, within: bytes) -> Iterable[bytes]:
+        """Return the view's serialised keys that hold some bytes, anywhere."""
 
     @abstractmethod
     def _has_more_columns(self, config: RepoConfig, view: FeatureView) -> bool:

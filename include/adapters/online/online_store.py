@@ -14,6 +14,8 @@ import pyarrow as pa
 from feast import FeatureView
 from feast.repo_config import RepoConfig
 
+from include.adapters.online.keys import KeyPart
+
 # Called with the number of rows that were just written.
 Progress: TypeAlias = Callable[[int], object]
 
@@ -62,5 +64,8 @@ class GuardedOnlineStore(Protocol):
     def prepare_read(self, config: RepoConfig, wanted: Sequence[ViewColumns]) -> Fetch:
         """Open what reading needs and return the read: one round trip for all views and keys."""
 
-    def forget(self, config: RepoConfig, views: Sequence[FeatureView], key: bytes) -> dict[str, int]:
-        """Delete a serialised key's rows of all views; return per view 1 where there was one, else 0."""
+    def find_keys(self, config: RepoConfig, views: Sequence[FeatureView], part: KeyPart) -> list[bytes]:
+        """Return the serialised keys with this part, of all rows of views that have its join keys; all are read."""
+
+    def forget(self, config: RepoConfig, views: Sequence[FeatureView], keys: Sequence[bytes]) -> dict[str, int]:
+        """Delete serialised keys' rows of all views; return per view of how many keys there was one."""

@@ -12,8 +12,7 @@ store.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -23,7 +22,8 @@ import pyarrow as pa
 from feast.repo_config import RepoConfig
 from feast.types import String, from_feast_to_pyarrow_type
 
-from include.adapters.online.encoding import decode_values, encode_keys
+from include.adapters.online.encoding import decode_values
+from include.adapters.online.keys import Key, check_keys, key_encoder
 from include.adapters.online.online_store import GuardedOnlineStore, StoredColumn, ViewColumns
 from include.adapters.online.rows import microseconds
 from include.errors import UsageError, nearest
@@ -65,43 +65,46 @@ class OnlineFeatures:
 
     Attributes
     ----------
-    join_key : str
-        Name of the key's column.
-    keys : tuple of str
+    join_keys : tuple of str
+        Names of the keys' columns.
+    keys : tuple of str, or of tuples of str
         As asked: in their order, repeated where they were.
     columns : mapping of str to OnlineColumn
         Per feature, in the service's order.
-    unknown : tuple of str
+    unknown : tuple of str, or of tuples of str
         Keys that no view has a row of, each once.
     """
 
-    join_key: str
-    keys: tuple[str, ...]
+    join_keys: tuple[str, ...]
+    keys: tuple[Key, ...]
     columns: Mapping[str, OnlineColumn]
-    unknown: tuple[str, ...]
+    unknown: tuple[Key, ...]
 
     @cached_property
     def values(self) -> pa.Table:
-        """One row per key: the join key (string) and the features, null unless present."""
+        """One row per key: the join keys (string) and the features, null unless present."""
         return self._table({name: pa.array(column.values, column.dtype) for name, column in self.columns.items()})
 
     @cached_property
     def status(self) -> pa.Table:
-        """One row per key: the join key and per feature ``present``, ``stale`` or ``missing``."""
+        """One row per key: the join keys and per feature ``present``, ``stale`` or ``missing``."""
         return self._table({name: pa.array(column.status, pa.string()) for name, column in self.columns.items()})
 
     @cached_property
     def event_timestamps(self) -> pa.Table:
-        """One row per key: the join key and per feature its event time (timestamp[us, UTC]), null where missing."""
+        """One row per key: the join keys and per feature its event time (timestamp[us, UTC]), null where missing."""
         return self._table({name: pa.array(column.event_us, _INSTANT) for name, column in self.columns.items()})
 
     @cached_property
     def created_timestamps(self) -> pa.Table:
-        """One row per key: the join key and per feature its created time (timestamp[us, UTC]), null where not known."""
+        """One row per key: the join keys and per feature its created time (timestamp[us, UTC]), null if not known."""
         return self._table({name: pa.array(column.created_us, _INSTANT) for name, column in self.columns.items()})
 
     def _table(self, columns: Mapping[str, pa.Array]) -> pa.Table:
-        return pa.table({self.join_key: pa.array(self.keys, pa.string()), **columns})
+        if len(self.join_keys) == 1:
+            return pa.table({self.join_keys[0]: pa.array(self.keys, pa.string()), **columns})
+        parts = {name: pa.array([key[n] for key in self.keys], pa.string()) for n, name in enumerate(self.join_keys)}
+        return pa.table({**parts, **columns})
 
 
 class OnlineReader:
@@ -114,16 +117,21 @@ class OnlineReader:
     config : RepoConfig
         Feast's description of the store.
     wanted : sequence of ViewColumns
-        Views and their features; all views on one string key.
+        Views and their features; all views of the same join keys, which are strings.
 
     Raises
     ------
     UsageError
-        If the views have not one string key in common, or two of them share a feature's name.
+        If the views have not the same join keys, or a key is no string, or two views share a feature's name.
+
+    Attributes
+    ----------
+    join_keys : tuple of str
+        Names of the keys' columns, in the order of the first view.
     """
 
     def __init__(self, store: GuardedOnlineStore, config: RepoConfig, wanted: Sequence[ViewColumns]) -> None:
-        self.join_key = _join_key(wanted)
+        self.join_keys = _join_keys(wanted)
         dtypes = [
             (name, from_feast_to_pyarrow_type(field.dtype))
             for columns in wanted
@@ -135,28 +143,29 @@ class OnlineReader:
             names = [name for name, _ in dtypes]
             raise UsageError(f"two views have a feature {max(names, key=names.count)!r}; a service may have it once")
         self._ttls = [_ttl_us(columns) for columns in wanted]
-        self._encode = key_encoder(self.join_key)
+        self._encode = key_encoder(self.join_keys)
         self._fetch = store.prepare_read(config, wanted)
         # Arrow looks for pandas at its first table, which takes longer than thousands of reads.
-        for answer in (self.read([""]), self.read([])):
+        nobody: Key = "" if len(self.join_keys) == 1 else ("",) * len(self.join_keys)
+        for answer in (self.read([nobody]), self.read([])):
             _ = answer.values, answer.status, answer.event_timestamps, answer.created_timestamps
 
-    def read(self, keys: Sequence[str], *, at: datetime | None = None) -> OnlineFeatures:
+    def read(self, keys: Sequence[Key], *, at: datetime | None = None) -> OnlineFeatures:
         """Read some keys' features.
 
         Parameters
         ----------
-        keys : sequence of str
-            Entity keys, in any order; may be empty.
+        keys : sequence of str, or of tuples of str
+            Entity keys, in any order; may be empty. Of several join keys each is a tuple in the order of `join_keys`.
         at : datetime, optional
             When ttl is judged, aware. Default: now.
 
         Raises
         ------
         UsageError
-            If a key isn't a string, or `at` is naive.
+            If a key is of another form, or `at` is naive.
         """
-        check_keys(keys, self.join_key)
+        check_keys(keys, self.join_keys)
         at_us = microseconds(datetime.now(UTC) if at is None else _aware(at))
         distinct = list(dict.fromkeys(keys))
         stored = self._fetch([self._encode(key) for key in distinct])
@@ -170,38 +179,7 @@ class OnlineReader:
             for view, ttl in zip(stored, self._ttls, strict=True)
             for column, (name, dtype) in zip(view, dtypes, strict=False)
         }
-        return OnlineFeatures(self.join_key, tuple(keys), columns, _unknown(keys, columns))
-
-
-def key_encoder(join_key: str) -> Callable[[str], bytes]:
-    """Return what serialises one string key as Feast's version 3 does."""
-    size = struct.Struct("<I").pack
-    # Every key begins as the empty one does, up to its length.
-    head: bytes = encode_keys({join_key: pa.array([""])})[0].as_py().removesuffix(size(0))
-
-    def encode(key: str) -> bytes:
-        stored = key.encode()
-        return head + size(len(stored)) + stored
-
-    return encode
-
-
-def check_keys(keys: Sequence[str], join_key: str) -> None:
-    """Refuse keys that aren't strings.
-
-    Raises
-    ------
-    UsageError
-        Naming the first one and its type.
-    """
-    if isinstance(keys, str):
-        raise UsageError(f"keys is the string {keys!r}; pass a list of {join_key} values, e.g. [{keys!r}]")
-    for key in keys:
-        if not isinstance(key, str):
-            raise UsageError(
-                f"{join_key} {key!r} is of type {type(key).__name__}; keys are opaque strings, as in the raw orders: "
-                "pass '17850', not 17850 or 17850.0"
-            )
+        return OnlineFeatures(self.join_keys, tuple(keys), columns, _unknown(keys, columns))
 
 
 def select_features(known: Sequence[str], asked: Sequence[str] | None, *, of: str) -> tuple[str, ...]:
@@ -244,7 +222,7 @@ def _where(held: Sequence[bool], times: Sequence[int | None]) -> list[int | None
     return [time if is_held else None for is_held, time in zip(held, times, strict=True)]
 
 
-def _unknown(keys: Sequence[str], columns: Mapping[str, OnlineColumn]) -> tuple[str, ...]:
+def _unknown(keys: Sequence[Key], columns: Mapping[str, OnlineColumn]) -> tuple[Key, ...]:
     if not all("missing" in column.status for column in columns.values()):
         return ()
     verdicts = zip(*(column.status for column in columns.values()), strict=True)
@@ -259,13 +237,15 @@ def _take(column: StoredColumn, order: Sequence[int]) -> StoredColumn:
     )
 
 
-def _join_key(wanted: Sequence[ViewColumns]) -> str:
-    names = sorted({column.name for columns in wanted for column in columns.view.entity_columns})
+def _join_keys(wanted: Sequence[ViewColumns]) -> tuple[str, ...]:
+    keyed = {columns.view.name: [str(column.name) for column in columns.view.entity_columns] for columns in wanted}
     texts = all(column.dtype == String for columns in wanted for column in columns.view.entity_columns)
-    if len(names) != 1 or not texts:
-        views = [columns.view.name for columns in wanted]
-        raise UsageError(f"views {views} are keyed by {names}; online reads take views of one string key")
-    return str(names[0])
+    if len({frozenset(names) for names in keyed.values()}) != 1 or not texts:
+        found = ", ".join(f"{view} by {' and '.join(names) or 'nothing'}" for view, names in keyed.items())
+        raise UsageError(
+            f"views are keyed differently or not by strings: {found}; online reads take views of the same string keys"
+        )
+    return tuple(next(iter(keyed.values())))
 
 
 def _ttl_us(columns: ViewColumns) -> int | None:

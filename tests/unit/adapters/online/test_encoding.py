@@ -24,7 +24,7 @@ from include.adapters.online.encoding import (
     timestamp_us,
     value_texts,
 )
-from include.adapters.online.reading import key_encoder
+from include.adapters.online.keys import key_encoder
 from include.errors import MlopsError
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -86,7 +86,7 @@ def test_keys_are_feasts_bytes(pairs: list[tuple[str, int]]) -> None:
         serialize_entity_key(EntityKey(join_keys=["customer_id"], entity_values=[Value(string_val=text)]), 3)
         for text in texts
     ]
-    assert one == [key_encoder("customer_id")(text) for text in texts]
+    assert one == [key_encoder(("customer_id",))(text) for text in texts]
     assert two == [
         serialize_entity_key(
             EntityKey(join_keys=["z", "a"], entity_values=[Value(string_val=text), Value(int64_val=number)]), 3
