@@ -3,7 +3,8 @@
 
 The version that the ledger puts in Production before that night scores its entities.
 
-- **In**: asset `features_<group>`, lake table `features/<group>`, the promotion ledger.
+- **In**: assets `features_<group>` of all groups that the model's feature service reads, their lake tables, the
+  promotion ledger.
 - **Out**: lake table `predictions/<model>`; asset `predictions_<model>`.
 - **Hazards**: where no version was in Production before the night, the task skips: there is nothing to score with.
 - **Re-run**: clear the task; a range goes through `rescore_range__<model>`. The same night twice gives the same rows.
@@ -18,7 +19,7 @@ from airflow.sdk import PartitionedAssetTimetable, dag, task
 from include import partitions
 from include.specs.models import ModelSpec, load_models
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, day_param, partition_param, skip
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, day_param, partition_param, refusals_skip
 
 
 def build_dags(spec: ModelSpec) -> None:
@@ -26,7 +27,7 @@ def build_dags(spec: ModelSpec) -> None:
         dag_id=f"score_batch__{spec.model_id}",
         doc_md=__doc__,
         description=spec.description,
-        schedule=PartitionedAssetTimetable(assets=assets.features(spec.features.group)),
+        schedule=PartitionedAssetTimetable(assets=assets.features_of(spec.features.service)),
         start_date=START_DATE,
         catchup=False,
         max_active_runs=4,
@@ -43,9 +44,8 @@ def build_dags(spec: ModelSpec) -> None:
             from include.steps.score_batch import score_batch
 
             day = partitions.resolve(context)
-            scored = score_batch(Deployment.from_env(), spec.model_id, partition=day)
-            if scored is None:
-                skip(f"no version of {spec.model_id} was in Production before {day}")
+            with refusals_skip():
+                scored = score_batch(Deployment.from_env(), spec.model_id, partition=day)
             outlet_events[assets.predictions(spec.model_id)].add_partitions(day)
             return scored
 
@@ -69,10 +69,9 @@ def build_dags(spec: ModelSpec) -> None:
         @task(execution_timeout=timedelta(hours=4))
         def score_range(params: dict | None = None) -> int:
             from include.adapters.deployment import Deployment
-            from include.steps.score_batch import score_batch
+            from include.steps.score_batch import score_range
 
-            nights = partitions.span(params["start"], params["end"])
-            return sum(score_batch(Deployment.from_env(), spec.model_id, partition=n) is not None for n in nights)
+            return score_range(Deployment.from_env(), spec.model_id, start=params["start"], end=params["end"])
 
         score_range()
 

@@ -63,15 +63,13 @@ def train(model_id: str, as_of: str) -> None:
 @click.command()
 @_model
 @_date
-def score(model_id: str, partition: str) -> None:
+@click.option("--shadow", type=int, help="A version that scores beside the one in Production.")
+def score(model_id: str, partition: str, shadow: int | None) -> None:
     """Score one partition with the version that was in Production before it."""
     from include.adapters.deployment import Deployment
-    from include.errors import RefusedError
     from include.steps.score_batch import score_batch
 
-    scored = score_batch(Deployment.from_env(), model_id, partition=partition)
-    if scored is None:
-        raise RefusedError(f"no version of {model_id} was in Production before {partition}")
+    scored = score_batch(Deployment.from_env(), model_id, partition=partition, shadow=shadow)
     click.echo(json.dumps(asdict(scored)))
 
 

@@ -44,6 +44,8 @@ class AsOfSearch:
         default every event counts.
     known_at : bool
         See only what had been created.
+    until : ndarray of shape (n_entities,), int64, optional
+        See only what had been created by this instant, whatever the row's own time; equal for all rows of a key.
 
     Notes
     -----
@@ -53,13 +55,16 @@ class AsOfSearch:
     `offer` may be called from several threads.
     """
 
-    def __init__(self, codes: Codes, at: Instants, *, oldest: Instants | None, known_at: bool) -> None:
+    def __init__(
+        self, codes: Codes, at: Instants, *, oldest: Instants | None, known_at: bool, until: Instants | None = None
+    ) -> None:
         self._entities, self._known_at = len(codes), known_at
         asking = np.flatnonzero((codes >= 0) & (at > EARLIEST))
         self._timeline = _Timeline(codes[asking], at[asking])
         self._order = asking[self._timeline.order]
         self._oldest = oldest[self._order] if oldest is not None else None
         self._floor = int(self._oldest.min(initial=LATEST)) if self._oldest is not None else EARLIEST + 1
+        self._until = np.append(until[self._order], EARLIEST) if until is not None else None
         # One more, as the timeline has: what comes into sight after the last row is looked up there.
         self._event = np.full(len(asking) + 1, EARLIEST, np.int64)
         self._created = np.full(len(asking), EARLIEST, np.int64)
@@ -93,7 +98,10 @@ class AsOfSearch:
             )
         place = self._timeline.first_from(codes, seen)
         # Read without the lock: what is held only gets newer, and is compared again under it.
-        alive = np.flatnonzero((self._timeline.codes[place] == codes) & (event >= self._event[place]))
+        is_alive = (self._timeline.codes[place] == codes) & (event >= self._event[place])
+        if self._until is not None:
+            is_alive &= created <= self._until[place]
+        alive = np.flatnonzero(is_alive)
         place, event, created, rows = (v[alive] for v in (place, event, created, rows))
         newest = _newest_per_place(place, event, created, rows)
         if newest is not None:

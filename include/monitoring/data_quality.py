@@ -91,6 +91,8 @@ def judge_data_quality(
     """
     if not rows_scored and not previous_rows_scored and delivery is None:
         return DataQuality("unknown", ("nothing was scored or delivered, and nothing the night before",))
+    if not rows_scored and delivery is not None and not delivery.rows_delivered:
+        return DataQuality("unknown", ("the day was delivered empty, and nobody was there to score",))
     findings = (
         *_account_findings(policy, delivery),
         *_volume_findings(policy, rows_scored, previous_rows_scored),

@@ -1,17 +1,26 @@
-"""Labels: which snapshots are taken, and where a label's definition is.
+"""Labels: at which times examples stand, and which of their labels count.
 
-What belongs here: the calendar of snapshots and one SQL statement per label definition. What does
-not: running it, and the features beside the labels.
+What belongs here: the calendar of snapshots, and the promises of a label's statement. What does not: running it.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from include import partitions
-from include.specs.models import LabelSpec, TrainingSpec
+from include.errors import MlopsError
+from include.features.checks import EVENT_TIMESTAMP
+from include.specs.labels import LabelSpec
+from include.specs.models import TrainingSpec
 
 LABEL = "label"
+KNOWN_AT = "known_at"
+
+_INSTANT = pa.timestamp("us", tz="UTC")
 
 
 def snapshot_days(as_of: str, label: LabelSpec, training: TrainingSpec) -> list[str]:
@@ -38,16 +47,45 @@ def snapshot_days(as_of: str, label: LabelSpec, training: TrainingSpec) -> list[
     True
     """
     last = partitions.shift(as_of, -label.horizon_days)
-    return [partitions.shift(last, -back) for back in range(0, training.window_days, training.snapshot_every_days)][
-        ::-1
-    ]
+    back = range(0, training.window_days, training.snapshot_every_days)
+    return [partitions.shift(last, -days) for days in back][::-1]
 
 
-def label_sql_path(definition: str) -> Path:
-    """Return the statement that computes a label, DuckDB dialect.
+def known_labels(labelled: pa.Table, keys: Sequence[str], *, known_until: datetime, kind: str) -> pa.Table:
+    """Return the labels that are known, in the types that examples have.
 
-    It reads ``orders`` and ``snapshots(event_timestamp)`` with the parameters ``as_of``,
-    ``known_until``, ``active_within_days`` and ``horizon_days``, and returns entity key,
-    ``event_timestamp`` and ``label`` (int8, 0 or 1), one row per entity and snapshot.
+    Parameters
+    ----------
+    labelled : pyarrow.Table
+        What a label's statement gave: `keys`, ``event_timestamp``, ``label`` and ``known_at``.
+    keys : sequence of str
+        The entity keys.
+    known_until : datetime
+        A label that became known later is left out.
+    kind : str
+        For messages.
+
+    Returns
+    -------
+    pyarrow.Table
+        `keys` (string), ``event_timestamp`` and ``known_at`` (timestamp[us, UTC]), ``label`` (int8, 0 or 1); keys and
+        time are unique in it.
+
+    Raises
+    ------
+    MlopsError
+        If columns are absent, a label is neither 0 nor 1, or an example has two.
     """
-    return Path(__file__).parent / "labels" / f"{definition}.sql"
+    wanted = [*keys, EVENT_TIMESTAMP, LABEL, KNOWN_AT]
+    if absent := [name for name in wanted if name not in labelled.column_names]:
+        raise MlopsError(f"{kind}.sql gives no {', '.join(absent)}; a label's statement gives {', '.join(wanted)}")
+    types = {**{key: pa.string() for key in keys}, EVENT_TIMESTAMP: _INSTANT, LABEL: pa.int64(), KNOWN_AT: _INSTANT}
+    rows = labelled.select(wanted).cast(pa.schema([(name, types[name]) for name in wanted]))
+    strange = pc.invert(pc.fill_null(pc.is_in(rows[LABEL], pa.array([0, 1])), False))
+    if pc.any(strange).as_py():
+        raise MlopsError(f"{kind}.sql gives the label {rows.filter(strange)[LABEL][0].as_py()}; a label is 0 or 1")
+    identity = [*keys, EVENT_TIMESTAMP]
+    if rows.select(identity).group_by(identity).aggregate([]).num_rows < rows.num_rows:
+        raise MlopsError(f"{kind}.sql gives an example more than one label; one row per {', '.join(identity)}")
+    known = rows.filter(pc.fill_null(pc.less_equal(rows[KNOWN_AT], pa.scalar(known_until, _INSTANT)), False))
+    return known.set_column(known.column_names.index(LABEL), LABEL, known[LABEL].cast(pa.int8()))

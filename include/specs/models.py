@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
-from include.errors import SpecError
+from include.errors import SpecError, nearest
 from include.settings import Settings
+from include.specs.conditions import columns_of
 from include.specs.groups import EntitySpec
+from include.specs.labels import LabelSpec, load_label_kind
 from include.specs.yaml_files import CONFIG_ROOT, Days, Fraction, Frozen, Identifier, laid_over, read_yaml, validated
 
 
@@ -23,14 +25,6 @@ class FeaturesSpec(Frozen):
 
     service: Identifier
     group: Identifier
-
-
-class LabelSpec(Frozen):
-    """What is predicted, for whom, and when it becomes known."""
-
-    definition: Literal["no_order"]
-    horizon_days: Days
-    active_within_days: Days
 
 
 class HyperparametersSpec(Frozen):
@@ -88,6 +82,7 @@ class MonitoringSpec(Frozen):
     volume_ratio_min: Annotated[float, Field(gt=0, le=1)]
     volume_ratio_max: Annotated[float, Field(ge=1)]
     price_ratio_max: Annotated[float, Field(gt=1)]
+    price_days: Days
 
     @model_validator(mode="after")
     def _moderate_is_below_significant(self) -> MonitoringSpec:
@@ -124,7 +119,10 @@ class DecisionSpec(Frozen):
 
 
 class ModelSpec(Frozen):
-    """Everything that a model is, but for its code and its data."""
+    """Everything that a model is, but for its code and its data.
+
+    ``population`` is a condition over the columns of the feature group: of whom a model is asked.
+    """
 
     model_id: Identifier
     registered_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
@@ -132,6 +130,7 @@ class ModelSpec(Frozen):
     owner: str
     entity: EntitySpec
     features: FeaturesSpec
+    population: str
     label: LabelSpec
     training: TrainingSpec
     gates: GatesSpec
@@ -140,10 +139,21 @@ class ModelSpec(Frozen):
     monitoring: MonitoringSpec
     decision: DecisionSpec
 
+    @field_validator("population")
+    @classmethod
+    def _population_is_a_condition(cls, value: str) -> str:
+        columns_of(value)
+        return value
+
+
+def model_ids() -> tuple[str, ...]:
+    """Return the ids of this deployment's models, in order: those that ship, and those that the overlay adds."""
+    return tuple(sorted({**_files(CONFIG_ROOT / "models"), **_files(Settings.from_env().specs_overlay)}))
+
 
 def load_models() -> tuple[ModelSpec, ...]:
     """Return every model spec of this deployment, ordered by id."""
-    return tuple(load_model(path.stem) for path in sorted((CONFIG_ROOT / "models").glob("*.yaml")))
+    return tuple(load_model(model_id) for model_id in model_ids())
 
 
 def load_model(model_id: str) -> ModelSpec:
@@ -159,13 +169,37 @@ def load_model(model_id: str) -> ModelSpec:
 
 @lru_cache(maxsize=64)
 def _load_model(model_id: str, overlay_root: Path | None) -> ModelSpec:
-    path = CONFIG_ROOT / "models" / f"{model_id}.yaml"
+    if overlay_root is not None and not overlay_root.is_dir():
+        raise SpecError(f"MLOPS_SPECS={str(overlay_root)!r} is not a folder of overlays")
+    shipped, laid = _files(CONFIG_ROOT / "models"), _files(overlay_root)
+    if model_id not in {**shipped, **laid}:
+        known = sorted({**shipped, **laid})
+        raise SpecError(f"there is no model {model_id!r}; known: {', '.join(known)}{nearest(model_id, known)}")
+    path = laid.get(model_id) or shipped[model_id]
     values = read_yaml(path, kind="model")
-    if overlay_root is not None:
-        if not overlay_root.is_dir():
-            raise SpecError(f"MLOPS_SPECS={str(overlay_root)!r} is not a folder of overlays")
-        overlay = overlay_root / f"{model_id}.yaml"
-        if overlay.exists():
-            values = laid_over(values, read_yaml(overlay, kind="overlay"), overlay)
-            path = overlay
-    return validated(ModelSpec, values, path)
+    if model_id in laid and model_id in shipped:
+        values = laid_over(read_yaml(shipped[model_id], kind="model"), values, path)
+    return validated(_schema(values, path, overlay_root), values, path)
+
+
+def _files(folder: Path | None) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))} if folder is not None else {}
+
+
+def _schema(values: dict[str, Any], path: Path, overlay_root: Path | None) -> type[ModelSpec]:
+    """Return the schema of a model with this kind of label."""
+    label = values.get("label")
+    kind = label.get("kind") if isinstance(label, dict) else None
+    if not isinstance(kind, str):
+        return ModelSpec
+    try:
+        spec = load_label_kind(kind, overlay_root).spec
+    except SpecError as err:
+        raise SpecError(f"{path.name}: label.kind={kind!r}: {err}") from err
+    return _with_label(spec)
+
+
+@lru_cache(maxsize=64)
+def _with_label(label: type[LabelSpec]) -> type[ModelSpec]:
+    made: type[ModelSpec] = create_model("ModelSpec", __base__=ModelSpec, label=(label, ...))
+    return made

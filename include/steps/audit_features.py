@@ -16,6 +16,7 @@ from include import partitions
 from include.adapters.lake.online_log import ASKED_AT, REQUEST, read_vectors, table_of
 from include.errors import MlopsError, UsageError
 from include.specs.models import load_model
+from include.steps.read_inputs import read_at
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -62,15 +63,14 @@ def audit_features(deployment: Deployment, model_id: str, *, partition: str) -> 
             f"no online vector of {model_id} was logged on {partition} (table {table_of(model_id)} in "
             f"{deployment.lake.uri}); the verify task of its feature group logs a sample"
         )
-    (key,) = spec.entity.keys
-    truth = deployment.feature_store.historical(spec.features.service, vectors.select([REQUEST, key, ASKED_AT]))
-    names = deployment.feature_store.service_features(spec.features.service)
-    mismatches, found = {}, []
-    for name in names:
+    asked = vectors.select([REQUEST, *spec.entity.keys, ASKED_AT])
+    inputs = read_at(deployment, spec, asked)
+    truth, mismatches, found = inputs.rows, {}, []
+    for name in inputs.features:
         given = vectors[name].cast(truth[name].type) if name in vectors.column_names else None
         differs = _differs(given, truth[name])
         mismatches[name] = int(pc.sum(differs).as_py() or 0)
-        rows = vectors.select([REQUEST, key, ASKED_AT]).filter(differs)
+        rows = asked.filter(differs)
         rows = rows.append_column("feature", pa.array([name] * rows.num_rows, pa.string()))
         online = pa.nulls(vectors.num_rows, pa.string()) if given is None else given.cast(pa.string())
         rows = rows.append_column("online", pc.filter(online, differs))

@@ -18,16 +18,18 @@ from include import partitions
 from include.adapters.deployment import Deployment
 from include.adapters.orders.order_deliveries import DELIVERIES
 from include.errors import MlopsError
+from include.features.checks import CREATED_TIMESTAMP
 from include.governance.lifecycle import Stage, holder, production_at
 from include.monitoring.data_quality import PRICE_REFERENCE_DAYS, Delivery, judge_data_quality
 from include.monitoring.decision import Decision, LedgerFacts, NightMetrics
 from include.monitoring.decision import decide as decide_pure
 from include.monitoring.drift import measure_drift
-from include.question.population import select_population
 from include.refs import DecisionRef
 from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, load_model
+from include.steps.read_inputs import created_column, other_groups, read_scored
 from include.steps.record_decision import record_decision
+from include.steps.score_batch import CHAMPION, FEATURE_CREATED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,10 +55,11 @@ def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> d
         If the partition has not been scored.
     """
     spec = load_model(model_id)
-    scored = _scored_rows(deployment, spec, partition)
-    version = int(scored["model_version"][0].as_py())
-    profile = deployment.model_registry.load(spec.registered_name, version).profile
-    names = [feature.name for feature in profile.features]
+    scores = _champion_rows(deployment, spec, partition)
+    version = _version_of(deployment, spec, partition, scores)
+    loaded = deployment.model_registry.load(spec.registered_name, version)
+    profile, names = loaded.profile, [feature.name for feature in loaded.profile.features]
+    scored = _with_features(deployment, spec, partition, scores, service=loaded.signature.feature_service)
     drift = measure_drift(
         profile,
         {name: _column(scored, name) for name in names},
@@ -135,16 +138,39 @@ def drifted_features(model_id: str, partition: str, threshold: float) -> dict[st
     return {d.feature: d.psi for d in nights[-1].drift if d.psi is not None and d.psi >= threshold}
 
 
-def _scored_rows(deployment: Deployment, spec: ModelSpec, partition: str) -> pa.Table:
-    """Return the partition's scores beside the features they were computed from."""
+def _champion_rows(deployment: Deployment, spec: ModelSpec, partition: str) -> pa.Table:
+    """Return the partition's scores of the version that governs it; none where nobody was there to score."""
     table = f"predictions/{spec.model_id}"
-    if partition not in deployment.lake.partitions(table):
-        raise MlopsError(f"{table} holds no partition {partition}: score it before it is monitored")
-    (key,) = spec.entity.keys
-    scores = deployment.lake.read(table, start=partition, end=partition, columns=[key, "score", "model_version"])
-    features = deployment.lake.read(f"features/{spec.features.group}", start=partition, end=partition)
-    population = select_population(features, key=key, active_within_days=spec.label.active_within_days)
-    return scores.join(population, keys=key, join_type="left outer")
+    if partition not in deployment.state.publications(table):
+        raise MlopsError(
+            f"{table} of {partition} is not published: score it before it is monitored (mlops score --model "
+            f"{spec.model_id} --date {partition})"
+        )
+    rows = deployment.lake.read(table, start=partition, end=partition)
+    return rows.filter(pc.equal(rows["role"], CHAMPION))
+
+
+def _version_of(deployment: Deployment, spec: ModelSpec, partition: str, scores: pa.Table) -> int:
+    governs = deployment.state.production_version_at(spec.model_id, partition)
+    version = scores["model_version"][0].as_py() if scores.num_rows else governs
+    if version is None:
+        raise MlopsError(
+            f"no version of {spec.model_id} was in Production before {partition}; there is nothing to measure"
+        )
+    return int(version)
+
+
+def _with_features(
+    deployment: Deployment, spec: ModelSpec, partition: str, scores: pa.Table, *, service: str
+) -> pa.Table:
+    """Return scores beside the features that they were computed from."""
+    keys = list(spec.entity.keys)
+    created = [created_column(group) for group in other_groups(spec, service)]
+    scored = scores.select([*keys, FEATURE_CREATED, *created]).rename_columns([*keys, CREATED_TIMESTAMP, *created])
+    inputs = read_scored(deployment, spec, partition, scored, service=service)
+    return scores.select([*keys, "score"]).join(
+        inputs.rows.select([*keys, *inputs.features]), keys=keys, join_type="left outer"
+    )
 
 
 def _column(rows: pa.Table, name: str) -> NDArray[np.float64]:
@@ -165,8 +191,8 @@ def _delivery(deployment: Deployment, partition: str) -> Delivery | None:
 
 
 def _median_prices(deployment: Deployment, spec: ModelSpec, partition: str) -> dict[str, float]:
-    """Return the median unit price of each day that the night's population looks back on, and of those before."""
-    first = partitions.shift(partition, -(spec.label.active_within_days + PRICE_REFERENCE_DAYS))
+    """Return the median unit price of each day that is judged, and of those before."""
+    first = partitions.shift(partition, -(spec.monitoring.price_days + PRICE_REFERENCE_DAYS))
     rows = deployment.lake.read(ORDERS, start=first, end=partition, columns=["dt", "kind", "unit_price"])
     sales = rows.filter(pc.equal(rows["kind"], "sale"))
     by_day = sales.group_by("dt").aggregate([("unit_price", "approximate_median")])

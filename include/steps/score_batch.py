@@ -1,7 +1,7 @@
-"""Score one partition with the version that governs it.
+"""Score one partition with the version that governs it, or with one that stands in its shadow.
 
-What belongs here: reading features once, scoring, writing predictions once. What does not: which
-version governs a partition, which is the ledger's.
+What belongs here: scoring what was read, writing predictions once. What does not: which version governs a partition,
+which is the ledger's, and who is asked about (``read_inputs``).
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from include import partitions
-from include.errors import MlopsError
+from include.errors import RefusedError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from include.question.matrix import feature_matrix
-from include.question.population import select_population
 from include.refs import PredictionsRef
 from include.specs.models import ModelSpec, load_model
+from include.steps.read_inputs import Inputs, created_column, other_groups, read_partition
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,15 +28,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
+FEATURE_EVENT, FEATURE_CREATED = f"feature_{EVENT_TIMESTAMP}", f"feature_{CREATED_TIMESTAMP}"
+
+_ROLE = "role"
 
 
-def score_batch(deployment: Deployment, model_id: str, *, partition: str) -> PredictionsRef | None:
+def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow: int | None = None) -> PredictionsRef:
     """Score the population of a partition and write its predictions.
 
-    Scored is who placed the last order at most ``label.active_within_days`` whole days before the end
-    of the partition, by the features' ``days_since_last_order``: the population that the model was
-    trained on.
+    Predictions of one partition hold a role each: the version in Production is the champion. Writing one role leaves
+    the others as they are. A published night without rows is scored to none.
 
     Parameters
     ----------
@@ -45,61 +48,83 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str) -> Pre
         The model's spec.
     partition : str
         The night. Again gives the same rows.
-
-    Returns
-    -------
-    PredictionsRef or None
-        None where no version was in Production before the partition.
+    shadow : int, optional
+        A version that scores as challenger, in place of the champion's pass. Nothing follows from its scores.
 
     Raises
     ------
+    RefusedError
+        If no version was in Production before the partition.
     MlopsError
-        If the partition has no features, or the version can't be loaded.
+        If the partition's features are not published, or the version can't be loaded.
     """
     spec = load_model(model_id)
-    model_version = deployment.state.production_version_at(model_id, partition)
+    champion = deployment.state.production_version_at(model_id, partition)
+    model_version = champion if shadow is None else shadow
     if model_version is None:
-        log.info("score model=%s partition=%s: nothing was in Production before it", model_id, partition)
-        return None
+        raise RefusedError(f"no version of {model_id} was in Production before {partition}")
     loaded = deployment.model_registry.load(spec.registered_name, model_version)
-    (key,) = spec.entity.keys
-    population = select_population(
-        _read_features(deployment, spec, partition),
-        key=key,
-        active_within_days=spec.label.active_within_days,
-    )
-    scores = loaded.model.predict(feature_matrix(population, loaded.signature.feature_names))
-    rows = _predictions(spec, population, scores, partition=partition, model_version=model_version)
+    service = loaded.signature.feature_service
+    inputs = read_partition(deployment, spec, partition, service=service)
+    scores = loaded.model.predict(feature_matrix(inputs.rows, loaded.signature.feature_names))
+    role = CHAMPION if shadow is None else CHALLENGER
+    rows = _predictions(spec, inputs, scores, partition=partition, model_version=model_version, role=role)
+    for group in other_groups(spec, service):
+        rows = rows.append_column(created_column(group), inputs.rows[created_column(group)])
+
+    def beside_other_roles(present: pa.Table | None) -> pa.Table:
+        if present is None:
+            return rows
+        others = present.filter(pc.not_equal(present[_ROLE], role))
+        return pa.concat_tables([others, rows], promote_options="default") if others.num_rows else rows
+
     table = f"predictions/{model_id}"
-    written = deployment.lake.replace(table, rows, keys=[partition])
-    deployment.state.record_publications(table, [(partition, rows.num_rows)], written.version)
-    log.info("score model=%s partition=%s version=%d rows=%d", model_id, partition, model_version, rows.num_rows)
+    written = deployment.lake.update(table, [partition], beside_other_roles)
+    if role == CHAMPION:
+        deployment.state.record_publications(table, [(partition, rows.num_rows)], written.version)
+    log.info(
+        "score model=%s partition=%s role=%s version=%d rows=%d",
+        model_id,
+        partition,
+        role,
+        model_version,
+        rows.num_rows,
+    )
     return PredictionsRef(model_id, partition, model_version, rows.num_rows, written.version)
 
 
-def _read_features(deployment: Deployment, spec: ModelSpec, partition: str) -> pa.Table:
-    table = f"features/{spec.features.group}"
-    if partition not in deployment.lake.partitions(table):
-        raise MlopsError(
-            f"{table} holds no partition {partition}, so {spec.model_id} can't score it; build it: "
-            f"mlops features build --group {spec.features.group} --date {partition}"
-        )
-    return deployment.lake.read(table, start=partition, end=partition)
+def score_range(deployment: Deployment, model_id: str, *, start: str, end: str) -> int:
+    """Score the nights from `start` to `end`, both included, that a version governs, and return how many."""
+    nights = [
+        night
+        for night in partitions.span(start, end)
+        if deployment.state.production_version_at(model_id, night) is not None
+    ]
+    for night in nights:
+        score_batch(deployment, model_id, partition=night)
+    return len(nights)
 
 
 def _predictions(
-    spec: ModelSpec, population: pa.Table, scores: NDArray[np.float32], *, partition: str, model_version: int
+    spec: ModelSpec,
+    inputs: Inputs,
+    scores: NDArray[np.float32],
+    *,
+    partition: str,
+    model_version: int,
+    role: str,
 ) -> pa.Table:
-    rows = population.num_rows
+    rows, count = inputs.rows, inputs.rows.num_rows
+    instant = pa.timestamp("us", tz="UTC")
     return pa.table(
         {
-            **{key: population[key].cast(pa.string()) for key in spec.entity.keys},
-            "dt": pa.array([partitions.parse(partition)] * rows, pa.date32()),
-            "role": pa.array([CHAMPION] * rows, pa.string()),
+            **{key: rows[key].cast(pa.string()) for key in spec.entity.keys},
+            "dt": pa.array([partitions.parse(partition)] * count, pa.date32()),
+            _ROLE: pa.array([role] * count, pa.string()),
             "score": pa.array(scores, pa.float32()),
             "decision": pa.array(scores >= np.float32(spec.scoring.decision_threshold), pa.bool_()),
-            "model_version": pa.array([model_version] * rows, pa.int64()),
-            "feature_event_timestamp": population[EVENT_TIMESTAMP].cast(pa.timestamp("us", tz="UTC")),
-            "feature_created_timestamp": population[CREATED_TIMESTAMP].cast(pa.timestamp("us", tz="UTC")),
+            "model_version": pa.array([model_version] * count, pa.int64()),
+            FEATURE_EVENT: rows[EVENT_TIMESTAMP].cast(instant),
+            FEATURE_CREATED: rows[CREATED_TIMESTAMP].cast(instant),
         }
     )

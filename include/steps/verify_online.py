@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,8 @@ from include.errors import MlopsError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PARTITION
 from include.features.versions import newest_versions
 from include.specs.groups import FeatureGroupSpec, load_feature_group
-from include.specs.models import load_models
+from include.specs.models import ModelSpec, load_models
+from include.specs.services import load_feature_service
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -59,18 +60,14 @@ def verify_online(deployment: Deployment, group: str, *, partition: str, sample:
         If a row differs, with the keys and features that do.
     """
     spec = load_feature_group(group)
-    (entity_key,) = spec.entity.keys
-    if partition not in deployment.lake.partitions(spec.table):
-        log.info("verify group=%s partition=%s: it has no rows", group, partition)
+    if partition not in deployment.state.publications(spec.table):
+        log.info("verify group=%s partition=%s: it is not published", group, partition)
         return 0
-    # A heal may have added later versions since, which go online in its own time.
-    version = deployment.state.table_versions(f"online/{group}").get(partition)
-    stored = deployment.lake.read(spec.table, start=partition, end=partition, version=version)
-    chosen = _sampled(newest_versions(stored, keys=spec.entity.keys, with_retractions=True), partition, sample)
-    keys = chosen[entity_key].to_pylist()
-    at = partitions.end_of(partition)
+    chosen = _chosen(deployment, spec, partition, sample)
+    keys, at = _keys(chosen, spec), partitions.end_of(partition)
     online = deployment.feature_store.online_group(group, keys, at=at)
-    wanted = (pc.field(PARTITION) >= pa.scalar(partitions.parse(partition))) & pc.field(entity_key).isin(keys)
+    first = spec.entity.keys[0]
+    wanted = (pc.field(PARTITION) >= pa.scalar(partitions.parse(partition))) & pc.field(first).isin(chosen[first])
     offline = deployment.lake.dataset(spec.table).to_table(filter=wanted)
     differing = list(_differences(spec, chosen, offline, online))
     if differing:
@@ -80,9 +77,31 @@ def verify_online(deployment: Deployment, group: str, *, partition: str, sample:
             f"{shown}{' …' if len(differing) > _SHOWN else ''}; materialise the partition again, and look at who else "
             "writes to the store"
         )
-    _log_vectors(deployment, spec, keys, partition, at)
+    for model in load_models():
+        if _is_complete(deployment, model, group, partition):
+            _log_vectors(deployment, model, partition, sample)
     log.info("verify group=%s partition=%s compared=%d", group, partition, len(keys))
     return len(keys)
+
+
+def _chosen(deployment: Deployment, spec: FeatureGroupSpec, partition: str, sample: int) -> pa.Table:
+    """Return the newest rows of some entities of a partition, as they went online."""
+    # A heal may have added later versions since, which go online in its own time.
+    version = deployment.state.table_versions(f"online/{spec.group}").get(partition)
+    stored = deployment.lake.read(spec.table, start=partition, end=partition, version=version)
+    return _sampled(newest_versions(stored, keys=spec.entity.keys, with_retractions=True), partition, sample)
+
+
+def _keys(rows: pa.Table, spec: FeatureGroupSpec) -> list[Any]:
+    """Return entity keys as an online read takes them: strings, or tuples of them."""
+    columns = [rows[key].to_pylist() for key in spec.entity.keys]
+    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+
+def _is_complete(deployment: Deployment, model: ModelSpec, group: str, partition: str) -> bool:
+    """Say whether the group is one that the model reads, and the last of them to go online with the partition."""
+    groups = load_feature_service(model.features.service).features
+    return group in groups and all(partition in deployment.state.publications(f"online/{other}") for other in groups)
 
 
 def _sampled(rows: pa.Table, partition: str, sample: int) -> pa.Table:
@@ -93,11 +112,16 @@ def _sampled(rows: pa.Table, partition: str, sample: int) -> pa.Table:
 
 
 def _differences(spec: FeatureGroupSpec, chosen: pa.Table, offline: pa.Table, online: OnlineFeatures) -> Iterator[str]:
-    (entity_key,) = spec.entity.keys
-    versions = {(row[entity_key], row[EVENT_TIMESTAMP], row[CREATED_TIMESTAMP]): row for row in offline.to_pylist()}
+    times = (EVENT_TIMESTAMP, CREATED_TIMESTAMP)
+    versions = {
+        (key, row[EVENT_TIMESTAMP], row[CREATED_TIMESTAMP]): row
+        for key, row in zip(
+            _keys(offline, spec), offline.select([*times, *spec.feature_names]).to_pylist(), strict=True
+        )
+    }
     events, created = online.event_timestamps.to_pylist(), online.created_timestamps.to_pylist()
-    for n, (newest, values) in enumerate(zip(chosen.to_pylist(), online.values.to_pylist(), strict=True)):
-        key = newest[entity_key]
+    rows = zip(_keys(chosen, spec), chosen.select(times).to_pylist(), online.values.to_pylist(), strict=True)
+    for n, (key, newest, values) in enumerate(rows):
         for name in spec.feature_names:
             at, known = events[n][name], created[n][name]
             if at is None or _is_older((at, known), (newest[EVENT_TIMESTAMP], newest[CREATED_TIMESTAMP])):
@@ -112,21 +136,24 @@ def _is_older(one: tuple[datetime, datetime | None], other: tuple[datetime, date
     return (one[0], one[1] or one[0]) < other
 
 
-def _log_vectors(deployment: Deployment, spec: FeatureGroupSpec, keys: list[str], partition: str, at: datetime) -> None:
-    for model in load_models():
-        if model.features.group != spec.group or not keys:
-            continue
-        online = deployment.feature_store.online(model.features.service, keys, at=at)
-        times = [*online.event_timestamps.columns[1:], *online.created_timestamps.columns[1:]]
-        # The offline truth of a vector is what stood and was known when its newest value had become known.
-        asked = [max([at, *(moment for moment in row if moment)]) for row in zip(*map(_listed, times), strict=True)]
-        requests = [f"verify-{partition}-{key}" for key in keys]
-        vectors = online.values.add_column(0, REQUEST, pa.array(requests))
-        vectors = vectors.append_column(ASKED_AT, pa.array(asked, pa.timestamp("us", tz="UTC")))
-        # From then on the next partition's row stands offline, which was not online when this was read.
-        is_over = pc.greater_equal(vectors[ASKED_AT], pa.scalar(partitions.end_of(partitions.shift(partition, 1))))
-        if (lasting := vectors.filter(pc.invert(is_over))).num_rows:
-            append_vectors(deployment.lake, model.model_id, lasting)
+def _log_vectors(deployment: Deployment, model: ModelSpec, partition: str, sample: int) -> None:
+    """Read the vectors of some entities as the model would be given them, and keep them for the audit."""
+    spec, at = load_feature_group(model.features.group), partitions.end_of(partition)
+    keys = _keys(_chosen(deployment, spec, partition, sample), spec)
+    if not keys:
+        return
+    online = deployment.feature_store.online(model.features.service, keys, at=at)
+    width = len(spec.entity.keys)
+    times = [*online.event_timestamps.columns[width:], *online.created_timestamps.columns[width:]]
+    # The offline truth of a vector is what stood and was known when its newest value had become known.
+    asked = [max([at, *(moment for moment in row if moment)]) for row in zip(*map(_listed, times), strict=True)]
+    requests = [f"verify-{partition}-{key if isinstance(key, str) else '-'.join(key)}" for key in keys]
+    vectors = online.values.add_column(0, REQUEST, pa.array(requests))
+    vectors = vectors.append_column(ASKED_AT, pa.array(asked, pa.timestamp("us", tz="UTC")))
+    # From then on the next partition's row stands offline, which was not online when this was read.
+    is_over = pc.greater_equal(vectors[ASKED_AT], pa.scalar(partitions.end_of(partitions.shift(partition, 1))))
+    if (lasting := vectors.filter(pc.invert(is_over))).num_rows:
+        append_vectors(deployment.lake, model.model_id, lasting)
 
 
 def _listed(column: pa.ChunkedArray) -> list[datetime | None]:

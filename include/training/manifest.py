@@ -57,8 +57,10 @@ class TrainingSetManifest:
         Days at whose end the first and the last example stand.
     rows, positives : int
         Examples, and those with label 1.
-    rows_without_features : int
-        Labelled entities that had no feature row; left out.
+    rows_without_label : int
+        Rows of the population whose label is not known; left out.
+    unpublished_snapshots : tuple of str
+        Days of snapshots that had no published features.
     rows_sha256 : str
         `include.adapters.lake.delta_lake.digest` of the examples.
     sources : dict of str to int
@@ -79,7 +81,8 @@ class TrainingSetManifest:
     last_snapshot: str
     rows: int
     positives: int
-    rows_without_features: int
+    rows_without_label: int
+    unpublished_snapshots: tuple[str, ...]
     rows_sha256: str
     sources: Mapping[str, int]
     spec_sha256: str
@@ -101,8 +104,8 @@ class TrainingSetManifest:
         try:
             value: dict[str, Any] = json.loads(text)
             value["provenance"] = Provenance(**value["provenance"])
-            value["feature_names"] = tuple(value["feature_names"])
-            value["entity_keys"] = tuple(value["entity_keys"])
+            for name in ("feature_names", "entity_keys", "unpublished_snapshots"):
+                value[name] = tuple(value[name])
             return cls(**{field.name: value[field.name] for field in fields(cls)})
         except (ValueError, KeyError, TypeError) as err:
             raise MlopsError(f"this is not a training set's manifest ({err!r}); build the set again") from err

@@ -24,9 +24,9 @@ _CARD = """# {registered_name}, trained as of {as_of}
 |---|---|
 | Owner | {owner} |
 | Score | probability of `{label}` within {horizon_days} days, per {entity} |
-| Population | customers whose last order is at most {active_within_days} whole days old |
+| Population | `{population}` |
 | Features | `{feature_service}`: {features} |
-| Training set | `{set_id}`, {rows:,} examples ({positives:,} positive), {dropped:,} left out for want of features |
+| Training set | `{set_id}`, {rows:,} examples ({positives:,} positive), {unlabelled:,} more without a known label |
 | Fitted on | snapshots {train_start} to {train_end}, {train_rows:,} examples |
 | Tested on | snapshots {test_start} to {test_end}, {test_rows:,} examples of {entities:,} entities |
 | Between them | {purged:,} examples dropped: their labels look into the test window |
@@ -48,7 +48,7 @@ _CARD = """# {registered_name}, trained as of {as_of}
 
 - The interval tells of other customers of the same weeks, not of other weeks.
 - The newest examples that it was fitted on are {age_days} days older than the day it was trained.
-- Customers outside the population are not scored. A score is no cause: it does not say what would keep a customer.
+- Nobody outside the population is scored. A score is no cause: it does not say what would change the outcome.
 - It has seen {weeks:.0f} weeks of snapshots; a season that they do not hold is new to it.
 """
 
@@ -61,9 +61,9 @@ def write_model_card(spec: ModelSpec, manifest: TrainingSetManifest, split: Time
         "registered_name": spec.registered_name,
         "description": spec.description,
         "owner": spec.owner,
-        "label": spec.label.definition,
+        "label": spec.label.kind,
         "entity": spec.entity.name,
-        "active_within_days": spec.label.active_within_days,
+        "population": spec.population,
     }
     return _CARD.format(**values)
 
@@ -79,7 +79,7 @@ def _told_of_examples(manifest: TrainingSetManifest, split: TimeSplit) -> dict[s
         "set_id": manifest.set_id,
         "rows": manifest.rows,
         "positives": manifest.positives,
-        "dropped": manifest.rows_without_features,
+        "unlabelled": manifest.rows_without_label,
         "train_start": first,
         "train_end": last,
         "train_rows": int(split.train.sum()),

@@ -9,7 +9,9 @@ that a run whose day came from the trigger form, without a key, reaches them too
 
 from __future__ import annotations
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, AssetAll
+
+from include.specs.services import load_feature_service
 
 RAW_ORDERS = Asset(name="raw_orders", uri="mlops://lake/raw/orders", group="lake")
 
@@ -17,6 +19,12 @@ RAW_ORDERS = Asset(name="raw_orders", uri="mlops://lake/raw/orders", group="lake
 def features(group: str) -> Asset:
     """Return the asset of a feature group, published and online."""
     return Asset(name=f"features_{group}", uri=f"mlops://features/{group}", group="features")
+
+
+def features_of(service: str) -> Asset | AssetAll:
+    """Return what a feature service waits for: the assets of all groups that it reads."""
+    groups = [features(group) for group in load_feature_service(service).features]
+    return groups[0] if len(groups) == 1 else AssetAll(*groups)
 
 
 def predictions(model_id: str) -> Asset:

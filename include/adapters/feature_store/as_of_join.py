@@ -69,6 +69,7 @@ def features_as_of(
     *,
     ttl: timedelta | None,
     known_at: bool,
+    known_until: pa.ChunkedArray | None = None,
     unit: TimeUnit = "us",
 ) -> pa.Table:
     """Return the features that each entity row sees at its time.
@@ -85,6 +86,8 @@ def features_as_of(
         Age at which a feature still counts, inclusive; None or zero: any.
     known_at : bool
         See only rows that had been created by the entity row's time.
+    known_until : pyarrow.ChunkedArray, optional
+        See only rows that had been created by then, a timestamp, equal for all entity rows of a key; null sees none.
     unit : {"us", "ns"}
         Resolution of the stored times.
 
@@ -95,7 +98,8 @@ def features_as_of(
     """
     asked, upper = _entity_instants(at, unit)
     numbers = EntityKeys([comparable(key) for key in keys])
-    search = AsOfSearch(numbers.codes, asked, oldest=_oldest(upper, ttl, unit), known_at=known_at)
+    until = _instants(known_until, unit, null=EARLIEST) if known_until is not None else None
+    search = AsOfSearch(numbers.codes, asked, oldest=_oldest(upper, ttl, unit), known_at=known_at, until=until)
     workers = min(max(2, os.cpu_count() or 1), _MAX_WORKERS)
     with ThreadPoolExecutor(workers, thread_name_prefix="point-in-time") as pool:
         pieces = [piece for split in pool.map(_split, _newest_first(stored.rows)) for piece in split]

@@ -136,10 +136,11 @@ class LakeAdapter:
         *,
         start: str | None = None,
         end: str | None = None,
+        keys: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         version: int | None = None,
     ) -> pa.Table:
-        """Read partitions `start` to `end`, both included; all where they are not given.
+        """Read partitions `start` to `end`, both included, or the ones of `keys`; all where none are given.
 
         Returns
         -------
@@ -149,6 +150,8 @@ class LakeAdapter:
         wanted: list[FileFilter] = [("dt", ">=", start)] if start is not None else []
         if end is not None:
             wanted.append(("dt", "<=", end))
+        if keys is not None:
+            wanted.append(("dt", "in", list(keys)))
         names = list(columns) if columns is not None else None
         found = self._dataset(self.delta(table, version), table, wanted)
         try:

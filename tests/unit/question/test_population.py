@@ -1,56 +1,39 @@
-"""Each entity once, its newest row, and only who is active."""
+"""The condition takes those it holds for: not those it doesn't, nor those for whom it is null."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
 
-from include.errors import MlopsError
-from include.question.population import select_population
+from include.adapters.compute.duckdb_compute import run_select
+from include.question.population import ROWS, population_statement
 
-_EVENT = datetime(2024, 1, 2, tzinfo=UTC)
-
-
-def make_rows(*rows: tuple[str, int, int | None]) -> pa.Table:
-    """Rows of (customer, day created, days since the last order)."""
-    times = pa.timestamp("us", tz="UTC")
-    return pa.table(
-        {
-            "customer_id": pa.array([row[0] for row in rows], pa.string()),
-            "event_timestamp": pa.array([_EVENT] * len(rows), times),
-            "created_timestamp": pa.array([_EVENT.replace(day=row[1]) for row in rows], times),
-            "days_since_last_order": pa.array([row[2] for row in rows], pa.int64()),
-        }
-    )
+PEOPLE = pa.table(
+    {
+        "customer_id": ["a", "b", "c", "d"],
+        "days_since_last_order": pa.array([0, 30, 31, None], pa.int64()),
+        "country": ["GB", "FR", None, "GB"],
+    }
+)
 
 
-def select(rows: pa.Table) -> list[tuple[str, int]]:
-    found = select_population(rows, key="customer_id", active_within_days=30)
-    return list(zip(found["customer_id"].to_pylist(), found["days_since_last_order"].to_pylist(), strict=True))
+def who(condition: str) -> str:
+    rows = run_select(population_statement(condition), {ROWS: PEOPLE}, purpose="a test")
+    assert rows.column_names == PEOPLE.column_names
+    return "".join(rows["customer_id"].to_pylist())
 
 
-def test_a_correction_counts_in_place_of_what_it_corrects():
-    assert select(make_rows(("a", 5, 2), ("a", 2, 1), ("a", 3, 9))) == [("a", 2)]
-
-
-def test_a_correction_that_takes_an_entity_out_of_the_population_takes_it_out():
-    assert select(make_rows(("a", 2, 1), ("a", 3, 31))) == []
-
-
-def test_the_limit_is_included_and_null_is_not_active():
-    assert select(make_rows(("c", 2, None), ("b", 2, 30), ("a", 2, 31))) == [("b", 30)]
-
-
-def test_rows_are_sorted_by_key():
-    assert [key for key, _ in select(make_rows(("b", 2, 1), ("a", 2, 1), ("c", 2, 1)))] == ["a", "b", "c"]
-
-
-def test_nobody_is_an_empty_population():
-    assert select(make_rows()) == []
-
-
-def test_without_recency_the_population_can_not_be_chosen():
-    with pytest.raises(MlopsError, match="lack days_since_last_order"):
-        select(make_rows(("a", 2, 1)).drop_columns("days_since_last_order"))
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("days_since_last_order <= 30", "ab"),
+        ("days_since_last_order <= 30 -- whole days", "ab"),
+        ("days_since_last_order <= 30 OR country = 'GB'", "abd"),
+        ("country <> 'GB'", "b"),
+        ("country IS NULL", "c"),
+        ("true", "abcd"),
+        ("NULL", ""),
+    ],
+)
+def test_a_condition_takes_those_it_holds_for(condition, expected):
+    assert who(condition) == expected

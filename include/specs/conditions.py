@@ -1,0 +1,71 @@
+"""A condition over the columns of a row, as a spec writes it: one SQL expression.
+
+What belongs here: whether a text is such a condition, and which columns it names. What does not: evaluating it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+
+def columns_of(condition: str) -> tuple[str, ...]:
+    """Return the columns that a condition names, each once and in order.
+
+    Parameters
+    ----------
+    condition : str
+        DuckDB dialect; true or false for a row by that row alone: no subquery, aggregate, window or parameter.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+
+    Examples
+    --------
+    >>> columns_of("days_since_last_order <= 30 AND total_orders_30d > 0")
+    ('days_since_last_order', 'total_orders_30d')
+    >>> columns_of("count(*) > 3")
+    Traceback (most recent call last):
+    ...
+    ValueError: 'count(*) > 3' looks at more than one row (Count); write a condition over a row's own columns
+    """
+    from sqlglot import exp
+
+    expression = _parsed(condition)
+    for kind in (exp.Query, exp.Subquery, exp.AggFunc, exp.Window, exp.Placeholder, exp.Parameter, exp.Star):
+        if (found := expression.find(kind)) is not None:
+            raise ValueError(
+                f"{condition!r} looks at more than one row ({type(found).__name__}); write a condition over a row's "
+                "own columns"
+            )
+    columns = list(expression.find_all(exp.Column, bfs=False))
+    if qualified := next((column for column in columns if column.table), None):
+        raise ValueError(f"{condition!r} names a table ({qualified.sql()}); write the column alone")
+    return tuple(dict.fromkeys(column.name for column in columns))
+
+
+def _parsed(condition: str) -> exp.Expression:
+    from sqlglot import exp, parse
+    from sqlglot.errors import SqlglotError
+
+    try:
+        # In brackets of its own, so that nothing can follow the condition.
+        (statement,) = parse(f"SELECT ({condition}\n) AS holds", read="duckdb")
+    except (SqlglotError, ValueError) as err:
+        raise ValueError(f"{condition!r} is no condition in SQL, e.g. days_since_last_order <= 30") from err
+    said = {name for name, value in statement.args.items() if value} if statement is not None else set()
+    whole = statement.expressions[0].this if statement is not None and len(statement.expressions) == 1 else None
+    if said != {"expressions"} or not isinstance(whole, exp.Paren):
+        raise ValueError(f"{condition!r} is no condition in SQL, e.g. days_since_last_order <= 30")
+    expression: exp.Expression = whole.this
+    if not isinstance(
+        expression, (exp.Predicate, exp.Connector, exp.Not, exp.Boolean, exp.Paren, exp.Column, exp.Func)
+    ):
+        raise ValueError(
+            f"{condition!r} is neither true nor false; compare something, e.g. days_since_last_order <= 30"
+        )
+    return expression

@@ -1,0 +1,119 @@
+"""Label kinds: one SQL statement each, which says itself what parameters it takes.
+
+What belongs here: finding a kind's statement, and its parameters as fields of a spec. What does not: running it, and
+what it means, which its own comment says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, create_model
+
+from include.errors import SpecError, nearest
+from include.settings import PROJECT_ROOT
+from include.specs.yaml_files import Days, Frozen, Identifier
+
+LABELS_ROOT = PROJECT_ROOT / "include" / "question" / "labels"
+
+# What whoever runs a label's statement gives to each.
+GIVEN = ("known_until",)
+
+_DECLARED = re.compile(
+    r"^-- \$(?P<name>[a-z]\w*) +(?P<type>\w+)(?: +(?P<low>-?[\d.e+-]*\d)\.\.(?P<high>-?[\d.e+-]*\d))?:", re.MULTILINE
+)
+_COMMENT = re.compile(r"--[^\n]*")
+_USED = re.compile(r"\$([a-z]\w*)")
+_TYPES = {"int": int, "float": float, "text": str}
+
+
+class LabelSpec(Frozen):
+    """What is predicted, and after how many days it is known. Each kind has fields of its own beside these."""
+
+    kind: Identifier
+    horizon_days: Days
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Return what the kind's statement is given."""
+        return self.model_dump(exclude={"kind"})
+
+
+@dataclass(frozen=True)
+class LabelKind:
+    """A kind of label.
+
+    Attributes
+    ----------
+    name : str
+    path : Path
+        Its statement.
+    spec : type of LabelSpec
+        The ``label:`` of a model that has it.
+    """
+
+    name: str
+    path: Path
+    spec: type[LabelSpec]
+
+    @property
+    def sql(self) -> str:
+        """The statement, DuckDB dialect."""
+        return self.path.read_text(encoding="utf-8")
+
+
+def label_kinds(overlay_root: Path | None) -> Mapping[str, Path]:
+    """Return the statement of every kind, by name; an overlay's folder ``labels`` adds to the shipped ones."""
+    folders = [LABELS_ROOT, *([overlay_root / "labels"] if overlay_root is not None else [])]
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.sql"))}
+
+
+def load_label_kind(name: str, overlay_root: Path | None) -> LabelKind:
+    """Return a kind of label.
+
+    Raises
+    ------
+    SpecError
+        If there is none of that name, or its statement doesn't declare what it uses.
+    """
+    known = label_kinds(overlay_root)
+    if name not in known:
+        raise SpecError(
+            f"there is no kind of label {name!r}; known: {', '.join(known)}{nearest(name, known)}; a new one is a "
+            f"statement {name}.sql in {LABELS_ROOT.relative_to(PROJECT_ROOT)}"
+        )
+    return _read_kind(known[name])
+
+
+@lru_cache(maxsize=64)
+def _read_kind(path: Path) -> LabelKind:
+    sql = path.read_text(encoding="utf-8")
+    declared = {found["name"]: found for found in _DECLARED.finditer(sql)}
+    used = set(_USED.findall(_COMMENT.sub("", sql)))
+    if strays := sorted((used - declared.keys() - set(GIVEN)) | (declared.keys() - used)):
+        raise SpecError(
+            f"{path.name}: ${strays[0]} is only declared or only used; each parameter has a line of the form "
+            f"'-- $name int 1..3660: what it means', but for those that are given ({', '.join(GIVEN)})"
+        )
+    if "horizon_days" not in declared:
+        raise SpecError(f"{path.name}: $horizon_days is not declared; after so many days the label must be known")
+    fields = {parameter: (_type_of(found, path), ...) for parameter, found in declared.items()}
+    made: Any = create_model(f"{path.stem}_label", __base__=LabelSpec, **fields)  # type: ignore[call-overload]
+    return LabelKind(path.stem, path, made)
+
+
+def _type_of(declared: re.Match[str], path: Path) -> Any:
+    kind = _TYPES.get(declared["type"])
+    if kind is None:
+        raise SpecError(
+            f"{path.name}: ${declared['name']} is of type {declared['type']!r}; allowed: {', '.join(_TYPES)}"
+            f"{nearest(declared['type'], _TYPES)}"
+        )
+    if declared["low"] is None:
+        return kind
+    return Annotated[kind, Field(ge=kind(declared["low"]), le=kind(declared["high"]))]

@@ -1,0 +1,237 @@
+"""Read what a model is asked about: whom, with which features, from which versions of which tables.
+
+What belongs here: the one way from feature tables to the rows of a model, for training, scoring, monitoring and audit.
+What does not: labels (``read_labels``), and what is done with the rows.
+
+Whom: the rows of the model's feature group for which its population holds. With what: the features of its service,
+those of the group from the row itself, those of other groups as the row's entity sees them at the row's time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.adapters.compute.duckdb_compute import run_select
+from include.adapters.feature_store.as_of_join import FeatureRows, features_as_of
+from include.adapters.lake.span import Span
+from include.errors import MlopsError
+from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from include.features.versions import newest_versions
+from include.question.population import ROWS, population_statement
+from include.specs.groups import FeatureGroupSpec, load_feature_group
+from include.specs.models import ModelSpec
+from include.specs.services import load_feature_service
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+
+# What a row may know: all that is known now, what was known at its own time, or what it knew when it was scored.
+_Knowledge: TypeAlias = Literal["now", "then", "scored"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Rows of a model, and what they were read from.
+
+    Attributes
+    ----------
+    rows : pyarrow.Table
+        The entity keys (string), ``event_timestamp`` and ``created_timestamp`` (timestamp[us, UTC]; when the row of the
+        model's group had become known), for each other group of the service when its row had (`created_column`; null
+        where it had none), and the service's features in its order. Sorted by time and keys, which are unique in it.
+    features : tuple of str
+        Names of the service's features, in its order.
+    sources : dict of str to int
+        The lake tables that were read, and their versions.
+    unpublished : tuple of str
+        Days that were asked for and are not published.
+    """
+
+    rows: pa.Table
+    features: tuple[str, ...]
+    sources: dict[str, int]
+    unpublished: tuple[str, ...] = ()
+
+
+def created_column(group: str) -> str:
+    """Return the column that says when the row of another group than the model's own had become known."""
+    return f"{group}_{CREATED_TIMESTAMP}"
+
+
+def other_groups(spec: ModelSpec, service: str) -> list[str]:
+    """Return the groups that a service reads beside the model's own."""
+    return [group for group in load_feature_service(service).features if group != spec.features.group]
+
+
+def read_partition(deployment: Deployment, spec: ModelSpec, partition: str, *, service: str) -> Inputs:
+    """Return the rows of one night, with all that is known of them now.
+
+    Parameters
+    ----------
+    service : str
+        What is read: the feature service of the version that scores, which may be older than the spec's.
+
+    Raises
+    ------
+    MlopsError
+        If the night's features are not published, or a table is not there.
+    """
+    inputs = _read(deployment, spec, service, [partition], knowing="now")
+    if inputs.unpublished:
+        group = spec.features.group
+        raise MlopsError(
+            f"{load_feature_group(group).table} of {partition} is not published, so {spec.model_id} has nothing to "
+            f"read; build it: mlops features build --group {group} --date {partition}"
+        )
+    return inputs
+
+
+def read_snapshots(deployment: Deployment, spec: ModelSpec, days: Sequence[str]) -> Inputs:
+    """Return the rows that stand at the ends of days, each as it was known then.
+
+    Raises
+    ------
+    MlopsError
+        If a table is not there. A day that is not published has no rows and is told of.
+    """
+    return _read(deployment, spec, spec.features.service, days, knowing="then")
+
+
+def read_scored(deployment: Deployment, spec: ModelSpec, partition: str, scored: pa.Table, *, service: str) -> Inputs:
+    """Return the rows that predictions of one night were made from: of each the version that was scored.
+
+    Parameters
+    ----------
+    scored : pyarrow.Table
+        The predictions of one role: the entity keys, ``created_timestamp`` and `created_column` of each other group,
+        as they were read when they were scored. What is not among them is not returned.
+    service : str
+        The feature service of the version that scored.
+    """
+    return _read(deployment, spec, service, [partition], knowing="scored", scored=scored)
+
+
+def read_at(deployment: Deployment, spec: ModelSpec, asked: pa.Table) -> Inputs:
+    """Return what was true of keys at times of their own, as it was known then, by the feature store.
+
+    Nobody is left out: who was asked about is not chosen anew.
+
+    Parameters
+    ----------
+    asked : pyarrow.Table
+        The entity keys and ``event_timestamp``, any times, in any order and number.
+    """
+    service = load_feature_service(spec.features.service)
+    sources = {table: _version(deployment, spec, table) for table in map(_table, service.features)}
+    rows = deployment.feature_store.historical(service.service, asked)
+    return Inputs(rows, service.feature_names, sources)
+
+
+def _read(
+    deployment: Deployment,
+    spec: ModelSpec,
+    service_name: str,
+    days: Sequence[str],
+    *,
+    knowing: _Knowledge,
+    scored: pa.Table | None = None,
+) -> Inputs:
+    group, service = load_feature_group(spec.features.group), load_feature_service(service_name)
+    others = [load_feature_group(name) for name in other_groups(spec, service_name)]
+    sources = {table.table: _version(deployment, spec, table.table) for table in (group, *others)}
+    published = deployment.state.publications(group.table)
+    rows = deployment.lake.read(
+        group.table, keys=[day for day in days if day in published], version=sources[group.table]
+    )
+    if scored is not None:
+        rows = _known_by(rows, scored, group.entity.keys)
+    elif knowing == "then":
+        rows = rows.filter(pc.less_equal(rows[CREATED_TIMESTAMP], rows[EVENT_TIMESTAMP]))
+    rows = newest_versions(rows, keys=group.entity.keys)
+    if scored is None:
+        # Who was scored was in the population then.
+        rows = run_select(
+            population_statement(spec.population), {ROWS: rows}, purpose=f"the population of {spec.model_id}"
+        )
+    rows = rows.sort_by([(name, "ascending") for name in (EVENT_TIMESTAMP, *spec.entity.keys)]).combine_chunks()
+    for other in others:
+        until = _until(rows, scored, other, spec) if scored is not None else None
+        rows = _with_features(
+            deployment, rows, other, service.features[other.group], sources[other.table], knowing=knowing, until=until
+        )
+    names = [*spec.entity.keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP, *(created_column(other.group) for other in others)]
+    return Inputs(
+        rows.select([*names, *service.feature_names]),
+        service.feature_names,
+        sources,
+        tuple(day for day in days if day not in published),
+    )
+
+
+def _known_by(rows: pa.Table, scored: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """Return the versions that those who were scored had by then."""
+    known = scored.select([*keys, CREATED_TIMESTAMP]).rename_columns([*keys, "known_by"])
+    joined = rows.join(known, keys=list(keys), join_type="inner")
+    return joined.filter(pc.less_equal(joined[CREATED_TIMESTAMP], joined["known_by"])).select(rows.column_names)
+
+
+def _until(rows: pa.Table, scored: pa.Table, other: FeatureGroupSpec, spec: ModelSpec) -> pa.ChunkedArray:
+    keys = list(spec.entity.keys)
+    column = created_column(other.group)
+    told = rows.select([*keys, EVENT_TIMESTAMP]).join(scored.select([*keys, column]), keys=keys, join_type="left outer")
+    return told.sort_by([(name, "ascending") for name in (EVENT_TIMESTAMP, *keys)])[column]
+
+
+def _with_features(
+    deployment: Deployment,
+    rows: pa.Table,
+    other: FeatureGroupSpec,
+    features: Sequence[str],
+    version: int,
+    *,
+    knowing: _Knowledge,
+    until: pa.ChunkedArray | None,
+) -> pa.Table:
+    """Return rows with the features of another group, as each row's entity sees them at its time."""
+    ttl = timedelta(days=other.ttl_days)
+    bounds = pc.min_max(rows[EVENT_TIMESTAMP]).as_py()
+    first, last = bounds["min"], bounds["max"]
+    within = Span(EVENT_TIMESTAMP, first - ttl if first is not None else None, last)
+    stored = FeatureRows(
+        deployment.lake.dataset(other.table, version=version, within=within),
+        other.entity.keys,
+        EVENT_TIMESTAMP,
+        CREATED_TIMESTAMP,
+        (*features, CREATED_TIMESTAMP),
+    )
+    found = features_as_of(
+        stored,
+        [rows[key] for key in other.entity.keys],
+        rows[EVENT_TIMESTAMP],
+        ttl=ttl,
+        known_at=knowing == "then",
+        known_until=until,
+    )
+    for name in features:
+        rows = rows.append_column(name, found[name])
+    return rows.append_column(created_column(other.group), found[CREATED_TIMESTAMP])
+
+
+def _table(group: str) -> str:
+    return load_feature_group(group).table
+
+
+def _version(deployment: Deployment, spec: ModelSpec, table: str) -> int:
+    version = deployment.lake.version(table)
+    if version is None:
+        raise MlopsError(
+            f"{spec.model_id} reads {table}, which is not in the lake at {deployment.lake.uri}; build it first (mlops "
+            "features build), or set MLOPS_LAKE_URI"
+        )
+    return version

@@ -1,0 +1,76 @@
+"""Read the labels of examples: the one labelling, for training and for outcomes.
+
+What belongs here: running a label's statement on the source, once. What does not: the statement, and who the examples
+are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from include.adapters.compute.duckdb_compute import run_select
+from include.errors import MlopsError
+from include.features.checks import EVENT_TIMESTAMP
+from include.question.labels import known_labels
+from include.specs.labels import load_label_kind
+from include.specs.models import ModelSpec
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+
+ORDERS = "raw/orders"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of examples, and what they were read from.
+
+    Attributes
+    ----------
+    rows : pyarrow.Table
+        As `include.question.labels.known_labels` gives them. An example whose label is not known is not there.
+    sources : dict of str to int
+        The lake tables that were read, and their versions.
+    """
+
+    rows: pa.Table
+    sources: dict[str, int]
+
+
+def read_labels(deployment: Deployment, spec: ModelSpec, examples: pa.Table, *, known_until: datetime) -> Labels:
+    """Return the labels that are known by an instant.
+
+    Parameters
+    ----------
+    examples : pyarrow.Table
+        The entity keys (string) and ``event_timestamp``, unique.
+    known_until : datetime
+        Aware. Nothing that was received later is looked at.
+
+    Raises
+    ------
+    MlopsError
+        If there are no orders, or the statement breaks its promises.
+    """
+    version = deployment.lake.version(ORDERS)
+    if version is None:
+        raise MlopsError(
+            f"the labels of {spec.model_id} need {ORDERS}, which is not in the lake at {deployment.lake.uri}; import "
+            "orders first, or set MLOPS_LAKE_URI"
+        )
+    kind = load_label_kind(spec.label.kind, deployment.settings.specs_overlay)
+    labelled = run_select(
+        kind.sql,
+        {
+            "orders": deployment.lake.dataset(ORDERS, version=version),
+            "examples": examples.select([*spec.entity.keys, EVENT_TIMESTAMP]),
+        },
+        purpose=f"label {kind.name} of {spec.model_id}",
+        parameters={"known_until": known_until, **spec.label.parameters},
+    )
+    rows = known_labels(labelled, spec.entity.keys, known_until=known_until, kind=kind.name)
+    return Labels(rows, {ORDERS: version})

@@ -1,0 +1,93 @@
+"""A kind of label is one SQL file that says itself what it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from include.errors import SpecError
+from include.specs.labels import load_label_kind
+from include.specs.models import _load_model
+
+DISPUTED = """-- disputed: 1 when the order is disputed within the horizon.
+-- $horizon_days int 1..90: how far the label looks ahead
+-- $value_min float 0..1e6: smaller orders count as undisputed
+-- $country text: whose orders
+SELECT 1 WHERE $horizon_days > 0 AND $value_min > 0 AND $country = '' AND $known_until IS NOT NULL -- $not_used
+"""
+
+
+def overlay(folder: Path, label: dict[str, object], sql: str = DISPUTED) -> Path:
+    (folder / "labels").mkdir()
+    (folder / "labels" / "disputed.sql").write_text(sql)
+    (folder / "churn.yaml").write_text(yaml.safe_dump({"label": {"kind": "no_order", **label}}))
+    return folder
+
+
+def load(folder: Path):
+    return _load_model.__wrapped__("churn", folder)
+
+
+def new_model(folder: Path, **label: object) -> Path:
+    """Lay a whole new model beside the shipped ones, with a label of the new kind."""
+    from include.specs.yaml_files import CONFIG_ROOT
+
+    values = yaml.safe_load((CONFIG_ROOT / "models" / "churn.yaml").read_text())
+    values |= {"model_id": "fraud", "registered_name": "fraud-detector", "label": label}
+    (folder / "labels").mkdir()
+    (folder / "labels" / "disputed.sql").write_text(DISPUTED)
+    (folder / "fraud.yaml").write_text(yaml.safe_dump(values))
+    return folder
+
+
+def test_a_new_kind_has_parameters_of_its_own(tmp_path):
+    folder = new_model(tmp_path, kind="disputed", horizon_days=30, value_min=5.0, country="GB")
+    spec = _load_model.__wrapped__("fraud", folder)
+    assert spec.label.parameters == {"horizon_days": 30, "value_min": 5.0, "country": "GB"}
+    assert spec.model_dump(mode="json")["label"]["value_min"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ({"horizon_days": 91}, r"fraud.yaml: label.horizon_days=91: .*less than or equal to 90"),
+        ({"value_min": -1.0}, r"fraud.yaml: label.value_min=-1.0: .*greater than or equal to 0"),
+        ({"country": 1}, r"fraud.yaml: label.country=1: .*string"),
+        ({"contry": "GB"}, r"fraud.yaml: unknown key 'label.contry'; allowed: .*did you mean 'country'"),
+        ({"active_within_days": 30}, r"fraud.yaml: unknown key 'label.active_within_days'"),
+        ({"kind": "disputd"}, r"label.kind='disputd': there is no kind .*known: no_order, disputed; did you mean"),
+        ({"kind": 3}, r"fraud.yaml: label.kind=3"),
+    ],
+    ids=["bound", "low bound", "type", "unknown", "of another kind", "unknown kind", "no kind"],
+)
+def test_a_wrong_parameter_is_named_with_file_key_and_what_is_allowed(tmp_path, label, message):
+    right = {"kind": "disputed", "horizon_days": 30, "value_min": 5.0, "country": "GB"}
+    with pytest.raises(SpecError, match=message):
+        _load_model.__wrapped__("fraud", new_model(tmp_path, **{**right, **label}))
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        (
+            "-- $horizon_days int 1..9: x\nSELECT $horizon_days, $other",
+            r"disputed.sql: \$other is only declared or only",
+        ),
+        ("-- $horizon_days int 1..9: x\n-- $a int: y\nSELECT $horizon_days", r"disputed.sql: \$a is only declared or"),
+        ("-- $horizon_days days: x\nSELECT $horizon_days", r"disputed.sql: \$horizon_days is of type 'days'; allowed"),
+        ("SELECT 1", r"disputed.sql: \$horizon_days is not declared"),
+    ],
+    ids=["used", "declared", "type", "no horizon"],
+)
+def test_a_statement_that_does_not_say_what_it_takes_is_named(tmp_path, sql, message):
+    overlay(tmp_path, {}, sql)
+    with pytest.raises(SpecError, match=message):
+        load_label_kind("disputed", tmp_path)
+
+
+def test_a_population_that_is_no_condition_is_an_error_of_the_file(tmp_path):
+    (tmp_path / "churn.yaml").write_text("population: count(*) > 3\n")
+    with pytest.raises(SpecError, match=r"churn.yaml: population='count\(\*\) > 3': .*more than one row"):
+        load(tmp_path)
