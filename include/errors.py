@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 
 class MlopsError(Exception):
@@ -65,3 +70,25 @@ def nearest(value: str, allowed: Iterable[str]) -> str:
     """
     close = get_close_matches(value, list(allowed), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def problems(err: ValidationError) -> str:
+    """Return what pydantic found wrong in one line: where, which value, and what is allowed there.
+
+    Examples
+    --------
+    >>> from pydantic import TypeAdapter
+    >>> try:
+    ...     TypeAdapter(dict[str, int]).validate_json('{"rows": "many"}', strict=True)
+    ... except ValueError as err:
+    ...     problems(err)
+    "rows='many': Input should be a valid integer"
+    """
+    return "; ".join(map(_problem, err.errors(include_url=False)))
+
+
+def _problem(found: ErrorDetails) -> str:
+    where = ".".join(map(str, found["loc"]))
+    if found["type"] == "missing":
+        return f"{where} is missing"
+    return f"{where}={found['input']!r}: {found['msg']}" if where else found["msg"]

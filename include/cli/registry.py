@@ -126,6 +126,10 @@ def rollback(model_id: str, leaving: int, reason: str) -> None:
 
 
 def _row(move: LedgerMove) -> dict[str, Any]:
+    from include.governance import evidence
+
+    trained = evidence.to_json(move.evidence)
+    gates = trained.pop("gates", ())
     return {
         "seq": move.seq,
         "version": move.version,
@@ -135,6 +139,6 @@ def _row(move: LedgerMove) -> dict[str, Any]:
         "recorded_at": move.recorded_at.isoformat() if move.recorded_at else None,
         "actor": move.actor,
         "reason": move.reason,
-        "trained": {k: v for k, v in move.evidence.items() if k != "gates"},
-        "gates": move.evidence.get("gates", []),
+        "trained": trained,
+        "gates": gates,
     }

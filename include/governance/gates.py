@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from include.governance.evidence import GateReport
 from include.specs.models import GatesSpec
-
-Verdict: TypeAlias = Literal["pass", "fail", "unknown", "not_applicable"]
+from include.training.manifest import UNKNOWN, TrainingSetManifest
 
 # A 99th percentile of fewer calls is the slowest one or two of them.
 MIN_LATENCY_CALLS = 1000
@@ -31,29 +29,6 @@ _REQUIRED = (
     "spec_sha256",
 )
 _PROVENANCE = ("code_commit", "lock_sha256")
-_UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class GateReport:
-    """One gate's verdict; only ``pass`` and ``not_applicable`` let a candidate through.
-
-    Attributes
-    ----------
-    gate : str
-    verdict : {"pass", "fail", "unknown", "not_applicable"}
-    value : float or None
-        What was measured, in the threshold's unit.
-    threshold : float or None
-    reason : str
-        For a person to read.
-    """
-
-    gate: str
-    verdict: Verdict
-    value: float | None
-    threshold: float | None
-    reason: str
 
 
 def judge_auc(metrics: Mapping[str, float], gates: GatesSpec) -> GateReport:
@@ -102,26 +77,23 @@ def judge_latency(calls_ms: Sequence[float], gates: GatesSpec) -> GateReport:
     return GateReport("latency", "pass" if passes else "fail", p99, limit, reason)
 
 
-def judge_manifest(manifest: Mapping[str, Any]) -> GateReport:
+def judge_manifest(manifest: TrainingSetManifest) -> GateReport:
     """Judge whether the manifest says everything that is needed to make the version again.
 
     Parameters
     ----------
-    manifest : mapping
-        ``manifest.json``. An absent or empty field fails; a commit or lock that could not be found
-        out gives ``unknown``.
+    manifest : TrainingSetManifest
+        An empty field fails; a commit or lock that could not be found out gives ``unknown``.
     """
-    provenance = manifest.get("provenance") or {}
-    missing = [name for name in _REQUIRED if not manifest.get(name)]
-    missing += [f"provenance.{name}" for name in _PROVENANCE if not provenance.get(name)]
+    provenance = manifest.provenance
+    missing = [name for name in _REQUIRED if not getattr(manifest, name)]
+    missing += [f"provenance.{name}" for name in _PROVENANCE if not getattr(provenance, name)]
     if missing:
         return GateReport("manifest", "fail", None, None, f"the manifest lacks {', '.join(missing)}")
-    unknown = [name for name in _PROVENANCE if provenance[name] == _UNKNOWN]
+    unknown = [name for name in _PROVENANCE if getattr(provenance, name) == UNKNOWN]
     if unknown:
         reason = f"{', '.join(unknown)} unknown: train from a git checkout with its uv.lock, or set MLOPS_CODE_COMMIT"
         return GateReport("manifest", "unknown", None, None, reason)
-    changed = " with local changes" if provenance.get("code_changed") else ""
-    reason = (
-        f"complete: commit {provenance['code_commit']:.12}{changed}, {manifest['rows']} rows of {manifest['set_id']}"
-    )
+    changed = " with local changes" if provenance.code_changed else ""
+    reason = f"complete: commit {provenance.code_commit:.12}{changed}, {manifest.rows} rows of {manifest.set_id}"
     return GateReport("manifest", "pass", None, None, reason)

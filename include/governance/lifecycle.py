@@ -6,13 +6,13 @@ where the history is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from include.errors import RefusedError
+from include.governance.evidence import Evidence
 
 
 class Stage(StrEnum):
@@ -36,8 +36,8 @@ class LedgerMove:
         The newest published partition when the move was made; the move governs the partitions after it.
     actor, reason : str
         Who moved it and why.
-    evidence : mapping
-        Gate values, data and code versions.
+    evidence : Evidence or None
+        Of the moves that rest on one: into Staging, into Production, and of a version that failed its gates.
     recorded_at : datetime or None
         Wall clock, for people; None before it is recorded.
     """
@@ -50,7 +50,7 @@ class LedgerMove:
     partition: str
     actor: str
     reason: str
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Evidence | None = None
     recorded_at: datetime | None = None
 
 
@@ -63,7 +63,7 @@ class MoveRequest:
     partition: str
     actor: str
     reason: str
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Evidence | None = None
 
 
 def stages(moves: Sequence[LedgerMove]) -> dict[int, Stage]:
@@ -210,7 +210,7 @@ def _moves(
             partition=request.partition,
             actor=request.actor,
             reason=reason,
-            evidence=request.evidence if version == request.version else {},
+            evidence=request.evidence if version == request.version else None,
         )
         for offset, (version, from_stage, to_stage, reason) in enumerate(steps)
     )

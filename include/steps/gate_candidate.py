@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from include.governance.gates import MIN_LATENCY_CALLS, GateReport, judge_auc, judge_latency, judge_manifest
+from include.governance.evidence import Evidence, TrainedOn
+from include.governance.gates import MIN_LATENCY_CALLS, judge_auc, judge_latency, judge_manifest
 from include.specs.models import load_model
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ _CALLS = 2 * MIN_LATENCY_CALLS
 _SEED = 0
 
 
-def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> tuple[GateReport, ...]:
-    """Return the verdict of every gate on a registered version.
+def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> Evidence:
+    """Return the verdict of every gate on a registered version, and what it was trained on.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> tuple[Gat
         candidate.version,
         " ".join(f"{report.gate}={report.verdict}" for report in reports),
     )
-    return reports
+    return Evidence(candidate.as_of, candidate.run_id, reports, TrainedOn.of(loaded.manifest))
 
 
 def _typical_rows(profile: ReferenceProfile, names: tuple[str, ...]) -> NDArray[np.float32]:

@@ -119,7 +119,7 @@ def ledger_facts(deployment: Deployment, model_id: str, partition: str) -> Ledge
     )
     return LedgerFacts(
         production_version=production_at(moves, partition),
-        last_trained_partition=max((str(m.evidence["as_of"]) for m in before if "as_of" in m.evidence), default=None),
+        last_trained_partition=max((m.evidence.as_of for m in before if m.evidence is not None), default=None),
         retrain_partitions=tuple(retrains),
         candidate_waiting=holder(before, Stage.STAGING) is not None,
     )

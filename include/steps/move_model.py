@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 
 from include.adapters.deployment import Deployment
 from include.errors import MlopsError, RefusedError
 from include.governance import lifecycle
-from include.governance.gates import GateReport
+from include.governance.evidence import Evidence, GateReport
 from include.governance.lifecycle import LedgerMove, MoveRequest, Stage
 from include.refs import CandidateRef
 from include.specs.models import load_model
@@ -43,15 +42,9 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> str | No
             f"{candidate.model_id} version {candidate.version} is in {present} already: the same training set gives "
             "the same version; new orders, another spec or new code give a new one"
         )
-    reports = gate_candidate(deployment, candidate)
-    evidence: dict[str, object] = {
-        "as_of": candidate.as_of,
-        "run_id": candidate.run_id,
-        "trained_on": _trained_on(deployment, candidate),
-        "gates": [asdict(report) for report in reports],
-    }
-    failed = [report for report in reports if report.verdict not in ("pass", "not_applicable")]
-    told = "; ".join(_told(report) for report in (failed or reports))
+    evidence = gate_candidate(deployment, candidate)
+    failed = [report for report in evidence.gates if report.verdict not in ("pass", "not_applicable")]
+    told = "; ".join(_told(report) for report in (failed or evidence.gates))
     plan = lifecycle.refuse_candidate if failed else lifecycle.stage_candidate
     reason = f"gates not passed: {told}" if failed else f"gates passed: {told}"
     _move(deployment, plan, candidate.model_id, candidate.version, actor=_PIPELINE, reason=reason, evidence=evidence)
@@ -64,17 +57,17 @@ def describe_candidate(deployment: Deployment, model_id: str) -> dict[str, str] 
     version = lifecycle.holder(moves, Stage.STAGING)
     if version is None:
         return None
-    staged = next(m for m in reversed(moves) if m.version == version and m.to_stage == Stage.STAGING)
+    evidence = _staging_evidence(moves, version)
     champion = lifecycle.holder(moves, Stage.PRODUCTION)
     lines = [
-        f"Trained as of **{staged.evidence.get('as_of')}**; in Production now: "
+        f"Trained as of **{evidence.as_of if evidence else 'an unknown day'}**; in Production now: "
         + (f"version {champion}" if champion is not None else "nothing"),
         "",
         "| gate | verdict | value | threshold | reason |",
         "|---|---|---|---|---|",
         *(
-            f"| {g['gate']} | {g['verdict']} | {_number(g['value'])} | {_number(g['threshold'])} | {g['reason']} |"
-            for g in staged.evidence.get("gates", [])
+            f"| {g.gate} | {g.verdict} | {_number(g.value)} | {_number(g.threshold)} | {g.reason} |"
+            for g in (evidence.gates if evidence else ())
         ),
     ]
     return {"version": str(version), "evidence": "\n".join(lines)}
@@ -90,14 +83,14 @@ def promote_version(deployment: Deployment, model_id: str, *, version: int, acto
     ConflictError
         If somebody else moved a version at the same time.
     """
-    staged = _staging_evidence(deployment, model_id, version)
+    staged = _staging_evidence(deployment.state.ledger(model_id), version)
     _move(deployment, lifecycle.promote, model_id, version, actor=actor, reason=reason, evidence=staged)
     return version
 
 
 def reject_version(deployment: Deployment, model_id: str, *, version: int, actor: str, reason: str) -> str:
     """Archive a version that waits in Staging and return the reason; Production stays."""
-    _move(deployment, lifecycle.reject, model_id, version, actor=actor, reason=f"rejected: {reason}", evidence={})
+    _move(deployment, lifecycle.reject, model_id, version, actor=actor, reason=f"rejected: {reason}")
     return reason
 
 
@@ -150,7 +143,7 @@ def roll_back(deployment: Deployment, model_id: str, *, leaving: int, actor: str
     target = lifecycle.previous_production(moves)
     if target is None:
         raise RefusedError(f"{model_id} has no earlier Production version to roll back to")
-    _move(deployment, lifecycle.roll_back, model_id, target, actor=actor, reason=f"rollback: {reason}", evidence={})
+    _move(deployment, lifecycle.roll_back, model_id, target, actor=actor, reason=f"rollback: {reason}")
     return target
 
 
@@ -172,7 +165,7 @@ def _move(
     *,
     actor: str,
     reason: str,
-    evidence: dict[str, object],
+    evidence: Evidence | None = None,
 ) -> None:
     moves = deployment.state.ledger(model_id)
     partition = _newest_published(deployment, model_id)
@@ -195,21 +188,13 @@ def _newest_published(deployment: Deployment, model_id: str) -> str:
     return newest
 
 
-def _staging_evidence(deployment: Deployment, model_id: str, version: int) -> dict[str, object]:
-    moves = deployment.state.ledger(model_id)
+def _staging_evidence(moves: Sequence[LedgerMove], version: int) -> Evidence | None:
     staged = (m for m in reversed(moves) if m.version == version and m.to_stage == Stage.STAGING)
-    return dict(next((m.evidence for m in staged), {}))
+    return next((m.evidence for m in staged), None)
 
 
 def _told(report: GateReport) -> str:
     return f"{report.gate} {report.verdict} ({report.reason})"
-
-
-def _trained_on(deployment: Deployment, candidate: CandidateRef) -> dict[str, object]:
-    name = load_model(candidate.model_id).registered_name
-    manifest = deployment.model_registry.load(name, candidate.version).manifest
-    kept = ("set_id", "rows", "rows_sha256", "sources", "spec_sha256", "provenance")
-    return {key: manifest[key] for key in kept}
 
 
 def _number(value: float | None) -> str:

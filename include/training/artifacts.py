@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from include.errors import MlopsError
+from pydantic import TypeAdapter, ValidationError
+
+from include.errors import MlopsError, problems
 
 NATIVE_MODEL = "model.ubj"
 ONNX_MODEL = "model.onnx"
@@ -65,6 +67,23 @@ class Signature:
             return cls(str(value["feature_service"]), keys, features)
         except (ValueError, KeyError, TypeError) as err:
             raise MlopsError(f"this is not a model's signature ({err!r}); train the version again") from err
+
+
+_METRICS = TypeAdapter(dict[str, float])
+
+
+def metrics_from_json(text: str) -> Mapping[str, float]:
+    """Read ``metrics.json``: the metrics of the test window that have a value.
+
+    Raises
+    ------
+    MlopsError
+        If `text` is something else.
+    """
+    try:
+        return _METRICS.validate_json(text, strict=True)
+    except ValidationError as err:
+        raise MlopsError(f"these are not a model's metrics ({problems(err)}); train the version again") from err
 
 
 def with_checksums(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -11,10 +11,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from include.errors import MlopsError
+from pydantic import TypeAdapter, ValidationError
+
+from include.errors import MlopsError, problems
 from include.specs.models import ModelSpec
 
 UNKNOWN = "unknown"
+# What a field that is not there counts as, by its type; of the others it is None.
+_EMPTY: Mapping[str, Any] = {"str": "", "int": 0, "tuple[str, ...]": (), "Mapping[str, int]": {}}
 
 
 @dataclass(frozen=True)
@@ -25,17 +29,17 @@ class Provenance:
     ----------
     code_commit : str
         Git commit; ``"unknown"`` where there is neither a checkout nor a setting.
-    code_changed : bool or None
-        Whether the checkout differed from the commit; None where there is no checkout.
     lock_sha256 : str
         sha256 of ``uv.lock``; ``"unknown"`` where there is none.
+    code_changed : bool or None
+        Whether the checkout differed from the commit; None where there is no checkout.
     image_digest : str or None
         Digest of the container image, where there is one.
     """
 
     code_commit: str
-    code_changed: bool | None
     lock_sha256: str
+    code_changed: bool | None
     image_digest: str | None
 
 
@@ -102,13 +106,30 @@ class TrainingSetManifest:
             If `text` is something else.
         """
         try:
-            value: dict[str, Any] = json.loads(text)
-            value["provenance"] = Provenance(**value["provenance"])
-            for name in ("feature_names", "entity_keys", "unpublished_snapshots"):
-                value[name] = tuple(value[name])
-            return cls(**{field.name: value[field.name] for field in fields(cls)})
-        except (ValueError, KeyError, TypeError) as err:
-            raise MlopsError(f"this is not a training set's manifest ({err!r}); build the set again") from err
+            return _MANIFEST.validate_json(text, strict=True)
+        except ValidationError as err:
+            raise MlopsError(f"this is not a training set's manifest ({problems(err)}); build the set again") from err
+
+    @classmethod
+    def from_incomplete_json(cls, text: str) -> TrainingSetManifest:
+        """Read the manifest of a version, whatever it lacks: a field that is absent or null is empty.
+
+        Raises
+        ------
+        MlopsError
+            If `text` is no manifest, or a field is of another type.
+        """
+        try:
+            stated = json.loads(text)
+            provenance = _with_empty_fields(Provenance, stated.get("provenance") or {})
+            whole = _with_empty_fields(cls, {**stated, "provenance": provenance})
+            return _MANIFEST.validate_json(json.dumps(whole), strict=True)
+        except (ValueError, AttributeError) as err:
+            told = problems(err) if isinstance(err, ValidationError) else repr(err)
+            raise MlopsError(f"this is not a version's manifest ({told}); train the version again") from err
+
+
+_MANIFEST = TypeAdapter(TrainingSetManifest)
 
 
 def spec_sha256(spec: ModelSpec) -> str:
@@ -126,10 +147,17 @@ def set_id(
 
     Examples
     --------
-    >>> here = Provenance("c0ffee", False, "10c4", None)
+    >>> here = Provenance("c0ffee", "10c4", code_changed=False, image_digest=None)
     >>> made = set_id(as_of="2011-11-25", rows_sha256="aa", spec_hash="bb", feature_names=("x",), provenance=here)
     >>> made[:11], len(made)
     ('2011-11-25-', 23)
     """
     determines = json.dumps([as_of, rows_sha256, spec_hash, feature_names, asdict(provenance)], sort_keys=True)
     return f"{as_of}-{hashlib.sha256(determines.encode()).hexdigest()[:12]}"
+
+
+def _with_empty_fields(kind: type[TrainingSetManifest | Provenance], stated: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        field.name: _EMPTY.get(str(field.type)) if (said := stated.get(field.name)) is None else said
+        for field in fields(kind)
+    }

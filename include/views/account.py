@@ -16,7 +16,7 @@ from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.orders.order_deliveries import DELIVERIES
 from include.adapters.state.decisions import DecisionRow
 from include.governance import lifecycle
-from include.governance.gates import GateReport
+from include.governance.evidence import GateReport
 from include.governance.lifecycle import LedgerMove, Stage
 from include.monitoring.decision import NightMetrics
 from include.specs.models import ModelSpec, MonitoringSpec, load_model
@@ -308,12 +308,10 @@ def _read_scored(lake: LakeAdapter, table: str) -> dict[str, ScoredNight]:
 
 
 def _versions(moves: Sequence[LedgerMove]) -> Iterator[ModelVersion]:
-    evidence = {m.version: m.evidence for m in moves if m.evidence.get("gates")}
+    evidence = {m.version: m.evidence for m in moves if m.evidence is not None}
     for version, stage in sorted(lifecycle.stages(moves).items()):
-        shown = evidence.get(version, {})
-        as_of = shown.get("as_of")
-        gates = tuple(GateReport(**gate) for gate in shown.get("gates", ()))
-        yield ModelVersion(version, stage, str(as_of) if as_of else None, gates)
+        shown = evidence.get(version)
+        yield ModelVersion(version, stage, shown.as_of if shown else None, shown.gates if shown else ())
 
 
 def _read_tables(lake: LakeAdapter, spec: ModelSpec) -> Iterator[LakeTable]:

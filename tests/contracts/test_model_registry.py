@@ -12,6 +12,7 @@ import pytest
 
 from include.adapters.registry.model_registry import ModelRegistryAdapter, RegisteredVersion
 from include.errors import MlopsError
+from include.training.manifest import TrainingSetManifest
 from include.training.version import train_version
 from tests.unit.training.examples_builder import NAMES, make_examples, make_manifest, make_spec
 
@@ -111,7 +112,7 @@ def test_a_loaded_version_scores_as_the_trained_one(registry, files):
     assert (loaded.model.predict(matrix) == trained.predict(matrix)).all()
     assert [feature.name for feature in loaded.profile.features] == [*NAMES, "score"]
     assert 0.5 < loaded.metrics["auc"] < 1
-    assert loaded.manifest["set_id"]
+    assert loaded.manifest == TrainingSetManifest.from_json(files["manifest.json"].decode())
 
 
 @pytest.mark.parametrize("name", ["model.ubj", "model.onnx", "signature.json", "checksums.json", "plots/roc.png"])

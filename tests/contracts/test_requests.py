@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
 
+from include.adapters.registry.model_files import unpack
 from include.adapters.state.state_store import StateStoreAdapter
 from include.errors import MlopsError
 from include.governance import lifecycle
 from include.governance.lifecycle import MoveRequest
 from include.monitoring.decision import Decision
+from include.refs import CandidateRef
 from include.specs.models import load_model
 from include.steps.claim_training import TrainingRequest, claim_training
-from include.steps.move_model import close_question, roll_back
+from include.steps.move_model import close_question, roll_back, stage_or_refuse
 from include.steps.record_decision import record_decision
+from include.training.artifacts import MANIFEST
+from include.training.version import train_version
+from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 
 NIGHT = "2026-03-01"
 BY_HAND = TrainingRequest("run-1", "asked for by hand by ada", by_hand=True)
@@ -43,6 +49,24 @@ def two_versions(deployment):
     for version in (1, 2):
         move(deployment, lifecycle.stage_candidate, version)
         move(deployment, lifecycle.promote, version)
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    spec, examples = make_spec(), make_examples()
+    return dict(train_version(spec, make_manifest(spec, examples), examples).files)
+
+
+def test_a_candidate_whose_manifest_lacks_something_is_archived_with_the_reason(deployment, files):
+    stated = json.loads(files[MANIFEST])
+    del stated["rows_sha256"]
+    loaded = unpack({**files, MANIFEST: json.dumps(stated).encode()})
+    deployment.model_registry.load = lambda *_: loaded
+    refusal = stage_or_refuse(deployment, CandidateRef("churn", 1, "run", stated["as_of"]))
+    (archived,) = deployment.state.ledger("churn")
+    assert (archived.to_stage, archived.evidence.trained_on.rows_sha256) == ("Archived", "")
+    assert "manifest fail (the manifest lacks rows_sha256)" in archived.reason
+    assert archived.reason in refusal
 
 
 def test_a_person_may_train_before_anything_is_in_production(deployment):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import sqlalchemy as sa
 
 from include.adapters.state.state_store import StateStoreAdapter
+from include.adapters.state.tables import promotion_ledger
 from include.errors import ConflictError, MlopsError
 from include.governance.lifecycle import MoveRequest, stage_candidate
 from include.monitoring.acting import ActingFacts, acts
 from include.monitoring.decision import Decision
+from tests.unit.governance.evidence_builder import KEPT
 
 
 @pytest.fixture
@@ -76,6 +79,35 @@ def test_of_two_movers_one_wins_and_the_other_is_told(store):
     with pytest.raises(ConflictError, match="read the ledger and decide again"):
         store.append_moves(moves)
     assert len(store.ledger("churn")) == 1
+
+
+def insert_move(store, seq, evidence):
+    move = {"model_id": "churn", "seq": seq, "version": seq, "from_stage": "None", "to_stage": "Staging"}
+    told = {"partition_key": "2026-01-01", "actor": "train_model", "reason": "gates passed", "evidence": evidence}
+    with store._engine.begin() as connection:
+        connection.execute(sa.insert(promotion_ledger).values(**move, **told))
+
+
+def kept_evidence(store):
+    with store._engine.connect() as connection:
+        query = sa.select(promotion_ledger.c.evidence).order_by(promotion_ledger.c.seq)
+        return list(connection.execute(query).scalars())
+
+
+def test_a_ledger_from_before_evidence_was_typed_is_read_and_written_on_the_same(store):
+    insert_move(store, 1, KEPT)
+    insert_move(store, 2, {})
+    staged, superseded = store.ledger("churn")
+    assert (staged.evidence.as_of, staged.evidence.trained_on.rows, superseded.evidence) == ("2026-03-14", 8123, None)
+    store.append_moves([replace(staged, seq=3, version=3), replace(superseded, seq=4, version=4)])
+    assert kept_evidence(store) == [KEPT, {}, KEPT, {}]
+
+
+def test_a_row_whose_evidence_nobody_of_ours_wrote_is_named(store):
+    insert_move(store, 1, {})
+    insert_move(store, 2, {**KEPT, "gates": [{"gate": "auc", "verdict": "maybe"}]})
+    with pytest.raises(MlopsError, match=r"promotion_ledger, churn move 2: .*gates\.0\.verdict='maybe'"):
+        store.ledger("churn")
 
 
 def test_a_decision_acts_once_however_often_its_task_is_retried(store):

@@ -217,6 +217,6 @@ def test_the_reports_rows_are_those_of_the_lake(page, deployment):
 
 def test_the_reports_gates_are_those_of_the_ledger(page, deployment):
     (staged,) = [m for m in deployment.state.ledger("churn") if m.to_stage == "Staging"]
-    for gate in staged.evidence["gates"]:
-        if gate["value"] is not None:
-            assert float(page.numbers["gates", f"1/{gate['gate']}", "value"]) == gate["value"]
+    for gate in staged.evidence.gates:
+        if gate.value is not None:
+            assert float(page.numbers["gates", f"1/{gate.gate}", "value"]) == gate.value

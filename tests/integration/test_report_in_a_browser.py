@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from include.demo.report import render_report
-from include.governance.gates import GateReport
+from include.governance.evidence import GateReport
 from include.views.account import DemoAccount, RowAccount
 from tests.real_data import require
 from tests.unit.demo.accounts import (

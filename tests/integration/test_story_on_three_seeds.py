@@ -108,7 +108,7 @@ def test_it_is_promoted_exactly_once_and_scores_the_nights_after(played):
     into_production = [m for m in played.deployment.state.ledger("churn") if m.to_stage == "Production"]
     assert [m.version for m in into_production] == [1, 2]
     decided = next(night for night, d in played.decisions().items() if d.acted)
-    assert into_production[1].partition == into_production[1].evidence["as_of"] == decided
+    assert into_production[1].partition == into_production[1].evidence.as_of == decided
     scored = played.deployment.lake.read("predictions/churn", columns=["dt", "model_version"])
     versions = {
         str(row["dt"]): row["model_version"]

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from include.errors import MlopsError
 from include.monitoring.reference_profile import ReferenceProfile
@@ -24,7 +23,9 @@ from include.training.artifacts import (
     REFERENCE_PROFILE,
     SIGNATURE,
     Signature,
+    metrics_from_json,
 )
+from include.training.manifest import TrainingSetManifest
 
 _NEXT = "remove the folder to have it downloaded again; if that does not help, train the version again"
 
@@ -41,15 +42,15 @@ class LoadedModel:
         The test window's features and the model's ``score`` on them.
     metrics : mapping of str to float
         Of the test window.
-    manifest : mapping
-        The training set's, as JSON has it.
+    manifest : TrainingSetManifest
+        The training set's; a field that the file lacks is empty, for the gates to judge.
     """
 
     model: ScoringModel
     signature: Signature
     profile: ReferenceProfile
     metrics: Mapping[str, float]
-    manifest: Mapping[str, Any]
+    manifest: TrainingSetManifest
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -102,8 +103,8 @@ def unpack(files: Mapping[str, bytes]) -> LoadedModel:
         model=ScoringModel(signature.feature_names, native=files[NATIVE_MODEL], onnx=files[ONNX_MODEL]),
         signature=signature,
         profile=ReferenceProfile.from_json(files[REFERENCE_PROFILE].decode()),
-        metrics=json.loads(files[METRICS]),
-        manifest=json.loads(files[MANIFEST]),
+        metrics=metrics_from_json(files[METRICS].decode()),
+        manifest=TrainingSetManifest.from_incomplete_json(files[MANIFEST].decode()),
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from include.adapters.state import tables
 from include.adapters.state.database import StateDatabase
 from include.errors import ConflictError
+from include.governance import evidence
 from include.governance.lifecycle import LedgerMove, Stage, production_at
 
 
@@ -34,7 +35,7 @@ class LedgerTable(StateDatabase):
                     partition=row.partition_key,
                     actor=row.actor,
                     reason=row.reason,
-                    evidence=row.evidence,
+                    evidence=evidence.from_json(row.evidence, row=f"promotion_ledger, {row.model_id} move {row.seq}"),
                     recorded_at=row.recorded_at,
                 )
                 for row in connection.execute(query)
@@ -58,7 +59,7 @@ class LedgerTable(StateDatabase):
                 "partition_key": move.partition,
                 "actor": move.actor,
                 "reason": move.reason,
-                "evidence": dict(move.evidence),
+                "evidence": evidence.to_json(move.evidence),
             }
             for move in moves
         ]

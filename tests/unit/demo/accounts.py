@@ -9,7 +9,7 @@ from itertools import count
 
 from include import partitions
 from include.adapters.state.decisions import DecisionRow
-from include.governance.gates import GateReport
+from include.governance.evidence import GateReport
 from include.governance.lifecycle import LedgerMove, Stage, stages
 from include.monitoring.data_quality import DataQuality
 from include.monitoring.decision import NightMetrics

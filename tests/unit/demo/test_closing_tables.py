@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from include import partitions
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.state.decisions import DecisionRow
 from include.demo.closing_tables import closing_tables
-from include.governance.gates import GateReport
+from include.governance.evidence import GateReport
 from include.governance.lifecycle import LedgerMove, Stage
 from include.monitoring.decision import NightMetrics
 from include.steps.import_orders import QUARANTINE, import_delivery, import_orders
@@ -32,6 +32,7 @@ from tests.unit.demo.accounts import (
     make_moves,
     make_night,
 )
+from tests.unit.governance.evidence_builder import make_evidence
 
 HISTORY_LAST = "2026-01-10"
 NIGHT = TypeAdapter(NightMetrics)
@@ -71,9 +72,9 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         import_delivery(deployment, night, cross_check=False)
     for night, version in zip(NIGHTS[:2], (1, 2), strict=True):
         lake.replace("predictions/churn", predictions(night, version, rows=10 * version), keys=[night])
-    evidence = {"as_of": HISTORY_LAST, "gates": [asdict(gate) for gate in make_gates()]}
+    evidence = make_evidence(HISTORY_LAST, gates=make_gates())
     moves = tuple(
-        replace(move, partition=NIGHTS[0], evidence=evidence if move.to_stage == Stage.STAGING else {})
+        replace(move, partition=NIGHTS[0], evidence=evidence if move.to_stage == Stage.STAGING else None)
         for move in make_moves(*FIRST_VERSION)
     )
     decisions = (make_decision(HISTORY_LAST, "retrain"), make_decision(NIGHTS[0]), make_decision(NIGHTS[1], "veto"))

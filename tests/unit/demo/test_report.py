@@ -12,7 +12,7 @@ import pytest
 
 from include.demo import report
 from include.demo.report import render_report, tell_approval, tell_outcome
-from include.governance.gates import GateReport
+from include.governance.evidence import GateReport
 from include.views.account import DemoAccount, LakeTable, Night, RowAccount
 from tests.unit.demo.accounts import (
     FEATURES,

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from include.errors import RefusedError
 from include.governance import lifecycle
 from include.governance.lifecycle import MoveRequest, Stage
+from tests.unit.governance.evidence_builder import make_evidence
 
 
 def request(version, partition="2026-01-01", reason="because"):
-    return MoveRequest("churn", version, partition, actor="ada", reason=reason, evidence={"as_of": partition})
+    return MoveRequest("churn", version, partition, actor="ada", reason=reason, evidence=make_evidence(partition))
 
 
 def history(*steps):
@@ -30,6 +31,13 @@ def test_promotion_archives_the_version_that_stood_in_production():
     )
     assert lifecycle.stages(moves) == {1: Stage.ARCHIVED, 2: Stage.PRODUCTION}
     assert lifecycle.aliases(moves) == {"staging": None, "production": 2, "previous": 1}
+
+
+def test_evidence_stands_beside_the_moves_of_its_own_version_only():
+    moves = history(STAGED, PROMOTED, (lifecycle.stage_candidate, 2, "2026-02-01"))
+    moves += lifecycle.promote(moves, request(2, "2026-02-01"))
+    held = [(move.version, move.evidence.as_of if move.evidence else None) for move in moves]
+    assert held == [(1, "2026-01-01"), (1, "2026-01-01"), (2, "2026-02-01"), (1, None), (2, "2026-02-01")]
 
 
 def test_a_move_governs_the_partitions_after_it():

@@ -12,7 +12,7 @@ from include.specs.models import ModelSpec, load_model
 from include.training.manifest import Provenance, TrainingSetManifest, set_id, spec_sha256
 
 NAMES = ("total_orders_30d", "avg_order_value", "avg_order_gap_days")
-PROVENANCE = Provenance("c0ffee", False, "10c4", None)
+PROVENANCE = Provenance("c0ffee", "10c4", code_changed=False, image_digest=None)
 AS_OF = "2024-06-30"
 
 

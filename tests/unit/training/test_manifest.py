@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from include.errors import MlopsError
+from include.training.artifacts import metrics_from_json
 from include.training.manifest import TrainingSetManifest, set_id, spec_sha256
 from tests.unit.training.examples_builder import PROVENANCE, make_examples, make_manifest, make_spec
 
@@ -45,3 +47,24 @@ def test_something_else_is_not_taken_for_a_manifest(text):
 def test_spec_hash_changes_with_one_hyperparameter():
     assert spec_sha256(make_spec()) == spec_sha256(make_spec())
     assert spec_sha256(make_spec()) != spec_sha256(make_spec(seed=99))
+
+
+def test_a_manifest_whose_rows_are_no_number_is_told_by_field_and_value():
+    text = make_manifest(make_spec(), make_examples(entities=5)).to_json()
+    broken = re.sub(r'"rows": \d+', '"rows": "many"', text)
+    assert broken != text
+    for read in (TrainingSetManifest.from_json, TrainingSetManifest.from_incomplete_json):
+        with pytest.raises(MlopsError, match="rows='many': Input should be a valid integer"):
+            read(broken)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '"churn"', '{"provenance": "c0ffee"}'])
+def test_something_else_is_not_taken_for_a_versions_manifest(text):
+    with pytest.raises(MlopsError, match=r"not a version's manifest .*; train the version again"):
+        TrainingSetManifest.from_incomplete_json(text)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"auc": "0.9"}', '{"auc": null}'])
+def test_something_else_is_not_taken_for_metrics(text):
+    with pytest.raises(MlopsError, match=r"not a model's metrics .*; train the version again"):
+        metrics_from_json(text)
