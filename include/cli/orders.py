@@ -18,6 +18,7 @@ import click
 
 from include.errors import UsageError
 from include.simulation.incidents import MEANINGS, parse_incident
+from include.tables import ORDERS
 
 if TYPE_CHECKING:
     from include.steps.forget_customer import Erasure
@@ -202,4 +203,4 @@ def _told(account: OrdersAccount) -> str:
     ]
     lines += [f"{count:>10,}   {rule}" for rule, count in account.rules.items() if count]
     days = f"{account.partitions:,} days, {account.first} to {account.last}" if account.partitions else "no day"
-    return "\n".join([*lines, f"{days}; raw/orders is at version {account.version}"])
+    return "\n".join([*lines, f"{days}; {ORDERS.name} is at version {account.version}"])

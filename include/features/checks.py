@@ -16,9 +16,6 @@ EVENT_TIMESTAMP = "event_timestamp"
 CREATED_TIMESTAMP = "created_timestamp"
 PARTITION = "dt"
 
-_INSTANT = pa.timestamp("us", tz="UTC")
-_ARROW = {"int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64(), "string": pa.string()}
-
 
 @dataclass(frozen=True)
 class Violation:
@@ -50,15 +47,7 @@ class Violation:
 
 def expected_schema(spec: FeatureGroupSpec) -> pa.Schema:
     """Return the Arrow schema of a feature group's table: keys, two times, the features, ``dt``."""
-    return pa.schema(
-        [
-            *(pa.field(key, pa.string()) for key in spec.entity.keys),
-            pa.field(EVENT_TIMESTAMP, _INSTANT),
-            pa.field(CREATED_TIMESTAMP, _INSTANT),
-            *(pa.field(column.name, _ARROW[column.dtype]) for column in spec.columns),
-            pa.field(PARTITION, pa.date32()),
-        ]
-    )
+    return spec.lake_table.arrow_schema()
 
 
 def find_violations(rows: pa.Table, spec: FeatureGroupSpec) -> tuple[Violation, ...]:

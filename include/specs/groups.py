@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 
 from include.settings import PROJECT_ROOT
 from include.specs.yaml_files import CONFIG_ROOT, Days, Fraction, Frozen, Identifier, read_yaml, validated
+from include.tables import ORDERS, TableSpec, Word, features_name, features_table, find_person, predictions_name
 
 
 class EntitySpec(Frozen):
@@ -24,9 +25,10 @@ class EntitySpec(Frozen):
 
     @field_validator("keys")
     @classmethod
-    def _keys_are_distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _keys_are_distinct_and_say_whose_data_it_is(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) < len(value):
             raise ValueError(f"{', '.join(value)}: a column is named twice; name each once")
+        find_person(value)
         return value
 
 
@@ -64,7 +66,7 @@ class FeatureGroupSpec(Frozen):
     description: str
     owner: str
     entity: EntitySpec
-    source: Annotated[str, Field(pattern=r"^(raw/orders|predictions/[a-z][a-z0-9_]*)$")] = "raw/orders"
+    source: Annotated[str, Field(pattern=rf"^({ORDERS.name}|{predictions_name('[a-z][a-z0-9_]*')})$")] = ORDERS.name
     ttl_days: Days
     freshness_days: Days
     volume: VolumeSpec
@@ -73,8 +75,7 @@ class FeatureGroupSpec(Frozen):
     @property
     def scored_by(self) -> str | None:
         """The model whose predictions are written back as this group; None where it is built from orders."""
-        kind, _, name = self.source.partition("/")
-        return name if kind == "predictions" else None
+        return None if self.source == ORDERS.name else self.source.removeprefix(predictions_name(""))
 
     @property
     def relation(self) -> str:
@@ -84,12 +85,22 @@ class FeatureGroupSpec(Frozen):
     @property
     def table(self) -> str:
         """The group's lake table."""
-        return f"features/{self.group}"
+        return features_name(self.group)
+
+    @property
+    def lake_table(self) -> TableSpec:
+        """What the group's lake table is."""
+        return features_table(self.group, self.entity.keys, self.column_types)
 
     @property
     def sql_path(self) -> Path:
         """The group's definition."""
         return PROJECT_ROOT / "include" / "features" / f"{self.group}.sql"
+
+    @property
+    def column_types(self) -> dict[str, Word]:
+        """The dtype of each column, by name, in order."""
+        return {column.name: column.dtype for column in self.columns}
 
     @property
     def feature_names(self) -> tuple[str, ...]:

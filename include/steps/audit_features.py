@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.adapters.lake.online_log import ASKED_AT, REQUEST, read_vectors, table_of
+from include.adapters.lake.online_log import ASKED_AT, REQUEST, read_vectors
 from include.errors import MlopsError, UsageError
 from include.specs.models import load_model
 from include.steps.read_inputs import read_at
+from include.tables import online_vectors_name
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -60,7 +61,7 @@ def audit_features(deployment: Deployment, model_id: str, *, partition: str) -> 
     vectors = read_vectors(deployment.lake, model_id, partition)
     if vectors is None:
         raise UsageError(
-            f"no online vector of {model_id} was logged on {partition} (table {table_of(model_id)} in "
+            f"no online vector of {model_id} was logged on {partition} (table {online_vectors_name(model_id)} in "
             f"{deployment.lake.uri}); the verify task of its feature group logs a sample"
         )
     asked = vectors.select([REQUEST, *spec.entity.keys, ASKED_AT])
@@ -92,7 +93,7 @@ def require_no_skew(deployment: Deployment, model_id: str, *, partition: str) ->
     """
     # What stands at the end of a partition was asked for on the next day.
     asked_on = partitions.shift(partition, 1)
-    if asked_on not in deployment.lake.partitions(table_of(model_id)):
+    if asked_on not in deployment.lake.partitions(online_vectors_name(model_id)):
         log.info("audit model=%s partition=%s: no vector was logged", model_id, partition)
         return {}
     report = audit_features(deployment, model_id, partition=asked_on)

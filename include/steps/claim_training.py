@@ -15,6 +15,7 @@ from include.monitoring.decision import Decision
 from include.specs.models import load_model
 from include.steps.monitor_model import judge_night
 from include.steps.record_decision import record_decision
+from include.tables import features_name
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def claim_training(deployment: Deployment, model_id: str, *, partition: str, req
     if request.asked_by is None:
         return _claim_signalled(deployment, model_id, partition, request.run_id)
     spec = load_model(model_id)
-    newest = deployment.state.newest_publication(f"features/{spec.features.group}")
+    newest = deployment.state.newest_publication(features_name(spec.features.group))
     if newest is None or partition > newest:
         return TrainingClaim(
             False,

@@ -14,8 +14,8 @@ from include import partitions
 from include.adapters.lake.history import remove_old_files
 from include.adapters.lake.training_sets import list_training_sets, remove_training_set
 from include.governance.lifecycle import Stage, previous_production, stages
-from include.specs.groups import load_feature_groups
 from include.specs.models import load_models
+from include.steps.find_tables import find_tables
 from include.steps.train_model import TRAINING_SET_TAG
 
 if TYPE_CHECKING:
@@ -84,21 +84,13 @@ def expire_history(deployment: Deployment, *, as_of: str) -> ExpiredHistory:
         remove_training_set(deployment.lake, pin.model_id, pin.set_id)
         removed.append(f"{pin.model_id}/{pin.set_id}")
     files = {}
-    for table in lake_tables(deployment):
+    for table in (found.name for found in find_tables(deployment.lake)):
         pinned = sorted({pin.sources[table] for pin in kept if table in pin.sources})
         files[table] = remove_old_files(
             deployment.lake, table, retention_days=deployment.settings.retention_days, keep_versions=pinned
         )
     log.info("expire as_of=%s training_sets=%s files=%s", as_of, removed, files)
     return ExpiredHistory(tuple(removed), files)
-
-
-def lake_tables(deployment: Deployment) -> list[str]:
-    """Return the names of the tables that the lake holds."""
-    models = [spec.model_id for spec in load_models()]
-    names = ["raw/orders", "quarantine/orders", *(spec.table for spec in load_feature_groups())]
-    names += [f"{kind}/{model_id}" for kind in ("predictions", "outcomes", "online_vectors") for model_id in models]
-    return [name for name in names if deployment.lake.exists(name)]
 
 
 def _pin(deployment: Deployment, spec: ModelSpec, manifest: TrainingSetManifest) -> Pin:

@@ -20,14 +20,16 @@ from include.adapters.lake.training_sets import read_training_set
 from include.errors import MlopsError, UsageError
 from include.quality.order_formats import normal_key
 from include.specs.groups import FeatureGroupSpec, load_feature_groups
-from include.steps.expire_history import Pin, lake_tables, list_pins
+from include.steps.expire_history import Pin, list_pins
+from include.steps.find_tables import find_tables
+from include.tables import ORDERS, QUARANTINE
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
 
 log = logging.getLogger(__name__)
 
-_ORDERS, _QUARANTINE = "raw/orders", "quarantine/orders"
+_ORDERS, _QUARANTINE = ORDERS.name, QUARANTINE.name
 _CUSTOMER, _ORDER = "customer_id", "order_id"
 
 
@@ -77,7 +79,7 @@ def forget_customer(deployment: Deployment, customer_id: str, *, today: date) ->
     UsageError
         If no table and no online view has ever held the customer.
     """
-    tables = lake_tables(deployment)
+    tables = [table.name for table in find_tables(deployment.lake)]
     pins = [pin for pin in list_pins(deployment) if _is_held(deployment, pin, customer_id)]
     orders = _orders_of(deployment, customer_id) if _ORDERS in tables else []
     copies = [table for table in tables if table != _ORDERS]

@@ -23,7 +23,6 @@ import pyarrow.compute as pc
 
 from include import partitions
 from include.adapters.orders import order_deliveries, order_files
-from include.adapters.orders.order_deliveries import DELIVERIES
 from include.errors import UsageError
 from include.quality.order_formats import check_format
 from include.quality.order_merge import MergeCounts, merge_counts_sql, merged_sql
@@ -37,27 +36,13 @@ from include.steps.judge_orders import (
     load_contract,
     session,
 )
+from include.tables import DELIVERIES, ORDERS, QUARANTINE
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
     from include.adapters.lake.delta_lake import LakeAdapter
 
 log = logging.getLogger(__name__)
-
-ORDERS = "raw/orders"
-QUARANTINE = "quarantine/orders"
-
-DELIVERIES_SCHEMA = pa.schema(
-    [
-        ("dt", pa.date32()),
-        ("source", pa.string()),
-        ("delivered", pa.string()),
-        ("rows_in", pa.int64()),
-        ("rows_published", pa.int64()),
-        ("rows_quarantined", pa.int64()),
-        ("rules", pa.string()),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -81,7 +66,7 @@ class OrdersAccount:
     time_zone : str
         The zone in which times without one were read.
     version : int or None
-        The version of ``raw/orders`` after the import; None where it does not exist.
+        The version of the table of orders after the import; None where it does not exist.
     """
 
     rows_in: int
@@ -182,12 +167,13 @@ def _nothing(partition: str) -> JudgedFile:
 
 def _publish(lake: LakeAdapter, judged: Sequence[JudgedFile], judgement: Judgement) -> OrdersAccount:
     quarantine = pa.concat_tables([file.quarantine for file in judged])
-    lake.replace(QUARANTINE, quarantine, keys=[file.source for file in judged], partition_by="source")
+    sources = [file.source for file in judged]
+    lake.replace(QUARANTINE.name, quarantine, keys=sources, partition_by=QUARANTINE.partition_by)
     days = sorted({day for file in judged for day in file.days})
     counts, version = _merge(lake, judged, days)
     if days:
         records = _records(judged, judgement.partition)
-        lake.update(DELIVERIES, [day.isoformat() for day in days], lambda present: _with_records(present, records))
+        lake.update(DELIVERIES.name, [day.isoformat() for day in days], lambda present: _with_records(present, records))
     account = _account(judged, days, counts, version, judgement.time_zone)
     log.info(
         "orders imported sources=%s rows_in=%d published=%d quarantined=%d zero_price=%d days=%d time_zone=%s merge=%s",
@@ -228,18 +214,18 @@ def _merge(lake: LakeAdapter, judged: Sequence[JudgedFile], days: Sequence[date]
 
     keys = {day.isoformat() for day in days} | _days_of_other_versions(lake, incoming)
     if not keys:
-        return counts, lake.version(ORDERS)
-    ref = lake.update(ORDERS, sorted(keys), change)
+        return counts, lake.version(ORDERS.name)
+    ref = lake.update(ORDERS.name, sorted(keys), change)
     return counts, ref.version
 
 
 def _days_of_other_versions(lake: LakeAdapter, incoming: pa.Table) -> set[str]:
     """Return the days that hold an incoming order line: a newer version may have moved it to another day."""
-    if not lake.exists(ORDERS):
+    if not lake.exists(ORDERS.name):
         return set()
     with session() as con:
         con.register("incoming", incoming.select(["order_id", "line"]))
-        con.register("present", lake.dataset(ORDERS))
+        con.register("present", lake.dataset(ORDERS.name))
         days = con.execute("SELECT DISTINCT dt FROM present SEMI JOIN incoming USING (order_id, line)").fetchall()
     return {day.isoformat() for (day,) in days}
 
@@ -259,7 +245,7 @@ def _records(judged: Sequence[JudgedFile], partition: str | None) -> pa.Table:
             for file in judged
             for day, account in sorted(file.days.items())
         ],
-        schema=DELIVERIES_SCHEMA,
+        schema=DELIVERIES.arrow_schema(),
     )
 
 
@@ -267,7 +253,7 @@ def _with_records(present: pa.Table | None, records: pa.Table) -> pa.Table:
     """Return what is there, without what the same sources said of these days before, and the records."""
     if present is not None:
         others = present.filter(pc.invert(pc.is_in(present["source"], records["source"])))
-        records = pa.concat_tables([others.select(DELIVERIES_SCHEMA.names).cast(DELIVERIES_SCHEMA), records])
+        records = pa.concat_tables([others.select(records.schema.names).cast(records.schema), records])
     return records.sort_by([("dt", "ascending"), ("source", "ascending")])
 
 

@@ -24,40 +24,12 @@ from include.quality.orders_contract import OrdersContract, parse_contract
 from include.quality.orders_verdict import KNOWN_AT, failing_rows_sql, verdict_sql
 from include.quality.sql import column, literal
 from include.specs.yaml_files import CONFIG_ROOT
+from include.tables import ORDERS, QUARANTINE
 
 # Above 2 GB it spills to disk: the import shares its machine with the scheduler.
 _CONFIG = {"autoinstall_known_extensions": "false", "memory_limit": "2GB"}
 
-_INSTANT = pa.timestamp("us", "UTC")
-
-ORDERS_SCHEMA = pa.schema(
-    [
-        ("order_id", pa.string()),
-        ("line", pa.int64()),
-        ("customer_id", pa.string()),
-        ("ordered_at", _INSTANT),
-        ("product_id", pa.string()),
-        ("category", pa.string()),
-        ("quantity", pa.int64()),
-        ("unit_price", pa.float64()),
-        ("country", pa.string()),
-        ("received_at", _INSTANT),
-        ("kind", pa.string()),
-        ("ref_order_id", pa.string()),
-        ("dt", pa.date32()),
-    ]
-)
-QUARANTINE_SCHEMA = pa.schema(
-    [
-        ("source", pa.string()),
-        ("row_number", pa.int64()),
-        ("rule", pa.string()),
-        ("reason", pa.string()),
-        ("dt", pa.date32()),
-        ("delivered", pa.string()),
-        ("row", pa.string()),
-    ]
-)
+ORDERS_SCHEMA, QUARANTINE_SCHEMA = ORDERS.arrow_schema(), QUARANTINE.arrow_schema()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from pydantic import TypeAdapter
 
 from include import partitions
 from include.adapters.deployment import Deployment
-from include.adapters.orders.order_deliveries import DELIVERIES
 from include.errors import MlopsError
 from include.features.checks import CREATED_TIMESTAMP
 from include.governance.lifecycle import Stage, holder, production_at
@@ -30,13 +29,12 @@ from include.specs.models import ModelSpec, load_model
 from include.steps.read_inputs import created_column, other_groups, read_scored
 from include.steps.record_decision import record_decision
 from include.steps.score_batch import CHAMPION, FEATURE_CREATED
+from include.tables import DELIVERIES, ORDERS, predictions_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
-
-ORDERS = "raw/orders"
 
 _NIGHT = TypeAdapter(NightMetrics)
 
@@ -140,7 +138,7 @@ def drifted_features(model_id: str, partition: str, threshold: float) -> dict[st
 
 def _champion_rows(deployment: Deployment, spec: ModelSpec, partition: str) -> pa.Table:
     """Return the partition's scores of the version that governs it; none where nobody was there to score."""
-    table = f"predictions/{spec.model_id}"
+    table = predictions_name(spec.model_id)
     if partition not in deployment.state.publications(table):
         raise MlopsError(
             f"{table} of {partition} is not published: score it before it is monitored (mlops score --model "
@@ -180,7 +178,7 @@ def _column(rows: pa.Table, name: str) -> NDArray[np.float64]:
 
 def _delivery(deployment: Deployment, partition: str) -> Delivery | None:
     """Return the account of the night's own delivery; None where the day came with a file import."""
-    records = deployment.lake.read(DELIVERIES, start=partition, end=partition)
+    records = deployment.lake.read(DELIVERIES.name, start=partition, end=partition)
     account = records.filter(pc.equal(records["delivered"], partition))
     if account.num_rows == 0:
         return None
@@ -193,7 +191,7 @@ def _delivery(deployment: Deployment, partition: str) -> Delivery | None:
 def _median_prices(deployment: Deployment, spec: ModelSpec, partition: str) -> dict[str, float]:
     """Return the median unit price of each day that is judged, and of those before."""
     first = partitions.shift(partition, -(spec.monitoring.price_days + PRICE_REFERENCE_DAYS))
-    rows = deployment.lake.read(ORDERS, start=first, end=partition, columns=["dt", "kind", "unit_price"])
+    rows = deployment.lake.read(ORDERS.name, start=first, end=partition, columns=["dt", "kind", "unit_price"])
     sales = rows.filter(pc.equal(rows["kind"], "sale"))
     by_day = sales.group_by("dt").aggregate([("unit_price", "approximate_median")])
     days, prices = by_day["dt"].to_pylist(), by_day["unit_price_approximate_median"].to_pylist()

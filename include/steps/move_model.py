@@ -17,6 +17,7 @@ from include.governance.lifecycle import LedgerMove, MoveRequest, Stage
 from include.refs import CandidateRef
 from include.specs.models import load_model
 from include.steps.gate_candidate import gate_candidate
+from include.tables import features_name
 
 log = logging.getLogger(__name__)
 
@@ -182,9 +183,9 @@ def _move(
 
 def _newest_published(deployment: Deployment, model_id: str) -> str:
     group = load_model(model_id).features.group
-    newest = deployment.state.newest_publication(f"features/{group}")
+    newest = deployment.state.newest_publication(features_name(group))
     if newest is None:
-        raise RefusedError(f"features/{group} has no published partition; a move has no day to stand at")
+        raise RefusedError(f"{features_name(group)} has no published partition; a move has no day to stand at")
     return newest
 
 

@@ -18,11 +18,10 @@ from include.features.checks import EVENT_TIMESTAMP
 from include.question.labels import known_labels
 from include.specs.labels import load_label_kind
 from include.specs.models import ModelSpec
+from include.tables import ORDERS
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
-
-ORDERS = "raw/orders"
 
 
 @dataclass(frozen=True)
@@ -56,21 +55,21 @@ def read_labels(deployment: Deployment, spec: ModelSpec, examples: pa.Table, *, 
     MlopsError
         If there are no orders, or the statement breaks its promises.
     """
-    version = deployment.lake.version(ORDERS)
+    version = deployment.lake.version(ORDERS.name)
     if version is None:
         raise MlopsError(
-            f"the labels of {spec.model_id} need {ORDERS}, which is not in the lake at {deployment.lake.uri}; import "
-            "orders first, or set MLOPS_LAKE_URI"
+            f"the labels of {spec.model_id} need {ORDERS.name}, which is not in the lake at {deployment.lake.uri}; "
+            "import orders first, or set MLOPS_LAKE_URI"
         )
     kind = load_label_kind(spec.label.kind, deployment.settings.specs_overlay)
     labelled = run_select(
         kind.sql,
         {
-            "orders": deployment.lake.dataset(ORDERS, version=version),
+            "orders": deployment.lake.dataset(ORDERS.name, version=version),
             "examples": examples.select([*spec.entity.keys, EVENT_TIMESTAMP]),
         },
         purpose=f"label {kind.name} of {spec.model_id}",
         parameters={"known_until": known_until, **spec.label.parameters},
     )
     rows = known_labels(labelled, spec.entity.keys, known_until=known_until, kind=kind.name)
-    return Labels(rows, {ORDERS: version})
+    return Labels(rows, {ORDERS.name: version})

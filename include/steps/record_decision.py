@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from include.monitoring.acting import acts
 from include.monitoring.decision import Decision
 from include.specs.models import ModelSpec
+from include.tables import features_name
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -51,7 +52,7 @@ def record_decision(
         decision,
         partition=partition,
         run_id=run_id,
-        reads=f"features/{spec.features.group}",
+        reads=features_name(spec.features.group),
         rule=partial(acts, decision, partition=partition, explicit=explicit),
     )
     log.info(

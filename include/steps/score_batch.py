@@ -20,6 +20,7 @@ from include.question.matrix import feature_matrix
 from include.refs import PredictionsRef
 from include.specs.models import ModelSpec, load_model
 from include.steps.read_inputs import Inputs, created_column, other_groups, read_partition
+from include.tables import predictions_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
         others = present.filter(pc.not_equal(present[_ROLE], role))
         return pa.concat_tables([others, rows], promote_options="default") if others.num_rows else rows
 
-    table = f"predictions/{model_id}"
+    table = predictions_name(model_id)
     written = deployment.lake.update(table, [partition], beside_other_roles)
     if role == CHAMPION:
         deployment.state.record_publications(table, [(partition, rows.num_rows)], written.version)

@@ -13,16 +13,15 @@ import pyarrow.compute as pc
 
 from include.adapters.deployment import Deployment
 from include.adapters.lake.delta_lake import LakeAdapter
-from include.adapters.orders.order_deliveries import DELIVERIES
 from include.adapters.state.decisions import DecisionRow
 from include.governance import lifecycle
 from include.governance.evidence import GateReport
 from include.governance.lifecycle import LedgerMove, Stage
 from include.monitoring.decision import NightMetrics
 from include.specs.models import ModelSpec, MonitoringSpec, load_model
-from include.steps.import_orders import ORDERS, QUARANTINE
 from include.steps.monitor_model import load_nights
 from include.steps.score_batch import CHAMPION
+from include.tables import DELIVERIES, ORDERS, QUARANTINE, features_name, predictions_name
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,9 @@ class RowAccount:
     Attributes
     ----------
     delivered, published : int
-        By the record of the delivery, ``raw/deliveries``.
+        By the records of the deliveries.
     quarantined : tuple of (str, int)
-        Rule and rows, by name of the rule, counted in ``quarantine/orders`` itself: rows that the
+        Rule and rows, by name of the rule, counted in the quarantine itself: rows that the
         record calls set aside and that are not there come out as unaccounted for.
     """
 
@@ -241,7 +240,7 @@ def read_account(
     spec = load_model(model_id)
     accounts = _read_row_accounts(deployment.lake)
     moves, decisions = deployment.state.ledger(model_id), deployment.state.decisions(model_id)
-    scored = _read_scored(deployment.lake, f"predictions/{model_id}")
+    scored = _read_scored(deployment.lake, predictions_name(model_id))
     measured = {m.partition: m for m in load_nights(deployment, model_id, until=max(nights))} if nights else {}
     return DemoAccount(
         model_id=model_id,
@@ -286,14 +285,14 @@ def _read_row_accounts(lake: LakeAdapter) -> dict[str | None, RowAccount]:
 
 
 def _recorded(lake: LakeAdapter) -> Iterator[tuple[str | None, RowAccount]]:
-    if lake.exists(DELIVERIES):
-        for record in lake.read(DELIVERIES, columns=["delivered", "rows_in", "rows_published"]).to_pylist():
+    if lake.exists(DELIVERIES.name):
+        for record in lake.read(DELIVERIES.name, columns=["delivered", "rows_in", "rows_published"]).to_pylist():
             yield record["delivered"], RowAccount(record["rows_in"], record["rows_published"])
 
 
 def _quarantined(lake: LakeAdapter) -> Iterator[tuple[str | None, RowAccount]]:
-    if lake.exists(QUARANTINE):
-        rows = lake.read(QUARANTINE, columns=["delivered", "rule"])
+    if lake.exists(QUARANTINE.name):
+        rows = lake.read(QUARANTINE.name, columns=["delivered", "rule"])
         for group in rows.group_by(["delivered", "rule"]).aggregate([([], "count_all")]).to_pylist():
             yield group["delivered"], RowAccount(quarantined=((group["rule"], group["count_all"]),))
 
@@ -315,7 +314,7 @@ def _versions(moves: Sequence[LedgerMove]) -> Iterator[ModelVersion]:
 
 
 def _read_tables(lake: LakeAdapter, spec: ModelSpec) -> Iterator[LakeTable]:
-    for table in (ORDERS, f"features/{spec.features.group}", f"predictions/{spec.model_id}"):
+    for table in (ORDERS.name, features_name(spec.features.group), predictions_name(spec.model_id)):
         days = lake.partitions(table)
         if days:
             yield LakeTable(table, len(days), days[0], days[-1], lake.dataset(table).count_rows())

@@ -12,13 +12,14 @@ from __future__ import annotations
 from airflow.sdk import Asset, AssetAll
 
 from include.specs.services import load_feature_service
+from include.tables import ORDERS, features_name, predictions_name
 
-RAW_ORDERS = Asset(name="raw_orders", uri="mlops://lake/raw/orders", group="lake")
+RAW_ORDERS = Asset(name="raw_orders", uri=f"mlops://lake/{ORDERS.name}", group="lake")
 
 
 def features(group: str) -> Asset:
     """Return the asset of a feature group, published and online."""
-    return Asset(name=f"features_{group}", uri=f"mlops://features/{group}", group="features")
+    return Asset(name=f"features_{group}", uri=f"mlops://{features_name(group)}", group="features")
 
 
 def features_of(service: str) -> Asset | AssetAll:
@@ -29,7 +30,7 @@ def features_of(service: str) -> Asset | AssetAll:
 
 def predictions(model_id: str) -> Asset:
     """Return the asset of a model's scores."""
-    return Asset(name=f"predictions_{model_id}", uri=f"mlops://predictions/{model_id}", group="predictions")
+    return Asset(name=f"predictions_{model_id}", uri=f"mlops://{predictions_name(model_id)}", group="predictions")
 
 
 def retrain(model_id: str) -> Asset:

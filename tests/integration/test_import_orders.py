@@ -14,15 +14,17 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from include import tables
 from include.adapters.deployment import Deployment
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.cli.orders import orders as orders_cli
 from include.errors import MlopsError, UnreadableInputError, UsageError
 from include.settings import Settings
-from include.steps.import_orders import DELIVERIES, ORDERS, QUARANTINE, OrdersAccount, import_delivery, import_orders
+from include.steps.import_orders import OrdersAccount, import_delivery, import_orders
 from tests.real_data import real_data
 from tests.unit.quality.orders_builder import AS_OF, SCHEMA, make_dirty_orders, make_orders, order, table
 
+ORDERS, DELIVERIES, QUARANTINE = tables.ORDERS.name, tables.DELIVERIES.name, tables.QUARANTINE.name
 TABLES = (QUARANTINE, ORDERS, DELIVERIES)
 
 

@@ -16,7 +16,6 @@ import pytest
 
 from include import partitions
 from include.adapters.deployment import Deployment
-from include.adapters.orders.order_deliveries import DELIVERIES
 from include.adapters.state.decisions import DecisionRow
 from include.demo.plan import DEFAULT_NIGHTS, STORY, DemoArguments, DemoPlan, make_plan
 from include.settings import PROJECT_ROOT
@@ -32,6 +31,7 @@ from include.steps.monitor_model import decide_retrain, measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
+from include.tables import DELIVERIES
 from tests.deployments import deployed_beside
 
 pytestmark = pytest.mark.timeout(900)
@@ -119,7 +119,7 @@ def test_it_is_promoted_exactly_once_and_scores_the_nights_after(played):
 
 def test_every_nights_row_account_balances_with_what_was_sent(played):
     sent = pq.read_table(Path(played.plan.history).parent / "truth" / "arrivals.parquet")
-    records = played.deployment.lake.read(DELIVERIES)
+    records = played.deployment.lake.read(DELIVERIES.name)
     for night in played.plan.nights:
         account = records.filter(pc.equal(records["delivered"], night))
         came, published, aside = (pc.sum(account[n]).as_py() for n in ("rows_in", "rows_published", "rows_quarantined"))

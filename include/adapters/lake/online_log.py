@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.features.checks import EVENT_TIMESTAMP, PARTITION
+from include.tables import online_vectors_name
 
 REQUEST, ASKED_AT = "request_id", EVENT_TIMESTAMP
 
@@ -20,7 +21,7 @@ def append_vectors(lake: LakeAdapter, model_id: str, vectors: pa.Table) -> None:
     Parameters
     ----------
     lake : LakeAdapter
-        Where the log is: the table ``online_vectors/<model_id>``, by the UTC day of the request.
+        Where the log is: a table of the model, by the UTC day of the request.
     model_id : str
         The model.
     vectors : pyarrow.Table
@@ -37,17 +38,12 @@ def append_vectors(lake: LakeAdapter, model_id: str, vectors: pa.Table) -> None:
         # A model that moved to another version of its service has other columns from then on.
         return pa.concat_tables([others, rows], promote_options="default")
 
-    lake.update(table_of(model_id), sorted({str(day) for day in days.to_pylist()}), with_vectors)
+    lake.update(online_vectors_name(model_id), sorted({str(day) for day in days.to_pylist()}), with_vectors)
 
 
 def read_vectors(lake: LakeAdapter, model_id: str, partition: str) -> pa.Table | None:
     """Return the vectors that were asked for on a day; None where none were."""
-    table = table_of(model_id)
+    table = online_vectors_name(model_id)
     if partition not in lake.partitions(table):
         return None
     return lake.read(table, start=partition, end=partition).drop_columns([PARTITION])
-
-
-def table_of(model_id: str) -> str:
-    """Return the name of a model's log in the lake."""
-    return f"online_vectors/{model_id}"

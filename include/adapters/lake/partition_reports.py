@@ -11,6 +11,7 @@ from include.adapters.arrow_files import open_location
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.errors import UsageError
 from include.features.partition_report import PartitionReport
+from include.tables import quality_reports_name
 
 
 def write_report(lake: LakeAdapter, report: PartitionReport) -> str:
@@ -46,7 +47,7 @@ def read_report(lake: LakeAdapter, group: str, end: str) -> PartitionReport:
 
 
 def _name(group: str, end: str) -> str:
-    return f"quality_reports/{group}/{end}.json"
+    return f"{quality_reports_name(group)}/{end}.json"
 
 
 def _location(lake: LakeAdapter, group: str, end: str) -> tuple[fs.FileSystem, str]:

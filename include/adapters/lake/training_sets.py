@@ -13,6 +13,7 @@ from include.adapters.arrow_files import open_location
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.row_digest import digest
 from include.errors import MlopsError
+from include.tables import training_sets_name
 from include.training.manifest import TrainingSetManifest
 
 _EXAMPLES = "examples.parquet"
@@ -88,7 +89,7 @@ def read_training_set(lake: LakeAdapter, model_id: str, set_id: str) -> tuple[Tr
 
 
 def _folder(lake: LakeAdapter, model_id: str, set_id: str) -> tuple[fs.FileSystem, str]:
-    uri = lake.table_uri(f"training_sets/{model_id}/{set_id}")
+    uri = lake.table_uri(f"{training_sets_name(model_id)}/{set_id}")
     return open_location(uri, lake.storage_options.get("AWS_ENDPOINT_URL"))
 
 

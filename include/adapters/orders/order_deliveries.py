@@ -19,12 +19,11 @@ from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.orders.order_files import EXTENSIONS, OrderFile
 from include.errors import MlopsError
 from include.settings import Settings
+from include.tables import DELIVERIES
 
 # Written last by whoever delivers: before it is there, files may be missing or half written.
 COMPLETE = "_SUCCESS"
 FORMAT = "_FORMAT"
-# The lake's record of what has arrived: one row per day and source.
-DELIVERIES = "raw/deliveries"
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,9 @@ def read_arrivals(lake: LakeAdapter) -> list[str]:
 
     A day that only late rows of another delivery touched is not among them.
     """
-    if not lake.exists(DELIVERIES):
+    if not lake.exists(DELIVERIES.name):
         return []
-    records = lake.read(DELIVERIES, columns=["dt", "delivered"])
+    records = lake.read(DELIVERIES.name, columns=["dt", "delivered"])
     own = pc.or_kleene(
         pc.is_null(records["delivered"]), pc.equal(records["delivered"], pc.cast(records["dt"], "string"))
     )

@@ -66,7 +66,7 @@ class DecisionTables(StateDatabase):
         run_id : str
             Who decided.
         reads : str
-            What the model reads, as a target of publications, e.g. ``features/customer_daily``.
+            What the model reads, as a target of publications.
         rule : callable
             Takes what stands of the model and says whether the decision acts, and where the watermark goes.
 

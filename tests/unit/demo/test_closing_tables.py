@@ -19,7 +19,8 @@ from include.demo.closing_tables import closing_tables
 from include.governance.evidence import GateReport
 from include.governance.lifecycle import LedgerMove, Stage
 from include.monitoring.decision import NightMetrics
-from include.steps.import_orders import QUARANTINE, import_delivery, import_orders
+from include.steps.import_orders import import_delivery, import_orders
+from include.tables import QUARANTINE
 from include.views.account import DemoAccount, RowAccount, ScoredNight, TimedStage, read_account
 from tests.shop import FIRST_DAY, deliver, make_orders, on_days
 from tests.unit.demo.accounts import (
@@ -154,9 +155,9 @@ def test_rows_that_the_quarantine_lost_are_unaccounted_for(deployment, tmp_path)
     lake = LakeAdapter(tmp_path.as_uri())
     for table in ("raw/deliveries", "raw/orders"):
         lake.replace(table, deployment.lake.read(table), keys=deployment.lake.partitions(table))
-    set_aside = deployment.lake.read(QUARANTINE)
+    set_aside = deployment.lake.read(QUARANTINE.name)
     kept = set_aside.slice(2)
-    lake.replace(QUARANTINE, kept, keys=sorted(set(kept["source"].to_pylist())), partition_by="source")
+    lake.replace(QUARANTINE.name, kept, keys=sorted(set(kept["source"].to_pylist())), partition_by="source")
     account = read(SimpleNamespace(lake=lake, state=deployment.state))
     assert account.rows.unaccounted == 2
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from include.errors import UsageError
-from include.steps.expire_history import lake_tables
+from include.steps.find_tables import find_tables
 from include.steps.forget_customer import Erasure, forget_customer
 from tests.deployments import lake_only
 from tests.raw_orders import line, orders
@@ -60,7 +60,7 @@ def make_deployment(folder: Path) -> Any:
         made.lake.replace(table, keyed("order_id", "o1", "o2", "o3"), keys=[DAY])
     rejected = quarantined({"customer_id": "gone"}, {"customer_id": "kept"})
     made.lake.replace(QUARANTINE, rejected, keys=["f"], partition_by="source")
-    assert set(lake_tables(made)) == {ORDERS, QUARANTINE, *OF_CUSTOMERS, *OF_ORDERS}
+    assert {table.name for table in find_tables(made.lake)} == {ORDERS, QUARANTINE, *OF_CUSTOMERS, *OF_ORDERS}
     return made
 
 
@@ -125,7 +125,7 @@ def test_an_erasure_that_stopped_anywhere_is_completed_by_the_next(tmp_path, mon
         with suppress(UsageError):
             forget(deployment)
         assert_only_others_are_left(deployment)
-    assert nth > len(lake_tables(deployment)) + len(ONLINE) - 2
+    assert nth > len(find_tables(deployment.lake)) + len(ONLINE) - 2
 
 
 @pytest.mark.parametrize("table", [*OF_CUSTOMERS, *OF_ORDERS, ORDERS])

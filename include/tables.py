@@ -1,0 +1,292 @@
+"""Every table and folder of the lake, once: what a row is, its columns, whose data it holds, how long it is kept.
+
+What belongs here: what is true of a table whoever reads or writes it. Expiry, erasure and the accounts walk this list:
+a table that is added here is expired, erased from and counted without another line. What does not: which tables a lake
+holds so far, and reading or writing them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Word: TypeAlias = Literal["string", "int64", "float32", "float64", "bool", "date", "instant"]
+
+# A night can still be looked into when the same night of the next year is asked about.
+_OVER_A_YEAR = 400
+
+
+class Person(StrEnum):
+    """How a row names a person: the column that does."""
+
+    CUSTOMER = "customer_id"
+    ORDER = "order_id"  # `ORDERS` says whose order it is.
+    DELIVERED_ROW = "row"  # The row that was delivered, in the words of its file.
+    NOBODY = "nobody"
+
+
+# Keys by which a row tells of many people's orders together.
+_NAMELESS = frozenset({"product_id", "category", "country"})
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A Delta table of the lake.
+
+    Attributes
+    ----------
+    name : str
+        Below the lake's root.
+    row : str
+        What one row is.
+    schema : mapping of str to str
+        The type of each column, in order; an instant is a time in UTC, in microseconds.
+    key : tuple of str
+        The columns that tell one row from another.
+    person : Person
+    partition_by : str
+    kept_days : int or None
+        The age at which a partition is removed; None where rows are kept for good. Rows that were replaced are another
+        matter: every table keeps them for ``MLOPS_RETENTION_DAYS``.
+    is_log : bool
+        It says what was done; accounts of the data do not count its rows.
+    is_open : bool
+        It has columns beside these, which a version of the model brings: the features that it reads, or the times at
+        which those of its other groups had become known.
+    """
+
+    name: str
+    row: str
+    schema: Mapping[str, Word]
+    key: tuple[str, ...]
+    person: Person
+    partition_by: str = "dt"
+    kept_days: int | None = None
+    is_log: bool = False
+    is_open: bool = False
+
+    def __post_init__(self) -> None:
+        named = {*self.key, self.partition_by} | ({self.person.value} if self.person is not Person.NOBODY else set())
+        if absent := sorted(named - set(self.schema)):
+            raise ValueError(f"{self.name} has no column {absent[0]!r}; it has {', '.join(self.schema)}")
+        if self.kept_days is not None and self.partition_by != "dt":
+            raise ValueError(f"{self.name} is partitioned by {self.partition_by}: only a partition of a day has an age")
+
+    def arrow_schema(self) -> pa.Schema:
+        """Return the columns as Arrow has them."""
+        import pyarrow as pa
+
+        types = {"bool": pa.bool_(), "date": pa.date32(), "instant": pa.timestamp("us", tz="UTC")}
+        return pa.schema([(name, types.get(word) or getattr(pa, word)()) for name, word in self.schema.items()])
+
+
+@dataclass(frozen=True)
+class FolderSpec:
+    """A folder of files beside the tables.
+
+    Attributes
+    ----------
+    name : str
+        Below the lake's root.
+    file : str
+        What one file is.
+    person : Person
+        How its rows name one.
+    kept_days : int or None
+        The age at which a file is removed; None where something else decides.
+    """
+
+    name: str
+    file: str
+    person: Person
+    kept_days: int | None
+
+
+def features_name(group: str) -> str:
+    """Return the name of a feature group's table."""
+    return f"features/{group}"
+
+
+def predictions_name(model_id: str) -> str:
+    """Return the name of a model's table of scores."""
+    return f"predictions/{model_id}"
+
+
+def online_vectors_name(model_id: str) -> str:
+    """Return the name of the log of what a model was given online."""
+    return f"online_vectors/{model_id}"
+
+
+def training_sets_name(model_id: str) -> str:
+    """Return the name of the folder of a model's training sets."""
+    return f"training_sets/{model_id}"
+
+
+def quality_reports_name(group: str) -> str:
+    """Return the name of the folder of a feature group's quality reports."""
+    return f"quality_reports/{group}"
+
+
+def find_person(keys: tuple[str, ...]) -> Person:
+    """Return how rows with these entity keys name a person.
+
+    Raises
+    ------
+    ValueError
+        If it is not known whose data they are.
+
+    Examples
+    --------
+    >>> find_person(("customer_id", "category")), find_person(("product_id",))
+    (<Person.CUSTOMER: 'customer_id'>, <Person.NOBODY: 'nobody'>)
+    """
+    for person in (Person.CUSTOMER, Person.ORDER):
+        if person.value in keys:
+            return person
+    if unknown := [key for key in keys if key not in _NAMELESS]:
+        raise ValueError(
+            f"whose data are rows by {', '.join(unknown)}? A customer could not be erased from them; "
+            "say it in include/tables.py"
+        )
+    return Person.NOBODY
+
+
+ORDERS = TableSpec(
+    name="raw/orders",
+    row="one order line that passed the contract",
+    schema={
+        "order_id": "string",
+        "line": "int64",
+        "customer_id": "string",
+        "ordered_at": "instant",
+        "product_id": "string",
+        "category": "string",
+        "quantity": "int64",
+        "unit_price": "float64",
+        "country": "string",
+        "received_at": "instant",
+        "kind": "string",
+        "ref_order_id": "string",
+        "dt": "date",
+    },
+    key=("order_id", "line"),
+    person=Person.CUSTOMER,
+)
+
+QUARANTINE = TableSpec(
+    name="quarantine/orders",
+    row="one row of a file that broke a rule of the contract, and the rule",
+    schema={
+        "source": "string",
+        "row_number": "int64",
+        "rule": "string",
+        "reason": "string",
+        "dt": "date",
+        "delivered": "string",
+        "row": "string",
+    },
+    key=("source", "row_number"),
+    person=Person.DELIVERED_ROW,
+    partition_by="source",
+)
+
+# Kept for good: it says which days are there, and a night that is measured again is judged by it.
+DELIVERIES = TableSpec(
+    name="raw/deliveries",
+    row="what became of the rows that one file had for one day",
+    schema={
+        "dt": "date",
+        "source": "string",
+        "delivered": "string",
+        "rows_in": "int64",
+        "rows_published": "int64",
+        "rows_quarantined": "int64",
+        "rules": "string",
+    },
+    key=("dt", "source"),
+    person=Person.NOBODY,
+    is_log=True,
+)
+
+
+def features_table(group: str, keys: tuple[str, ...], columns: Mapping[str, Word]) -> TableSpec:
+    """Return the table of a feature group, by its entity's keys and the types of its columns."""
+    return TableSpec(
+        name=features_name(group),
+        row="one entity at one time, as known at one time; a correction adds rows, it erases none",
+        schema={
+            **dict.fromkeys(keys, "string"),
+            "event_timestamp": "instant",
+            "created_timestamp": "instant",
+            **columns,
+            "dt": "date",
+        },
+        key=(*keys, "event_timestamp", "created_timestamp"),
+        person=find_person(keys),
+    )
+
+
+def predictions_table(model_id: str, keys: tuple[str, ...]) -> TableSpec:
+    """Return the table of a model's scores, by its entity's keys."""
+    return TableSpec(
+        name=predictions_name(model_id),
+        row="one entity scored for one day by the version in one role",
+        schema={
+            **dict.fromkeys(keys, "string"),
+            "dt": "date",
+            "role": "string",
+            "score": "float32",
+            "decision": "bool",
+            "model_version": "int64",
+            "feature_event_timestamp": "instant",
+            "feature_created_timestamp": "instant",
+        },
+        key=(*keys, "dt", "role"),
+        person=find_person(keys),
+        is_open=True,
+    )
+
+
+def online_vectors_table(model_id: str, keys: tuple[str, ...]) -> TableSpec:
+    """Return the log of what a model was given online, by its entity's keys."""
+    return TableSpec(
+        name=online_vectors_name(model_id),
+        row="the features that one request was answered with",
+        schema={"request_id": "string", **dict.fromkeys(keys, "string"), "event_timestamp": "instant", "dt": "date"},
+        key=("request_id",),
+        person=find_person(keys),
+        kept_days=_OVER_A_YEAR,
+        is_log=True,
+        is_open=True,
+    )
+
+
+def training_sets_folder(model_id: str, keys: tuple[str, ...]) -> FolderSpec:
+    """Return the folder of a model's training sets, by its entity's keys."""
+    return FolderSpec(
+        name=training_sets_name(model_id),
+        file="the examples of one training set, and its manifest",
+        person=find_person(keys),
+        # A set goes when its version may no longer serve, and not before MLOPS_RETENTION_DAYS after its day.
+        kept_days=None,
+    )
+
+
+def quality_reports_folder(group: str) -> FolderSpec:
+    """Return the folder of a feature group's quality reports."""
+    return FolderSpec(
+        name=quality_reports_name(group),
+        file="what the quality gate found of the build that ended with a day",
+        person=Person.NOBODY,
+        kept_days=_OVER_A_YEAR,
+    )
+
+
+ONCE = (ORDERS, QUARANTINE, DELIVERIES)
+PER_GROUP = (features_table,)
+PER_MODEL = (predictions_table, online_vectors_table)

@@ -1,0 +1,65 @@
+"""A name of a lake table stands in ``include/tables.py`` and in no other module: read off the source."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include import tables
+from include.settings import PROJECT_ROOT
+from include.steps.find_tables import list_tables
+
+FOLDERS = (tables.training_sets_name("m"), tables.quality_reports_name("g"))
+ROOTS = sorted({name.partition("/")[0] for name in (*(table.name for table in list_tables()), *FOLDERS)})
+NAME = re.compile(rf"(?:(?<![\w./])|(?<=://)|(?<=lake/))(?:{'|'.join(ROOTS)})/(?:$|[\w{{<])")
+
+
+def names_in(source: str) -> Iterator[str]:
+    """Yield the strings that name a table, of all that are no docstring."""
+    tree = ast.parse(source)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docs = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield from (node.value for _ in NAME.finditer(node.value))
+
+
+def modules() -> list[Path]:
+    found = [path for folder in ("include", "plugins") for path in sorted((PROJECT_ROOT / folder).rglob("*.py"))]
+    assert found
+    return [path for path in found if path != PROJECT_ROOT / "include" / "tables.py"]
+
+
+def test_no_other_module_names_a_table():
+    named = [f"{path.relative_to(PROJECT_ROOT)}: {name}" for path in modules() for name in names_in(path.read_text())]
+    assert named == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'x = "raw/orders"',
+        'x = f"features/{group}"',
+        'f(x=f"see predictions/{m} of today")',
+        '["online_vectors/churn"]',
+        'x = "mlops://lake/raw/orders"',
+        'x = f"mlops://predictions/{m}"',
+    ],
+)
+def test_a_name_is_found_however_it_is_written(source):
+    assert list(names_in(source))
+
+
+@pytest.mark.parametrize(
+    "source", ['"""Of raw/orders."""', 'x = "features"', 'x = "a/features/b"', "x = a.features / b"]
+)
+def test_a_docstring_or_another_path_is_no_name(source):
+    assert list(names_in(source)) == []
