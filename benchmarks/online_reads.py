@@ -120,8 +120,7 @@ def main(scale: float = 1.0, rounds: int = 6) -> list[Race]:
             write_days(at.folder, f"features/bench_{size}", size, 1)
         for store in STORES:
             _fill(at, store, entities)
-            for keys in (1, 100):
-                finished.append(_race(at, store, entities, keys, rounds))
+            finished += [_race(at, store, entities, keys, rounds) for keys in (1, 100)]
         for size in sizes:
             _fill(at, "redis", size)
             finished.append(_race(at, "redis", size, 100, rounds, alone=True))
