@@ -105,7 +105,7 @@ def features_as_of(
         pieces = [piece for split in pool.map(_split, _newest_first(stored.rows)) for piece in split]
         first = _FirstPass(stored, numbers, search, known_at=known_at, unit=unit)
         groups = _groups(pieces, max(_ROWS_PER_GROUP, 2 * len(numbers)))
-        for _ in pool.map(lambda group: first.offer(group), groups):
+        for _ in pool.map(first.offer, groups):
             pass
         return _taken(stored, pieces, search.answer(), pool)
 
