@@ -111,7 +111,7 @@ def _simulated(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoP
     from include.question.labels import snapshot_days
     from include.simulation.incidents import parse_incident
     from include.simulation.world import World
-    from include.steps.generate_orders import ARRIVALS, generate_orders
+    from include.steps.generate_orders import ARRIVALS, HISTORY, generate_orders
 
     end = partitions.shift(_HISTORY_END, arguments.nights)
     story = [parse_incident(text) for text in STORY]
@@ -124,11 +124,10 @@ def _simulated(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoP
         incidents=[i for i in story if partitions.shift(i.day, i.after_days) <= end],
         world=World(arrivals_per_day=_ARRIVALS_PER_DAY),
     )
-    assert made.history is not None
     return DemoPlan(
         arguments=arguments,
         source=f"a simulated shop, seed {arguments.seed}: {made.orders:,} orders of {made.customers:,} customers",
-        history=str(made.history),
+        history=str(folder / HISTORY),
         features_from=snapshot_days(_TRAINED, spec.label, spec.training)[0],
         history_end=_HISTORY_END,
         trained_as_of=_TRAINED,

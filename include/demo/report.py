@@ -213,4 +213,4 @@ def _breakable(name: str) -> Markup:
 
 def _unbroken(sentence: str) -> Markup:
     """Keep days, and numbers with what they count, on one line."""
-    return Markup(_UNBROKEN.sub(r'<span class="nowrap">\g<0></span>', str(escape(sentence))))
+    return Markup(_UNBROKEN.sub(r'<span class="nowrap">\g<0></span>', str(escape(sentence))))  # noqa: S704 - escaped

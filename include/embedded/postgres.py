@@ -20,6 +20,8 @@ from include.settings import embedded_database_url, embedded_socket_dir
 
 # PostgreSQL refuses to run as root; the wheel's own launcher uses the same account.
 _SYSTEM_USER = "pgserver"
+# Whole: the PATH of a root that came by su may have no sbin, or somebody else's.
+_USERADD = "/usr/sbin/useradd"
 _STOP_TIMEOUT_S = 30
 
 
@@ -156,7 +158,7 @@ def _ensure_system_user() -> None:
     try:
         pwd.getpwnam(_SYSTEM_USER)
     except KeyError:
-        subprocess.run(["useradd", "--system", "--no-create-home", _SYSTEM_USER], check=True, capture_output=True)
+        subprocess.run([_USERADD, "--system", "--no-create-home", _SYSTEM_USER], check=True, capture_output=True)
 
 
 def _last_words(log: Path, lines: int = 5) -> str:
