@@ -28,6 +28,7 @@ class Case:
     rows: list[Row]
     ttl: int
     known_at: bool
+    until: tuple[int, ...] | None = None  # by key
 
 
 def plain_loop(case: Case) -> list[int]:
@@ -38,6 +39,8 @@ def plain_loop(case: Case) -> list[int]:
             if key < 0 or at is None or row.key != key or row.event is None or row.event > at:
                 continue
             if case.known_at and (row.created is None or row.created > at):
+                continue
+            if case.until is not None and (EARLIEST if row.created is None else row.created) > case.until[key]:
                 continue
             candidate = (row.event, EARLIEST if row.created is None else row.created, number)
             best = candidate if best is None else max(best, candidate)
@@ -50,7 +53,8 @@ def searched(case: Case, chunks: list[list[int]]) -> list[int]:
     codes = np.array([key for key, _ in case.entities], np.int32)
     at = np.array([EARLIEST if at is None else at for _, at in case.entities], np.int64)
     oldest = np.where(at == EARLIEST, EARLIEST, at - case.ttl) if case.ttl else None
-    search = AsOfSearch(codes, at, oldest=oldest, known_at=case.known_at)
+    until = np.array([case.until[key] for key, _ in case.entities], np.int64) if case.until is not None else None
+    search = AsOfSearch(codes, at, oldest=oldest, known_at=case.known_at, until=until)
     for chunk in chunks:
         rows = [case.rows[number] for number in chunk]
         unknown = LATEST if case.known_at else EARLIEST
@@ -78,7 +82,8 @@ def cases(draw: st.DrawFn) -> tuple[Case, list[list[int]]]:
             max_size=40,
         )
     )
-    case = Case(entities, rows, draw(st.sampled_from([0, 1, 3, 86_400_000_000])), draw(st.booleans()))
+    ttl, known_at = draw(st.sampled_from([0, 1, 3, 86_400_000_000])), draw(st.booleans())
+    case = Case(entities, rows, ttl, known_at, draw(st.none() | st.tuples(*[INSTANTS] * 4)))
     order = draw(st.permutations(range(len(rows))))
     cuts = sorted(draw(st.lists(st.integers(0, len(rows)), max_size=4)))
     bounds = zip([0, *cuts], [*cuts, len(rows)], strict=True)
