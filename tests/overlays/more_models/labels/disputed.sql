@@ -18,10 +18,10 @@ SELECT
     examples.order_id,
     examples.event_timestamp,
     CAST(undone.order_id IS NOT NULL AS TINYINT) AS label,
-    COALESCE(
-        GREATEST(undone.received_at, examples.event_timestamp),
-        examples.event_timestamp + to_days(CAST($horizon_days AS INTEGER))
-    ) AS known_at
+    CASE
+        WHEN undone.order_id IS NOT NULL THEN GREATEST(undone.received_at, examples.event_timestamp)
+        ELSE examples.event_timestamp + to_days(CAST($horizon_days AS INTEGER))
+    END AS known_at
 FROM examples
 LEFT JOIN undone
     ON undone.order_id = examples.order_id
