@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,14 @@ from include.errors import UsageError, nearest
 ComputeEngine = Literal["duckdb", "spark"]
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+# Of the memory that this process may have; the rest is for the rows that are returned, and for a neighbour.
+MEMORY_LIMIT = "50%"
 _SCHEMES = ("file://", "s3://")
 # sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero.
 _SOCKET_PATH_MAX = 103
+_MEMORY = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(%|[MGT]i?B)", re.IGNORECASE)
+# Below it a session of DuckDB can't hold one block for each core.
+_MEMORY_MIN = 64 * 10**6
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class Settings:
         Endpoint of an S3 server that isn't Amazon's.
     compute : {"duckdb", "spark"}
         Engine that runs the feature groups' SQL.
+    memory_limit : str
+        Memory that a session of the engine may fill: a share of the machine's (or its container's), or a size.
     retention_days : int
         How long a table's replaced rows are kept, and a training set after its day.
     specs_overlay : Path or None
@@ -71,6 +79,7 @@ class Settings:
     mlflow_artifact_uri: str
     s3_endpoint_url: str | None
     compute: ComputeEngine
+    memory_limit: str
     retention_days: int
     specs_overlay: Path | None
     port: int | None
@@ -106,6 +115,7 @@ class Settings:
             mlflow_artifact_uri=env.get("MLOPS_MLFLOW_ARTIFACTS", (home / "mlflow").as_uri()),
             s3_endpoint_url=env.get("AWS_ENDPOINT_URL"),
             compute=_compute(env, "MLOPS_COMPUTE"),
+            memory_limit=_memory(env, "MLOPS_MEMORY_LIMIT"),
             retention_days=_days(env, "MLOPS_RETENTION_DAYS", 90),
             specs_overlay=Path(overlay).expanduser().resolve() if overlay else None,
             port=_port(env, "MLOPS_PORT"),
@@ -134,6 +144,39 @@ def embedded_socket_dir(home: Path) -> Path:
     if len(str(folder / ".s.PGSQL.5432")) <= _SOCKET_PATH_MAX:
         return folder
     return Path(gettempdir()) / f"mlops-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
+
+
+def memory_bytes(limit: str, *, total: int) -> int:
+    """Return the bytes that a memory limit means on a machine that has `total`.
+
+    Examples
+    --------
+    >>> memory_bytes("50%", total=8_000), memory_bytes("2GB", total=8_000), memory_bytes("1.5 MiB", total=8_000)
+    (4000, 2000000000, 1572864)
+
+    Raises
+    ------
+    UsageError
+        If it is neither a share nor a size.
+    """
+    match = _MEMORY.fullmatch(limit)
+    if match is None:
+        raise UsageError(f"{limit!r} is no memory limit; write a share such as {MEMORY_LIMIT}, or a size such as 2GB")
+    number, unit = float(match[1]), match[2].upper()
+    if unit == "%":
+        return int(total * number / 100)
+    return int(number * (1024 if "I" in unit else 1000) ** (2 + "MGT".index(unit[0])))
+
+
+def _memory(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name) or MEMORY_LIMIT
+    try:
+        amount = memory_bytes(value, total=100)
+    except UsageError as err:
+        raise UsageError(f"{name}={err}") from err
+    if not (1 <= amount <= 100 if value.endswith("%") else amount >= _MEMORY_MIN):
+        raise UsageError(f"{name}={value!r} is out of range; write a share from 1% to 100%, or a size from 64MB on")
+    return value
 
 
 def _uri(env: Mapping[str, str], name: str, default: Path) -> str:

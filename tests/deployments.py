@@ -49,5 +49,6 @@ def lake_only(folder: Path) -> SimpleNamespace:
         settings=Settings.from_env({"MLOPS_HOME": str(folder)}),
         lake=LakeAdapter((folder / "lake").as_uri()),
         compute=DuckDbCompute(),
+        duckdb=DuckDbCompute(),
         state=FakeState(),
     )

@@ -49,10 +49,15 @@ class Deployment:
         if self.settings.compute == "spark":
             from include.adapters.compute.spark_compute import SparkCompute
 
-            return SparkCompute()
+            return SparkCompute(self.settings.memory_limit)
+        return self.duckdb
+
+    @cached_property
+    def duckdb(self) -> DuckDbCompute:
+        """DuckDB, for SQL that isn't a feature's."""
         from include.adapters.compute.duckdb_compute import DuckDbCompute
 
-        return DuckDbCompute()
+        return DuckDbCompute(self.settings.memory_limit)
 
     @cached_property
     def state(self) -> StateStoreAdapter:

@@ -34,13 +34,11 @@ from include.steps.judge_orders import (
     Judgement,
     judge_file,
     load_contract,
-    session,
 )
 from include.tables import DELIVERIES, ORDERS, QUARANTINE
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
-    from include.adapters.lake.delta_lake import LakeAdapter
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +98,7 @@ def import_orders(
     Parameters
     ----------
     deployment : Deployment
-        Only its lake is used.
+        Only its lake and its DuckDB are used.
     source : Path
         A ``.parquet`` or ``.csv`` file.
     order_format : {"canonical", "online-retail"}
@@ -122,8 +120,8 @@ def import_orders(
     if as_of.tzinfo is None:
         raise UsageError(f"as-of {as_of.isoformat()} has no time zone; write e.g. {as_of.isoformat()}Z")
     judgement = Judgement(check_format(order_format), as_of, time_zone, cross_check, partition=None)
-    judged = judge_file(order_files.local_file(source), judgement)
-    return _publish(deployment.lake, [judged], judgement)
+    judged = judge_file(order_files.local_file(source), judgement, deployment.duckdb)
+    return _publish(deployment, [judged], judgement)
 
 
 def import_delivery(
@@ -134,7 +132,7 @@ def import_delivery(
     Parameters
     ----------
     deployment : Deployment
-        Only its settings and its lake are used.
+        Only its settings, its lake and its DuckDB are used.
     partition : str
         The day that was delivered. Its end is the import's as-of. Times without a zone are read in UTC.
     order_format : {"canonical", "online-retail"}
@@ -153,8 +151,8 @@ def import_delivery(
     delivery = order_deliveries.find_delivery(deployment.settings, partition)
     chosen = check_format(delivery.order_format or order_format)
     judgement = Judgement(chosen, as_of, "UTC", cross_check, partition)
-    judged = [judge_file(file, judgement) for file in delivery.files] or [_nothing(partition)]
-    return _publish(deployment.lake, judged, judgement)
+    judged = [judge_file(file, judgement, deployment.duckdb) for file in delivery.files] or [_nothing(partition)]
+    return _publish(deployment, judged, judgement)
 
 
 def _nothing(partition: str) -> JudgedFile:
@@ -165,12 +163,13 @@ def _nothing(partition: str) -> JudgedFile:
     return JudgedFile(source, 0, ORDERS_SCHEMA.empty_table(), QUARANTINE_SCHEMA.empty_table(), days, rules, 0)
 
 
-def _publish(lake: LakeAdapter, judged: Sequence[JudgedFile], judgement: Judgement) -> OrdersAccount:
+def _publish(deployment: Deployment, judged: Sequence[JudgedFile], judgement: Judgement) -> OrdersAccount:
+    lake = deployment.lake
     quarantine = pa.concat_tables([file.quarantine for file in judged])
     sources = [file.source for file in judged]
     lake.replace(QUARANTINE.name, quarantine, keys=sources, partition_by=QUARANTINE.partition_by)
     days = sorted({day for file in judged for day in file.days})
-    counts, version = _merge(lake, judged, days)
+    counts, version = _merge(deployment, judged, days)
     if days:
         records = _records(judged, judgement.partition)
         lake.update(DELIVERIES.name, [day.isoformat() for day in days], lambda present: _with_records(present, records))
@@ -195,8 +194,10 @@ def _publish(lake: LakeAdapter, judged: Sequence[JudgedFile], judgement: Judgeme
     return account
 
 
-def _merge(lake: LakeAdapter, judged: Sequence[JudgedFile], days: Sequence[date]) -> tuple[MergeCounts, int | None]:
-    counts = MergeCounts(0, 0, 0, 0, 0)
+def _merge(
+    deployment: Deployment, judged: Sequence[JudgedFile], days: Sequence[date]
+) -> tuple[MergeCounts, int | None]:
+    lake, counts = deployment.lake, MergeCounts(0, 0, 0, 0, 0)
     numbered = [
         file.orders.append_column("_delivered", pa.array([n] * file.orders.num_rows, pa.int32()))
         for n, file in enumerate(judged, start=1)
@@ -205,29 +206,28 @@ def _merge(lake: LakeAdapter, judged: Sequence[JudgedFile], days: Sequence[date]
 
     def change(present: pa.Table | None) -> pa.Table:
         nonlocal counts
-        with session() as con:
+        with deployment.duckdb.open_session(purpose=f"the merge of orders into {ORDERS.name}") as con:
             con.register("incoming", incoming)
             con.register("present", ORDERS_SCHEMA.empty_table() if present is None else present)
             [row] = con.execute(merge_counts_sql(ORDERS_SCHEMA.names)).fetchall()
             counts = MergeCounts(*row)
             return con.sql(merged_sql(ORDERS_SCHEMA.names)).to_arrow_table().cast(ORDERS_SCHEMA)
 
-    keys = {day.isoformat() for day in days} | _days_of_other_versions(lake, incoming)
+    keys = {day.isoformat() for day in days} | _days_of_other_versions(deployment, incoming)
     if not keys:
         return counts, lake.version(ORDERS.name)
     ref = lake.update(ORDERS.name, sorted(keys), change)
     return counts, ref.version
 
 
-def _days_of_other_versions(lake: LakeAdapter, incoming: pa.Table) -> set[str]:
+def _days_of_other_versions(deployment: Deployment, incoming: pa.Table) -> set[str]:
     """Return the days that hold an incoming order line: a newer version may have moved it to another day."""
-    if not lake.exists(ORDERS.name):
+    if not deployment.lake.exists(ORDERS.name):
         return set()
-    with session() as con:
-        con.register("incoming", incoming.select(["order_id", "line"]))
-        con.register("present", lake.dataset(ORDERS.name))
-        days = con.execute("SELECT DISTINCT dt FROM present SEMI JOIN incoming USING (order_id, line)").fetchall()
-    return {day.isoformat() for (day,) in days}
+    relations = {"incoming": incoming.select(["order_id", "line"]), "present": deployment.lake.dataset(ORDERS.name)}
+    sql = "SELECT DISTINCT dt FROM present SEMI JOIN incoming USING (order_id, line)"
+    days = deployment.duckdb.run_select(sql, relations, purpose=f"the days of {ORDERS.name} that hold these orders")
+    return {day.isoformat() for day in days["dt"].to_pylist()}
 
 
 def _records(judged: Sequence[JudgedFile], partition: str | None) -> pa.Table:

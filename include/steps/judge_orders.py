@@ -6,9 +6,7 @@ What does not: the lake, and what other files say of the same orders.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -16,6 +14,7 @@ from functools import lru_cache
 import duckdb
 import pyarrow as pa
 
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.adapters.orders import order_files
 from include.adapters.orders.order_files import OrderFile
 from include.errors import MlopsError, UsageError, nearest
@@ -25,9 +24,6 @@ from include.quality.orders_verdict import KNOWN_AT, failing_rows_sql, verdict_s
 from include.quality.sql import column, literal
 from include.specs.yaml_files import CONFIG_ROOT
 from include.tables import ORDERS, QUARANTINE
-
-# Above 2 GB it spills to disk: the import shares its machine with the scheduler.
-_CONFIG = {"autoinstall_known_extensions": "false", "memory_limit": "2GB"}
 
 ORDERS_SCHEMA, QUARANTINE_SCHEMA = ORDERS.arrow_schema(), QUARANTINE.arrow_schema()
 
@@ -97,7 +93,7 @@ def load_contract() -> OrdersContract:
     return parse_contract(path.read_text(encoding="utf-8"), file=path.name)
 
 
-def judge_file(file: OrderFile, judgement: Judgement) -> JudgedFile:
+def judge_file(file: OrderFile, judgement: Judgement, engine: DuckDbCompute) -> JudgedFile:
     """Read a file and judge its rows.
 
     Parameters
@@ -107,13 +103,15 @@ def judge_file(file: OrderFile, judgement: Judgement) -> JudgedFile:
     judgement : Judgement
         How. With a `partition` the file is part of that night's delivery: it may have no rows, and
         the partition is its home day; otherwise the home day is the last day of a row that was taken.
+    engine : DuckDbCompute
+        Runs the contract.
 
     Raises
     ------
     UsageError
         If the format or the time zone isn't known, or the file as a whole can't be taken.
     MlopsError
-        If Great Expectations counts other failing rows than SQL.
+        If Great Expectations counts other failing rows than SQL, or DuckDB fails.
     """
     contract = load_contract()
     known = order_formats.file_columns(judgement.order_format, contract)
@@ -122,7 +120,7 @@ def judge_file(file: OrderFile, judgement: Judgement) -> JudgedFile:
     names = delivered.column_names
     identity = order_formats.identity(judgement.order_format, contract, present=names)
     numbered = delivered.append_column(order_formats.ROW_NUMBER, pa.array(range(1, delivered.num_rows + 1), pa.int64()))
-    with session() as con:
+    with engine.open_session(purpose=f"the verdict on {file.name}") as con:
         con.register("delivered", numbered)
         _check_time_zone(con, judgement.time_zone)
         typed = order_formats.typed_sql(
@@ -137,32 +135,6 @@ def judge_file(file: OrderFile, judgement: Judgement) -> JudgedFile:
             _check_counts(con, contract, judgement.as_of, identity, source)
         con.execute(f"CREATE TABLE judged AS {verdict_sql(contract, as_of=judgement.as_of, identity=identity)}")
         return _judged(con, contract, source, delivered, judgement.partition)
-
-
-@contextmanager
-def session() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB in memory that reads times as UTC, spills to a folder of its own and downloads nothing.
-
-    Raises
-    ------
-    MlopsError
-        If DuckDB fails in the body.
-    """
-    with tempfile.TemporaryDirectory(prefix="orders-") as spill:
-        con = duckdb.connect(config=_CONFIG | {"temp_directory": spill})
-        try:
-            con.execute("SET TimeZone = 'UTC'")
-            con.execute("SET enable_progress_bar = false")
-            # A name in SQL means a registered table, never a Python variable that happens to be called so.
-            con.execute("SET python_enable_replacements = false")
-            yield con
-        except duckdb.Error as err:
-            reason = " ".join(str(err).split())[:300]
-            raise MlopsError(
-                f"DuckDB failed on the orders: {reason}; check memory and temporary disk space, then retry"
-            ) from err
-        finally:
-            con.close()
 
 
 def _check_time_zone(con: duckdb.DuckDBPyConnection, time_zone: str) -> None:

@@ -47,8 +47,9 @@ def test_a_name_is_found_however_it_is_imported(tmp_path, text):
             ("pyarrow.types.is_string", "pyarrow.types.is_large_string", "pyarrow.types.is_string_view"),
             {"include.column_types"},
         ),
+        (("duckdb.connect",), {"include.adapters.compute.duckdb_session"}),
     ],
-    ids=["text"],
+    ids=["text", "DuckDB"],
 )
 def test_there_is_one_place_for(names, places):
     assert {module for module, path in MODULES.items() if not names_used(path).isdisjoint(names)} == places

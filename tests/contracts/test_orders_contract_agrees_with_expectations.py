@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.adapters.expectations import order_expectations
 from include.adapters.expectations.order_expectations import count_failing_rows
 from include.adapters.orders import order_files
@@ -16,7 +17,7 @@ from include.errors import MlopsError
 from include.quality.order_formats import file_columns, identity, typed_sql
 from include.quality.orders_verdict import failing_rows_sql
 from include.steps import judge_orders
-from include.steps.judge_orders import Judgement, judge_file, load_contract, session
+from include.steps.judge_orders import Judgement, judge_file, load_contract
 from tests.real_data import real_data
 from tests.unit.quality.orders_builder import AS_OF, make_dirty_orders, make_orders
 
@@ -29,7 +30,7 @@ def _both_counts(path: Path, order_format: str, as_of: datetime) -> tuple[dict[s
     names = rows.column_names
     naive = [field.name for field in rows.schema if field.type == pa.timestamp("us")]
     equal_by = identity(order_format, contract, present=names)
-    with session() as con:
+    with DuckDbCompute().open_session(purpose="test") as con:
         con.register("delivered", rows.append_column("_row", pa.array(range(1, rows.num_rows + 1), pa.int64())))
         typed = typed_sql(order_format, contract, present=names, naive=naive, time_zone="UTC")
         con.execute(f"CREATE TABLE typed AS {typed}")
@@ -86,7 +87,7 @@ def test_disagreement_stops_the_import_and_names_rule_and_counts(tmp_path, monke
     monkeypatch.setattr(order_expectations, "count_failing_rows", lambda *a, **k: real(*a, **k) | {"kind_unknown": 3})
     judgement = Judgement("canonical", AS_OF, "UTC", cross_check=True, partition=None)
     with pytest.raises(MlopsError, match="kind_unknown: 0 and 3"):
-        judge_file(order_files.local_file(path), judgement)
+        judge_file(order_files.local_file(path), judgement, DuckDbCompute())
 
 
 def test_judging_without_the_check_does_not_load_great_expectations(tmp_path, monkeypatch):
@@ -94,4 +95,4 @@ def test_judging_without_the_check_does_not_load_great_expectations(tmp_path, mo
     pq.write_table(make_orders(10), path)
     monkeypatch.setattr(order_expectations, "count_failing_rows", lambda *a, **k: pytest.fail("it was called"))
     judgement = Judgement("canonical", AS_OF, "UTC", cross_check=False, partition=None)
-    assert judge_orders.judge_file(order_files.local_file(path), judgement).rows_in == 10
+    assert judge_orders.judge_file(order_files.local_file(path), judgement, DuckDbCompute()).rows_in == 10

@@ -122,6 +122,7 @@ def beside(deployment: Deployment, lake: Path) -> SimpleNamespace:
         settings=deployment.settings,
         lake=LakeAdapter(lake.as_uri()),
         compute=deployment.compute,
+        duckdb=deployment.duckdb,
         state=FakeState(),
     )
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from include.adapters.compute.duckdb_session import open_session
 from include.errors import UsageError
-from include.settings import Settings, embedded_socket_dir
+from include.settings import Settings, embedded_socket_dir, memory_bytes
 
 
 def test_everything_lies_under_the_home_unless_said_otherwise(tmp_path):
@@ -33,6 +34,43 @@ def test_feature_sql_runs_on_duckdb_unless_said_otherwise():
 def test_an_engine_that_is_not_known_is_refused_with_those_that_are():
     with pytest.raises(UsageError, match=r"MLOPS_COMPUTE='Spark' is no engine; allowed: duckdb, spark.*'spark'"):
         Settings.from_env({"MLOPS_COMPUTE": "Spark"})
+
+
+def test_an_engine_has_half_of_the_memory_unless_said_otherwise():
+    assert Settings.from_env({}).memory_limit == Settings.from_env({"MLOPS_MEMORY_LIMIT": ""}).memory_limit == "50%"
+
+
+@pytest.mark.parametrize("limit", ["1%", "12.5%", "100%", "64MB", "2GB", "1.5 GiB", "2gb", "1TB"])
+def test_a_memory_limit_that_is_taken_is_one_that_duckdb_opens_with(limit):
+    settings = Settings.from_env({"MLOPS_MEMORY_LIMIT": limit})
+    with open_session(purpose="test", memory_limit=settings.memory_limit) as con:
+        [(found,)] = con.execute("SELECT current_setting('memory_limit')").fetchall()
+    amount, unit = found.split()
+    opened_with = memory_bytes(amount + unit, total=0)
+    # DuckDB shows what a container may have, in one decimal.
+    assert limit.endswith("%") or opened_with == pytest.approx(memory_bytes(limit, total=0), rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ("2", "is no memory limit"),
+        ("2G", "is no memory limit"),
+        ("half", "is no memory limit"),
+        ("-1", "is no memory limit"),
+        ("-50%", "is no memory limit"),
+        ("1e3MB", "is no memory limit"),
+        ("2GB; ATTACH", "is no memory limit"),
+        ("0%", "is out of range"),
+        ("0.5%", "is out of range"),
+        ("101%", "is out of range"),
+        ("0GB", "is out of range"),
+        ("63MB", "is out of range"),
+    ],
+)
+def test_a_memory_limit_that_is_none_is_refused_with_the_forms_it_may_have(limit, told):
+    with pytest.raises(UsageError, match=f"^MLOPS_MEMORY_LIMIT='{limit}' {told}; write a share .*%.* or a size"):
+        Settings.from_env({"MLOPS_MEMORY_LIMIT": limit})
 
 
 def test_a_long_home_has_a_short_socket_of_its_own():

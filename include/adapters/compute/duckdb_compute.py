@@ -7,10 +7,10 @@ the data comes from or goes to.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import duckdb
@@ -18,17 +18,28 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as fs
 
-from include.errors import MlopsError
+from include.adapters.compute.duckdb_session import open_session
 from include.quality.sql import columns, literal
+from include.settings import MEMORY_LIMIT
 
 Parameter: TypeAlias = str | int | float | date | datetime | None
 
-# Of the memory that this process may have; the rest is for the rows that are returned, and for a neighbour.
-MEMORY_LIMIT = "50%"
-
 
 class DuckDbCompute:
-    """Feature SQL on DuckDB: one process, every core, spilling to disk where memory ends."""
+    """Feature SQL on DuckDB: one process, every core, spilling to disk where memory ends.
+
+    Parameters
+    ----------
+    memory_limit : str
+        As ``Settings.memory_limit``.
+    """
+
+    def __init__(self, memory_limit: str = MEMORY_LIMIT) -> None:
+        self.memory_limit = memory_limit
+
+    def open_session(self, *, purpose: str) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Open a session for several statements; as the function `open_session`."""
+        return open_session(purpose=purpose, memory_limit=self.memory_limit)
 
     def run_select(
         self,
@@ -39,7 +50,7 @@ class DuckDbCompute:
         parameters: Mapping[str, Parameter] | None = None,
     ) -> pa.Table:
         """Run one SELECT on Arrow data and return its rows; as the function `run_select`."""
-        return run_select(sql, relations, purpose=purpose, parameters=parameters)
+        return run_select(sql, relations, purpose=purpose, parameters=parameters, memory_limit=self.memory_limit)
 
 
 def run_select(
@@ -48,13 +59,12 @@ def run_select(
     *,
     purpose: str,
     parameters: Mapping[str, Parameter] | None = None,
-    threads: int | None = None,
     memory_limit: str = MEMORY_LIMIT,
 ) -> pa.Table:
     """Run one SELECT on Arrow data and return its rows.
 
-    The session's time zone is UTC. The statement sees `relations` and nothing else: no file, no Python
-    variable, no extension that would have to be downloaded.
+    The statement sees `relations` and nothing else: no file, no Python variable, no extension that would have to be
+    downloaded.
 
     Parameters
     ----------
@@ -67,34 +77,19 @@ def run_select(
         What is computed, for error messages, e.g. ``"feature group customer_daily"``.
     parameters : mapping, optional
         Values of the statement's parameters.
-    threads : int, optional
-        Default: every core.
     memory_limit : str
-        Above it DuckDB spills to a temporary folder; a size, or a share of the machine's (or its container's) memory.
+        As ``Settings.memory_limit``.
 
     Raises
     ------
     MlopsError
         If DuckDB refuses the statement or fails.
     """
-    with TemporaryDirectory(prefix="mlops-duckdb-") as spill:
-        config: dict[str, str | int | bool] = {
-            "memory_limit": memory_limit,
-            "temp_directory": spill,
-            "autoinstall_known_extensions": False,
-            "python_enable_replacements": False,
-        }
-        if threads is not None:
-            config["threads"] = threads
-        try:
-            with duckdb.connect(config=config) as connection:
-                connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-                for name, relation in relations.items():
-                    _declare(connection, name, relation)
-                rows: pa.Table = connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
-                return rows
-        except duckdb.Error as err:
-            raise MlopsError(f"{purpose} can't be computed by DuckDB: {str(err).strip()}") from err
+    with open_session(purpose=purpose, memory_limit=memory_limit) as connection:
+        for name, relation in relations.items():
+            _declare(connection, name, relation)
+        rows: pa.Table = connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
+        return rows
 
 
 @dataclass(frozen=True)

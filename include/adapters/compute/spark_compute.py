@@ -20,9 +20,10 @@ import psutil
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from include.adapters.compute.duckdb_compute import LocalParquet, Parameter, local_parquet, run_select
+from include.adapters.compute.duckdb_compute import DuckDbCompute, LocalParquet, Parameter, local_parquet
 from include.adapters.compute.spark_sql import spark_sql
 from include.errors import MlopsError
+from include.settings import MEMORY_LIMIT, memory_bytes
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -33,7 +34,15 @@ class SparkCompute:
 
     The statement is the one that DuckDB runs, translated; what the engines don't compute alike is refused. The
     session starts at the first statement and lives as long as the process.
+
+    Parameters
+    ----------
+    memory_limit : str
+        As ``Settings.memory_limit``: what Spark's heap may grow to.
     """
+
+    def __init__(self, memory_limit: str = MEMORY_LIMIT) -> None:
+        self.memory_limit = memory_limit
 
     def run_select(
         self,
@@ -66,7 +75,7 @@ class SparkCompute:
         schemas = {name: relation.schema for name, relation in relations.items()}
         # DuckDB, on no rows: a mistake is told in the words of the statement as it was written, and types are known.
         empty = {name: schema.empty_table() for name, schema in schemas.items()}
-        expected = run_select(sql, empty, purpose=purpose, parameters=parameters).schema
+        checked = DuckDbCompute(self.memory_limit).run_select(sql, empty, purpose=purpose, parameters=parameters)
         translated, mentioned = spark_sql(sql, schemas, purpose=purpose, parameters=parameters)
         _require_installed(purpose)
         from py4j.protocol import Py4JError  # type: ignore[import-untyped]
@@ -76,7 +85,7 @@ class SparkCompute:
             session = self._session.newSession()
             for name, relation in relations.items():
                 _frame(session, relation, mentioned).createOrReplaceTempView(name)
-            return _cast(session.sql(translated).toArrow(), expected)
+            return _cast(session.sql(translated).toArrow(), checked.schema)
         except (PySparkException, Py4JError, pa.ArrowException) as err:
             raise MlopsError(f"{purpose} can't be computed by Spark: {str(err).strip().splitlines()[0]}") from err
 
@@ -90,14 +99,14 @@ class SparkCompute:
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         builder = SparkSession.builder.master("local[*]").appName("mlops")
-        for key, value in _configuration().items():
+        for key, value in _configuration(self.memory_limit).items():
             builder = builder.config(key, value)
         return builder.getOrCreate()
 
 
-def _configuration() -> dict[str, str]:
-    # Half of the memory, as for DuckDB; a local Spark has it all in one heap.
-    heap_mb = max(512, psutil.virtual_memory().total // 2**21)
+def _configuration(memory_limit: str) -> dict[str, str]:
+    # A local Spark has it all in one heap, and doesn't start in less.
+    heap_mb = max(512, memory_bytes(memory_limit, total=psutil.virtual_memory().total) // 2**20)
     return {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

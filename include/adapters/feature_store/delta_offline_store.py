@@ -23,7 +23,7 @@ from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob,
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
-from include.adapters.compute.duckdb_compute import run_select
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.adapters.feature_store.historical_features import Wanted, entity_rows, with_features
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.span import Span
@@ -126,7 +126,8 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]
         def evaluate() -> pa.Table:
             rows = _read(config, data_source, columns, timestamp_field, start_date, end_date)
             sql = _NEWEST.format(keys=_names(join_key_columns), times=", ".join(f'"{name}" DESC' for name in times))
-            return run_select(sql, {"features": rows}, purpose=f"the newest rows of {data_source.name}")
+            engine = DuckDbCompute(Settings.from_env().memory_limit)
+            return engine.run_select(sql, {"features": rows}, purpose=f"the newest rows of {data_source.name}")
 
         return DeltaRetrievalJob(evaluate)
 

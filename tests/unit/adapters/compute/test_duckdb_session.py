@@ -1,0 +1,123 @@
+"""Every session of DuckDB: one budget, one time zone, and nothing left behind."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from include.adapters.compute import duckdb_compute
+from include.adapters.compute.duckdb_session import open_session
+from include.adapters.compute.spark_compute import _configuration
+from include.adapters.deployment import Deployment
+from include.errors import MlopsError
+from include.settings import Settings
+from include.steps.import_orders import import_orders
+from tests.shop import make_orders
+
+ROWS = pa.table({"n": [1]})
+
+
+class WhateverError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("fails", "told"),
+    [
+        (lambda con: con.execute("SELEC 1"), MlopsError),
+        (lambda con: con.execute("SELECT CAST('x' AS INT)").fetchall(), MlopsError),
+        (lambda con: (_ for _ in ()).throw(WhateverError), WhateverError),
+        (lambda con: (_ for _ in ()).throw(KeyboardInterrupt), KeyboardInterrupt),
+        (lambda con: con.close(), None),
+        (lambda con: None, None),
+    ],
+    ids=["no statement", "a wrong value", "another error", "an interrupt", "closed already", "nothing"],
+)
+def test_a_session_is_closed_and_its_folder_removed_whatever_happens(tmp_path, monkeypatch, fails, told):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kept = []
+
+    def use() -> None:
+        with open_session(purpose="the purpose", memory_limit="60MB") as con:
+            kept.append(con)
+            con.execute("CREATE TABLE t AS SELECT range AS n, random() AS x FROM range(1000000)")
+            con.execute("SELECT * FROM t ORDER BY x").fetchone()
+            assert list(tmp_path.iterdir()) != []
+            fails(con)
+
+    if told is None:
+        use()
+    else:
+        with pytest.raises(told, match="the purpose" if told is MlopsError else None):
+            use()
+
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(duckdb.ConnectionException):
+        kept[0].execute("SELECT 1")
+
+
+def test_a_session_that_can_not_be_opened_names_its_purpose_and_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with (
+        pytest.raises(MlopsError, match="the purpose can't be computed by DuckDB"),
+        open_session(purpose="the purpose", memory_limit="much"),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_times_are_utc_and_a_name_is_a_table_that_was_registered(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    with open_session(purpose="test", memory_limit="1GB") as con:
+        [(at,)] = con.execute("SELECT CAST(DATE '2024-07-01' AS TIMESTAMPTZ)").fetchall()
+        assert at.astimezone(UTC) == datetime(2024, 7, 1, tzinfo=UTC)
+        with pytest.raises(duckdb.CatalogException, match="ROWS"):
+            con.sql("SELECT * FROM ROWS")
+        assert con.execute("SELECT current_setting('autoinstall_known_extensions')").fetchall() == [(False,)]
+
+
+def test_what_does_not_fit_is_told_with_the_setting_that_gives_more():
+    with (
+        pytest.raises(MlopsError, match=r"^the list can't be .*give it more than MLOPS_MEMORY_LIMIT=64MB.*$"),
+        open_session(purpose="the list", memory_limit="64MB") as con,
+    ):
+        con.execute("SELECT list(range) FROM range(50000000)").fetchall()
+
+
+def test_whoever_computes_for_a_deployment_keeps_to_its_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployment = Deployment(Settings.from_env({"MLOPS_HOME": str(tmp_path), "MLOPS_MEMORY_LIMIT": "300MB"}))
+    pq.write_table(make_orders(days=3), tmp_path / "orders.parquet")
+    budgets = []
+
+    def open_noted(**options: str):
+        budgets.append((options["purpose"], options["memory_limit"]))
+        return open_session(**options)
+
+    monkeypatch.setattr(duckdb_compute, "open_session", open_noted)
+    for _ in range(2):
+        as_of = datetime(2030, 1, 1, tzinfo=UTC)
+        import_orders(deployment, tmp_path / "orders.parquet", order_format="canonical", as_of=as_of)
+    deployment.compute.run_select("SELECT n FROM a", {"a": ROWS}, purpose="features")
+
+    assert {limit for _, limit in budgets} == {"300MB"}
+    assert {purpose for purpose, _ in budgets} == {
+        "the verdict on orders.parquet",
+        "the merge of orders into raw/orders",
+        "the days of raw/orders that hold these orders",
+        "features",
+    }
+
+
+@pytest.mark.parametrize(
+    ("limit", "heap_mb"),
+    [("50%", psutil.virtual_memory().total // 2**21), ("2GiB", 2048), ("2GB", 1907), ("64MB", 512)],
+)
+def test_sparks_heap_is_the_same_budget_and_no_less_than_it_starts_in(limit, heap_mb):
+    assert _configuration(limit)["spark.driver.memory"] == f"{heap_mb}m"
