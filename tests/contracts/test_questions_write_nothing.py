@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
+from include.adapters.deployment import Deployment
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.history import changed_partitions
 from include.adapters.lake.online_log import read_vectors
@@ -22,6 +23,7 @@ from include.adapters.state.state_store import StateStoreAdapter
 from include.errors import MlopsError
 from include.governance.lifecycle import MoveRequest, stage_candidate
 from include.monitoring.decision import Decision
+from include.settings import Settings
 from include.specs.groups import load_feature_group
 from include.specs.models import load_model
 from include.steps.build_features import build_features
@@ -126,6 +128,35 @@ def test_a_question_leaves_every_row_and_file_as_it_was(deployment, monkeypatch)
 def test_a_question_to_a_deployment_that_holds_nothing_makes_nothing(empty, monkeypatch):
     monkeypatch.setattr("include.steps.find_delivery.Deployment.from_env", lambda: empty)
     assert answers_that_changed_something(empty, may_refuse=True) == []
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda d: d.feature_store.service_features("churn_v1"),
+        lambda d: d.feature_store.online("churn_v1", ["c1"]),
+        lambda d: d.feature_store.online_group(GROUP, ["c1"]),
+        lambda d: d.feature_store.materialize(GROUP, start=DAYS[0], end=DAYS[0]),
+        lambda d: d.model_registry.find("churn-predictor", tag="model_id", value="churn"),
+        lambda d: d.model_registry.aliases("churn-predictor"),
+        lambda d: d.model_registry.load("churn-predictor", 1),
+    ],
+    ids=["service_features", "online", "online_group", "materialize", "find", "aliases", "load"],
+)
+@pytest.mark.parametrize("backend", ["postgres", "sqlite"])
+def test_feast_and_mlflow_make_nothing_before_they_are_deployed(backend, ask, tmp_path, request):
+    names = ("MLOPS_FEAST_REGISTRY_URL", "MLOPS_FEAST_ONLINE_URL", "MLFLOW_TRACKING_URI")
+    if backend == "postgres":
+        urls = dict.fromkeys(names, request.getfixturevalue("postgres_database"))
+    else:
+        urls = {name: f"sqlite:///{tmp_path}/deep/{name}.db" for name in names}
+    settings = Settings.from_env({"MLOPS_HOME": str(tmp_path), **urls})
+    with pytest.raises(MlopsError, match=r"make up|apply feature_repo first"):
+        ask(Deployment(settings))
+    assert list(_files(tmp_path)) == []
+    if backend == "postgres":
+        with sa.create_engine(urls[names[0]], poolclass=sa.NullPool).connect() as connection:
+            assert sa.inspect(connection).get_table_names() == []
 
 
 def test_what_is_stale_and_what_agrees_is_answered_and_a_build_records_it(deployment):

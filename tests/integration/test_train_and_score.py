@@ -59,6 +59,7 @@ def make_deployment(home: Path) -> Deployment:
         )
     )
     vars(deployment)["state"] = Ledger()
+    deployment.model_registry.initialise()
     return deployment
 
 

@@ -82,3 +82,11 @@ def declarations() -> list[Declaration]:
         declared: Mapping[str, Declaration] = getattr(importlib.import_module(f"feature_repo.{module}"), attribute)
         found.extend(declared.values())
     return found
+
+
+def only_asking(config: RepoConfig) -> RepoConfig:
+    """Return Feast's configuration with which a question makes no tables, as Feast's registry does by itself."""
+    changed = config.model_copy(update={"registry_config": {**config.registry_config, "schema_mode": "verify"}})
+    # Feast keeps the registry's settings that it has parsed.
+    changed._registry = None
+    return changed

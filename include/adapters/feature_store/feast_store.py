@@ -19,6 +19,7 @@ import pyarrow as pa
 from feast import FeatureService, FeatureStore
 from feast.errors import FeastObjectNotFoundException
 from feast.infra.provider import Provider, get_provider
+from feast.infra.registry.sql import FeastRegistrySchemaError
 from feast.repo_config import RepoConfig
 from feast.types import from_feast_to_pyarrow_type
 from redis.exceptions import RedisError
@@ -27,7 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from include.adapters.feature_store.catalogue import FeatureCatalogue
 from include.adapters.feature_store.delta_offline_store import seeing_all
-from include.adapters.feature_store.feast_repo import declarations, repo_config
+from include.adapters.feature_store.feast_repo import declarations, only_asking, repo_config
 from include.adapters.feature_store.historical_features import checked_entities
 from include.adapters.online.keys import Key, KeyPart, check_keys, key_encoder
 from include.adapters.online.online_store import GuardedOnlineStore
@@ -63,7 +64,7 @@ class FeatureStoreAdapter:
             if (database := make_url(url).database) and make_url(url).get_backend_name() == "sqlite":
                 Path(database).parent.mkdir(parents=True, exist_ok=True)
         with self._explained():
-            self._store.apply(declarations())
+            FeatureStore(config=self.config).apply(declarations())
             self._store.refresh_registry()
         self._catalogue.forget_readers()
 
@@ -138,7 +139,7 @@ class FeatureStoreAdapter:
                 )
             asked = entities.select([*keys, EVENT_TIMESTAMP]).to_pandas()
             # Feast passes a True on, but no False.
-            store = self._store if known_at else FeatureStore(config=seeing_all(self.config))
+            store = self._store if known_at else FeatureStore(config=seeing_all(self._store.config))
             job = store.get_historical_features(
                 entity_df=asked, features=declared, filter_by_created_timestamp=known_at
             )
@@ -237,7 +238,7 @@ class FeatureStoreAdapter:
 
     @cached_property
     def _store(self) -> FeatureStore:
-        return FeatureStore(config=self.config)
+        return FeatureStore(config=only_asking(self.config))
 
     @cached_property
     def _provider(self) -> Provider:
@@ -256,7 +257,7 @@ class FeatureStoreAdapter:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except FeastObjectNotFoundException as err:
+        except (FeastObjectNotFoundException, FeastRegistrySchemaError) as err:
             raise MlopsError(
                 f"the feature registry does not know it: {err}; apply feature_repo first (make up does)"
             ) from err

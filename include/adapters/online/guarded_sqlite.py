@@ -19,6 +19,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 from feast import Entity, FeatureView
@@ -133,6 +134,8 @@ class GuardedSqliteOnlineStore(GuardedTables, _TimedOnlineStore):
 
     def prepare_read(self, config: RepoConfig, wanted: Sequence[ViewColumns]) -> Fetch:
         """Return a read of one query per view."""
+        if not Path(path := self._get_db_path(config)).exists():
+            raise sqlite3.OperationalError(f"there is no file {path}")
         connection = self._get_conn(config)
 
         def fetch(keys: Sequence[bytes]) -> list[list[StoredColumn]]:

@@ -31,21 +31,23 @@ _QUIET = {
 }
 
 
-def connect(uri: str) -> MlflowClient:
+def connect(uri: str, *, makes_tables: bool = False) -> MlflowClient:
     """Return a client of MLflow's tracking and registry.
 
     Parameters
     ----------
     uri : str
         A database (``postgresql+psycopg://…``, ``sqlite:///…``) or a server (``http://…``).
+    makes_tables : bool
+        Let MLflow make its tables where there are none, which it does whatever it is asked first.
 
     Raises
     ------
     MlopsError
-        If nothing answers there.
+        If nothing answers there, or a database has none of MLflow's tables.
     """
     # MLflow asks an unreachable database again for minutes: ask once before it does.
-    _require_reachable(uri)
+    _require_reachable(uri, makes_tables=makes_tables)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
@@ -75,17 +77,26 @@ def shown(uri: str) -> str:
         return uri
 
 
-def _require_reachable(uri: str) -> None:
+def _require_reachable(uri: str, *, makes_tables: bool) -> None:
     try:
         if uri.startswith(("http://", "https://")):
             urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_SERVER_TIMEOUT_S).close()  # noqa: S310 - http
             return
         url = sa.make_url(uri)
         if url.get_backend_name() == "sqlite" and url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        sa.create_engine(url, poolclass=sa.NullPool).connect().close()
+            if makes_tables:
+                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            elif not Path(url.database).exists():
+                raise FileNotFoundError(f"there is no file {url.database}")
+        with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+            has_tables = makes_tables or sa.inspect(connection).has_table("experiments")
     except (urllib.error.URLError, OSError, SQLAlchemyError) as err:
         reason = str(getattr(err, "orig", None) or err).strip().splitlines()[0]
         raise MlopsError(
             f"MLflow at {shown(uri)} can't be reached: {reason}; start it (make up does), or set MLFLOW_TRACKING_URI"
         ) from err
+    if not has_tables:
+        raise MlopsError(
+            f"the database of MLflow at {shown(uri)} has none of its tables; make up brings them, on servers "
+            "python -m include.embedded.deploy"
+        )

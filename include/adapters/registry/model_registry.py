@@ -68,7 +68,8 @@ class ModelRegistryAdapter:
 
     def initialise(self) -> None:
         """Make MLflow's tables; again changes nothing."""
-        with self._mlflow("its tables can't be made") as client:
+        client = connect(self.tracking_uri, makes_tables=True)
+        with explained(self.tracking_uri, "its tables can't be made"):
             client.search_experiments(max_results=1)
             client.search_registered_models(max_results=1)
 
