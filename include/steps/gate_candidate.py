@@ -1,6 +1,6 @@
 """Hold a candidate against its gates.
 
-What belongs here: gathering the evidence, measuring latency. What does not: the verdicts
+What belongs here: finding out what gates ask about, once, and asking all of them. What does not: the verdicts
 (`governance.gates`), and the move that follows them.
 """
 
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from include.governance.evidence import Evidence, TrainedOn
-from include.governance.gates import MIN_LATENCY_CALLS, judge_auc, judge_latency, judge_manifest
-from include.specs.models import load_model
+from include.governance.evidence import Evidence, GateReport, TrainedOn
+from include.governance.gate import CandidateFacts, Gate
+from include.governance.gate_registry import find_gates
+from include.governance.gates.latency import MIN_LATENCY_CALLS
+from include.specs.models import GatesSpec, load_model
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -47,11 +49,8 @@ def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> Evidence:
     spec = load_model(candidate.model_id)
     loaded = deployment.model_registry.load(spec.registered_name, candidate.version)
     rows = _typical_rows(loaded.profile, loaded.signature.feature_names)
-    reports = (
-        judge_auc(loaded.metrics, spec.gates),
-        judge_latency(_measure_calls_ms(loaded.model, rows), spec.gates),
-        judge_manifest(loaded.manifest),
-    )
+    facts = CandidateFacts(loaded.metrics, _measure_calls_ms(loaded.model, rows), loaded.manifest)
+    reports = tuple(_ask(gate, facts, spec.gates) for gate in find_gates())
     log.info(
         "gates model=%s version=%d %s",
         candidate.model_id,
@@ -59,6 +58,16 @@ def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> Evidence:
         " ".join(f"{report.gate}={report.verdict}" for report in reports),
     )
     return Evidence(candidate.as_of, candidate.run_id, reports, TrainedOn.of(loaded.manifest))
+
+
+def _ask(gate: Gate, facts: CandidateFacts, gates: GatesSpec) -> GateReport:
+    try:
+        return gate.judge(facts, gates)
+    except Exception as err:
+        # A gate is pure, so that asking again breaks it again: its candidate is refused for it, with the reason on
+        # record, rather than lost.
+        log.exception("gate=%s broke", gate.name)
+        return GateReport(gate.name, "unknown", None, None, f"the gate broke: {type(err).__name__}: {err}")
 
 
 def _typical_rows(profile: ReferenceProfile, names: tuple[str, ...]) -> NDArray[np.float32]:
@@ -71,7 +80,7 @@ def _typical_rows(profile: ReferenceProfile, names: tuple[str, ...]) -> NDArray[
     return rows
 
 
-def _measure_calls_ms(model: ScoringModel, rows: NDArray[np.float32]) -> list[float]:
+def _measure_calls_ms(model: ScoringModel, rows: NDArray[np.float32]) -> tuple[float, ...]:
     for row in rows[:_WARM_UP_CALLS]:
         model.predict(row[None, :], engine="onnx")
     calls = []
@@ -79,4 +88,4 @@ def _measure_calls_ms(model: ScoringModel, rows: NDArray[np.float32]) -> list[fl
         started = time.perf_counter()
         model.predict(row[None, :], engine="onnx")
         calls.append((time.perf_counter() - started) * 1000)
-    return calls
+    return tuple(calls)

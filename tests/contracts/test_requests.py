@@ -11,6 +11,7 @@ from include.adapters.registry.model_files import unpack
 from include.adapters.state.state_store import StateStoreAdapter
 from include.errors import MlopsError
 from include.governance import lifecycle
+from include.governance.gate import Gate
 from include.governance.lifecycle import MoveRequest
 from include.monitoring.decision import Decision
 from include.refs import CandidateRef
@@ -66,6 +67,18 @@ def test_a_candidate_whose_manifest_lacks_something_is_archived_with_the_reason(
     (archived,) = deployment.state.ledger("churn")
     assert (archived.to_stage, archived.evidence.trained_on.rows_sha256) == ("Archived", "")
     assert "manifest fail (the manifest lacks rows_sha256)" in archived.reason
+    assert archived.reason in refusal
+
+
+def test_a_candidate_that_a_gate_breaks_on_is_archived_with_the_reason(deployment, files, monkeypatch):
+    broken = Gate("broken", lambda facts, gates: 1 / 0)
+    monkeypatch.setattr("include.steps.gate_candidate.find_gates", lambda: (broken,))
+    loaded = unpack(files)
+    deployment.model_registry.load = lambda *_: loaded
+    refusal = stage_or_refuse(deployment, CandidateRef("churn", 1, "run", NIGHT))
+    (archived,) = deployment.state.ledger("churn")
+    assert archived.to_stage == "Archived"
+    assert "broken unknown (the gate broke: ZeroDivisionError: division by zero)" in archived.reason
     assert archived.reason in refusal
 
 
