@@ -68,17 +68,17 @@ def feature_rows(
     )
 
 
-def publish(settings: Settings, *tables: pa.Table) -> None:
-    """Write rows to the group's table, replacing the partitions that they lie in."""
+def publish(settings: Settings, *tables: pa.Table, group: str = GROUP) -> None:
+    """Write rows to a group's table, replacing the partitions that they lie in."""
     rows = pa.concat_tables(tables)
     days: list[date] = rows["dt"].unique().to_pylist()
     LakeAdapter.from_settings(settings).replace(
-        load_feature_group(GROUP).table, rows, keys=[day.isoformat() for day in days]
+        load_feature_group(group).table, rows, keys=[day.isoformat() for day in days]
     )
 
 
-def stored(settings: Settings, *, with_guard: bool = True) -> Mapping[object, object]:
-    """Return everything that an online store holds, by its key."""
+def stored(settings: Settings, *, with_guard: bool = True, group: str = GROUP) -> Mapping[object, object]:
+    """Return everything that an online store holds by its key; of a SQL store, in the group's table."""
     if settings.feast_online_url.startswith("redis"):
         with Redis.from_url(settings.feast_online_url) as client:
             found = {key: client.hgetall(key) for key in sorted(client.keys("*"))}
@@ -87,7 +87,7 @@ def stored(settings: Settings, *, with_guard: bool = True) -> Mapping[object, ob
         return {key: {f: v for f, v in row.items() if not f.startswith(b"_guard:")} for key, row in found.items()}
     engine = create_engine(settings.feast_online_url)
     with engine.connect() as connection:
-        rows = connection.execute(text(f"SELECT * FROM {TABLE} ORDER BY entity_key, feature_name")).fetchall()
+        rows = connection.execute(text(f"SELECT * FROM mlops_{group} ORDER BY entity_key, feature_name")).fetchall()
     engine.dispose()
     return {(bytes(row[0]), row[1]): tuple(row[2:]) for row in rows}
 

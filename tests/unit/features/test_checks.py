@@ -24,7 +24,10 @@ SPEC = FeatureGroupSpec(
 )
 
 
-def make_rows(*changes: dict[str, Any]) -> pa.Table:
+PAIRS = SPEC.model_copy(update={"entity": EntitySpec(name="customer_category", keys=("customer_id", "category"))})
+
+
+def make_rows(*changes: dict[str, Any], spec: FeatureGroupSpec = SPEC) -> pa.Table:
     at = datetime(2024, 1, 2, tzinfo=UTC)
     rows = [
         {
@@ -38,7 +41,7 @@ def make_rows(*changes: dict[str, Any]) -> pa.Table:
         }
         for n, change in enumerate(changes)
     ]
-    return pa.Table.from_pylist(rows, schema=expected_schema(SPEC))
+    return pa.Table.from_pylist(rows, schema=expected_schema(spec))
 
 
 def messages(rows: pa.Table) -> list[str]:
@@ -88,3 +91,27 @@ def test_columns_in_another_order_are_a_violation() -> None:
     (found,) = find_violations(rows.select(rows.column_names[::-1]), SPEC)
 
     assert found.column == "columns"
+
+
+def test_all_keys_come_first_in_their_order() -> None:
+    assert expected_schema(PAIRS).names[:3] == ["customer_id", "category", "event_timestamp"]
+
+
+def test_rows_that_share_a_part_of_their_key_break_nothing() -> None:
+    pairs = [("a", "b"), ("a", "c"), ("d", "b")]
+    rows = make_rows(*({"customer_id": a, "category": b} for a, b in pairs), spec=PAIRS)
+
+    assert find_violations(rows, PAIRS) == ()
+
+
+def test_a_repeated_pair_and_a_null_in_any_key_are_violations() -> None:
+    pairs = [("a", "b"), ("a", "b"), ("a", None), (None, "b")]
+    rows = make_rows(*({"customer_id": a, "category": b} for a, b in pairs), spec=PAIRS)
+
+    found = {violation.column: violation.rows for violation in find_violations(rows, PAIRS)}
+
+    assert found == {
+        "customer_id": 1,
+        "category": 1,
+        "customer_id, category, event_timestamp, created_timestamp": 1,
+    }

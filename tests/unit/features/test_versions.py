@@ -144,6 +144,39 @@ def test_after_any_rebuilds_the_newest_versions_are_the_last_build_and_the_past_
         seen.append(rows)
 
 
+PAIR = ("customer_id", "category")
+# Pairs that share a part, and whose parts give one text when they are put together.
+PAIRS = [("a", "b"), ("a", "bc"), ("ab", "c"), ("b", "a"), ("", "ab")]
+
+
+def pairs(build: dict[tuple[str, str], int], night: int) -> pa.Table:
+    rows = table(*(row(customer, f, created=night) for (customer, _), f in build.items()))
+    return rows.add_column(1, "category", pa.array([category for _, category in build], pa.string()))
+
+
+@given(builds=st.lists(st.dictionaries(st.sampled_from(PAIRS), st.integers(0, 2)), min_size=1, max_size=6))
+def test_an_entity_of_two_keys_has_versions_of_its_own(builds: list[dict[tuple[str, str], int]]) -> None:
+    stored: pa.Table | None = None
+    for night, build in enumerate(builds):
+        before = stored
+        stored = add_versions(before, pairs(build, night), keys=PAIR, known_until=at(night))
+
+        newest = newest_versions(stored, keys=PAIR)
+        assert {(r["customer_id"], r["category"]): r["f"] for r in newest.to_pylist()} == build
+        assert stored.equals(stored.sort_by([(name, "ascending") for name in (*PAIR, "created_timestamp")]))
+        assert before is None or {str(r) for r in before.to_pylist()} <= {str(r) for r in stored.to_pylist()}
+
+
+def test_a_correction_of_one_pair_adds_no_version_of_another_of_the_same_customer() -> None:
+    stored = pairs({("a", "b"): 1, ("a", "c"): 1, ("d", "b"): 1}, 0)
+
+    rows = add_versions(stored, pairs({("a", "b"): 2, ("d", "b"): 1}, 3), keys=PAIR, known_until=at(3))
+
+    assert [(*(r[key] for key in PAIR), r["f"]) for r in rows.to_pylist()] == [
+        ("a", "b", 1), ("a", "b", 2), ("a", "c", 1), ("a", "c", None), ("d", "b", 1),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("rows", [2_000])
 def test_many_rows_with_few_corrections_add_few(rows: int) -> None:
     stored = table(*(row(f"c{n:05d}", n) for n in range(rows)))

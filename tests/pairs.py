@@ -1,0 +1,100 @@
+"""Groups of a customer and a category beside those that ship, and rows of them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+
+from include.features.checks import expected_schema
+from include.partitions import end_of, parse
+from include.specs import groups, services
+from include.specs.groups import load_feature_group
+from include.specs.services import load_feature_service
+from include.specs.yaml_files import CONFIG_ROOT
+from tests.online_stores import FEATURE
+from tests.online_stores import GROUP as OF_CUSTOMERS
+
+# Both are keyed by the two, each in its own order.
+GROUP, TURNED = "customer_category", "category_customer"
+KEYS = ("customer_id", "category")
+# Of both groups, and of one of them and a group of customers.
+SERVICE, MIXED = "pairs_v1", "mixed_v1"
+
+Pair = tuple[str, str]
+# They share parts, give one text when they are put together, have the bytes of another's part within their own, and
+# mean something in a pattern.
+PAIRS: list[Pair] = [
+    ("a", "x"), ("a", "y"), ("b", "x"), ("ab", "c"), ("a", "bc"), ("x", "a"), ("", "a"), ("a", ""), ("Ω", "é"),
+    ("b", "\x02\0\0\0\x01\0\0\0a"), ("\x02\0\0\0\x01\0\0\0a", "b"), ("*", "[a]"), ("?", "\\"), ("*a", "a*"),
+]  # fmt: skip
+
+
+@contextmanager
+def specs_of_pairs(folder: Path) -> Iterator[None]:
+    """Let specs be loaded from a copy of those that ship, with the groups and services of this module among them."""
+    root = folder / "config"
+    shutil.copytree(CONFIG_ROOT, root)
+    _write(root / "features" / f"{GROUP}.yaml", _group(GROUP, KEYS))
+    _write(root / "features" / f"{TURNED}.yaml", _group(TURNED, KEYS[::-1]))
+    both = {GROUP: [f"orders_{GROUP}", f"mean_{GROUP}"], TURNED: [f"orders_{TURNED}"]}
+    for name, features in ((SERVICE, both), (MIXED, {GROUP: [f"orders_{GROUP}"], OF_CUSTOMERS: [FEATURE]})):
+        service = {"service": name, "description": "", "owner": "o", "features": features}
+        _write(root / "services" / f"{name}.yaml", service)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "CONFIG_ROOT", root)
+        patch.setattr(services, "CONFIG_ROOT", root)
+        _forget_what_was_loaded()
+        yield
+    _forget_what_was_loaded()
+
+
+def pair_rows(
+    pairs: Sequence[Pair],
+    day: str,
+    *,
+    group: str = GROUP,
+    created_after: timedelta = timedelta(0),
+    event_at: datetime | None = None,
+    orders: Sequence[int] | None = None,
+) -> pa.Table:
+    """Return rows of one of the groups: seeded values, some null, `orders` in their place where given."""
+    rng = np.random.default_rng(parse(day).toordinal())
+    count, at = len(pairs), event_at or end_of(day)
+    columns = {
+        "customer_id": [customer for customer, _ in pairs],
+        "category": [category for _, category in pairs],
+        "event_timestamp": [at] * count,
+        "created_timestamp": [at + created_after] * count,
+        f"orders_{group}": rng.integers(0, 1000, count) if orders is None else orders,
+        f"mean_{group}": pa.array(rng.normal(size=count), mask=rng.random(count) < 0.2),
+        "dt": [parse(day)] * count,
+    }
+    schema = expected_schema(load_feature_group(group))
+    return pa.table([pa.array(columns[field.name]).cast(field.type) for field in schema], schema=schema)
+
+
+def _group(name: str, keys: Sequence[str]) -> dict[str, object]:
+    values = yaml.safe_load((CONFIG_ROOT / "features" / f"{OF_CUSTOMERS}.yaml").read_text())
+    shipped = {column["name"]: column for column in values["columns"]}
+    columns = [{**shipped[FEATURE], "name": f"orders_{name}"}, {**shipped["avg_order_value"], "name": f"mean_{name}"}]
+    return {**values, "group": name, "entity": {"name": name, "keys": [*keys]}, "ttl_days": 2, "columns": columns}
+
+
+def _write(path: Path, values: dict[str, object]) -> None:
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+
+
+def _forget_what_was_loaded() -> None:
+    load_feature_group.cache_clear()
+    load_feature_service.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "feature_repo"]:
+        del sys.modules[name]

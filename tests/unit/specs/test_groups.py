@@ -1,0 +1,46 @@
+"""A feature group's spec: what one row is about may take several columns to say."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from include.errors import SpecError
+from include.specs.groups import EntitySpec, FeatureGroupSpec, load_feature_group
+from include.specs.yaml_files import CONFIG_ROOT, validated
+
+CUSTOMER_DAILY = CONFIG_ROOT / "features" / "customer_daily.yaml"
+
+
+def with_entity(**entity: Any) -> dict[str, Any]:
+    return {**yaml.safe_load(CUSTOMER_DAILY.read_text()), "entity": {"name": "customer", **entity}}
+
+
+def test_keys_keep_their_order() -> None:
+    spec = validated(FeatureGroupSpec, with_entity(keys=["customer_id", "category"]), CUSTOMER_DAILY)
+
+    assert spec.entity == EntitySpec(name="customer", keys=("customer_id", "category"))
+
+
+@pytest.mark.parametrize(
+    ("entity", "message"),
+    [
+        ({"keys": []}, "customer_daily.yaml: entity.keys=[]: Tuple should have at least 1 item"),
+        ({"keys": ["a", "b", "a"]}, "customer_daily.yaml: entity.keys=['a', 'b', 'a']: Value error, a, b, a: a column"),
+        ({"keys": "customer_id"}, "customer_daily.yaml: entity.keys='customer_id': Input should be a valid tuple"),
+        ({"keys": ["Customer"]}, "customer_daily.yaml: entity.keys.0='Customer': String should match pattern"),
+        ({"key": "customer_id"}, "unknown key 'entity.key'; allowed: name, keys; did you mean 'keys'?"),
+    ],
+    ids=["none", "twice", "no list", "no identifier", "one key under its old name"],
+)
+def test_keys_that_are_none_are_named_with_what_is_allowed(entity: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(message)):
+        validated(FeatureGroupSpec, with_entity(**entity), CUSTOMER_DAILY)
+
+
+def test_an_unknown_group_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(SpecError, match="there is no feature group 'customer_dayly'; known: churn_scores, customer_da"):
+        load_feature_group("customer_dayly")
