@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.adapters.compute.duckdb_compute import run_select
 from include.adapters.feature_store.as_of_join import FeatureRows, features_as_of
 from include.adapters.lake.span import Span
 from include.errors import MlopsError
@@ -156,7 +155,7 @@ def _read(
     rows = newest_versions(rows, keys=group.entity.keys)
     if scored is None:
         # Who was scored was in the population then.
-        rows = run_select(
+        rows = deployment.duckdb.run_select(
             population_statement(spec.population), {ROWS: rows}, purpose=f"the population of {spec.model_id}"
         )
     rows = rows.sort_by([(name, "ascending") for name in (EVENT_TIMESTAMP, *spec.entity.keys)]).combine_chunks()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from include.adapters.compute.duckdb_compute import run_select
 from include.errors import MlopsError
 from include.features.checks import EVENT_TIMESTAMP
 from include.question.labels import known_labels
@@ -62,7 +61,7 @@ def read_labels(deployment: Deployment, spec: ModelSpec, examples: pa.Table, *, 
             "import orders first, or set MLOPS_LAKE_URI"
         )
     kind = load_label_kind(spec.label.kind, deployment.settings.specs_overlay)
-    labelled = run_select(
+    labelled = deployment.duckdb.run_select(
         kind.sql,
         {
             "orders": deployment.lake.dataset(ORDERS.name, version=version),

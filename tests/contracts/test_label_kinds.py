@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from include import partitions
-from include.adapters.compute.duckdb_compute import run_select
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.question.labels import known_labels
 from include.specs.labels import label_kinds, load_label_kind
 from include.specs.models import ModelSpec, _load_model
@@ -45,7 +45,7 @@ def label(spec: ModelSpec, orders: pa.Table, known_until: datetime) -> pa.Table:
         for at in TIMES
     )
     kind = load_label_kind(spec.label.kind, OVERLAY)
-    labelled = run_select(
+    labelled = DuckDbCompute().run_select(
         kind.sql,
         {"orders": orders, "examples": examples},
         purpose="a contract",

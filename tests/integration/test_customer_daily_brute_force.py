@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from include.adapters.compute.duckdb_compute import run_select
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.specs.groups import load_feature_group
 from tests.raw_orders import SCHEMA
 from tests.real_data import real_data
@@ -58,7 +58,9 @@ def compute(log: pd.DataFrame, start: date, end: date) -> pd.DataFrame:
         schema=SCHEMA,
     )
     days = {"start_day": start.isoformat(), "end_day": end.isoformat()}
-    rows = run_select(SPEC.sql_path.read_text(encoding="utf-8"), {"orders": raw}, purpose="test", parameters=days)
+    rows = DuckDbCompute().run_select(
+        SPEC.sql_path.read_text(encoding="utf-8"), {"orders": raw}, purpose="test", parameters=days
+    )
     return rows.to_pandas().set_index(["customer_id", "dt"])
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from include.adapters.compute.duckdb_compute import run_select
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.specs.groups import load_feature_group
 from tests.promises import broken_promises
 from tests.raw_orders import SCHEMA
@@ -52,7 +52,9 @@ def compute(group: str, raw: pa.Table) -> pa.Table:
     """Return every partition of the log, which keeps the group's promises."""
     spec = load_feature_group(group)
     days = {"start_day": FIRST.isoformat(), "end_day": LAST.isoformat()}
-    rows = run_select(spec.sql_path.read_text(encoding="utf-8"), {"orders": raw}, purpose="test", parameters=days)
+    rows = DuckDbCompute().run_select(
+        spec.sql_path.read_text(encoding="utf-8"), {"orders": raw}, purpose="test", parameters=days
+    )
     assert broken_promises(rows, spec) == []
     return rows
 

@@ -38,7 +38,7 @@ class DuckDbCompute:
         self.memory_limit = memory_limit
 
     def open_session(self, *, purpose: str) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        """Open a session for several statements; as the function `open_session`."""
+        """Open a session for several statements; as `include.adapters.compute.duckdb_session.open_session`."""
         return open_session(purpose=purpose, memory_limit=self.memory_limit)
 
     def run_select(
@@ -49,47 +49,33 @@ class DuckDbCompute:
         purpose: str,
         parameters: Mapping[str, Parameter] | None = None,
     ) -> pa.Table:
-        """Run one SELECT on Arrow data and return its rows; as the function `run_select`."""
-        return run_select(sql, relations, purpose=purpose, parameters=parameters, memory_limit=self.memory_limit)
+        """Run one SELECT on Arrow data and return its rows.
 
+        The statement sees `relations` and nothing else: no file, no Python variable, no extension that would have to
+        be downloaded.
 
-def run_select(
-    sql: str,
-    relations: Mapping[str, pa.Table | ds.Dataset],
-    *,
-    purpose: str,
-    parameters: Mapping[str, Parameter] | None = None,
-    memory_limit: str = MEMORY_LIMIT,
-) -> pa.Table:
-    """Run one SELECT on Arrow data and return its rows.
+        Parameters
+        ----------
+        sql : str
+            DuckDB dialect, with ``$name`` parameters.
+        relations : mapping of str to pyarrow.Table or pyarrow.dataset.Dataset
+            What the statement's table names mean. The Parquet files of a local dataset are read by DuckDB itself,
+            those that the dataset lists and no other; all else is scanned through Arrow.
+        purpose : str
+            What is computed, for error messages, e.g. ``"feature group customer_daily"``.
+        parameters : mapping, optional
+            Values of the statement's parameters.
 
-    The statement sees `relations` and nothing else: no file, no Python variable, no extension that would have to be
-    downloaded.
-
-    Parameters
-    ----------
-    sql : str
-        DuckDB dialect, with ``$name`` parameters.
-    relations : mapping of str to pyarrow.Table or pyarrow.dataset.Dataset
-        What the statement's table names mean. The Parquet files of a local dataset are read by DuckDB itself, those
-        that the dataset lists and no other; all else is scanned through Arrow.
-    purpose : str
-        What is computed, for error messages, e.g. ``"feature group customer_daily"``.
-    parameters : mapping, optional
-        Values of the statement's parameters.
-    memory_limit : str
-        As ``Settings.memory_limit``.
-
-    Raises
-    ------
-    MlopsError
-        If DuckDB refuses the statement or fails.
-    """
-    with open_session(purpose=purpose, memory_limit=memory_limit) as connection:
-        for name, relation in relations.items():
-            _declare(connection, name, relation)
-        rows: pa.Table = connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
-        return rows
+        Raises
+        ------
+        MlopsError
+            If DuckDB refuses the statement or fails.
+        """
+        with self.open_session(purpose=purpose) as connection:
+            for name, relation in relations.items():
+                _declare(connection, name, relation)
+            rows: pa.Table = connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
+            return rows
 
 
 @dataclass(frozen=True)

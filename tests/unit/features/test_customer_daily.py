@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from include.adapters.compute.duckdb_compute import run_select
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.features.checks import expected_schema
 from include.partitions import span
 from include.specs.groups import load_feature_group
@@ -20,10 +20,16 @@ SPEC = load_feature_group("customer_daily")
 SQL = SPEC.sql_path.read_text(encoding="utf-8")
 
 
-def compute(raw: pa.Table, start: str, end: str | None = None, **options: Any) -> pa.Table:
-    return run_select(
-        SQL, {"orders": raw}, purpose="test", parameters={"start_day": start, "end_day": end or start}, **options
-    )
+def compute(raw: pa.Table, start: str, end: str | None = None) -> pa.Table:
+    days = {"start_day": start, "end_day": end or start}
+    return DuckDbCompute().run_select(SQL, {"orders": raw}, purpose="test", parameters=days)
+
+
+def compute_on(threads: int, raw: pa.Table) -> pa.Table:
+    with DuckDbCompute().open_session(purpose="test") as con:
+        con.execute(f"SET threads = {threads}")
+        con.register("orders", raw)
+        return con.sql(SQL, params={"start_day": "2024-01-01", "end_day": "2024-02-15"}).to_arrow_table()
 
 
 def row(raw: pa.Table, day: str) -> dict[str, Any]:
@@ -199,9 +205,7 @@ def test_a_range_gives_the_same_rows_as_its_days_one_by_one() -> None:
 def test_the_order_of_rows_and_the_number_of_threads_change_nothing() -> None:
     raw = random_orders(rows=600, customers=15, first_day="2023-01-01", days=500, seed=4)
 
-    assert compute(raw, "2024-01-01", "2024-02-15", threads=1).equals(
-        compute(raw.take(list(range(raw.num_rows))[::-1]), "2024-01-01", "2024-02-15", threads=4)
-    )
+    assert compute_on(1, raw).equals(compute_on(4, raw.take(list(range(raw.num_rows))[::-1])))
 
 
 def test_no_orders_give_an_empty_table_of_the_right_schema() -> None:

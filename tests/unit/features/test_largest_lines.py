@@ -7,7 +7,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from include.adapters.compute.duckdb_compute import run_select
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.quality.orders_contract import WithinRule
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.steps.judge_orders import load_contract
@@ -28,7 +28,9 @@ EXTREMES = {
 
 def compute(spec: FeatureGroupSpec, raw: pa.Table) -> pa.Table:
     sql = spec.sql_path.read_text(encoding="utf-8")
-    return run_select(sql, {"orders": raw}, purpose="test", parameters={"start_day": DAY, "end_day": DAY})
+    return DuckDbCompute().run_select(
+        sql, {"orders": raw}, purpose="test", parameters={"start_day": DAY, "end_day": DAY}
+    )
 
 
 @pytest.mark.parametrize("largest", EXTREMES.values(), ids=EXTREMES)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from include.adapters.compute.duckdb_compute import run_select
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.features.checks import expected_schema
 from include.partitions import span
 from include.specs.groups import load_feature_group
@@ -24,7 +24,9 @@ DAY = timedelta(days=1)
 
 
 def compute(raw: pa.Table, start: str, end: str | None = None) -> pa.Table:
-    return run_select(SQL, {"orders": raw}, purpose="test", parameters={"start_day": start, "end_day": end or start})
+    return DuckDbCompute().run_select(
+        SQL, {"orders": raw}, purpose="test", parameters={"start_day": start, "end_day": end or start}
+    )
 
 
 def by_day(raw: pa.Table, start: str, end: str) -> dict[date, dict[str, Any]]:

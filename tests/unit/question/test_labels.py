@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from include import partitions
-from include.adapters.compute.duckdb_compute import run_select
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.errors import MlopsError
 from include.question.labels import known_labels, snapshot_days
 from include.specs.labels import load_label_kind
@@ -35,7 +35,7 @@ def label(
         }
     )
     known_until = partitions.end_of(as_of)
-    labelled = run_select(
+    labelled = DuckDbCompute().run_select(
         load_label_kind("no_order", None).sql,
         {"orders": raw, "examples": asked},
         purpose="a test",

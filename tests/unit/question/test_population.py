@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from include.adapters.compute.duckdb_compute import run_select
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.question.population import ROWS, population_statement
 
 PEOPLE = pa.table(
@@ -18,7 +18,7 @@ PEOPLE = pa.table(
 
 
 def who(condition: str) -> str:
-    rows = run_select(population_statement(condition), {ROWS: PEOPLE}, purpose="a test")
+    rows = DuckDbCompute().run_select(population_statement(condition), {ROWS: PEOPLE}, purpose="a test")
     assert rows.column_names == PEOPLE.column_names
     return "".join(rows["customer_id"].to_pylist())
 

@@ -9,7 +9,7 @@ import pytest
 from deltalake import DeltaTable, Field, write_deltalake
 from deltalake.schema import PrimitiveType
 
-from include.adapters.compute.duckdb_compute import DuckDbCompute, local_parquet, run_select
+from include.adapters.compute.duckdb_compute import DuckDbCompute, local_parquet
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.errors import MlopsError
 from tests.raw_orders import line, orders
@@ -18,7 +18,7 @@ ROWS = pa.table({"n": [1, 2, 3]})
 
 
 def test_a_statement_reads_tables_and_datasets_with_parameters() -> None:
-    found = run_select(
+    found = DuckDbCompute().run_select(
         "SELECT SUM(a.n + b.n) AS total FROM a JOIN b USING (n) WHERE n >= $least",
         {"a": ROWS, "b": ds.dataset(ROWS)},
         purpose="test",
@@ -31,7 +31,7 @@ def test_a_statement_reads_tables_and_datasets_with_parameters() -> None:
 def test_instants_are_read_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
 
-    found = run_select("SELECT CAST(DATE '2024-07-01' AS TIMESTAMPTZ) AS at", {}, purpose="test")
+    found = DuckDbCompute().run_select("SELECT CAST(DATE '2024-07-01' AS TIMESTAMPTZ) AS at", {}, purpose="test")
 
     assert found["at"].to_pylist() == [datetime(2024, 7, 1, tzinfo=UTC)]
 
@@ -39,13 +39,13 @@ def test_instants_are_read_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("sql", ["SELECT absent FROM a", "SELEC 1", "SELECT CAST('x' AS INT)", "SELECT * FROM ROWS"])
 def test_an_engine_error_names_what_was_computed(sql: str) -> None:
     with pytest.raises(MlopsError, match="feature group g can't be computed by DuckDB: "):
-        run_select(sql, {"a": ROWS}, purpose="feature group g")
+        DuckDbCompute().run_select(sql, {"a": ROWS}, purpose="feature group g")
 
 
 def test_nothing_is_left_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
-    run_select("SELECT * FROM range(3000000) ORDER BY random()", {}, purpose="test", memory_limit="60MB")
+    DuckDbCompute("60MB").run_select("SELECT * FROM range(3000000) ORDER BY random()", {}, purpose="test")
 
     assert list(tmp_path.iterdir()) == []
 
@@ -80,7 +80,7 @@ def test_a_lake_table_is_read_wherever_it_lies(tmp_path: Path, folder: str) -> N
     raw = orders(line("2024-01-01", category="x"), line("2024-01-02"))
     lake.replace("t", raw, keys=["2024-01-01", "2024-01-02"])
 
-    found = run_select("SELECT * FROM t ORDER BY dt", {"t": lake.dataset("t")}, purpose="test")
+    found = DuckDbCompute().run_select("SELECT * FROM t ORDER BY dt", {"t": lake.dataset("t")}, purpose="test")
 
     assert found.equals(raw.select(found.column_names))
     assert sorted(found.column_names) == sorted(raw.column_names)
@@ -92,20 +92,17 @@ def test_a_column_that_was_added_later_is_null_in_the_files_before_it(tmp_path: 
     DeltaTable(lake.table_uri("t")).alter.add_columns([Field("channel", PrimitiveType("string"), nullable=True)])
     sql = "SELECT dt, channel FROM t ORDER BY dt"
 
-    assert run_select(sql, {"t": lake.dataset("t")}, purpose="test")["channel"].to_pylist() == [None]
+    assert DuckDbCompute().run_select(sql, {"t": lake.dataset("t")}, purpose="test")["channel"].to_pylist() == [None]
 
     later = orders(line("2024-01-02")).append_column("channel", pa.array(["web"]))
     write_deltalake(lake.table_uri("t"), later, mode="append")
-    assert run_select(sql, {"t": lake.dataset("t")}, purpose="test")["channel"].to_pylist() == [None, "web"]
-
-
-def test_the_deployments_engine_is_the_function() -> None:
-    found = DuckDbCompute().run_select("SELECT n FROM a WHERE n > $n", {"a": ROWS}, purpose="test", parameters={"n": 2})
-
-    assert found["n"].to_pylist() == [3]
+    assert DuckDbCompute().run_select(sql, {"t": lake.dataset("t")}, purpose="test")["channel"].to_pylist() == [
+        None,
+        "web",
+    ]
 
 
 def test_a_long_statement_draws_no_bar_on_the_terminal() -> None:
-    found = run_select("SELECT current_setting('enable_progress_bar') AS bar", {}, purpose="test")
+    found = DuckDbCompute().run_select("SELECT current_setting('enable_progress_bar') AS bar", {}, purpose="test")
 
     assert found["bar"].to_pylist() == [False]
