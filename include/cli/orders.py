@@ -129,7 +129,7 @@ def generate_command(
 @click.argument("customer_id")
 @click.option("--json", "as_json", is_flag=True, help="Print what was removed as one JSON object.")
 def forget_command(customer_id: str, as_json: bool) -> None:
-    """Erase the customer CUSTOMER_ID from orders, features, predictions and the online store.
+    """Erase the customer CUSTOMER_ID from every table of the lake and from the online store.
 
     What is pinned by a training set still holds the person; it is listed, with the day on which it may go.
     """
@@ -149,6 +149,7 @@ def _told_erasure(erased: Erasure) -> str:
         until = f"until {pin.expires}" if pin.expires else f"while version {pin.held_by} may serve"
         tables = ", ".join(f"{table} version {version}" for table, version in pin.sources.items())
         lines.append(f"still held {until} by training set {pin.model_id}/{pin.set_id}, which pins {tables}")
+    lines += [f"not looked into: {table}, which no spec names; is it needed?" for table in erased.unnamed]
     lines.append(
         f"replaced rows that nothing pins are in old files until {erased.unpinned_until}; from then on "
         "mlops lake expire removes them"

@@ -1,4 +1,4 @@
-"""Find the tables that the lake holds, among those that the specs of this deployment name.
+"""Find the tables that the lake holds: those that the specs of this deployment name, and the others.
 
 What belongs here: one walk over the list of tables. What does not: what a table is, which the list says.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include import tables
+from include.adapters.lake.listing import list_stored
 from include.specs.groups import load_feature_groups
 from include.specs.models import load_models
 
@@ -29,3 +30,9 @@ def list_tables() -> list[TableSpec]:
 def find_tables(lake: LakeAdapter) -> list[TableSpec]:
     """Return those of them that the lake holds."""
     return [table for table in list_tables() if lake.exists(table.name)]
+
+
+def find_unnamed(lake: LakeAdapter) -> list[str]:
+    """Return the tables that the lake holds and no spec names: those of a model or a group that was taken away."""
+    named = {table.name for table in list_tables()}
+    return [name for name in list_stored(lake) if name not in named]

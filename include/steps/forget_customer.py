@@ -1,36 +1,32 @@
-"""Erase a customer: from orders, features, predictions and online rows, and say what still holds the person.
+"""Erase a customer: from every table of the lake and from the online store, and say what still holds the person.
 
-What belongs here: where a customer's rows are, and removing them once. What does not: what a pin is.
+What belongs here: removing rows once, and in which order. What does not: which rows they are, and what a pin is.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.adapters.lake.training_sets import read_training_set
 from include.errors import MlopsError, UsageError
-from include.quality.order_formats import normal_key
 from include.specs.groups import FeatureGroupSpec, load_feature_groups
 from include.steps.expire_history import Pin, list_pins
-from include.steps.find_tables import find_tables
-from include.tables import ORDERS, QUARANTINE
+from include.steps.find_customer import Customer, find_customer, find_rows, mark_rows
+from include.steps.find_tables import find_tables, find_unnamed, list_tables
+from include.tables import ORDERS, Person, training_sets_folder
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
+    from include.tables import TableSpec
 
 log = logging.getLogger(__name__)
-
-_ORDERS, _QUARANTINE = ORDERS.name, QUARANTINE.name
-_CUSTOMER, _ORDER = "customer_id", "order_id"
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,8 @@ class Erasure:
     unpinned_until : date
         Replaced rows that nothing pins are in the tables' old files until this day, and are removed by the
         next ``mlops lake expire`` from then on.
+    unnamed : list of str
+        Tables in the lake that no spec names: nothing was removed from them.
     """
 
     customer_id: str
@@ -56,6 +54,7 @@ class Erasure:
     online: dict[str, int]
     pins: list[Pin] = field(default_factory=list)
     unpinned_until: date = date.max
+    unnamed: list[str] = field(default_factory=list)
 
 
 def forget_customer(deployment: Deployment, customer_id: str, *, today: date) -> Erasure:
@@ -79,18 +78,19 @@ def forget_customer(deployment: Deployment, customer_id: str, *, today: date) ->
     UsageError
         If no table and no online view has ever held the customer.
     """
-    tables = [table.name for table in find_tables(deployment.lake)]
-    pins = [pin for pin in list_pins(deployment) if _is_held(deployment, pin, customer_id)]
-    orders = _orders_of(deployment, customer_id) if _ORDERS in tables else []
-    copies = [table for table in tables if table != _ORDERS]
+    tables = find_tables(deployment.lake)
+    customer = find_customer(deployment.lake, customer_id)
+    pins = [pin for pin in list_pins(deployment) if _is_held(deployment, pin, customer)]
+    orders = [table for table in tables if table.name == ORDERS.name]
+    copies = [table for table in tables if table.name != ORDERS.name]
     rows: Counter[str] = Counter()
-    online = _erase_online(deployment, customer_id, orders)
+    online = _erase_online(deployment, customer)
     # The orders say what else is the customer's: they go when the rest is gone, or an erasure that stopped half-way
     # could not be completed. A night in between writes again what it had read before: hence all of it twice, the
     # second time after the orders.
-    for erased in (copies, [_ORDERS, *copies] if _ORDERS in tables else copies):
-        rows += _erase_tables(deployment, erased, customer_id, orders)
-        online += _erase_online(deployment, customer_id, orders)
+    for erased in (copies, [*orders, *copies]):
+        rows += Counter({table.name: _erase_rows(deployment, table, customer) for table in erased})
+        online += _erase_online(deployment, customer)
     found, gone = dict(rows), dict(online)
     if not found and not gone and not pins:
         raise UsageError(
@@ -99,73 +99,36 @@ def forget_customer(deployment: Deployment, customer_id: str, *, today: date) ->
         )
     log.info("forget rows=%d tables=%d online=%d pins=%d", sum(found.values()), len(found), len(gone), len(pins))
     until = today + timedelta(days=deployment.settings.retention_days)
-    return Erasure(customer_id, found, gone, pins, until)
+    return Erasure(customer_id, found, gone, pins, until, find_unnamed(deployment.lake))
 
 
-def _erase_online(deployment: Deployment, customer_id: str, orders: list[str]) -> Counter[str]:
+def _erase_online(deployment: Deployment, customer: Customer) -> Counter[str]:
     online: Counter[str] = Counter()
-    for entity, key in (("customer", customer_id), *(("order", order) for order in orders)):
-        online.update(deployment.feature_store.forget(entity, key))
+    keys = {key for spec in load_feature_groups() for key in spec.entity.keys}
+    for person in (Person.CUSTOMER, Person.ORDER):
+        for value in customer.ids(person) if person.value in keys else ():
+            online.update(deployment.feature_store.forget(person.value, value))
     return +online
 
 
-def _erase_tables(deployment: Deployment, tables: list[str], customer_id: str, orders: list[str]) -> Counter[str]:
-    rows: Counter[str] = Counter()
-    for table in tables:
-        if table == _QUARANTINE:
-            rows[table] = _remove_quarantined(deployment, customer_id)
-        else:
-            names = deployment.lake.dataset(table).schema.names
-            key, values = (_CUSTOMER, [customer_id]) if _CUSTOMER in names else (_ORDER, orders)
-            rows[table] = _remove(deployment, table, key, values) if key in names and values else 0
-    return +rows
+def _erase_rows(deployment: Deployment, table: TableSpec, customer: Customer) -> int:
+    before = deployment.lake.version(table.name)
+    found = find_rows(customer, deployment.lake.dataset(table.name), table)
+    if not found:
+        return 0
 
+    def of_others(present: pa.Table | None) -> pa.Table:
+        if present is None:
+            raise MlopsError(f"{table.name} was removed while a customer was being erased; run the command again")
+        return present.filter(pc.invert(mark_rows(customer, present, table.person)))
 
-def _orders_of(deployment: Deployment, customer_id: str) -> list[str]:
-    mine = pc.field(_CUSTOMER) == customer_id
-    found = deployment.lake.dataset(_ORDERS).to_table(columns=[_ORDER], filter=mine)
-    return sorted(set(found[_ORDER].to_pylist()))
-
-
-def _remove(deployment: Deployment, table: str, key: str, values: list[str]) -> int:
-    before = deployment.lake.version(table)
-    held = deployment.lake.dataset(table).to_table(columns=["dt"], filter=pc.field(key).isin(values))
-    days = sorted({str(day) for day in held["dt"].to_pylist()})
-    after = _rewrite(deployment, table, "dt", days, lambda rows: pc.is_in(rows[key], pa.array(values)))
+    keys = sorted(set(found))
+    after = deployment.lake.update(table.name, keys, of_others, partition_by=table.partition_by).version
     # Nobody has to be built again for this: what others' features say stays true.
     if before is not None and after == before + 1:
         for spec in load_feature_groups():
-            _confirm(deployment, spec, table, before, after)
-    return int(held.num_rows)
-
-
-def _remove_quarantined(deployment: Deployment, customer_id: str) -> int:
-    def is_mine(rows: pa.Table) -> pa.Array:
-        return pa.array([_is_about(row, customer_id) for row in rows["row"].to_pylist()], pa.bool_())
-
-    rows = deployment.lake.dataset(_QUARANTINE).to_table(columns=["source", "row"])
-    mine = rows.filter(is_mine(rows))
-    _rewrite(deployment, _QUARANTINE, "source", sorted(set(mine["source"].to_pylist())), is_mine)
-    return int(mine.num_rows)
-
-
-def _rewrite(
-    deployment: Deployment,
-    table: str,
-    partition_by: str,
-    keys: list[str],
-    is_mine: Callable[[pa.Table], pa.Array | pa.ChunkedArray],
-) -> int | None:
-    """Write partitions again without the rows that are the customer's; return the table's version then."""
-    if not keys:
-        return None
-
-    def others(present: pa.Table | None) -> pa.Table:
-        if present is None:
-            raise MlopsError(f"{table} was removed while a customer was being erased; run the command again")
-        return present.filter(pc.invert(pc.fill_null(is_mine(present), False)))
-
-    return deployment.lake.update(table, keys, others, partition_by=partition_by).version
+            _confirm(deployment, spec, table.name, before, after)
+    return len(found)
 
 
 def _confirm(deployment: Deployment, spec: FeatureGroupSpec, source: str, before: int, after: int) -> None:
@@ -175,18 +138,14 @@ def _confirm(deployment: Deployment, spec: FeatureGroupSpec, source: str, before
         deployment.state.confirm_source(spec.table, agreeing, after)
 
 
-def _is_about(row: str, customer_id: str) -> bool:
-    """Say whether a quarantined row, kept as JSON in the words of its file, has the id in a customer's field."""
-    values: dict[str, Any] = json.loads(row)
-    return any(normal_key(str(value)) == customer_id for name, value in values.items() if "customer" in name.lower())
-
-
-def _is_held(deployment: Deployment, pin: Pin, customer_id: str) -> bool:
-    _, examples = read_training_set(deployment.lake, pin.model_id, pin.set_id)
-    if _CUSTOMER in examples.column_names and pc.any(pc.equal(examples[_CUSTOMER], customer_id)).as_py():
+def _is_held(deployment: Deployment, pin: Pin, customer: Customer) -> bool:
+    manifest, examples = read_training_set(deployment.lake, pin.model_id, pin.set_id)
+    folder = training_sets_folder(pin.model_id, manifest.entity_keys)
+    if pc.any(mark_rows(customer, examples, folder.person)).as_py():
         return True
-    mine = pc.field(_CUSTOMER) == customer_id
-    return any(
-        bool(deployment.lake.dataset(table, version=version).count_rows(filter=mine))
-        for table, version in pin.sources.items()
-    )
+    known = {table.name: table for table in list_tables()}
+    for name, version in pin.sources.items():
+        # Of a table that no spec names any more nobody knows whose data it holds: it may be the customer's.
+        if name not in known or find_rows(customer, deployment.lake.dataset(name, version=version), known[name]):
+            return True
+    return False

@@ -85,10 +85,13 @@ def verify_online(deployment: Deployment, group: str, *, partition: str, sample:
 
 
 def _chosen(deployment: Deployment, spec: FeatureGroupSpec, partition: str, sample: int) -> pa.Table:
-    """Return the newest rows of some entities of a partition, as they went online."""
+    """Return the newest rows of some entities of a partition, as they went online; none of who was erased since."""
     # A heal may have added later versions since, which go online in its own time.
     version = deployment.state.table_versions(f"online/{spec.group}").get(partition)
     stored = deployment.lake.read(spec.table, start=partition, end=partition, version=version)
+    keys = list(spec.entity.keys)
+    present = deployment.lake.read(spec.table, start=partition, end=partition, columns=keys)
+    stored = stored.join(present, keys=keys, join_type="left semi")
     return _sampled(newest_versions(stored, keys=spec.entity.keys, with_retractions=True), partition, sample)
 
 

@@ -18,10 +18,11 @@ from include.governance import lifecycle
 from include.governance.evidence import GateReport
 from include.governance.lifecycle import LedgerMove, Stage
 from include.monitoring.decision import NightMetrics
-from include.specs.models import ModelSpec, MonitoringSpec, load_model
+from include.specs.models import MonitoringSpec, load_model
+from include.steps.find_tables import find_tables
 from include.steps.monitor_model import load_nights
 from include.steps.score_batch import CHAMPION
-from include.tables import DELIVERIES, ORDERS, QUARANTINE, features_name, predictions_name
+from include.tables import DELIVERIES, QUARANTINE, predictions_name
 
 
 @dataclass(frozen=True)
@@ -265,7 +266,7 @@ def read_account(
         decisions=decisions,
         ledger=moves,
         versions=tuple(_versions(moves)),
-        tables=tuple(_read_tables(deployment.lake, spec)),
+        tables=tuple(_read_tables(deployment.lake)),
         runs=tuple(DagRuns(dag_id, tuple(ids)) for dag_id, ids in runs.items()),
         stages=tuple(TimedStage(name, s) for name, s in seconds.items()),
         peak_pss_mb=peak_pss_mb,
@@ -313,8 +314,8 @@ def _versions(moves: Sequence[LedgerMove]) -> Iterator[ModelVersion]:
         yield ModelVersion(version, stage, shown.as_of if shown else None, shown.gates if shown else ())
 
 
-def _read_tables(lake: LakeAdapter, spec: ModelSpec) -> Iterator[LakeTable]:
-    for table in (ORDERS.name, features_name(spec.features.group), predictions_name(spec.model_id)):
-        days = lake.partitions(table)
+def _read_tables(lake: LakeAdapter) -> Iterator[LakeTable]:
+    for table in find_tables(lake):
+        days = [] if table.is_log else lake.partitions(table.name)
         if days:
-            yield LakeTable(table, len(days), days[0], days[-1], lake.dataset(table).count_rows())
+            yield LakeTable(table.name, len(days), days[0], days[-1], lake.dataset(table.name).count_rows())

@@ -150,7 +150,7 @@ def test_a_key_of_the_wrong_type_is_named_with_its_type(store: FeatureStoreAdapt
     with pytest.raises(UsageError, match=rf"{KEY} {said}; keys are opaque strings"):
         store.online(SERVICE, ["a", key], at=AT)  # type: ignore[list-item]
     with pytest.raises(UsageError, match=said):
-        store.forget("customer", key)  # type: ignore[arg-type]
+        store.forget("customer_id", key)  # type: ignore[arg-type]
 
 
 def test_one_string_in_place_of_a_list_of_keys_is_refused(store: FeatureStoreAdapter) -> None:
@@ -170,12 +170,12 @@ def test_an_unknown_name_comes_with_the_nearest_known_one(store: FeatureStoreAda
         store.online_group("customer_dayly", ["a"], at=AT)
     with pytest.raises(UsageError, match=r"has no feature 'total_order_30d'; did you mean 'total_orders_30d'\?"):
         store.online(SERVICE, ["a"], at=AT, features=["total_order_30d"])
-    with pytest.raises(UsageError, match=r"unknown entity 'costumer'; did you mean 'customer'\?"):
-        store.forget("costumer", "a")
+    with pytest.raises(UsageError, match=r"unknown join key 'costumer_id'; did you mean 'customer_id'\?"):
+        store.forget("costumer_id", "a")
 
 
 def test_forgetting_an_entity_removes_its_rows_and_no_others(store: FeatureStoreAdapter, settings: Settings) -> None:
-    removed = store.forget("customer", "a")
+    removed = store.forget("customer_id", "a")
 
     assert removed[GROUP] == 1
     assert all(count == 0 for view, count in removed.items() if view != GROUP)
@@ -183,11 +183,11 @@ def test_forgetting_an_entity_removes_its_rows_and_no_others(store: FeatureStore
     assert found.unknown == ("a",)
     assert found.values[FEATURE].to_pylist() == [None, 1]
     assert not any(b"\x01\x00\x00\x00a" in (key if isinstance(key, bytes) else key[0]) for key in stored(settings))
-    assert set(store.forget("customer", "a").values()) == {0}
+    assert set(store.forget("customer_id", "a").values()) == {0}
 
 
 def test_a_forgotten_entity_can_be_written_again(store: FeatureStoreAdapter) -> None:
-    store.forget("customer", "a")
+    store.forget("customer_id", "a")
 
     store.materialize(GROUP, start=DAY, end=DAY)
 

@@ -39,7 +39,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStoreAdapter:
 @pytest.fixture(params=["UTC", *SKIPPED])
 def zone(request: pytest.FixtureRequest, store: FeatureStoreAdapter) -> Iterator[str]:
     """A zone of the machine's clock, with no row of `a` in the store."""
-    store.forget("customer", "a")
+    store.forget("customer_id", "a")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", request.param)
         _reset_clock()

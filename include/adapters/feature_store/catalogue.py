@@ -51,15 +51,11 @@ class FeatureCatalogue:
         views = [self.view(projection.name) for projection in service.feature_view_projections]
         return list(dict.fromkeys(column.name for view in views for column in view.entity_columns))
 
-    def join_key(self, entity: str) -> str:
-        """Return the name of the column that an entity is known by."""
-        known = {declared.name: declared.join_key for declared in self._store.list_entities()}
-        if entity not in known:
-            raise _unknown("entity", entity, list(known))
-        return str(known[entity])
-
     def online_views(self, join_key: str) -> dict[tuple[str, ...], list[FeatureView]]:
         """Return the views that are served online and keyed by this column, by all columns that they are keyed by."""
+        known = sorted(str(declared.join_key) for declared in self._store.list_entities())
+        if join_key not in known:
+            raise _unknown("join key", join_key, known)
         found: dict[tuple[str, ...], list[FeatureView]] = {}
         for view in self._store.list_feature_views():
             keys = tuple(sorted(column.name for column in view.entity_columns))

@@ -195,7 +195,7 @@ class FeatureStoreAdapter:
         with self._explained():
             return self._catalogue.service_reader(service, None)
 
-    def forget(self, entity: str, key: str) -> dict[str, int]:
+    def forget(self, join_key: str, key: str) -> dict[str, int]:
         """Delete the rows of one key: of views that are keyed by it alone, and of views in which it is one of several.
 
         Of a view with several keys every row that has this one among them is deleted, whatever the others are; rows
@@ -204,8 +204,8 @@ class FeatureStoreAdapter:
 
         Parameters
         ----------
-        entity : str
-            An entity as Feast knows it: of one join key.
+        join_key : str
+            The column.
         key : str
             Its value.
 
@@ -217,10 +217,9 @@ class FeatureStoreAdapter:
         Raises
         ------
         UsageError
-            If the entity is not known, or the key isn't a string.
+            If no entity is known by the column, or the key isn't a string.
         """
         with self._explained():
-            join_key = self._catalogue.join_key(entity)
             check_keys([key], (join_key,))
             removed: dict[str, int] = {}
             for names, views in self._catalogue.online_views(join_key).items():

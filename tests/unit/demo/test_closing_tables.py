@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
-from include import partitions
+from include import partitions, tables
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.state.decisions import DecisionRow
 from include.demo.closing_tables import closing_tables
@@ -22,6 +22,7 @@ from include.monitoring.decision import NightMetrics
 from include.steps.import_orders import import_delivery, import_orders
 from include.tables import QUARANTINE
 from include.views.account import DemoAccount, RowAccount, ScoredNight, TimedStage, read_account
+from tests.deployments import lake_only
 from tests.shop import FIRST_DAY, deliver, make_orders, on_days
 from tests.unit.demo.accounts import (
     FIRST_VERSION,
@@ -61,9 +62,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A history of ten days and three nights, imported by the steps; two nights are scored, two measured."""
     home = tmp_path_factory.mktemp("account")
     orders = make_orders(days=13)
-    lake = LakeAdapter((home / "lake").as_uri())
-    settings = SimpleNamespace(landing_uri=(home / "landing").as_uri(), s3_endpoint_url=None)
-    deployment = SimpleNamespace(lake=lake, settings=settings)
+    deployment = lake_only(home)
     history = home / "history.parquet"
     pq.write_table(without_customer(on_days(orders, FIRST_DAY, HISTORY_LAST), 5), history)
     import_orders(deployment, history, order_format="canonical", as_of=datetime(2026, 1, 14, tzinfo=UTC))
@@ -72,7 +71,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         deliver(home / "landing", without_customer(on_days(orders, night, night), nameless), night)
         import_delivery(deployment, night, cross_check=False)
     for night, version in zip(NIGHTS[:2], (1, 2), strict=True):
-        lake.replace("predictions/churn", predictions(night, version, rows=10 * version), keys=[night])
+        deployment.lake.replace("predictions/churn", predictions(night, version, rows=10 * version), keys=[night])
     evidence = make_evidence(HISTORY_LAST, gates=make_gates())
     moves = tuple(
         replace(move, partition=NIGHTS[0], evidence=evidence if move.to_stage == Stage.STAGING else None)
@@ -187,6 +186,18 @@ def test_lake_tables_are_counted_and_those_that_are_not_there_left_out(account):
     ]
     assert account.tables[0].rows == account.rows.published
     assert account.tables[1].rows == 30
+
+
+def test_a_table_that_is_added_to_the_list_is_counted_and_a_log_is_not(deployment, monkeypatch):
+    visits = tables.TableSpec("raw/visits", "one visit", {"id": "string", "dt": "date"}, ("id",), tables.Person.NOBODY)
+    asked = replace(visits, name="raw/asked", is_log=True)
+    monkeypatch.setattr(tables, "ONCE", (*tables.ONCE, visits, asked))
+    for table in (visits, asked):
+        rows = pa.table({"id": ["1"], "dt": [partitions.parse(FIRST_DAY)]}, schema=table.arrow_schema())
+        deployment.lake.replace(table.name, rows, keys=[FIRST_DAY])
+    found = {table.name: (table.partitions, table.rows) for table in read(deployment).tables}
+    assert set(found) == {"raw/orders", "raw/visits", "predictions/churn"}
+    assert found["raw/visits"] == (1, 1)
 
 
 def test_an_empty_lake_has_an_empty_account(tmp_path: Path):

@@ -17,6 +17,7 @@ MONITORING = MonitoringSpec(
     volume_ratio_min=0.5,
     volume_ratio_max=2.0,
     price_ratio_max=10.0,
+    price_days=30,
 )
 
 

@@ -3,25 +3,32 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from include.adapters.lake.row_digest import digest
+from include.adapters.lake.training_sets import write_training_set
 from include.errors import UsageError
 from include.steps.find_tables import find_tables
 from include.steps.forget_customer import Erasure, forget_customer
 from tests.deployments import lake_only
 from tests.raw_orders import line, orders
+from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 
 DAY = "2024-01-01"
 ORDERS, QUARANTINE = "raw/orders", "quarantine/orders"
 OF_CUSTOMERS = ("features/customer_daily", "predictions/churn", "online_vectors/churn")
 OF_ORDERS = ("features/order_risk",)
-ONLINE = [("customer", "gone"), ("order", "o1"), ("order", "o2"), ("customer", "kept"), ("order", "o3")]
+ONLINE = [
+    ("customer_id", "gone"), ("order_id", "o1"), ("order_id", "o2"), ("customer_id", "kept"), ("order_id", "o3")
+]  # fmt: skip
 
 
 class FakeOnline:
@@ -30,10 +37,10 @@ class FakeOnline:
     def __init__(self) -> None:
         self.held = set(ONLINE)
 
-    def forget(self, entity: str, key: str) -> dict[str, int]:
-        removed = (entity, key) in self.held
-        self.held.discard((entity, key))
-        return {f"of_{entity}": int(removed)}
+    def forget(self, join_key: str, key: str) -> dict[str, int]:
+        removed = (join_key, key) in self.held
+        self.held.discard((join_key, key))
+        return {f"of_{join_key}": int(removed)}
 
 
 class StoppedError(Exception):
@@ -69,7 +76,7 @@ def forget(deployment: Any) -> Erasure:
 
 
 def assert_only_others_are_left(deployment: Any) -> None:
-    assert deployment.feature_store.held == {("customer", "kept"), ("order", "o3")}
+    assert deployment.feature_store.held == {("customer_id", "kept"), ("order_id", "o3")}
     for table in (ORDERS, *OF_CUSTOMERS):
         assert deployment.lake.read(table)["customer_id"].to_pylist() == ["kept"], table
     for table in OF_ORDERS:
@@ -104,7 +111,7 @@ def test_every_row_of_the_customer_is_removed_and_counted_and_nobody_elses(tmp_p
     assert erased.rows == {
         ORDERS: 2, QUARANTINE: 1, **dict.fromkeys(OF_CUSTOMERS, 1), **dict.fromkeys(OF_ORDERS, 2)
     }  # fmt: skip
-    assert erased.online == {"of_customer": 1, "of_order": 2}
+    assert erased.online == {"of_customer_id": 1, "of_order_id": 2}
     with pytest.raises(UsageError, match="is in no table"):
         forget(deployment)
 
@@ -164,3 +171,59 @@ def test_a_quarantined_row_is_found_however_the_file_wrote_the_id(tmp_path, row)
     erased = forget_customer(deployment, "17850", today=date(2024, 2, 1))
     assert erased.rows == {QUARANTINE: 1}
     assert [json.loads(left) for left in deployment.lake.read(QUARANTINE)["row"].to_pylist()] == others
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"customer_id": None, "order_id": "o1"},
+        {"InvoiceNo": "o2", "CustomerID": None},
+        {"ref_order_id": "o2", "order_id": "o9"},
+    ],
+    ids=["canonical", "online-retail", "of-what-undoes-it"],
+)
+def test_a_quarantined_row_that_names_nobody_is_whose_the_order_is(tmp_path, row):
+    deployment = make_deployment(tmp_path)
+    others = [
+        {"customer_id": "kept", "order_id": "o1"},
+        {"customer_id": None, "order_id": "o3"},
+        {"customer_id": None, "order_id": None},
+        {"customer_id": None, "product_id": "o1"},
+    ]
+    deployment.lake.replace(QUARANTINE, quarantined(row, *others), keys=["f"], partition_by="source")
+    assert forget(deployment).rows[QUARANTINE] == 1
+    assert [json.loads(left) for left in deployment.lake.read(QUARANTINE)["row"].to_pylist()] == others
+
+
+def pinned(deployment: Any, keys: tuple[str, ...], sources: dict[str, int], **examples: list[str]) -> None:
+    """Write a training set that nobody holds."""
+    rows = pa.table(examples)
+    manifest = replace(make_manifest(make_spec(), make_examples()), set_id="s", entity_keys=keys)
+    manifest = replace(manifest, sources=sources, rows=rows.num_rows, rows_sha256=digest(rows))
+    write_training_set(deployment.lake, manifest, rows)
+    deployment.model_registry = SimpleNamespace(find=lambda *_, **__: None)
+    deployment.state.ledger = lambda _: ()
+
+
+@pytest.mark.parametrize(
+    ("keys", "examples", "sources", "held"),
+    [
+        (("customer_id",), {"customer_id": ["gone"]}, {}, True),
+        (("customer_id",), {"customer_id": ["kept"]}, {}, False),
+        (("order_id",), {"order_id": ["o2"]}, {}, True),
+        (("order_id",), {"order_id": ["o3"]}, {}, False),
+        (("customer_id", "category"), {"customer_id": ["gone"], "category": ["tea"]}, {}, True),
+        (("product_id",), {"product_id": ["gone"]}, {}, False),
+        (("product_id",), {"product_id": ["p"]}, {ORDERS: 0}, True),
+        (("product_id",), {"product_id": ["p"]}, {"features/order_risk": 0}, True),
+        (("product_id",), {"product_id": ["p"]}, {"features/of_a_group_that_is_gone": 0}, True),
+    ],
+    ids=[
+        "customer", "another", "order", "anothers-order", "two-keys", "product", "pins-orders", "pins-rows-by-order",
+        "pins-what-no-spec-names",
+    ],
+)  # fmt: skip
+def test_a_training_set_is_named_if_it_or_what_it_pins_may_hold_the_person(tmp_path, keys, examples, sources, held):
+    deployment = make_deployment(tmp_path)
+    pinned(deployment, keys, sources, **examples)
+    assert [pin.set_id for pin in forget(deployment).pins] == (["s"] if held else [])
