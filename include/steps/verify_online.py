@@ -5,8 +5,9 @@ What belongs here: the one comparison after a materialisation, and its log. What
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ def verify_online(deployment: Deployment, group: str, *, partition: str, sample:
         log.info("verify group=%s partition=%s: it is not published", group, partition)
         return 0
     chosen = _chosen(deployment, spec, partition, sample)
-    keys, at = _keys(chosen, spec), partitions.end_of(partition)
+    keys, at = _keys(chosen, spec.entity.keys), partitions.end_of(partition)
     online = deployment.feature_store.online_group(group, keys, at=at)
     first = spec.entity.keys[0]
     wanted = (pc.field(PARTITION) >= pa.scalar(partitions.parse(partition))) & pc.field(first).isin(chosen[first])
@@ -95,9 +96,9 @@ def _chosen(deployment: Deployment, spec: FeatureGroupSpec, partition: str, samp
     return _sampled(newest_versions(stored, keys=spec.entity.keys, with_retractions=True), partition, sample)
 
 
-def _keys(rows: pa.Table, spec: FeatureGroupSpec) -> list[Any]:
-    """Return entity keys as an online read takes them: strings, or tuples of them."""
-    columns = [rows[key].to_pylist() for key in spec.entity.keys]
+def _keys(rows: pa.Table, join_keys: Sequence[str]) -> list[Any]:
+    """Return keys as an online read takes them: strings, or tuples of them."""
+    columns = [rows[key].to_pylist() for key in join_keys]
     return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
 
 
@@ -119,11 +120,13 @@ def _differences(spec: FeatureGroupSpec, chosen: pa.Table, offline: pa.Table, on
     versions = {
         (key, row[EVENT_TIMESTAMP], row[CREATED_TIMESTAMP]): row
         for key, row in zip(
-            _keys(offline, spec), offline.select([*times, *spec.feature_names]).to_pylist(), strict=True
+            _keys(offline, spec.entity.keys), offline.select([*times, *spec.feature_names]).to_pylist(), strict=True
         )
     }
     events, created = online.event_timestamps.to_pylist(), online.created_timestamps.to_pylist()
-    rows = zip(_keys(chosen, spec), chosen.select(times).to_pylist(), online.values.to_pylist(), strict=True)
+    rows = zip(
+        _keys(chosen, spec.entity.keys), chosen.select(times).to_pylist(), online.values.to_pylist(), strict=True
+    )
     for n, (key, newest, values) in enumerate(rows):
         for name in spec.feature_names:
             at, known = events[n][name], created[n][name]
@@ -142,17 +145,25 @@ def _is_older(one: tuple[datetime, datetime | None], other: tuple[datetime, date
 def _log_vectors(deployment: Deployment, model: ModelSpec, partition: str, sample: int) -> None:
     """Read the vectors of some entities as the model would be given them, and keep them for the audit."""
     spec, at = load_feature_group(model.features.group), partitions.end_of(partition)
-    keys = _keys(_chosen(deployment, spec, partition, sample), spec)
-    if not keys:
+    chosen, service = _chosen(deployment, spec, partition, sample), model.features.service
+    if not chosen.num_rows:
         return
-    online = deployment.feature_store.online(model.features.service, keys, at=at)
-    width = len(spec.entity.keys)
+    # A service may have its keys in another order than the model, or not all of them.
+    keys = _keys(chosen, deployment.feature_store.warm(service).join_keys)
+    online = deployment.feature_store.online(service, keys, at=at)
+    width = len(online.join_keys)
     times = [*online.event_timestamps.columns[width:], *online.created_timestamps.columns[width:]]
     # The offline truth of a vector is what stood and was known when its newest value had become known.
     asked = [max([at, *(moment for moment in row if moment)]) for row in zip(*map(_listed, times), strict=True)]
-    requests = [f"verify-{partition}-{key if isinstance(key, str) else '-'.join(key)}" for key in keys]
-    vectors = online.values.add_column(0, REQUEST, pa.array(requests))
-    vectors = vectors.append_column(ASKED_AT, pa.array(asked, pa.timestamp("us", tz="UTC")))
+    entities = [key if isinstance(key, str) else json.dumps(key) for key in _keys(chosen, spec.entity.keys)]
+    vectors = pa.table(
+        {
+            REQUEST: [f"verify-{partition}-{entity}" for entity in entities],
+            **{name: chosen[name] for name in spec.entity.keys},
+            **{name: online.values[name] for name in online.columns},
+            ASKED_AT: pa.array(asked, pa.timestamp("us", tz="UTC")),
+        }
+    )
     # From then on the next partition's row stands offline, which was not online when this was read.
     is_over = pc.greater_equal(vectors[ASKED_AT], pa.scalar(partitions.end_of(partitions.shift(partition, 1))))
     if (lasting := vectors.filter(pc.invert(is_over))).num_rows:

@@ -106,13 +106,35 @@ def test_no_pairs_give_empty_tables_of_the_same_types(store: FeatureStoreAdapter
         assert (empty.num_rows, full.num_rows, empty.schema) == (0, 1, full.schema)
 
 
-def test_one_string_for_two_keys_and_views_of_other_keys_are_refused(store: FeatureStoreAdapter) -> None:
+def test_one_string_for_two_keys_is_refused(store: FeatureStoreAdapter) -> None:
     with pytest.raises(UsageError, match=r"key 'ax' is not a tuple of 2 strings; pass customer_id, category"):
         store.online_group(GROUP, ["ax"], at=AT)
-    with pytest.raises(
-        UsageError, match=r"customer_category by customer_id and category, customer_daily by customer_i"
-    ):
-        store.online(MIXED, [("a", "x")], at=AT)
+
+
+def test_each_view_of_a_service_is_read_by_the_keys_that_it_has(store: FeatureStoreAdapter, settings: Settings) -> None:
+    publish(settings, pair_rows([("a", "x"), ("a", "y"), ("c", "x")], DAYS[0], orders=[1, 2, 3]), group=GROUP)
+    publish(settings, feature_rows(["a", "b"], DAYS[0], **{FEATURE: [10, 20]}))
+    for group in (GROUP, OF_CUSTOMERS):
+        store.materialize(group, start=DAYS[0], end=DAYS[0])
+    asked = [("a", "y"), ("b", "x"), ("c", "x"), ("x", "a"), ("a", "x"), ("a", "y"), ("y", "x")]
+
+    found = store.online(MIXED, asked, at=AT)
+
+    assert found.join_keys == KEYS
+    assert found.values.to_pydict() == {
+        "customer_id": [customer for customer, _ in asked],
+        "category": [category for _, category in asked],
+        f"orders_{GROUP}": [2, None, 3, None, 1, 2, None],
+        FEATURE: [10, 20, None, None, 10, 10, None],
+    }
+    assert found.status[FEATURE].to_pylist()[:3] == ["present", "present", "missing"]
+    assert found.unknown == (("x", "a"), ("y", "x"))
+    feast = FeatureStore(config=store.config)
+    theirs = feast.get_online_features(
+        features=feast.get_feature_service(MIXED),
+        entity_rows=[{"customer_id": customer, "category": category} for customer, category in asked],
+    ).to_dict()
+    assert theirs == found.values.to_pydict()
 
 
 def test_bytes_are_feasts_whether_materialised_or_pushed(store: FeatureStoreAdapter, settings: Settings) -> None:

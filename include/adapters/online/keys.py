@@ -9,7 +9,7 @@ Feast's bytes are the names of the join keys, sorted, and then of each its value
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias, cast
@@ -65,9 +65,10 @@ class KeyPart:
         return is_whole and parts[sorted(self.join_keys).index(self.name)] == self.stored
 
 
-def key_encoder(join_keys: tuple[str, ...]) -> Callable[[Key], bytes]:
-    """Return what serialises one key of strings as Feast's version 3 does."""
-    head = key_head(join_keys)
+def key_encoder(join_keys: tuple[str, ...], *, of: Collection[str] | None = None) -> Callable[[Key], bytes]:
+    """Return what serialises one key of strings, or of its parts those of some join keys, as Feast's version 3 does."""
+    names = sorted(join_keys if of is None else of)
+    head = key_head(names)
     if len(join_keys) == 1:
         head += KEY_TEXT
 
@@ -76,7 +77,7 @@ def key_encoder(join_keys: tuple[str, ...]) -> Callable[[Key], bytes]:
             return head + _size(len(stored)) + stored
 
         return cast("Callable[[Key], bytes]", encode_one)
-    places = [join_keys.index(name) for name in sorted(join_keys)]
+    places = [join_keys.index(name) for name in names]
     return lambda key: head + b"".join([_text(key[place]) for place in places])
 
 

@@ -12,7 +12,7 @@ store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -24,7 +24,7 @@ from feast.types import String, from_feast_to_pyarrow_type
 
 from include.adapters.online.encoding import decode_values
 from include.adapters.online.keys import Key, check_keys, key_encoder
-from include.adapters.online.online_store import GuardedOnlineStore, StoredColumn, ViewColumns
+from include.adapters.online.online_store import Fetch, GuardedOnlineStore, StoredColumn, ViewColumns
 from include.adapters.online.rows import microseconds
 from include.errors import UsageError, nearest
 
@@ -117,17 +117,17 @@ class OnlineReader:
     config : RepoConfig
         Feast's description of the store.
     wanted : sequence of ViewColumns
-        Views and their features; all views of the same join keys, which are strings.
+        Views and their features. Those that have their join keys in common, which are strings, are read in one go.
 
     Raises
     ------
     UsageError
-        If the views have not the same join keys, or a key is no string, or two views share a feature's name.
+        If a join key is no string, or two views share a feature's name.
 
     Attributes
     ----------
     join_keys : tuple of str
-        Names of the keys' columns, in the order of the first view.
+        Names of the keys' columns, each once: those of the first view in its order, then what other views have more.
     """
 
     def __init__(self, store: GuardedOnlineStore, config: RepoConfig, wanted: Sequence[ViewColumns]) -> None:
@@ -143,8 +143,7 @@ class OnlineReader:
             names = [name for name, _ in dtypes]
             raise UsageError(f"two views have a feature {max(names, key=names.count)!r}; a service may have it once")
         self._ttls = [_ttl_us(columns) for columns in wanted]
-        self._encode = key_encoder(self.join_keys)
-        self._fetch = store.prepare_read(config, wanted)
+        self._shares = _shares(store, config, wanted, self.join_keys)
         # Arrow looks for pandas at its first table, which takes longer than thousands of reads.
         nobody: Key = "" if len(self.join_keys) == 1 else ("",) * len(self.join_keys)
         for answer in (self.read([nobody]), self.read([])):
@@ -167,19 +166,34 @@ class OnlineReader:
         """
         check_keys(keys, self.join_keys)
         at_us = microseconds(datetime.now(UTC) if at is None else _aware(at))
-        distinct = list(dict.fromkeys(keys))
-        stored = self._fetch([self._encode(key) for key in distinct])
-        if len(distinct) < len(keys):
-            rows = {key: row for row, key in enumerate(distinct)}
-            order = [rows[key] for key in keys]
-            stored = [[_take(column, order) for column in columns] for columns in stored]
+        stored = {place: view for share in self._shares for place, view in share.read(keys)}
         dtypes = iter(self.dtypes.items())
         columns = {
             name: _judge(column, dtype, None if ttl is None else at_us - ttl)
-            for view, ttl in zip(stored, self._ttls, strict=True)
-            for column, (name, dtype) in zip(view, dtypes, strict=False)
+            for place, ttl in enumerate(self._ttls)
+            for column, (name, dtype) in zip(stored[place], dtypes, strict=False)
         }
         return OnlineFeatures(self.join_keys, tuple(keys), columns, _unknown(keys, columns))
+
+
+@dataclass(frozen=True)
+class _Share:
+    """Views that have their join keys in common: where they are among all, and the read of them."""
+
+    places: tuple[int, ...]
+    encode: Callable[[Key], bytes]
+    fetch: Fetch
+
+    def read(self, keys: Sequence[Key]) -> Iterator[tuple[int, list[StoredColumn]]]:
+        """Give each view's place and its columns of the keys, in their order."""
+        asked = [self.encode(key) for key in keys]
+        distinct = list(dict.fromkeys(asked))
+        stored = self.fetch(distinct)
+        if len(distinct) < len(asked):
+            rows = {key: row for row, key in enumerate(distinct)}
+            order = [rows[key] for key in asked]
+            stored = [[_take(column, order) for column in columns] for columns in stored]
+        return zip(self.places, stored, strict=True)
 
 
 def select_features(known: Sequence[str], asked: Sequence[str] | None, *, of: str) -> tuple[str, ...]:
@@ -238,14 +252,26 @@ def _take(column: StoredColumn, order: Sequence[int]) -> StoredColumn:
 
 
 def _join_keys(wanted: Sequence[ViewColumns]) -> tuple[str, ...]:
-    keyed = {columns.view.name: [str(column.name) for column in columns.view.entity_columns] for columns in wanted}
-    texts = all(column.dtype == String for columns in wanted for column in columns.view.entity_columns)
-    if len({frozenset(names) for names in keyed.values()}) != 1 or not texts:
-        found = ", ".join(f"{view} by {' and '.join(names) or 'nothing'}" for view, names in keyed.items())
-        raise UsageError(
-            f"views are keyed differently or not by strings: {found}; online reads take views of the same string keys"
-        )
-    return tuple(next(iter(keyed.values())))
+    for columns in wanted:
+        for column in columns.view.entity_columns:
+            if column.dtype != String:
+                raise UsageError(
+                    f"view {columns.view.name} is keyed by {column.name} of type {column.dtype}; online reads take "
+                    "views that are keyed by strings"
+                )
+    return tuple(dict.fromkeys(str(column.name) for columns in wanted for column in columns.view.entity_columns))
+
+
+def _shares(
+    store: GuardedOnlineStore, config: RepoConfig, wanted: Sequence[ViewColumns], join_keys: tuple[str, ...]
+) -> list[_Share]:
+    places: dict[frozenset[str], list[int]] = {}
+    for place, columns in enumerate(wanted):
+        places.setdefault(frozenset(column.name for column in columns.view.entity_columns), []).append(place)
+    return [
+        _Share(tuple(mine), key_encoder(join_keys, of=names), store.prepare_read(config, [wanted[n] for n in mine]))
+        for names, mine in places.items()
+    ]
 
 
 def _ttl_us(columns: ViewColumns) -> int | None:

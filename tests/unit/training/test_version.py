@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import pickletools
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from include.errors import MlopsError, RefusedError
 from include.monitoring.reference_profile import ReferenceProfile
+from include.specs.groups import EntitySpec
 from include.training.artifacts import Signature
+from include.training.manifest import TrainingSetManifest
 from include.training.version import train_version
 from tests.unit.training.examples_builder import NAMES, make_examples, make_manifest, make_spec
 
@@ -65,6 +69,23 @@ def test_profile_holds_the_test_rows_and_their_scores(trained):
 def test_signature_has_the_names_in_order_and_the_services_dtypes(trained):
     signature = Signature.from_json(trained.files["signature.json"].decode())
     assert signature.features == ((NAMES[0], "int64"), (NAMES[1], "float"), (NAMES[2], "float"))
+
+
+def test_of_two_keys_both_are_in_the_metadata_and_the_interval_resamples_the_first(spec):
+    examples = make_examples()
+    numbers = np.arange(examples.num_rows) % 120
+    customers = pa.array([f"c{n // 2}" for n in numbers])
+    examples = examples.set_column(0, "customer_id", customers)
+    manifest = replace(make_manifest(spec, examples), entity_keys=("customer_id", "category"))
+    pairs = examples.add_column(1, "category", pa.array([f"k{n % 2}" for n in numbers]))
+    of_pairs = spec.model_copy(update={"entity": EntitySpec(name="customer_category", keys=manifest.entity_keys)})
+
+    trained = train_version(of_pairs, manifest, pairs)
+
+    assert trained.evaluation.entities == 60
+    assert trained.evaluation == train_version(spec, manifest, examples).evaluation
+    assert Signature.from_json(trained.files["signature.json"].decode()).entity_keys == manifest.entity_keys
+    assert TrainingSetManifest.from_json(trained.files["manifest.json"].decode()) == manifest
 
 
 def test_card_tells_auc_interval_owner_and_windows(spec, trained):
