@@ -1,4 +1,4 @@
-"""Write what is generated in the documents: the picture of the rooms, and what the DAGs say of themselves.
+"""Write what is generated in the documents: the picture of the rooms, the lake's tables, what the DAGs say.
 
 What belongs here: Markdown made of the source, and where it goes. What does not: what is read off the source
 (``docs.rooms``), and what people write.
@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from docs.rooms import LAYERS, drop_implied, find_layer, find_modules, find_rooms, join_rooms, keep_ours, read_imports
+from include.specs.lake_tables import list_folders, list_tables
+from include.tables import FolderSpec, Person, TableSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 # Folders that are no packages, so that they have no docstring to take.
@@ -68,9 +70,34 @@ def describe_dags(root: Path) -> str:
     return "\n".join(texts)
 
 
+def list_lake(_: Path) -> str:
+    """Return a table of the lake's tables and folders, of the groups and models that ship."""
+    lines = ["| table or folder | one row or file is | key | names a person by | kept |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{table.name}` | {table.row} | {', '.join(table.key)} | {_person(table.person)} | {_kept(table)} |"
+        for table in list_tables()
+    ]
+    lines += [
+        f"| `{folder.name}/` | {folder.file} | | {_person(folder.person)} | {_kept(folder)} |"
+        for folder in list_folders()
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _person(person: Person) -> str:
+    return "" if person is Person.NOBODY else person.value
+
+
+def _kept(entry: TableSpec | FolderSpec) -> str:
+    if entry.kept_days is not None:
+        return f"{entry.kept_days} days"
+    return "for good" if isinstance(entry, TableSpec) else "while its version may serve"
+
+
 GENERATED: Mapping[str, Mapping[str, Callable[[Path], str]]] = {
     "docs/architecture.md": {"picture": draw_rooms, "rooms": list_rooms},
     "docs/dags.md": {"dags": describe_dags},
+    "docs/lake.md": {"tables": list_lake},
 }
 
 

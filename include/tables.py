@@ -51,8 +51,8 @@ class TableSpec:
     person : Person
     partition_by : str
     kept_days : int or None
-        The age at which a partition is removed; None where rows are kept for good. Rows that were replaced are another
-        matter: every table keeps them for ``MLOPS_RETENTION_DAYS``.
+        The age at which a partition of a log is removed; None where rows are kept for good: what is published stays
+        published. Rows that were replaced are another matter: every table keeps them for ``MLOPS_RETENTION_DAYS``.
     is_log : bool
         It says what was done; accounts of the data do not count its rows.
     is_open : bool
@@ -74,8 +74,8 @@ class TableSpec:
         named = {*self.key, self.partition_by} | ({self.person.value} if self.person is not Person.NOBODY else set())
         if absent := sorted(named - set(self.schema)):
             raise ValueError(f"{self.name} has no column {absent[0]!r}; it has {', '.join(self.schema)}")
-        if self.kept_days is not None and self.partition_by != "dt":
-            raise ValueError(f"{self.name} is partitioned by {self.partition_by}: only a partition of a day has an age")
+        if self.kept_days is not None and not (self.is_log and self.partition_by == "dt"):
+            raise ValueError(f"{self.name} can't be kept for {self.kept_days} days: only a log by day has an age")
 
     def arrow_schema(self) -> pa.Schema:
         """Return the columns as Arrow has them."""
@@ -98,7 +98,8 @@ class FolderSpec:
     person : Person
         How its rows name one.
     kept_days : int or None
-        The age at which a file is removed; None where something else decides.
+        The age at which a file is removed, unless a training set that is kept looks at its day; None where something
+        else decides.
     """
 
     name: str

@@ -38,7 +38,7 @@ def pins(as_json: bool) -> None:
 @click.option("--as-of", "as_of", metavar="YYYY-MM-DD", help="The day by which something has expired. Default: today.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was removed as one JSON object.")
 def expire(as_of: str | None, as_json: bool) -> None:
-    """Remove training sets that have expired, and files of old versions that nothing pins any more."""
+    """Remove training sets, logged rows and reports that have expired, and files of versions that nothing pins."""
     from include.adapters.deployment import Deployment
     from include.steps.expire_history import expire_history
 
@@ -47,5 +47,11 @@ def expire(as_of: str | None, as_json: bool) -> None:
         click.echo(json.dumps(asdict(removed)))
         return
     click.echo(f"{len(removed.training_sets)} training sets removed{''.join(f', {s}' for s in removed.training_sets)}")
+    for table, rows in removed.rows.items():
+        if rows:
+            click.echo(f"{rows:>10,} rows of {table}")
+    for group, reports in removed.reports.items():
+        if reports:
+            click.echo(f"{reports:>10,} quality reports of {group}")
     for table, files in removed.files.items():
         click.echo(f"{files:>10,} files of {table}")

@@ -17,7 +17,7 @@ from include.adapters.lake.online_log import ASKED_AT, REQUEST, read_vectors
 from include.errors import MlopsError, UsageError
 from include.specs.models import load_model
 from include.steps.read_inputs import read_at
-from include.tables import online_vectors_name
+from include.tables import online_vectors_name, online_vectors_table
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -60,9 +60,10 @@ def audit_features(deployment: Deployment, model_id: str, *, partition: str) -> 
     partitions.parse(partition)
     vectors = read_vectors(deployment.lake, model_id, partition)
     if vectors is None:
+        log_of = online_vectors_table(model_id, spec.entity.keys)
         raise UsageError(
-            f"no online vector of {model_id} was logged on {partition} (table {online_vectors_name(model_id)} in "
-            f"{deployment.lake.uri}); the verify task of its feature group logs a sample"
+            f"no online vector of {model_id} of {partition} is there (table {log_of.name} in {deployment.lake.uri}); "
+            f"the verify task of its feature group logs a sample, which is kept for {log_of.kept_days} days"
         )
     asked = vectors.select([REQUEST, *spec.entity.keys, ASKED_AT])
     inputs = read_at(deployment, spec, asked)

@@ -1,26 +1,35 @@
-"""History: which old versions of the lake's tables are pinned, by what and until when, and removing the others.
+"""History: what the lake keeps of its past, what pins it and until when, and removing the rest.
 
-What belongs here: what a training set pins, and when it is let go. What does not: what a version is used for.
+What belongs here: what a training set pins, and when it is let go. What does not: what a version is used for, and how
+long rows and reports are kept, which the list of tables says.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from include import partitions
 from include.adapters.lake.history import remove_old_files
+from include.adapters.lake.partition_reports import list_reports, remove_report
 from include.adapters.lake.training_sets import list_training_sets, remove_training_set
 from include.governance.lifecycle import Stage, previous_production, stages
+from include.specs.groups import load_feature_groups
 from include.specs.models import load_models
 from include.steps.find_tables import find_tables
 from include.steps.train_model import TRAINING_SET_TAG
+from include.tables import quality_reports_folder
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
+    from include.adapters.lake.delta_lake import LakeAdapter
     from include.specs.models import ModelSpec
+    from include.tables import TableSpec
     from include.training.manifest import TrainingSetManifest
 
 log = logging.getLogger(__name__)
@@ -33,6 +42,8 @@ class Pin:
     Attributes
     ----------
     model_id, set_id : str
+    since : date
+        The first day whose features it looks at.
     sources : dict of str to int
         Tables and their versions.
     expires : date or None
@@ -44,6 +55,7 @@ class Pin:
 
     model_id: str
     set_id: str
+    since: date
     sources: dict[str, int]
     expires: date | None
     held_by: int | None
@@ -51,9 +63,11 @@ class Pin:
 
 @dataclass(frozen=True)
 class ExpiredHistory:
-    """What was removed: training sets, and files by table."""
+    """What was removed: training sets, rows by table, quality reports by feature group, and old files by table."""
 
     training_sets: tuple[str, ...]
+    rows: dict[str, int]
+    reports: dict[str, int]
     files: dict[str, int]
 
 
@@ -67,12 +81,13 @@ def list_pins(deployment: Deployment) -> list[Pin]:
 
 
 def expire_history(deployment: Deployment, *, as_of: str) -> ExpiredHistory:
-    """Remove the training sets that have expired by a day, and the files of versions that nothing pins any more.
+    """Remove what has expired by a day: training sets, rows, reports, and the files of versions that nothing pins.
 
     Parameters
     ----------
     deployment : Deployment
-        Its lake is written; files that were replaced less than ``MLOPS_RETENTION_DAYS`` ago stay.
+        Its lake is written; files that were replaced less than ``MLOPS_RETENTION_DAYS`` ago stay, also those of rows
+        that are removed now.
     as_of : str
         Partition key.
     """
@@ -83,14 +98,43 @@ def expire_history(deployment: Deployment, *, as_of: str) -> ExpiredHistory:
             continue
         remove_training_set(deployment.lake, pin.model_id, pin.set_id)
         removed.append(f"{pin.model_id}/{pin.set_id}")
+    tables = find_tables(deployment.lake)
+    rows = {table.name: _remove_rows(deployment.lake, table, day) for table in tables}
+    reports = {spec.group: _remove_reports(deployment.lake, spec.group, day, kept) for spec in load_feature_groups()}
     files = {}
-    for table in (found.name for found in find_tables(deployment.lake)):
+    for table in (found.name for found in tables):
         pinned = sorted({pin.sources[table] for pin in kept if table in pin.sources})
         files[table] = remove_old_files(
             deployment.lake, table, retention_days=deployment.settings.retention_days, keep_versions=pinned
         )
-    log.info("expire as_of=%s training_sets=%s files=%s", as_of, removed, files)
-    return ExpiredHistory(tuple(removed), files)
+    log.info("expire as_of=%s training_sets=%s rows=%s reports=%s files=%s", as_of, removed, rows, reports, files)
+    return ExpiredHistory(tuple(removed), rows, reports, files)
+
+
+def _remove_rows(lake: LakeAdapter, table: TableSpec, day: date) -> int:
+    """Remove the partitions of a table that are too old, and return how many rows those were."""
+    if table.kept_days is None:
+        return 0
+    until = day - timedelta(days=table.kept_days)
+    keys = [key for key in lake.partitions(table.name) if key <= until.isoformat()]
+    if not keys:
+        return 0
+    stored = lake.dataset(table.name)
+    count = stored.count_rows(filter=pc.field(table.partition_by) <= until)
+    lake.replace(table.name, stored.schema.empty_table(), keys=keys, partition_by=table.partition_by)
+    return int(count)
+
+
+def _remove_reports(lake: LakeAdapter, group: str, day: date, kept: Sequence[Pin]) -> int:
+    """Remove a group's reports that are too old, but for those of days that a kept training set looks at."""
+    folder = quality_reports_folder(group)
+    if folder.kept_days is None:
+        return 0
+    until = min([day - timedelta(days=folder.kept_days), *(pin.since - timedelta(days=1) for pin in kept)])
+    old = [key for key in list_reports(lake, group) if key <= until.isoformat()]
+    for key in old:
+        remove_report(lake, group, key)
+    return len(old)
 
 
 def _pin(deployment: Deployment, spec: ModelSpec, manifest: TrainingSetManifest) -> Pin:
@@ -100,4 +144,11 @@ def _pin(deployment: Deployment, spec: ModelSpec, manifest: TrainingSetManifest)
     live |= {version for version in [previous_production(moves)] if version is not None}
     held_by = known.version if known is not None and known.version in live else None
     after = partitions.parse(manifest.as_of) + timedelta(days=deployment.settings.retention_days)
-    return Pin(spec.model_id, manifest.set_id, dict(manifest.sources), None if held_by is not None else after, held_by)
+    return Pin(
+        spec.model_id,
+        manifest.set_id,
+        since=partitions.parse(manifest.first_snapshot),
+        sources=dict(manifest.sources),
+        expires=None if held_by is not None else after,
+        held_by=held_by,
+    )

@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from include.adapters.lake.training_sets import read_training_set
 from include.errors import MlopsError, UsageError
 from include.specs.groups import FeatureGroupSpec, load_feature_groups
+from include.specs.lake_tables import list_tables
 from include.steps.expire_history import Pin, list_pins
 from include.steps.find_customer import Customer, find_customer, find_rows, mark_rows
-from include.steps.find_tables import find_tables, find_unnamed, list_tables
+from include.steps.find_tables import find_tables, find_unnamed
 from include.tables import ORDERS, Person, training_sets_folder
 
 if TYPE_CHECKING:

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from include import tables
 from include.settings import PROJECT_ROOT
-from include.steps.find_tables import list_tables
+from include.specs.lake_tables import list_folders, list_tables
 
-FOLDERS = (tables.training_sets_name("m"), tables.quality_reports_name("g"))
-ROOTS = sorted({name.partition("/")[0] for name in (*(table.name for table in list_tables()), *FOLDERS)})
+ROOTS = sorted({entry.name.partition("/")[0] for entry in (*list_tables(), *list_folders())})
 NAME = re.compile(rf"(?:(?<![\w./])|(?<=://)|(?<=lake/))(?:{'|'.join(ROOTS)})/(?:$|[\w{{<])")
 
 

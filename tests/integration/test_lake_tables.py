@@ -16,11 +16,10 @@ from include import partitions, tables
 from include.adapters.deployment import Deployment
 from include.adapters.lake.listing import list_stored
 from include.errors import UsageError
-from include.specs.groups import load_feature_groups
-from include.specs.models import load_models
+from include.specs.lake_tables import list_folders, list_tables
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
-from include.steps.find_tables import find_unnamed, list_tables
+from include.steps.find_tables import find_unnamed
 from include.steps.forget_customer import Erasure, forget_customer
 from include.steps.import_orders import import_orders
 from include.steps.materialize_features import materialize_features
@@ -87,8 +86,7 @@ def test_the_list_names_what_the_loop_writes_and_nothing_else(deployment):
 def test_what_is_no_table_is_a_folder_of_the_list(deployment):
     root = deployment.settings.home / "lake"
     folders = {f"{path.parent.name}/{path.name}" for path in root.glob("*/*")} - set(list_stored(deployment.lake))
-    named = {tables.training_sets_folder(spec.model_id, spec.entity.keys).name for spec in load_models()}
-    assert folders == named | {tables.quality_reports_folder(spec.group).name for spec in load_feature_groups()}
+    assert folders == {folder.name for folder in list_folders()}
 
 
 def test_every_table_has_the_columns_that_the_list_says(deployment):

@@ -9,8 +9,8 @@ from include import tables
 from include.errors import SpecError
 from include.features.checks import expected_schema
 from include.specs.groups import FeatureGroupSpec, load_feature_groups
+from include.specs.lake_tables import list_tables
 from include.specs.yaml_files import validated
-from include.steps.find_tables import list_tables
 from include.steps.judge_orders import load_contract
 from include.tables import Person, TableSpec, find_person
 from tests.unit.features.group_builder import group
@@ -62,9 +62,10 @@ def test_a_group_of_rows_whose_owner_is_unknown_does_not_load(keys, tmp_path):
         ({"partition_by": "source"}, "has no column 'source'"),
         ({"person": Person.ORDER}, "has no column 'order_id'"),
         ({"person": Person.DELIVERED_ROW}, "has no column 'row'"),
-        ({"partition_by": "customer_id", "kept_days": 3}, "only a partition of a day has an age"),
+        ({"partition_by": "customer_id", "kept_days": 3, "is_log": True}, "only a log by day has an age"),
+        ({"kept_days": 3}, "only a log by day has an age"),
     ],
-    ids=["key", "partition", "order", "delivered-row", "age"],
+    ids=["key", "partition", "order", "delivered-row", "age-by-customer", "age-of-data"],
 )
 def test_a_table_that_contradicts_itself_is_an_error(changes, message):
     values = {
@@ -72,6 +73,7 @@ def test_a_table_that_contradicts_itself_is_an_error(changes, message):
         "person": Person.CUSTOMER,
     }  # fmt: skip
     TableSpec(**values)
+    TableSpec(**values, is_log=True, kept_days=3)
     with pytest.raises(ValueError, match=message):
         TableSpec(**{**values, **changes})
 

@@ -1,6 +1,6 @@
 """Reports of feature partitions, one JSON file for each build by its last partition, beside the lake's tables.
 
-What belongs here: where a report is, and writing and reading it. What does not: its content.
+What belongs here: where a report is, and writing, reading and removing it. What does not: its content.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from include.adapters.lake.delta_lake import LakeAdapter
 from include.errors import UsageError
 from include.features.partition_report import PartitionReport
 from include.tables import quality_reports_name
+
+_JSON = ".json"
 
 
 def write_report(lake: LakeAdapter, report: PartitionReport) -> str:
@@ -46,8 +48,22 @@ def read_report(lake: LakeAdapter, group: str, end: str) -> PartitionReport:
         ) from err
 
 
+def list_reports(lake: LakeAdapter, group: str) -> list[str]:
+    """Return the days that a group's reports are of, in order."""
+    filesystem, path = _location(lake, group, "")
+    folder = fs.FileSelector(path.rpartition("/")[0], allow_not_found=True)
+    names = (entry.base_name for entry in filesystem.get_file_info(folder))
+    return sorted(name.removesuffix(_JSON) for name in names if name.endswith(_JSON))
+
+
+def remove_report(lake: LakeAdapter, group: str, end: str) -> None:
+    """Remove the report of the build that ended with a partition."""
+    filesystem, path = _location(lake, group, end)
+    filesystem.delete_file(path)
+
+
 def _name(group: str, end: str) -> str:
-    return f"{quality_reports_name(group)}/{end}.json"
+    return f"{quality_reports_name(group)}/{end}{_JSON}"
 
 
 def _location(lake: LakeAdapter, group: str, end: str) -> tuple[fs.FileSystem, str]:

@@ -12,10 +12,11 @@ import pytest
 
 from include import tables
 from include.adapters.lake.listing import list_stored
+from include.specs import lake_tables
 from include.specs.groups import EntitySpec, load_feature_groups
-from include.steps import find_tables as walk
+from include.specs.lake_tables import list_tables
 from include.steps.expire_history import expire_history
-from include.steps.find_tables import find_tables, find_unnamed, list_tables
+from include.steps.find_tables import find_tables, find_unnamed
 from include.steps.forget_customer import forget_customer
 from include.tables import Person, TableSpec
 from tests.deployments import lake_only
@@ -83,7 +84,7 @@ def test_a_customer_is_erased_from_a_table_that_was_added(deployment, monkeypatc
 
 def test_a_group_of_several_keys_is_the_customers_whose_key_is_among_them(deployment, monkeypatch):
     tastes = group(group="tastes", entity=EntitySpec(name="taste", keys=("customer_id", "category")))
-    monkeypatch.setattr(walk, "load_feature_groups", lambda: (*load_feature_groups(), tastes))
+    monkeypatch.setattr(lake_tables, "load_feature_groups", lambda: (*load_feature_groups(), tastes))
     pairs = [("gone", "tea"), ("kept", "tea"), ("gone", "mugs"), ("kept", "gone")]
     write(deployment, tastes.lake_table, *({"customer_id": who, "category": what} for who, what in pairs))
     erased = forget_customer(deployment, "gone", today=date(2024, 2, 1))
