@@ -19,7 +19,7 @@ from airflow.sdk import Param, PartitionedAssetTimetable, TriggerRule, dag, task
 
 from include.specs.models import ModelSpec, load_models
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, skip
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, refusals_skip, skip
 from mlops.operators.approval import ANSWER_KEY, RecordedApprovalOperator
 from mlops.operators.model_registry import MLflowPromoteModelOperator
 
@@ -45,10 +45,8 @@ def build_dag(spec: ModelSpec) -> None:
             from include.adapters.deployment import Deployment
             from include.steps.move_model import describe_candidate
 
-            described = describe_candidate(Deployment.from_env(), spec.model_id)
-            if described is None:
-                skip(f"no version of {spec.model_id} waits in Staging")
-            return described
+            with refusals_skip():
+                return describe_candidate(Deployment.from_env(), spec.model_id)
 
         approve = RecordedApprovalOperator(
             task_id="approve",
@@ -73,8 +71,8 @@ def build_dag(spec: ModelSpec) -> None:
 
             found, answer = ti.xcom_pull(task_ids="find_candidate"), ti.xcom_pull(task_ids="approve", key=ANSWER_KEY)
             version = int(found["version"]) if found else skip("no version was asked for")
-            archived = close_question(Deployment.from_env(), spec.model_id, version=version, answer=answer)
-            return archived or skip("nothing was rejected")
+            with refusals_skip():
+                return close_question(Deployment.from_env(), spec.model_id, version=version, answer=answer)
 
         find_candidate() >> approve >> promote >> record_rejection()
 

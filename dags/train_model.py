@@ -75,9 +75,8 @@ def build_dag(spec: ModelSpec) -> None:
             from include.adapters.deployment import Deployment
             from include.steps.move_model import stage_or_refuse
 
-            refusal = stage_or_refuse(Deployment.from_env(), candidate)
-            if refusal is not None:
-                skip(refusal)
+            with refusals_skip():
+                stage_or_refuse(Deployment.from_env(), candidate)
             outlet_events[assets.candidate(spec.model_id)].add_partitions(candidate.as_of)
             return candidate
 

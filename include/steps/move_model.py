@@ -25,21 +25,22 @@ _Plan = Callable[[Sequence[LedgerMove], MoveRequest], tuple[LedgerMove, ...]]
 _PIPELINE = "train_model"
 
 
-def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> str | None:
+def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> None:
     """Run a candidate's gates and move it to Staging, or to Archived where one does not pass.
 
-    Returns
-    -------
-    str or None
-        Why it was refused; None when it stands in Staging.
+    Raises
+    ------
+    RefusedError
+        If it does not stand in Staging then: a gate did not pass, or it has left Staging before.
+    ConflictError
+        If somebody else moved a version at the same time.
     """
     present = lifecycle.stages(deployment.state.ledger(candidate.model_id)).get(candidate.version)
-    if present == Stage.STAGING:
+    if present is not None:
         project(deployment, candidate.model_id)
-        return None
-    if present in (Stage.ARCHIVED, Stage.PRODUCTION):
-        project(deployment, candidate.model_id)
-        return (
+        if present == Stage.STAGING:
+            return
+        raise RefusedError(
             f"{candidate.model_id} version {candidate.version} is in {present} already: the same training set gives "
             "the same version; new orders, another spec or new code give a new one"
         )
@@ -49,15 +50,22 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> str | No
     plan = lifecycle.refuse_candidate if failed else lifecycle.stage_candidate
     reason = f"gates not passed: {told}" if failed else f"gates passed: {told}"
     _move(deployment, plan, candidate.model_id, candidate.version, actor=_PIPELINE, reason=reason, evidence=evidence)
-    return f"{candidate.model_id} version {candidate.version}: {reason}" if failed else None
+    if failed:
+        raise RefusedError(f"{candidate.model_id} version {candidate.version}: {reason}")
 
 
-def describe_candidate(deployment: Deployment, model_id: str) -> dict[str, str] | None:
-    """Return the version that waits in Staging with its evidence as Markdown; None where none waits."""
+def describe_candidate(deployment: Deployment, model_id: str) -> dict[str, str]:
+    """Return the version that waits in Staging with its evidence as Markdown.
+
+    Raises
+    ------
+    RefusedError
+        If none waits.
+    """
     moves = deployment.state.ledger(model_id)
     version = lifecycle.holder(moves, Stage.STAGING)
     if version is None:
-        return None
+        raise RefusedError(f"no version of {model_id} waits in Staging")
     evidence = _staging_evidence(moves, version)
     champion = lifecycle.holder(moves, Stage.PRODUCTION)
     lines = [
@@ -95,10 +103,8 @@ def reject_version(deployment: Deployment, model_id: str, *, version: int, actor
     return reason
 
 
-def close_question(
-    deployment: Deployment, model_id: str, *, version: int, answer: Mapping[str, str] | None
-) -> str | None:
-    """Archive a version that was rejected, or that nobody answered for; leave one that was promoted or superseded.
+def close_question(deployment: Deployment, model_id: str, *, version: int, answer: Mapping[str, str] | None) -> str:
+    """Archive a version that was rejected, or that nobody answered for, and return why.
 
     A version that waits without a question would hold every later retrain back.
 
@@ -107,18 +113,15 @@ def close_question(
     answer : mapping or None
         ``option``, ``actor`` and ``reason``; None where nobody answered in time.
 
-    Returns
-    -------
-    str or None
-        Why it was archived.
-
     Raises
     ------
+    RefusedError
+        If it does not wait in Staging: it was promoted or superseded, and stays where it is.
     MlopsError
         If it was approved and is not in Production: the promotion itself failed.
     """
     if lifecycle.stages(deployment.state.ledger(model_id)).get(version) != Stage.STAGING:
-        return None
+        raise RefusedError("nothing was rejected")
     if answer is None:
         return reject_version(deployment, model_id, version=version, actor="nobody", reason="not answered in time")
     if answer["option"] == "Approve":

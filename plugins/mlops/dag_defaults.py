@@ -16,7 +16,7 @@ from airflow.sdk import CronPartitionTimetable, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import partitions
-from include.errors import RefusedError
+from include.errors import ConflictError, RefusedError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -62,9 +62,11 @@ def skip(reason: str) -> NoReturn:
 
 @contextmanager
 def refusals_skip() -> Iterator[None]:
-    """Turn a "no" of a step into a skipped task: retrying would not change it."""
+    """Turn a "no" of a step into a skipped task: retrying would not change it, as it may a lost compare-and-set."""
     try:
         yield
+    except ConflictError:
+        raise
     except RefusedError as no:
         skip(str(no))
 

@@ -9,7 +9,7 @@ import pytest
 
 from include.adapters.registry.model_files import unpack
 from include.adapters.state.state_store import StateStoreAdapter
-from include.errors import MlopsError
+from include.errors import MlopsError, RefusedError
 from include.governance import lifecycle
 from include.governance.gate import Gate
 from include.governance.lifecycle import MoveRequest
@@ -17,10 +17,11 @@ from include.monitoring.decision import Decision
 from include.refs import CandidateRef
 from include.specs.models import load_model
 from include.steps.claim_training import TrainingRequest, claim_training
-from include.steps.move_model import close_question, roll_back, stage_or_refuse
+from include.steps.move_model import close_question, describe_candidate, roll_back, stage_or_refuse
 from include.steps.record_decision import record_decision
 from include.training.artifacts import MANIFEST
 from include.training.version import train_version
+from tests.unit.governance.evidence_builder import make_evidence
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 
 NIGHT = "2026-03-01"
@@ -63,11 +64,12 @@ def test_a_candidate_whose_manifest_lacks_something_is_archived_with_the_reason(
     del stated["rows_sha256"]
     loaded = unpack({**files, MANIFEST: json.dumps(stated).encode()})
     deployment.model_registry.load = lambda *_: loaded
-    refusal = stage_or_refuse(deployment, CandidateRef("churn", 1, "run", stated["as_of"]))
+    with pytest.raises(RefusedError) as refusal:
+        stage_or_refuse(deployment, CandidateRef("churn", 1, "run", stated["as_of"]))
     (archived,) = deployment.state.ledger("churn")
     assert (archived.to_stage, archived.evidence.trained_on.rows_sha256) == ("Archived", "")
     assert "manifest fail (the manifest lacks rows_sha256)" in archived.reason
-    assert archived.reason in refusal
+    assert str(refusal.value) == f"churn version 1: {archived.reason}"
 
 
 def test_a_candidate_that_a_gate_breaks_on_is_archived_with_the_reason(deployment, files, monkeypatch):
@@ -75,11 +77,12 @@ def test_a_candidate_that_a_gate_breaks_on_is_archived_with_the_reason(deploymen
     monkeypatch.setattr("include.steps.gate_candidate.find_gates", lambda: (broken,))
     loaded = unpack(files)
     deployment.model_registry.load = lambda *_: loaded
-    refusal = stage_or_refuse(deployment, CandidateRef("churn", 1, "run", NIGHT))
+    with pytest.raises(RefusedError) as refusal:
+        stage_or_refuse(deployment, CandidateRef("churn", 1, "run", NIGHT))
     (archived,) = deployment.state.ledger("churn")
     assert archived.to_stage == "Archived"
     assert "broken unknown (the gate broke: ZeroDivisionError: division by zero)" in archived.reason
-    assert archived.reason in refusal
+    assert str(refusal.value) == f"churn version 1: {archived.reason}"
 
 
 def test_a_person_may_train_before_anything_is_in_production(deployment):
@@ -165,10 +168,51 @@ def test_an_approval_whose_promotion_failed_is_not_hidden(deployment):
         close_question(deployment, "churn", version=1, answer={"option": "Approve", "actor": "ada", "reason": "x"})
 
 
+@pytest.fixture
+def gated(monkeypatch) -> None:
+    """Every candidate passes one gate."""
+    evidence = make_evidence(NIGHT)
+    monkeypatch.setattr("include.steps.move_model.gate_candidate", lambda *_: evidence)
+
+
+def test_a_candidate_that_stands_in_staging_stays_there_when_it_is_asked_about_again(deployment, gated):
+    for _ in range(2):
+        stage_or_refuse(deployment, CandidateRef("churn", 1, "run", NIGHT))
+    (staged,) = deployment.state.ledger("churn")
+    assert (staged.to_stage, staged.evidence) == ("Staging", make_evidence(NIGHT))
+
+
+def test_a_candidate_that_has_left_staging_is_refused(deployment, gated):
+    two_versions(deployment)
+    for version, stage in ((1, "Archived"), (2, "Production")):
+        with pytest.raises(RefusedError, match=f"churn version {version} is in {stage} already"):
+            stage_or_refuse(deployment, CandidateRef("churn", version, "run", NIGHT))
+
+
+def test_the_version_that_waits_is_described_with_what_its_gates_said(deployment, gated):
+    stage_or_refuse(deployment, CandidateRef("churn", 1, "run", NIGHT))
+    described = describe_candidate(deployment, "churn")
+    assert described["version"] == "1"
+    lines = described["evidence"].splitlines()
+    assert lines[0] == f"Trained as of **{NIGHT}**; in Production now: nothing"
+    assert lines[4:6] == [
+        "| auc | pass | 0.91 | 0.85 | AUC 0.9100 ≥ 0.85, 95 % interval [0.9001, 0.9199] |",
+        "| latency | pass | 0.041 | 50 | p99 of 2000 one-row calls is 0.041 ms, at most 50 ms |",
+    ]
+
+
+def test_where_no_version_waits_none_is_described(deployment):
+    two_versions(deployment)
+    with pytest.raises(RefusedError, match="no version of churn waits in Staging"):
+        describe_candidate(deployment, "churn")
+
+
 def test_a_promoted_or_superseded_version_is_left_alone(deployment):
     two_versions(deployment)
     for version in (1, 2):
-        assert close_question(deployment, "churn", version=version, answer=None) is None
+        with pytest.raises(RefusedError, match="nothing was rejected"):
+            close_question(deployment, "churn", version=version, answer=None)
+    assert len(deployment.state.ledger("churn")) == 5
 
 
 def test_a_database_without_our_tables_says_how_to_bring_them(postgres_database):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from include.errors import ConflictError, RefusedError
-from mlops.dag_defaults import skip
+from include.errors import RefusedError
+from mlops.dag_defaults import refusals_skip
 from mlops.operators.approval import ANSWER_KEY
 
 if TYPE_CHECKING:
@@ -62,9 +62,6 @@ class MLflowPromoteModelOperator(BaseOperator):
             raise RefusedError(f"{self.approval_task_id} has no answer on record; a promotion needs a person's name")
         deployment = Deployment.from_env()
         version, who = int(self.version), {"actor": answer["actor"], "reason": answer["reason"]}
-        try:
-            return promote_version(deployment, self.model_id, version=version, **who)
-        except ConflictError:
-            raise
-        except RefusedError as no:
-            skip(str(no))
+        with refusals_skip():
+            promote_version(deployment, self.model_id, version=version, **who)
+        return version
