@@ -129,8 +129,7 @@ def _newest_receipts(source: Dataset, partitions: Collection[str]) -> dict[date,
 
 def _require_arrived(deployment: Deployment, spec: FeatureGroupSpec, end: str) -> int:
     """Return the version of the source to build from, once it is known to hold the days up to `end`."""
-    version = deployment.lake.version(spec.source)
-    if version is None:
+    if not deployment.lake.exists(spec.source):
         raise UsageError(
             f"{spec.table} can't be built: the lake at {deployment.lake.uri} has no {spec.relation} "
             f"(table {spec.source}); "
@@ -141,14 +140,15 @@ def _require_arrived(deployment: Deployment, spec: FeatureGroupSpec, end: str) -
             )
         )
     if spec.scored_by:
-        if end not in deployment.lake.partitions(spec.source, version=version):
+        if end not in deployment.state.publications(spec.source):
             raise RefusedError(
-                f"{spec.table} of {end} can't be built: {spec.source} has no partition {end}; score it first "
+                f"{spec.table} of {end} can't be built: {spec.source} has no published partition {end}; score it first "
                 f"(mlops score --model {spec.scored_by} --date {end})"
             )
     else:
         _require_orders(deployment, spec.table, end)
-    return version
+    # Last: what was found to be there is in this version, whatever has come since.
+    return int(deployment.lake.delta(spec.source).version())
 
 
 def _require_orders(deployment: Deployment, table: str, end: str) -> None:

@@ -26,19 +26,20 @@ log = logging.getLogger(__name__)
 def export_features(deployment: Deployment, group: str, *, partition: str, path: Path) -> FeaturesRef:
     """Write the newest version of a partition's rows to `path`, as parquet or CSV by its extension.
 
-    Columns are those of the group's spec, in its order; rows are sorted by the entity key.
+    Columns are those of the group's spec, in its order; rows are sorted by the entity key. A published partition may
+    have none.
 
     Raises
     ------
     UsageError
-        If the extension is another, the folder is missing, the file can't be written, or the partition has no rows.
+        If the partition is not published, the extension is another, or the file can't be written.
     """
     spec = load_feature_group(group)
     parse(partition)
     write = writer(path)
-    if partition not in deployment.lake.partitions(spec.table):
+    if partition not in deployment.state.publications(spec.table):
         raise UsageError(
-            f"{spec.table} has no partition {partition} in {deployment.lake.uri}; "
+            f"{spec.table} in {deployment.lake.uri} has no published partition {partition}; "
             f"build it first (mlops features build --group {group} --date {partition})"
         )
     version = deployment.lake.version(spec.table) or 0

@@ -47,7 +47,7 @@ def heal_features(deployment: Deployment, group: str) -> FeaturesRef | None:
         If the quality gate refuses days, once every other one is healed; what was published of them stays.
     """
     spec = load_feature_group(group)
-    if not deployment.lake.exists(spec.table):
+    if not deployment.state.publications(spec.table):
         raise UsageError(f"{group} was never built, there is nothing to heal (mlops features build --group {group} …)")
     source_version = deployment.lake.version(spec.source) or 0
     compared = find_stale(deployment, spec, source_version=source_version)

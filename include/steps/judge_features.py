@@ -88,7 +88,14 @@ def _judge(
             partitions,
             spec,
             published=deployment.state.publications(spec.table),
-            source_days=deployment.lake.partitions(spec.source, version=source_version),
+            source_days=_source_days(deployment, spec, source_version),
         )
         checks += [*judge_bounds(rows, spec), *judge_profile(profile, spec)]
     return PartitionReport(spec.group, partitions[0], partitions[-1], rows.num_rows, tuple(checks))
+
+
+def _source_days(deployment: Deployment, spec: FeatureGroupSpec, source_version: int) -> list[str]:
+    """Return the days on which the source spoke: a feed by its rows, a model by having scored the night."""
+    if spec.scored_by:
+        return list(deployment.state.publications(spec.source))
+    return deployment.lake.partitions(spec.source, version=source_version)

@@ -92,7 +92,7 @@ class Night:
     rows : RowAccount
         Of the night's own delivery, whatever days its rows are of.
     scored : ScoredNight or None
-        None where nothing was in Production before it, or nobody was there to score.
+        None where it was not scored: nothing was in Production before it, for example.
     measured : NightMetrics or None
         None where monitoring did not get to it.
     decisions : tuple of DecisionRow
@@ -241,7 +241,7 @@ def read_account(
     spec = load_model(model_id)
     accounts = _read_row_accounts(deployment.lake)
     moves, decisions = deployment.state.ledger(model_id), deployment.state.decisions(model_id)
-    scored = _read_scored(deployment.lake, predictions_name(model_id))
+    scored = _read_scored(deployment, predictions_name(model_id), moves)
     measured = {m.partition: m for m in load_nights(deployment, model_id, until=max(nights))} if nights else {}
     return DemoAccount(
         model_id=model_id,
@@ -298,13 +298,17 @@ def _quarantined(lake: LakeAdapter) -> Iterator[tuple[str | None, RowAccount]]:
             yield group["delivered"], RowAccount(quarantined=((group["rule"], group["count_all"]),))
 
 
-def _read_scored(lake: LakeAdapter, table: str) -> dict[str, ScoredNight]:
-    if not lake.exists(table):
+def _read_scored(deployment: Deployment, table: str, moves: Sequence[LedgerMove]) -> dict[str, ScoredNight]:
+    published = deployment.state.publications(table)
+    if not published:
         return {}
-    rows = lake.read(table, columns=["dt", "role", "model_version"])
+    rows = deployment.lake.read(table, columns=["dt", "role", "model_version"])
     by_day = rows.filter(pc.equal(rows["role"], CHAMPION)).group_by("dt")
     counted = by_day.aggregate([([], "count_all"), ("model_version", "max")]).to_pylist()
-    return {day["dt"].isoformat(): ScoredNight(day["count_all"], day["model_version_max"]) for day in counted}
+    by_night = {day["dt"].isoformat(): (day["count_all"], day["model_version_max"]) for day in counted}
+    # Where nobody was there to score, no row names the version: the ledger does.
+    found = {night: by_night.get(night, (0, lifecycle.production_at(moves, night))) for night in published}
+    return {night: ScoredNight(rows, version) for night, (rows, version) in found.items() if version is not None}
 
 
 def _versions(moves: Sequence[LedgerMove]) -> Iterator[ModelVersion]:

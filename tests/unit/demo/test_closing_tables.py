@@ -44,8 +44,14 @@ NIGHTS = partitions.span("2026-01-11", "2026-01-13")
 class FakeState:
     """What monitoring and governance have recorded."""
 
-    def __init__(self, moves: tuple[LedgerMove, ...], decisions: tuple[DecisionRow, ...], measured: list[str]) -> None:
-        self.moves, self.rows, self.measured = moves, decisions, measured
+    def __init__(
+        self,
+        moves: tuple[LedgerMove, ...],
+        decisions: tuple[DecisionRow, ...],
+        measured: list[str],
+        published: dict[str, int],
+    ) -> None:
+        self.moves, self.rows, self.measured, self.published = moves, decisions, measured, published
 
     def ledger(self, model_id: str) -> tuple[LedgerMove, ...]:
         return self.moves
@@ -55,6 +61,9 @@ class FakeState:
 
     def nights(self, model_id: str, *, until: str) -> list[dict[str, object]]:
         return [NIGHT.dump_python(make_measured(night), mode="json") for night in self.measured if night <= until]
+
+    def publications(self, target: str) -> dict[str, int]:
+        return self.published if target == "predictions/churn" else {}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +87,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         for move in make_moves(*FIRST_VERSION)
     )
     decisions = (make_decision(HISTORY_LAST, "retrain"), make_decision(NIGHTS[0]), make_decision(NIGHTS[1], "veto"))
-    deployment.state = FakeState(moves, decisions, [HISTORY_LAST, NIGHTS[0], NIGHTS[2]])
+    deployment.state = FakeState(moves, decisions, [HISTORY_LAST, NIGHTS[0], NIGHTS[2]], {NIGHTS[0]: 10, NIGHTS[1]: 20})
     return deployment
 
 
@@ -152,7 +161,7 @@ def test_nights_that_this_demo_did_not_play_are_other_deliveries(deployment):
 
 def test_rows_that_the_quarantine_lost_are_unaccounted_for(deployment, tmp_path):
     lake = LakeAdapter(tmp_path.as_uri())
-    for table in ("raw/deliveries", "raw/orders"):
+    for table in ("raw/deliveries", "raw/orders", "predictions/churn"):
         lake.replace(table, deployment.lake.read(table), keys=deployment.lake.partitions(table))
     set_aside = deployment.lake.read(QUARANTINE.name)
     kept = set_aside.slice(2)
@@ -171,6 +180,13 @@ def test_a_night_knows_who_scored_it_what_was_measured_and_what_was_decided(acco
     assert [move.to_stage for move in first.moves] == ["Staging", "Production"]
     assert [night.happened for night in account.nights] == [None, "the shop was closed", None]
     assert len(account.decisions) == 3, "those of no night are there too"
+
+
+def test_a_night_with_nobody_to_score_was_scored_and_one_that_was_not_published_was_not(deployment):
+    published = {NIGHTS[0]: 10, NIGHTS[2]: 0}
+    moves, rows = deployment.state.moves, deployment.state.rows
+    account = read(SimpleNamespace(lake=deployment.lake, state=FakeState(moves, rows, [], published)))
+    assert [night.scored for night in account.nights] == [ScoredNight(10, 1), None, ScoredNight(0, 1)]
 
 
 def test_a_version_has_the_gates_of_its_ledger_row(account):
@@ -201,7 +217,7 @@ def test_a_table_that_is_added_to_the_list_is_counted_and_a_log_is_not(deploymen
 
 
 def test_an_empty_lake_has_an_empty_account(tmp_path: Path):
-    empty = SimpleNamespace(lake=LakeAdapter(tmp_path.as_uri()), state=FakeState((), (), []))
+    empty = SimpleNamespace(lake=LakeAdapter(tmp_path.as_uri()), state=FakeState((), (), [], {}))
     account = read(empty)
     assert account.rows == RowAccount()
     assert (account.tables, account.versions, account.ledger) == ((), (), ())

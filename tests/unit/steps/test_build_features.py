@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from include.adapters.orders.order_deliveries import read_arrivals
 from include.errors import RefusedError, UsageError
 from include.steps.build_features import build_features
 from tests.raw_orders import line, orders, publish_orders, random_orders
@@ -103,6 +104,21 @@ def test_a_result_of_another_schema_is_not_published(
     with pytest.raises(RefusedError, match="tenure_days: no such column, allowed: int64"):
         build(deployment, "2024-01-01")
     assert not deployment.lake.exists(TABLE)
+
+
+def test_orders_that_come_while_a_build_looks_are_in_what_it_builds_from(
+    deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_orders(deployment.lake, orders(line("2024-01-01")))
+
+    def meanwhile(lake: Any) -> list[str]:
+        publish_orders(lake, orders(line("2024-01-01"), line("2024-01-02")))
+        return read_arrivals(lake)
+
+    monkeypatch.setattr("include.steps.build_features.read_arrivals", meanwhile)
+    build(deployment, "2024-01-02")
+
+    assert deployment.lake.read(TABLE)["total_orders_30d"].to_pylist() == [2]
 
 
 def test_a_range_that_ends_before_it_starts_is_refused(deployment: FakeDeployment) -> None:
