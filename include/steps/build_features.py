@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from include.adapters.lake.partition_reports import write_report
-from include.adapters.orders.order_deliveries import first_gap, read_arrivals
+from include.adapters.orders.order_deliveries import delivered_days, first_gap
 from include.errors import RefusedError, UsageError
 from include.features.checks import PARTITION
 from include.features.versions import add_versions
@@ -152,19 +152,19 @@ def _require_arrived(deployment: Deployment, spec: FeatureGroupSpec, end: str) -
 
 
 def _require_orders(deployment: Deployment, table: str, end: str) -> None:
-    arrived = read_arrivals(deployment.lake)
-    if not arrived:
+    delivered = delivered_days(deployment.lake)
+    if not delivered:
         raise UsageError(
             f"{table} can't be built: the lake at {deployment.lake.uri} has no record of a delivery; "
             "import some orders first (mlops orders import FILE --format …), or set MLOPS_LAKE_URI"
         )
-    if (gap := first_gap(arrived, end)) is not None and gap < arrived[-1]:
+    if (gap := first_gap(delivered, end)) is not None and gap < delivered[-1]:
         raise RefusedError(
             f"{table} of {end} can't be built: {gap} is missing while later days are there; deliver it "
             "(or an empty day, with _SUCCESS) and let ingest_orders take it"
         )
-    if end > arrived[-1]:
+    if end > delivered[-1]:
         raise RefusedError(
-            f"{table} of {end} can't be built: the newest delivery is of {arrived[-1]}, so {end} has not arrived; "
+            f"{table} of {end} can't be built: the newest delivery is of {delivered[-1]}, so {end} has not arrived; "
             "import its orders first, or end the range earlier"
         )

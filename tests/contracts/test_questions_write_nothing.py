@@ -18,7 +18,7 @@ from include.adapters.lake.history import changed_partitions
 from include.adapters.lake.online_log import read_vectors
 from include.adapters.lake.partition_reports import read_report
 from include.adapters.lake.training_sets import list_training_sets, read_manifest
-from include.adapters.orders.order_deliveries import read_arrivals
+from include.adapters.orders.order_deliveries import delivered_days
 from include.adapters.state.state_store import StateStoreAdapter
 from include.errors import MlopsError
 from include.governance.lifecycle import MoveRequest, stage_candidate
@@ -27,7 +27,7 @@ from include.settings import Settings
 from include.specs.groups import load_feature_group
 from include.specs.models import load_model
 from include.steps.build_features import build_features
-from include.steps.find_delivery import find_delivery
+from include.steps.find_day import find_day
 from include.steps.find_stale import find_stale
 from include.steps.judge_features import check_features
 from include.steps.monitor_model import judge_night
@@ -65,7 +65,7 @@ def source_version(deployment: Any) -> int:
 
 QUESTIONS: dict[str, Callable[[Any], object]] = {
     "find_stale": lambda d: find_stale(d, load_feature_group(GROUP), source_version=source_version(d)),
-    "find_delivery": lambda d: find_delivery(DAYS[-1]),
+    "find_day": lambda d: find_day(DAYS[-1]),
     "check_features": lambda d: check_features(d, GROUP, start=DAYS[0], end=DAYS[-1]),
     "judge_night": lambda d: judge_night(d, "churn", DAYS[-1]),
     "ledger": lambda d: d.state.ledger("churn"),
@@ -83,7 +83,7 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
     "dataset": lambda d: d.lake.dataset(TABLE).to_table(),
     "digest": lambda d: d.lake.digest(TABLE),
     "changed_partitions": lambda d: changed_partitions(d.lake, "raw/orders", since=0, until=source_version(d)),
-    "read_arrivals": lambda d: read_arrivals(d.lake),
+    "delivered_days": lambda d: delivered_days(d.lake),
     "read_vectors": lambda d: read_vectors(d.lake, "churn", DAYS[0]),
     "read_report": lambda d: read_report(d.lake, GROUP, DAYS[-1]),
     "list_training_sets": lambda d: list_training_sets(d.lake, "churn"),
@@ -121,12 +121,12 @@ def answers_that_changed_something(deployment: Any, *, may_refuse: bool) -> list
 
 
 def test_a_question_leaves_every_row_and_file_as_it_was(deployment, monkeypatch):
-    monkeypatch.setattr("include.steps.find_delivery.Deployment.from_env", lambda: deployment)
+    monkeypatch.setattr("include.steps.find_day.Deployment.from_env", lambda: deployment)
     assert answers_that_changed_something(deployment, may_refuse=False) == []
 
 
 def test_a_question_to_a_deployment_that_holds_nothing_makes_nothing(empty, monkeypatch):
-    monkeypatch.setattr("include.steps.find_delivery.Deployment.from_env", lambda: empty)
+    monkeypatch.setattr("include.steps.find_day.Deployment.from_env", lambda: empty)
     assert answers_that_changed_something(empty, may_refuse=True) == []
 
 

@@ -73,6 +73,39 @@ def test_the_migrations_make_the_tables_that_the_code_declares(store):
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
 
 
+def move_schema(store, verb, revision):
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "include/adapters/state/migrations")
+    with store._engine.begin() as connection:
+        config.attributes["connection"] = connection
+        getattr(command, verb)(config, revision)
+
+
+def test_what_was_published_before_the_table_had_its_name_is_published_after_it(store):
+    move_schema(store, "downgrade", "base")
+    move_schema(store, "upgrade", "0002")
+    tell(
+        store,
+        "INSERT INTO materialised_partition (target, partition_key, table_version, source_version, rows) VALUES "
+        "('features/x', '2026-01-01', 3, 7, 5), ('features/x', '2026-01-02', 4, NULL, 0), "
+        "('online/x', '2026-01-01', 3, NULL, 5)",
+    )
+    store.migrate()
+    assert store.publications("features/x") == {"2026-01-01": 5, "2026-01-02": 0}
+    assert store.source_versions("features/x") == {"2026-01-01": 7, "2026-01-02": None}
+    assert store.table_versions("features/x") == {"2026-01-01": 3, "2026-01-02": 4}
+    assert store.publications("online/x") == {"2026-01-01": 5}
+    store.record_publications("features/x", [("2026-01-01", 6)], 5)
+    assert store.publications("features/x")["2026-01-01"] == 6
+    with store._engine.connect() as connection:
+        tables = sa.inspect(connection).get_table_names()
+    assert "publication" in tables
+    assert "materialised_partition" not in tables
+
+
 def test_of_two_movers_one_wins_and_the_other_is_told(store):
     moves = stage_candidate(store.ledger("churn"), MoveRequest("churn", 1, "2026-01-01", "ada", "first"))
     store.append_moves(moves)

@@ -16,7 +16,7 @@ import pytest
 
 from include import partitions
 from include.adapters.lake.row_digest import digest
-from include.adapters.orders.order_deliveries import read_arrivals
+from include.adapters.orders.order_deliveries import delivered_days
 from include.errors import RefusedError, UsageError
 from include.features.versions import newest_versions
 from include.simulation.incidents import parse_incident
@@ -126,7 +126,7 @@ def test_the_tables_equal_those_of_a_shop_in_which_all_came_right(clean, harmed,
     features = f"features/{GROUP}"
     assert shop.lake.partitions(features) == clean.lake.partitions(features)
     assert features_of(shop) == features_of(clean)
-    assert read_arrivals(shop.lake) == read_arrivals(clean.lake)
+    assert delivered_days(shop.lake) == delivered_days(clean.lake)
     learned = known_at(shop)
     assert set(learned["created_timestamp"].to_pylist()) <= {partitions.end_of(mended)}
     assert all(

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from include.steps.find_delivery import Arrival
+from include.steps.find_day import DayStatus
 from mlops.sensors.lake import RawPartitionSensor
 from mlops.triggers.lake import RawPartitionTrigger
 
@@ -14,10 +14,8 @@ def sensor():
 
 
 def answering(monkeypatch, *answers):
-    left = [Arrival(status, "2026-01-01") for status in answers]
-    monkeypatch.setattr(
-        "include.steps.find_delivery.find_delivery", lambda _: left.pop(0) if len(left) > 1 else left[0]
-    )
+    left = [DayStatus(status, "2026-01-01") for status in answers]
+    monkeypatch.setattr("include.steps.find_day.find_day", lambda _: left.pop(0) if len(left) > 1 else left[0])
 
 
 def fire(trigger):

@@ -65,7 +65,7 @@ def find_delivery(settings: Settings, partition: str) -> OrderDelivery:
     return OrderDelivery(tuple(OrderFile(filesystem, names[name]) for name in orders), order_format)
 
 
-def read_arrivals(lake: LakeAdapter) -> list[str]:
+def delivered_days(lake: LakeAdapter) -> list[str]:
     """Return the days whose own delivery, or a file import over them, has been taken; in order.
 
     A day that only late rows of another delivery touched is not among them.
@@ -79,14 +79,14 @@ def read_arrivals(lake: LakeAdapter) -> list[str]:
     return sorted({day.isoformat() for day in records.filter(own)["dt"].to_pylist()})
 
 
-def first_gap(arrived: Sequence[str], until: str) -> str | None:
-    """Return the first day between the first that arrived and `until`, included, that did not; None where all did.
+def first_gap(delivered: Sequence[str], until: str) -> str | None:
+    """Return the first day from the first delivered one to `until`, included, that is missing; None where none is.
 
     Parameters
     ----------
-    arrived : sequence of str
+    delivered : sequence of str
         Days in order; not empty.
     """
-    known = set(arrived)
-    days = partitions.span(arrived[0], until) if until >= arrived[0] else []
+    known = set(delivered)
+    days = partitions.span(delivered[0], until) if until >= delivered[0] else []
     return next((day for day in days if day not in known), None)

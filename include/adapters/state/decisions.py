@@ -103,7 +103,7 @@ class DecisionTables(StateDatabase):
 
 
 def _read_facts(connection: sa.Connection, model_id: str, reads: str) -> ActingFacts:
-    mark, published = tables.watermark, tables.materialised_partition
+    mark, published = tables.watermark, tables.publication
     watermark = sa.select(mark.c.partition_key).where(mark.c.model_id == model_id)
     newest = sa.select(sa.func.max(published.c.partition_key)).where(published.c.target == reads)
     return ActingFacts(connection.execute(watermark).scalar(), connection.execute(newest).scalar())

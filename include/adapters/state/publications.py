@@ -24,7 +24,7 @@ class PublicationTable(StateDatabase):
         """Write down which partitions a target holds, with their rows, the table's version and its source's."""
         if not partitions:
             return
-        table = tables.materialised_partition
+        table = tables.publication
         told = {"target": target, "table_version": version, "source_version": source_version}
         statement = insert(table).values([{**told, "partition_key": key, "rows": rows} for key, rows in partitions])
         written = {name: statement.excluded[name] for name in ("table_version", "source_version", "rows")}
@@ -35,11 +35,11 @@ class PublicationTable(StateDatabase):
 
     def source_versions(self, target: str) -> dict[str, int | None]:
         """Return the version of its source that each partition of a target agrees with, by key; None where unknown."""
-        return self._by_partition(target, tables.materialised_partition.c.source_version)
+        return self._by_partition(target, tables.publication.c.source_version)
 
     def table_versions(self, target: str) -> dict[str, int]:
         """Return the version of its table that each partition of a target was recorded with, by key."""
-        return self._by_partition(target, tables.materialised_partition.c.table_version)
+        return self._by_partition(target, tables.publication.c.table_version)
 
     def confirm_source(self, target: str, agreeing: Mapping[str, int], source_version: int) -> None:
         """Write down that partitions, as they are, agree with another version of their source.
@@ -53,7 +53,7 @@ class PublicationTable(StateDatabase):
         source_version : int
             What they agree with.
         """
-        table = tables.materialised_partition
+        table = tables.publication
         with self._transaction() as connection:
             for built_from in sorted(set(agreeing.values())):
                 partitions = [key for key, version in agreeing.items() if version == built_from]
@@ -63,14 +63,14 @@ class PublicationTable(StateDatabase):
 
     def publications(self, target: str) -> dict[str, int]:
         """Return the rows of each published partition of a target, by key."""
-        return self._by_partition(target, tables.materialised_partition.c.rows)
+        return self._by_partition(target, tables.publication.c.rows)
 
     def newest_publication(self, target: str) -> str | None:
         """Return the newest published partition of a target."""
         return max(self.publications(target), default=None)
 
     def _by_partition(self, target: str, column: sa.Column[Any]) -> dict[str, Any]:
-        table = tables.materialised_partition
+        table = tables.publication
         query = sa.select(table.c.partition_key, column).where(table.c.target == target).order_by(table.c.partition_key)
         with self._transaction() as connection:
             return dict(connection.execute(query).tuples().all())

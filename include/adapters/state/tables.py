@@ -68,8 +68,8 @@ monitoring_metric = sa.Table(
     sa.Column("night", JSONB, nullable=False),
 )
 
-materialised_partition = sa.Table(
-    "materialised_partition",
+publication = sa.Table(
+    "publication",
     METADATA,
     sa.Column("target", sa.Text, primary_key=True),
     sa.Column("partition_key", sa.Text, primary_key=True),

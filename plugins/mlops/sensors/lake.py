@@ -43,9 +43,9 @@ class RawPartitionSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> str:
         """Return at once where the day is there, else hand the wait to the triggerer."""
-        from include.steps.find_delivery import find_delivery
+        from include.steps.find_day import find_day
 
-        if find_delivery(self.partition).status == "delivered":
+        if find_day(self.partition).status == "delivered":
             return self.partition
         self.defer(
             trigger=RawPartitionTrigger(self.partition, float(self.timeout), self.poke_interval),

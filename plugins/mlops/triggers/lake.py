@@ -38,12 +38,12 @@ class RawPartitionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the day is there or the time is over, then fire once with what is known of it."""
-        from include.steps.find_delivery import find_delivery
+        from include.steps.find_day import find_day
 
         waited = 0.0
-        arrival = await asyncio.to_thread(find_delivery, self.partition)
-        while arrival.status != "delivered" and waited < self.timeout_s:
+        found = await asyncio.to_thread(find_day, self.partition)
+        while found.status != "delivered" and waited < self.timeout_s:
             await asyncio.sleep(self.poll_interval_s)
             waited += self.poll_interval_s
-            arrival = await asyncio.to_thread(find_delivery, self.partition)
-        yield TriggerEvent({"partition": self.partition, "arrival": arrival.status, "day": arrival.day})
+            found = await asyncio.to_thread(find_day, self.partition)
+        yield TriggerEvent({"partition": self.partition, "arrival": found.status, "day": found.day})

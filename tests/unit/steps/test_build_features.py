@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from include.adapters.orders.order_deliveries import read_arrivals
+from include.adapters.orders.order_deliveries import delivered_days
 from include.errors import RefusedError, UsageError
 from include.steps.build_features import build_features
 from tests.raw_orders import line, orders, publish_orders, random_orders
@@ -113,9 +113,9 @@ def test_orders_that_come_while_a_build_looks_are_in_what_it_builds_from(
 
     def meanwhile(lake: Any) -> list[str]:
         publish_orders(lake, orders(line("2024-01-01"), line("2024-01-02")))
-        return read_arrivals(lake)
+        return delivered_days(lake)
 
-    monkeypatch.setattr("include.steps.build_features.read_arrivals", meanwhile)
+    monkeypatch.setattr("include.steps.build_features.delivered_days", meanwhile)
     build(deployment, "2024-01-02")
 
     assert deployment.lake.read(TABLE)["total_orders_30d"].to_pylist() == [2]

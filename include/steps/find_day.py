@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from include.adapters.deployment import Deployment
-from include.adapters.orders.order_deliveries import first_gap, read_arrivals
+from include.adapters.orders.order_deliveries import delivered_days, first_gap
 
 
 @dataclass(frozen=True)
-class Arrival:
+class DayStatus:
     """What is known of a day.
 
     Attributes
@@ -28,7 +28,7 @@ class Arrival:
     day: str
 
 
-def find_delivery(partition: str) -> Arrival:
+def find_day(partition: str) -> DayStatus:
     """Look for a day.
 
     A day counts as delivered when no day before it is missing: features look back, and would be
@@ -39,8 +39,8 @@ def find_delivery(partition: str) -> Arrival:
     partition : str
         The day.
     """
-    arrived = read_arrivals(Deployment.from_env().lake)
-    gap = first_gap(arrived, partition) if arrived else partition
+    delivered = delivered_days(Deployment.from_env().lake)
+    gap = first_gap(delivered, partition) if delivered else partition
     if gap is None:
-        return Arrival("delivered", partition)
-    return Arrival("missing" if arrived and arrived[-1] > gap else "not_arrived", gap)
+        return DayStatus("delivered", partition)
+    return DayStatus("missing" if delivered and delivered[-1] > gap else "not_arrived", gap)
