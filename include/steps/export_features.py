@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.adapters.table_files import writer
+from include.adapters.files.writing import writer
 from include.errors import UsageError
 from include.features.checks import expected_schema
 from include.features.versions import newest_versions

@@ -1,7 +1,7 @@
 """Join a file of feature rows to a file of entity rows, as they stood at each entity row's time.
 
 What belongs here: which columns are joined, and bringing both files' keys and times to one kind. What does not:
-the files (``table_files``), the join, which is the offline store's (``point_in_time``), and the printed line.
+the files (``keyed_rows``), the join, which is the offline store's (``point_in_time``), and the printed line.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from include.adapters.feature_store.as_of_join import FeatureRows, TimeUnit, features_as_of
-from include.adapters.table_files import Rows, open_rows, read_rows, refused_as_a_whole, writer
+from include.adapters.files.keyed_rows import Rows, open_keyed, read_keyed
+from include.adapters.files.tabular import TableFile, local_file, reading, require_columns
+from include.adapters.files.writing import writer
 from include.column_types import key_family
-from include.errors import UsageError, nearest
+from include.errors import UsageError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 
 log = logging.getLogger(__name__)
@@ -90,26 +92,28 @@ def join_features(
     write = writer(out)
     # A CSV gets back what stood in a CSV, to the letter; parquet keeps types.
     as_written = out.suffix.lower() == ".csv"
-    asked = read_rows(entities, keys, [EVENT_TIMESTAMP], as_written=as_written)
-    stored = open_rows(features, keys, [EVENT_TIMESTAMP, *_CREATED], as_written=as_written)
+    asking, storing = local_file(entities), local_file(features)
+    asked = read_keyed(asking, keys, [EVENT_TIMESTAMP], as_written=as_written)
+    stored = open_keyed(storing, keys, [EVENT_TIMESTAMP, *_CREATED], as_written=as_written)
     created = next((name for name in _CREATED if name in stored.schema.names), None)
-    for path, names in ((entities, asked.column_names), (features, stored.schema.names)):
-        _check_columns(path, names, [*keys, EVENT_TIMESTAMP])
+    for file, names in ((asking, asked.column_names), (storing, stored.schema.names)):
+        require_columns(file, names, keys, remedy="name the join column by --key")
+        require_columns(file, names, [EVENT_TIMESTAMP], remedy="rename the column of times")
     if known_at and created is None:
         raise UsageError(
             f"{features.name} has neither {_CREATED[0]} nor {_CREATED[1]}, so what was known when can't be told; "
             "add one, or join by the event time alone (--no-known-at)"
         )
     times = [EVENT_TIMESTAMP, *([created] if created else [])]
-    added = _added(stored.schema.names, [*keys, *times], asked, features)
-    with refused_as_a_whole(features):
+    added = _added(stored.schema.names, [*keys, *times], asked, storing)
+    with reading(storing):
         for name in times:
-            stored = _with_times(stored, name, features)
+            stored = _with_times(stored, name, storing)
         matched = asked
         for key in keys:
-            matched, stored = _matched_kinds(matched, stored, key, entities, features)
-        matched = _timed(matched, EVENT_TIMESTAMP, entities)
-        zones = [(entities, EVENT_TIMESTAMP, matched.schema), *((features, name, stored.schema) for name in times)]
+            matched, stored = _matched_kinds(matched, stored, key, asking, storing)
+        matched = _timed(matched, EVENT_TIMESTAMP, asking)
+        zones = [(asking, EVENT_TIMESTAMP, matched.schema), *((storing, name, stored.schema) for name in times)]
         found = features_as_of(
             FeatureRows(_as_dataset(stored), tuple(keys), EVENT_TIMESTAMP, created, added),
             [matched[key] for key in keys],
@@ -122,7 +126,7 @@ def join_features(
         asked = asked.append_column(name, found[name])
     write(asked)
     log.info("join entities=%s features=%s rows=%d columns=%d", entities, features, asked.num_rows, len(added))
-    naive = [f"{path.name}: {name}" for path, name, schema in zones if schema.field(name).type.tz is None]
+    naive = [f"{file.name}: {name}" for file, name, schema in zones if schema.field(name).type.tz is None]
     return JoinedFeatures(asked.num_rows, added, tuple(naive))
 
 
@@ -145,16 +149,7 @@ def parse_ttl(text: str) -> timedelta:
     return timedelta(**{_TTL_UNITS[match[2]]: int(match[1])})
 
 
-def _check_columns(path: Path, names: Sequence[str], wanted: Sequence[str]) -> None:
-    for name in wanted:
-        if name not in names:
-            raise UsageError(
-                f"{path.name} has no column {name!r}; it has {', '.join(names)}{nearest(name, names)}; "
-                + ("rename the column of times" if name == EVENT_TIMESTAMP else "name the join column by --key")
-            )
-
-
-def _added(names: Sequence[str], roles: Sequence[str], asked: pa.Table, features: Path) -> tuple[str, ...]:
+def _added(names: Sequence[str], roles: Sequence[str], asked: pa.Table, features: TableFile) -> tuple[str, ...]:
     added = tuple(name for name in names if name not in roles and not _PANDAS_INDEX.fullmatch(name))
     if taken := [name for name in added if name in asked.column_names]:
         raise UsageError(
@@ -165,7 +160,7 @@ def _added(names: Sequence[str], roles: Sequence[str], asked: pa.Table, features
     return added
 
 
-def _timed(rows: pa.Table, name: str, path: Path) -> pa.Table:
+def _timed(rows: pa.Table, name: str, file: TableFile) -> pa.Table:
     """Return rows whose column `name` is a timestamp; a date is its midnight."""
     found = rows[name]
     if pa.types.is_timestamp(found.type):
@@ -173,27 +168,29 @@ def _timed(rows: pa.Table, name: str, path: Path) -> pa.Table:
     if pa.types.is_date(found.type) or found.null_count == len(found):
         return _replaced(rows, name, found.cast(pa.timestamp("us")))
     raise UsageError(
-        f"{path.name}: column {name!r} is {found.type}, not times; write ISO times such as 2024-01-31T00:00:00Z, "
+        f"{file.name}: column {name!r} is {found.type}, not times; write ISO times such as 2024-01-31T00:00:00Z, "
         "each of the column with a zone or each without"
     )
 
 
-def _with_times(stored: Rows, name: str, path: Path) -> Rows:
+def _with_times(stored: Rows, name: str, file: TableFile) -> Rows:
     if pa.types.is_timestamp(stored.schema.field(name).type):
         return stored
-    return _timed(_as_table(stored), name, path)
+    return _timed(_as_table(stored), name, file)
 
 
-def _matched_kinds(asked: pa.Table, stored: Rows, key: str, entities: Path, features: Path) -> tuple[pa.Table, Rows]:
+def _matched_kinds(
+    asked: pa.Table, stored: Rows, key: str, entities: TableFile, features: TableFile
+) -> tuple[pa.Table, Rows]:
     """Return both sides with keys of one kind: a CSV's text becomes whole numbers where the other file has those."""
     one, other = asked[key].type, stored.schema.field(key).type
     if key_family(one) == key_family(other):
         return asked, stored
     if asked[key].null_count == asked.num_rows:
         return _replaced(asked, key, pa.nulls(asked.num_rows, other)), stored
-    if entities.suffix.lower() == ".csv" and key_family(other) == "integer":
+    if entities.is_csv and key_family(other) == "integer":
         return _replaced(asked, key, _whole_numbers(asked[key], key, entities)), stored
-    if features.suffix.lower() == ".csv" and key_family(one) == "integer":
+    if features.is_csv and key_family(one) == "integer":
         rows = _as_table(stored)
         return asked, _replaced(rows, key, _whole_numbers(rows[key], key, features))
     raise UsageError(
@@ -202,12 +199,12 @@ def _matched_kinds(asked: pa.Table, stored: Rows, key: str, entities: Path, feat
     )
 
 
-def _whole_numbers(texts: pa.ChunkedArray, key: str, path: Path) -> pa.ChunkedArray:
+def _whole_numbers(texts: pa.ChunkedArray, key: str, file: TableFile) -> pa.ChunkedArray:
     is_whole = pc.match_substring_regex(texts, r"^(0|-?[1-9][0-9]{0,17})$")
     wrong = texts.filter(pc.invert(is_whole))
     if len(wrong):
         raise UsageError(
-            f"{path.name}: key {key!r} holds {wrong[0].as_py()!r}, but the other file's keys are whole numbers; "
+            f"{file.name}: key {key!r} holds {wrong[0].as_py()!r}, but the other file's keys are whole numbers; "
             "write them alike in both files"
         )
     return texts.cast(pa.int64())

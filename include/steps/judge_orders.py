@@ -15,8 +15,8 @@ import duckdb
 import pyarrow as pa
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
+from include.adapters.files.tabular import TableFile
 from include.adapters.orders import order_files
-from include.adapters.orders.order_files import OrderFile
 from include.errors import MlopsError, UsageError, nearest
 from include.quality import order_formats
 from include.quality.orders_contract import OrdersContract, parse_contract
@@ -93,12 +93,12 @@ def load_contract() -> OrdersContract:
     return parse_contract(path.read_text(encoding="utf-8"), file=path.name)
 
 
-def judge_file(file: OrderFile, judgement: Judgement, engine: DuckDbCompute) -> JudgedFile:
+def judge_file(file: TableFile, judgement: Judgement, engine: DuckDbCompute) -> JudgedFile:
     """Read a file and judge its rows.
 
     Parameters
     ----------
-    file : OrderFile
+    file : TableFile
         The file.
     judgement : Judgement
         How. With a `partition` the file is part of that night's delivery: it may have no rows, and

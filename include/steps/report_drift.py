@@ -8,19 +8,19 @@ travel with the model.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from include.adapters.files.tabular import TableFile, every_column, local_file, read_rows
 from include.column_types import is_number, is_text, value_type
-from include.errors import UnreadableInputError, UsageError, nearest
+from include.errors import UsageError
 from include.monitoring.columns import category_counts, numeric_values
 from include.monitoring.drift import FeatureDrift, measure_drift
 from include.monitoring.reference_profile import build_reference_profile
@@ -32,7 +32,8 @@ PSI_MODERATE = 0.1  # Siddiqi (2006): below it stable
 PSI_SIGNIFICANT = 0.2  # the requirements' level; Siddiqi (2006) has 0.25
 MIN_ROWS = 50  # five rows a bin
 
-_CSV = pacsv.ParseOptions(newlines_in_values=True)
+# A number with zeros before it is a code, such as of a post office or a shop.
+_PADDED = r"^\s*[-+]?0[0-9]"
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,13 @@ def report_drift(
     Raises
     ------
     UnreadableInputError
-        If a file can't be taken as a whole.
+        If a file can't be taken as a whole, or lacks a column.
     UsageError
-        If a column isn't there, or holds text in one file and numbers in the other.
+        If a column holds text in one file and numbers in the other.
     """
-    before, after = _read(reference), _read(current)
-    names = _chosen(before, after, columns)
+    asked = list(dict.fromkeys(columns)) if columns is not None else None
+    before, after = _read_both([local_file(reference), local_file(current)], asked)
+    names = _chosen(before, after, asked)
     expected = {name: _values(before[name]) for name in names}
     actual = {name: _values(after[name]) for name in names}
     drifts = measure_drift(
@@ -160,26 +162,39 @@ def _compared(drift: FeatureDrift, reference: NDArray[Any], current: NDArray[Any
     return ColumnReport(drift, compare_numeric(numeric_values(name, reference), numeric_values(name, current)), None)
 
 
-def _read(path: Path) -> pa.Table:
-    extension = path.suffix.lower()
-    if extension not in (".parquet", ".csv"):
-        raise UnreadableInputError(f"{path}: extension {path.suffix!r} is not known; allowed: .parquet, .csv")
-    if not path.is_file():
-        raise UnreadableInputError(f"{path}: there is no such file; check the path")
-    try:
-        table = pacsv.read_csv(path, parse_options=_CSV) if extension == ".csv" else pq.read_table(path)
-    except (pa.ArrowException, OSError) as err:
-        reason = " ".join(str(err).split())[:300]
-        raise UnreadableInputError(
-            f"{path.name}: can't be read as {extension[1:]} ({reason}); it is empty, damaged or of another format"
-        ) from err
-    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-    if twice:
-        raise UnreadableInputError(f"{path.name}: column {twice[0]!r} is there twice; keep one")
-    return table
+def _read_both(files: Sequence[TableFile], columns: Sequence[str] | None) -> list[pa.Table]:
+    """Return the rows of both files, with codes such as 007 as the text that they are.
+
+    A parquet file says whether a column holds text or numbers, and of a CSV's only the leading zeros do.
+    """
+    tables = [read_rows(file, columns=columns) for file in files]
+    sides = list(zip(files, tables, strict=True))
+    typed = [field for file, rows in sides if not file.is_csv for field in rows.schema]
+    codes = {field.name for field in typed if is_text(value_type(field.type))}
+    codes |= {name for file, rows in sides if file.is_csv for name in _zero_padded(file, rows)}
+    codes -= {field.name for field in typed if is_number(value_type(field.type))}
+    return [_with_texts(file, rows, codes) if file.is_csv else rows for file, rows in sides]
 
 
-def _chosen(before: pa.Table, after: pa.Table, columns: Sequence[str] | None) -> list[str]:
+def _zero_padded(file: TableFile, rows: pa.Table) -> list[str]:
+    written = _as_written(file, rows, rows.column_names)
+    return [name for name in written.column_names if pc.any(pc.match_substring_regex(written[name], _PADDED)).as_py()]
+
+
+def _with_texts(file: TableFile, rows: pa.Table, names: Collection[str]) -> pa.Table:
+    written = _as_written(file, rows, names)
+    for name in written.column_names:
+        rows = rows.set_column(rows.column_names.index(name), name, written[name])
+    return rows
+
+
+def _as_written(file: TableFile, rows: pa.Table, names: Collection[str]) -> pa.Table:
+    """Return those of a CSV's columns that were taken for numbers, as text."""
+    numbers = [field.name for field in rows.schema if field.name in names and is_number(field.type)]
+    return read_rows(file, columns=numbers, is_text=every_column) if numbers else pa.table({})
+
+
+def _chosen(before: pa.Table, after: pa.Table, columns: list[str] | None) -> list[str]:
     common = [name for name in before.column_names if name in after.column_names]
     judgeable = [name for name in common if _is_judgeable(before[name].type) and _is_judgeable(after[name].type)]
     if columns is None:
@@ -191,16 +206,11 @@ def _chosen(before: pa.Table, after: pa.Table, columns: Sequence[str] | None) ->
         return judgeable
     for name in columns:
         for side, table in (("reference", before), ("current", after)):
-            if name not in table.column_names:
-                raise UsageError(
-                    f"the {side} file has no column {name!r}; it has {', '.join(table.column_names)}"
-                    f"{nearest(name, table.column_names)}"
-                )
             if not _is_judgeable(table[name].type):
                 raise UsageError(
                     f"column {name!r} of the {side} file is {table[name].type}; drift is measured on numbers and text"
                 )
-    return list(dict.fromkeys(columns))
+    return columns
 
 
 def _is_judgeable(type_: pa.DataType) -> bool:

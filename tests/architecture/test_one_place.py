@@ -48,8 +48,13 @@ def test_a_name_is_found_however_it_is_imported(tmp_path, text):
             {"include.column_types"},
         ),
         (("duckdb.connect",), {"include.adapters.compute.duckdb_session"}),
+        (("pyarrow.csv.read_csv", "pyarrow.csv.open_csv", "csv.reader"), {"include.adapters.files.tabular"}),
+        (
+            ("pyarrow.parquet.ParquetFile", "pyarrow.parquet.read_table", "pyarrow.parquet.read_schema"),
+            {"include.adapters.files.tabular", "include.adapters.lake.training_sets"},
+        ),
     ],
-    ids=["text", "DuckDB"],
+    ids=["text", "DuckDB", "CSV", "parquet"],
 )
 def test_there_is_one_place_for(names, places):
     assert {module for module, path in MODULES.items() if not names_used(path).isdisjoint(names)} == places

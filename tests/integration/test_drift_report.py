@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,6 +92,54 @@ def test_parquet_and_csv_of_the_same_rows_give_the_same_report(tmp_path: Path) -
     reports = [report_drift(other, write(tmp_path / f"same{end}", rows)).to_json() for end in (".parquet", ".csv")]
     assert reports[0] == reports[1]
     assert reports[0]["features"]["country"]["missing_current"] == pytest.approx(51 / 600)
+
+
+CODES = [f"{n % 20:03}" for n in range(600)]
+
+
+def codes(path: Path, values: list[Any], **columns: Any) -> Path:
+    return write(path, pd.DataFrame({"code": values, **columns}))
+
+
+def test_codes_with_leading_zeros_are_text_in_a_csv_as_in_parquet(tmp_path: Path) -> None:
+    files = [codes(tmp_path / f"codes{end}", CODES) for end in (".parquet", ".csv")]
+    reports = [report_drift(one, other).to_json() for one in files for other in files]
+    assert reports[0]["features"]["code"]["kind"] == "categorical"
+    assert all(report == reports[0] for report in reports)
+
+
+def test_codes_of_one_csv_are_text_in_the_other_too_where_none_begins_with_zero(tmp_path: Path) -> None:
+    with_zeros, without = codes(tmp_path / "a.csv", CODES), codes(tmp_path / "b.csv", [f"1{code}" for code in CODES])
+    for pair in ((with_zeros, without), (without, with_zeros)):
+        found = report_drift(*pair).to_json()["features"]["code"]
+        assert (found["kind"], found["verdict"], found["outside_range"]) == ("categorical", "significant", 1.0)
+
+
+def test_a_csv_of_whole_numbers_is_text_where_the_parquet_file_says_so(tmp_path: Path) -> None:
+    texts, numbers = codes(tmp_path / "a.parquet", ["75001"] * 60), codes(tmp_path / "b.csv", [75001] * 60)
+    for pair in ((texts, numbers), (numbers, texts)):
+        assert report_drift(*pair).to_json()["features"]["code"]["verdict"] == "stable"
+
+
+def test_numbers_with_leading_zeros_are_numbers_where_the_parquet_file_says_so(tmp_path: Path) -> None:
+    months, padded = codes(tmp_path / "a.parquet", [1, 2, 12] * 50), codes(tmp_path / "b.csv", ["01", "02", "12"] * 50)
+    for pair in ((months, padded), (padded, months)):
+        found = report_drift(*pair).to_json()["features"]["code"]
+        assert (found["kind"], found["verdict"]) == ("numeric", "stable")
+
+
+@pytest.mark.parametrize(
+    "texts", [["1E-05", "2.5"], ["+7", "8"], [".5", "1."], ["0", "0.5"], ["-0.5", "1e5"], ["0e1", "NA"]]
+)
+def test_a_number_is_a_number_however_it_is_written(tmp_path: Path, texts: list[str]) -> None:
+    path = codes(tmp_path / "a.csv", texts * 60)
+    assert report_drift(path, path).to_json()["features"]["code"]["kind"] == "numeric"
+
+
+@pytest.mark.parametrize("end", [".csv", ".parquet"])
+def test_a_column_that_is_not_asked_for_is_in_nobodys_way(tmp_path: Path, end: str) -> None:
+    path = codes(tmp_path / f"a{end}", CODES, nested=[[1]] * 600)
+    assert [column.drift.feature for column in report_drift(path, path, columns=["code", "code"]).columns] == ["code"]
 
 
 def test_found_drift_is_done_and_a_no_only_on_request(pair: tuple[Path, Path]) -> None:

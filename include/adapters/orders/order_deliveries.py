@@ -15,8 +15,8 @@ import pyarrow.fs as fs
 
 from include import partitions
 from include.adapters.arrow_files import open_location
+from include.adapters.files.tabular import EXTENSIONS, TableFile, extension_of
 from include.adapters.lake.delta_lake import LakeAdapter
-from include.adapters.orders.order_files import EXTENSIONS, OrderFile
 from include.errors import MlopsError
 from include.settings import Settings
 from include.tables import DELIVERIES
@@ -30,7 +30,7 @@ FORMAT = "_FORMAT"
 class OrderDelivery:
     """A complete delivery: its files in order of name, and the format that it names, if it does."""
 
-    files: tuple[OrderFile, ...]
+    files: tuple[TableFile, ...]
     order_format: str | None
 
 
@@ -61,8 +61,8 @@ def find_delivery(settings: Settings, partition: str) -> OrderDelivery:
     except OSError as err:
         reason = " ".join(str(err).split())[:300]
         raise MlopsError(f"the delivery {address} can't be read: {reason}; check MLOPS_LANDING_URI") from err
-    orders = sorted(name for name in names if not name.startswith(("_", ".")) and name.lower().endswith(EXTENSIONS))
-    return OrderDelivery(tuple(OrderFile(filesystem, names[name]) for name in orders), order_format)
+    orders = sorted(name for name in names if not name.startswith(("_", ".")) and extension_of(name) in EXTENSIONS)
+    return OrderDelivery(tuple(TableFile(filesystem, names[name]) for name in orders), order_format)
 
 
 def delivered_days(lake: LakeAdapter) -> list[str]:

@@ -114,7 +114,9 @@ def test_truncated_or_garbage_csv_is_refused(tmp_path, content):
 
 def test_missing_columns_are_all_named_with_the_nearest_that_is_there(tmp_path):
     path = _parquet(tmp_path, order_id=None, unit_price=None, unitprice=[2.5])
-    _refused(path, "missing columns order_id, unit_price", "found: ordered_at, quantity, unitprice", "'unitprice'")
+    _refused(
+        path, "has no columns 'order_id', 'unit_price'; it has ordered_at, quantity, unitprice", "mean 'unitprice'"
+    )
 
 
 @pytest.mark.parametrize("extension", [".csv", ".parquet"])

@@ -1,0 +1,1 @@
+"""Tables in files outside the lake: parquet and CSV."""

@@ -1,0 +1,91 @@
+"""Rows with keys and times, from a file that a person names.
+
+What belongs here: what those columns of a CSV are read as, and which of its numbers are numbers. What does not: the
+reading of a file (``tabular``), and what is joined to what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+
+from include.adapters.files.tabular import TableFile, empty_as_null, every_column, open_parquet, read_rows
+from include.column_types import is_number, is_text
+
+# A CSV is read at once, a parquet file column by column.
+Rows: TypeAlias = pa.Table | pads.Dataset
+
+# A number whose text says nothing else: no "007", no "+7", no "12E4", and no more digits before the point than a
+# double keeps.
+_PLAIN_INTEGER = r"^(0|-?[1-9][0-9]*)?$"
+_PLAIN_FLOAT = r"^(-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?(e[-+][0-9]{2,3})?)?$"
+_NO_FINITE_NUMBER = ("NA", "NaN", "nan", "N/A", "n/a", "NULL", "null", "inf", "-inf", "Inf", "-Inf")
+
+
+def open_keyed(file: TableFile, keys: Sequence[str], times: Sequence[str], *, as_written: bool) -> Rows:
+    """Return the rows of a parquet file to be read column by column, or those of a CSV file as `read_keyed` does."""
+    return read_keyed(file, keys, times, as_written=as_written) if file.is_csv else open_parquet(file)
+
+
+def read_keyed(file: TableFile, keys: Sequence[str], times: Sequence[str], *, as_written: bool) -> pa.Table:
+    """Return all rows of a file.
+
+    Parameters
+    ----------
+    file : TableFile
+        Parquet or CSV.
+    keys : sequence of str
+        Columns that are read as text from a CSV, "" as null; absent ones are left out.
+    times : sequence of str
+        Columns of a CSV that hold times.
+    as_written : bool
+        Read every other column of a CSV as text. Else it gets its type from its values, but one in which a
+        number would lose what was written, as "007" would, stays text.
+
+    Raises
+    ------
+    UnreadableInputError
+        If it can't be taken as a whole.
+    MlopsError
+        If the storage fails.
+    """
+    if not file.is_csv:
+        return read_rows(file)
+    # Keys are opaque: "007" stays "007", and "NA" is a name.
+    rows = read_rows(file, is_text=lambda name: name in keys or (as_written and name not in times))
+    rows = _with_numbers_as_written(file, rows, [*keys, *times])
+    for place, name in enumerate(rows.column_names):
+        if name in keys:
+            rows = rows.set_column(place, name, empty_as_null(rows[name]))
+        elif name in times:
+            rows = rows.set_column(place, name, _as_times(rows[name]))
+    return rows
+
+
+def _with_numbers_as_written(file: TableFile, rows: pa.Table, others: Sequence[str]) -> pa.Table:
+    """Return rows in which numbers are text again where one of a column isn't plainly written."""
+    numbers = [field.name for field in rows.schema if is_number(field.type) and field.name not in others]
+    if not numbers:
+        return rows
+    written = read_rows(file, columns=numbers, is_text=every_column)
+    for name in numbers:
+        plain = _PLAIN_INTEGER if pa.types.is_integer(rows[name].type) else _PLAIN_FLOAT
+        is_plain = pc.match_substring_regex(written[name], plain)
+        is_absent = pc.is_in(written[name], pa.array(_NO_FINITE_NUMBER))
+        if not pc.all(pc.or_(is_plain, is_absent)).as_py():
+            rows = rows.set_column(rows.column_names.index(name), name, written[name])
+    return rows
+
+
+def _as_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return times with fractions of a second that Arrow left as text, as one is beyond nanoseconds' range."""
+    for kind in (pa.timestamp("us", "UTC"), pa.timestamp("us")):
+        if is_text(column.type):
+            with suppress(pa.ArrowInvalid):
+                column = column.cast(kind)
+    return column

@@ -1,0 +1,117 @@
+"""Reading a file by the one reader: its columns, its texts, and who is to blame when it can't be read."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs as fs
+import pyarrow.parquet as pq
+import pytest
+
+from include.adapters.files.tabular import TableFile, every_column, local_file, open_parquet, read_rows
+from include.errors import MlopsError, UnreadableInputError
+
+
+def csv(folder: Path, content: bytes) -> TableFile:
+    (folder / "rows.csv").write_bytes(content)
+    return local_file(folder / "rows.csv")
+
+
+def parquet(folder: Path, **columns: object) -> TableFile:
+    pq.write_table(pa.table(columns), folder / "rows.parquet")
+    return local_file(folder / "rows.parquet")
+
+
+def test_text_of_a_csv_is_as_it_stands_and_other_columns_get_types(tmp_path):
+    file = csv(tmp_path, b"id,n,x\n007,1,NA\nNA,NA,2.5\n,3,\n")
+
+    found = read_rows(file, is_text=lambda name: name == "id")
+
+    assert found.to_pydict() == {"id": ["007", "NA", ""], "n": [1, None, 3], "x": [None, 2.5, None]}
+    assert read_rows(file, is_text=every_column).to_pydict() == {
+        "id": ["007", "NA", ""],
+        "n": ["1", "NA", "3"],
+        "x": ["NA", "2.5", ""],
+    }
+
+
+def test_columns_come_in_the_order_that_was_asked_for_and_no_other_is_read(tmp_path):
+    assert read_rows(csv(tmp_path, b"a,b,c\n1,2,3\n"), columns=["c", "a"]).to_pydict() == {"c": [3], "a": [1]}
+    file = parquet(tmp_path, a=[1], b=[{"a": 2}], **{"b.a": [3]})
+    assert read_rows(file, columns=["b.a", "a"]).to_pydict() == {"b.a": [3], "a": [1]}
+
+
+def test_a_naive_time_gets_no_zone(tmp_path):
+    found = read_rows(csv(tmp_path, b"naive,zoned\n2024-01-10 12:00:00,2024-01-10 12:00:00Z\n"))
+    assert [field.type.tz for field in found.schema] == [None, "UTC"]
+
+
+def test_a_header_without_rows_gives_every_column(tmp_path):
+    assert read_rows(csv(tmp_path, b"a,b\n"), is_text=every_column).schema.types == [pa.string()] * 2
+    assert read_rows(csv(tmp_path, b"a,b\n")).to_pydict() == {"a": [], "b": []}
+
+
+@pytest.mark.parametrize(
+    ("content", "values"),
+    [
+        (b'a\n"x, ""y"""\n', ['x, "y"']),
+        (b'a\n"two\nlines"\n', ["two\nlines"]),
+        (b'a\r\n"x"\r\n', ["x"]),
+        (b'"a"\nx', ["x"]),
+        (b'\xef\xbb\xbf"a"\nx\n', ["x"]),
+        (b'a\n5" pipe', ['5" pipe']),
+        (b'a\n5" pipe\n"x"\n', ['5" pipe', "x"]),
+        (b'a\n"5"" pipe"\n', ['5" pipe']),
+    ],
+)
+def test_a_value_that_is_closed_is_read(tmp_path, content, values):
+    assert read_rows(csv(tmp_path, content), is_text=every_column).to_pydict() == {"a": values}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'a\n"x',
+        b'a\n"x\n',
+        b'a\n"x\ny\n',
+        b'a\n"x""',
+        b'a\n"x""\n',
+        b'a\r\n"x\r\n',
+        b'"a',
+        b'\xef\xbb\xbf"a\n',
+        b'a\n5" pipe\n"x',
+        b'a,b\n1,"2\n',
+    ],
+)
+def test_a_value_that_nothing_closes_is_refused(tmp_path, content):
+    with pytest.raises(UnreadableInputError, match=r"rows\.csv: the file ends inside a quoted value; it is truncated"):
+        read_rows(csv(tmp_path, content))
+
+
+def test_storage_that_fails_is_no_damaged_file_though_its_name_ends_in_parquet():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = f"127.0.0.1:{probe.getsockname()[1]}"
+    s3 = fs.S3FileSystem(
+        access_key="test",
+        secret_key="test",
+        region="us-east-1",
+        scheme="http",
+        endpoint_override=nobody,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
+    )
+    for read in (read_rows, open_parquet):
+        with pytest.raises(MlopsError, match="check that the storage is reachable") as caught:
+            read(TableFile(s3, "landing/rows.parquet"))
+        assert caught.value.exit_code == 3
+
+
+def test_a_file_that_went_away_meanwhile_is_a_failure_of_its_storage(tmp_path):
+    file = parquet(tmp_path, a=[1])
+    (tmp_path / "rows.parquet").unlink()
+    for read in (read_rows, open_parquet):
+        with pytest.raises(MlopsError, match=r"rows\.parquet can't be read: .*No such file") as caught:
+            read(file)
+        assert caught.value.exit_code == 3
