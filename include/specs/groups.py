@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from include.errors import SpecError
 from include.settings import PROJECT_ROOT
 from include.specs.yaml_files import CONFIG_ROOT, Days, Fraction, Frozen, Identifier, read_yaml, validated
 from include.tables import ORDERS, TableSpec, Word, features_name, features_table, find_person, predictions_name
@@ -120,7 +121,10 @@ def load_feature_group(group: str) -> FeatureGroupSpec:
     Raises
     ------
     SpecError
-        If there is no such group, or a value isn't allowed.
+        If there is no such group, a value isn't allowed, or the group has no statement.
     """
     path = CONFIG_ROOT / "features" / f"{group}.yaml"
-    return validated(FeatureGroupSpec, read_yaml(path, kind="feature group"), path)
+    spec = validated(FeatureGroupSpec, read_yaml(path, kind="feature group"), path)
+    if not spec.sql_path.is_file():
+        raise SpecError(f"{path.name}: group={spec.group!r} has no statement; write include/features/{spec.group}.sql")
+    return spec

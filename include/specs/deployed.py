@@ -1,0 +1,90 @@
+"""The specs of this deployment: those that stand, and what is wrong with the others.
+
+What belongs here: finding the files, and reading each whatever is wrong with its neighbours. What does not: the schema
+of a file, and what is wrong with several together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from include.errors import SpecError, nearest
+from include.settings import Settings
+from include.specs.groups import load_feature_group
+from include.specs.models import load_model
+from include.specs.services import load_feature_service
+from include.specs.whole import SpecKind, Specs, Violation, hold_together
+from include.specs.yaml_files import CONFIG_ROOT
+
+_Spec = TypeVar("_Spec")
+
+
+def load_specs() -> Specs:
+    """Return the specs that stand, and what is wrong with the others.
+
+    A file that is wrong takes down what reads it, and nothing else: what goes through all of a kind and may not leave
+    one out (erasure, expiry) takes ``load_models`` and its like, which raise.
+    """
+    overlay = Settings.from_env().specs_overlay
+    shipped = _names(CONFIG_ROOT / "models")
+    added = [name for name in _names(overlay) if name not in shipped]
+    groups, wrong_groups = _read("feature group", _names(CONFIG_ROOT / "features"), load_feature_group)
+    services, wrong_services = _read("feature service", _names(CONFIG_ROOT / "services"), load_feature_service)
+    models, wrong_models = _read("model", sorted([*shipped, *added]), load_model)
+    violations = (
+        *wrong_groups,
+        *_misnamed("feature group", CONFIG_ROOT / "features"),
+        *wrong_services,
+        *_misnamed("feature service", CONFIG_ROOT / "services"),
+        *_over_no_model(added, shipped, wrong_models),
+        *wrong_models,
+        *_misnamed("model", CONFIG_ROOT / "models"),
+        *_misnamed("model", overlay),
+        *_misplaced(overlay),
+    )
+    return hold_together(Specs(groups, services, models, frozenset(added), violations))
+
+
+def _names(folder: Path | None) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml")) if folder is not None else []
+
+
+def _read(
+    kind: SpecKind, names: Sequence[str], load: Callable[[str], _Spec]
+) -> tuple[dict[str, _Spec], list[Violation]]:
+    found: dict[str, _Spec] = {}
+    wrong: list[Violation] = []
+    for name in names:
+        try:
+            found[name] = load(name)
+        except SpecError as err:
+            wrong += [Violation(kind, name, said) for said in err.violations]
+    return found, wrong
+
+
+def _misnamed(kind: SpecKind, folder: Path | None) -> Iterator[Violation]:
+    """Find the files that look like specs and are not read."""
+    for path in sorted(folder.glob("*.*")) if folder is not None else []:
+        if path.suffix != ".yaml" and path.suffix.lower() in (".yaml", ".yml"):
+            yield Violation(kind, path.name, f"{path.name} is not read; rename it {path.stem}.yaml")
+
+
+def _misplaced(overlay: Path | None) -> Iterator[Violation]:
+    for path in sorted(overlay.glob("*/*.yaml")) if overlay is not None else []:
+        name = f"{path.parent.name}/{path.name}"
+        yield Violation("model", name, f"{name} is not read; MLOPS_SPECS={overlay} holds a MODEL.yaml for each model")
+
+
+def _over_no_model(added: Sequence[str], shipped: Sequence[str], wrong: Sequence[Violation]) -> Iterator[Violation]:
+    """Find the overlays that were meant for a model of another name."""
+    parts = {found.name for found in wrong if found.message.endswith(" is missing")}
+    for name in added:
+        if name in parts:
+            yield Violation(
+                "model",
+                name,
+                f"{name}.yaml is neither a whole model nor laid over one; known: {', '.join(shipped)}"
+                f"{nearest(name, shipped)}",
+            )

@@ -1,0 +1,258 @@
+"""Specs held against one another: what is wrong with a file that is right by itself, and whose file that is.
+
+What belongs here: pure judgements on the specs of a deployment together. What does not: one file by itself, and
+finding the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from include.errors import nearest
+from include.specs.groups import EntitySpec, FeatureGroupSpec
+from include.specs.models import ModelSpec
+from include.specs.services import FeatureServiceSpec
+
+SpecKind = Literal["feature group", "feature service", "model"]
+# An entity's keys, and the files that give it them.
+_Agreed: TypeAlias = tuple[tuple[str, ...], list[str]]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One thing that is wrong with a file.
+
+    Attributes
+    ----------
+    kind : {"feature group", "feature service", "model"}
+        What the file is.
+    name : str
+        The file's name, without ``.yaml``.
+    message : str
+        A sentence that begins with the file's name.
+    """
+
+    kind: SpecKind
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Specs:
+    """The specs that stand, by the name of their file, and what is wrong with the others.
+
+    Attributes
+    ----------
+    groups, services, models : mapping of str to spec
+        In order of their names.
+    added : set of str
+        Names of the models that only the overlay has.
+    violations : tuple of Violation
+    """
+
+    groups: Mapping[str, FeatureGroupSpec]
+    services: Mapping[str, FeatureServiceSpec]
+    models: Mapping[str, ModelSpec]
+    added: Set[str] = frozenset()
+    violations: tuple[Violation, ...] = ()
+
+    def names(self, kind: SpecKind) -> tuple[str, ...]:
+        """Return the names of a kind's files, of those that stand and of those that don't."""
+        standing = {"feature group": self.groups, "feature service": self.services, "model": self.models}[kind]
+        return tuple(sorted({*standing, *(found.name for found in self.violations if found.kind == kind)}))
+
+    def violations_of(self, kind: SpecKind, name: str) -> tuple[Violation, ...]:
+        """Return what is wrong with a file."""
+        return tuple(found for found in self.violations if (found.kind, found.name) == (kind, name))
+
+    def without(self, violations: tuple[Violation, ...]) -> Specs:
+        """Return the specs without those that these violations are about."""
+        wrong = {(found.kind, found.name) for found in violations}
+        return replace(
+            self,
+            groups={name: spec for name, spec in self.groups.items() if ("feature group", name) not in wrong},
+            services={name: spec for name, spec in self.services.items() if ("feature service", name) not in wrong},
+            models={name: spec for name, spec in self.models.items() if ("model", name) not in wrong},
+            violations=(*self.violations, *violations),
+        )
+
+
+def hold_together(found: Specs) -> Specs:
+    """Return the specs that stand beside one another.
+
+    A spec that names one that doesn't stand does not stand either. Of two files that disagree the newcomer is at
+    fault: a model that only the overlay has, where the other one ships; whoever gives an entity other keys than most
+    files do. Where that says nothing, the file whose name comes first stands.
+
+    Parameters
+    ----------
+    found : Specs
+        Each right by itself, with the violations of those that are not.
+    """
+    entities = _agreed_entities(found)
+    specs = found
+    wrong = {name: _wrong_with_group(name, spec, specs, entities) for name, spec in specs.groups.items()}
+    specs = specs.without(_violations("feature group", wrong))
+    wrong = {name: _wrong_with_service(name, spec, specs) for name, spec in specs.services.items()}
+    specs = specs.without(_violations("feature service", wrong))
+    wrong = {name: _wrong_with_model(name, spec, specs, entities) for name, spec in specs.models.items()}
+    return specs.without(_violations("model", wrong))
+
+
+def _violations(kind: SpecKind, wrong: Mapping[str, Iterator[str]]) -> tuple[Violation, ...]:
+    return tuple(
+        Violation(kind, name, f"{name}.yaml: {said}") for name, sentences in wrong.items() for said in sentences
+    )
+
+
+def _agreed_entities(specs: Specs) -> dict[str, _Agreed]:
+    given: dict[str, dict[tuple[str, ...], list[str]]] = {}
+    groups = [(name, spec.entity) for name, spec in specs.groups.items()]
+    models = [(name, spec.entity) for name, spec in specs.models.items()]
+    for name, entity in (*groups, *models):
+        given.setdefault(entity.name, {}).setdefault(entity.keys, []).append(name)
+    return {entity: max(by_keys.items(), key=lambda found: len(found[1])) for entity, by_keys in given.items()}
+
+
+def _own_name(key: str, value: str, name: str) -> Iterator[str]:
+    if value != name:
+        yield f"{key}={value!r} is not the file's name; write {name!r}, or rename the file"
+
+
+def _entity_keys(entity: EntitySpec, entities: Mapping[str, _Agreed]) -> Iterator[str]:
+    keys, files = entities[entity.name]
+    if entity.keys != keys:
+        yield (
+            f"entity={_told(entity)} has other keys than in {', '.join(files)}, [{', '.join(keys)}]; an entity has one "
+            "set of keys: take these, or another name"
+        )
+
+
+def _stands(said: str, kind: SpecKind, name: str, specs: Specs) -> Iterator[str]:
+    wrong, known = specs.violations_of(kind, name), specs.names(kind)
+    if wrong:
+        yield f"{said} can't be used: {wrong[0].message}"
+    elif name not in known:
+        yield f"{said} is no {kind}; known: {', '.join(known)}{nearest(name, known)}"
+
+
+def _told(entity: EntitySpec) -> str:
+    return f"{entity.name} [{', '.join(entity.keys)}]"
+
+
+# --- feature groups
+
+
+def _wrong_with_group(
+    name: str, spec: FeatureGroupSpec, specs: Specs, entities: Mapping[str, _Agreed]
+) -> Iterator[str]:
+    yield from _own_name("group", spec.group, name)
+    yield from _entity_keys(spec.entity, entities)
+    if spec.scored_by is None:
+        return
+    known = specs.names("model")
+    if spec.scored_by not in known:
+        yield f"source={spec.source!r} is of no model; known: {', '.join(known)}{nearest(spec.scored_by, known)}"
+    model = specs.models.get(spec.scored_by)
+    if model is not None and model.entity != spec.entity:
+        yield (
+            f"entity={_told(spec.entity)} is not whom {spec.scored_by} scores, {_told(model.entity)}; a group of "
+            "scores has its model's entity"
+        )
+
+
+# --- feature services
+
+
+def _wrong_with_service(name: str, spec: FeatureServiceSpec, specs: Specs) -> Iterator[str]:
+    yield from _own_name("service", spec.service, name)
+    for group, columns in spec.features.items():
+        yield from _stands(f"features.{group}", "feature group", group, specs)
+        if group not in specs.groups:
+            continue
+        known = specs.groups[group].feature_names
+        for column in columns:
+            if column not in known:
+                yield (
+                    f"features.{group}={column!r} is no column of {group}; known: {', '.join(known)}"
+                    f"{nearest(column, known)}"
+                )
+
+
+# --- models
+
+
+def _wrong_with_model(name: str, spec: ModelSpec, specs: Specs, entities: Mapping[str, _Agreed]) -> Iterator[str]:
+    yield from _own_name("model_id", spec.model_id, name)
+    yield from _registered_name(name, spec, specs)
+    yield from _stands(f"features.group={spec.features.group!r}", "feature group", spec.features.group, specs)
+    yield from _stands(f"features.service={spec.features.service!r}", "feature service", spec.features.service, specs)
+    wrong_keys = list(_entity_keys(spec.entity, entities))
+    yield from wrong_keys or _reads_what_fits(spec, specs)
+    yield from _split_exists(spec)
+
+
+def _reads_what_fits(spec: ModelSpec, specs: Specs) -> Iterator[str]:
+    group, service = specs.groups.get(spec.features.group), specs.services.get(spec.features.service)
+    if group is not None and group.entity != spec.entity:
+        yield (
+            f"features.group={group.group!r} is about {_told(group.entity)}, the model about {_told(spec.entity)}; "
+            "take a group of the model's entity"
+        )
+    if service is not None:
+        yield from _service_fits(spec, service, specs)
+
+
+def _registered_name(name: str, spec: ModelSpec, specs: Specs) -> Iterator[str]:
+    holders = [other for other, model in specs.models.items() if model.registered_name == spec.registered_name]
+    first = min(holders, key=lambda other: (other in specs.added, other))
+    if first != name:
+        why = (
+            "ships with the project"
+            if name in specs.added and first not in specs.added
+            else "comes first by its file's name"
+        )
+        yield (
+            f"registered_name={spec.registered_name!r} is that of {first}, which {why}; give {name} a name of its own, "
+            "or two models would move one another's versions"
+        )
+
+
+def _service_fits(spec: ModelSpec, service: FeatureServiceSpec, specs: Specs) -> Iterator[str]:
+    said = f"features.service={service.service!r} reads"
+    for group in (specs.groups[name] for name in service.features):
+        if not set(group.entity.keys) <= set(spec.entity.keys):
+            yield (
+                f"{said} {group.group}, which is about {_told(group.entity)}; every key must be one of the model's "
+                f"entity, {_told(spec.entity)}"
+            )
+        if group.scored_by == spec.model_id:
+            yield f"{said} {group.group}, which is this model's own scores; a model does not learn from what it said"
+        texts = [c.name for c in group.columns if c.dtype == "string" and c.name in service.features[group.group]]
+        if texts:
+            yield f"{said} {group.group}.{texts[0]}, which is a string; a model reads numbers, encode it in the group"
+    if spec.decision.features_min > (count := len(service.feature_names)):
+        yield (
+            f"decision.features_min={spec.decision.features_min} is above the {count} features of "
+            f"{service.service}; no drift would ever ask for a retrain"
+        )
+
+
+def _split_exists(spec: ModelSpec) -> Iterator[str]:
+    """Say what is wrong where every snapshot of the window is in the test, or in the gap before it."""
+    training, horizon = spec.training, spec.label.horizon_days
+    ages = range(0, training.window_days, training.snapshot_every_days)
+    oldest_test = max(age for age in ages if age < training.test_days)
+    if ages[-1] < oldest_test + horizon:
+        yield (
+            f"training.window_days={training.window_days} leaves no snapshot to fit on: the test takes those of the "
+            f"last {training.test_days} days and the gap before it is label.horizon_days={horizon}; with a snapshot "
+            f"every {training.snapshot_every_days} days write more than {_next(oldest_test + horizon, ages.step)}, or "
+            "lower training.test_days"
+        )
+
+
+def _next(days: int, step: int) -> int:
+    return -(-days // step) * step

@@ -1,0 +1,141 @@
+"""Every file of a deployment is found, and one that is wrong takes down what reads it and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import yaml
+
+from include.specs import deployed, groups, models, services
+from include.specs.deployed import load_specs
+from include.specs.yaml_files import CONFIG_ROOT
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """Give a deployment's own copy of the configuration, without an overlay."""
+    root = shutil.copytree(CONFIG_ROOT, tmp_path / "config")
+    for module in (deployed, groups, models, services):
+        monkeypatch.setattr(module, "CONFIG_ROOT", root)
+    monkeypatch.delenv("MLOPS_SPECS")
+    caches = (groups.load_feature_group, services.load_feature_service, models._load_model)
+    for cache in caches:
+        cache.cache_clear()
+    yield root
+    for cache in caches:
+        cache.cache_clear()
+
+
+@pytest.fixture
+def overlay(config, tmp_path, monkeypatch):
+    folder = tmp_path / "overlay"
+    folder.mkdir()
+    monkeypatch.setenv("MLOPS_SPECS", str(folder))
+    return folder
+
+
+def edit(path, **values):
+    """Write a file again with other values, under the path's name or another's."""
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **values}, sort_keys=False))
+    return path
+
+
+def second_model(config, **values):
+    copy = shutil.copy(config / "models" / "churn.yaml", config / "models" / "fraud.yaml")
+    return edit(copy, **{"model_id": "fraud", "registered_name": "fraud-detector", **values})
+
+
+def messages(specs):
+    return [violation.message for violation in specs.violations]
+
+
+@pytest.mark.parametrize("name", [None, "simulator", "online_retail"])
+def test_the_shipped_files_stand_whole_under_each_overlay(config, monkeypatch, name):
+    if name is not None:
+        monkeypatch.setenv("MLOPS_SPECS", str(CONFIG_ROOT / "overlays" / name))
+    specs = load_specs()
+    assert specs.violations == ()
+    assert list(specs.models) == ["churn"]
+    assert list(specs.groups) == sorted(path.stem for path in (config / "features").glob("*.yaml"))
+    assert list(specs.services) == sorted(path.stem for path in (config / "services").glob("*.yaml"))
+
+
+def test_every_violation_of_a_file_is_told_by_itself(config):
+    second_model(config, ownr="x", gates={"auc_mim": 0.9})
+    specs = load_specs()
+    assert list(specs.models) == ["churn"]
+    said = messages(specs)
+    assert [message.split(";")[0] for message in said if "unknown key" in message] == [
+        "fraud.yaml: unknown key 'gates.auc_mim'", "fraud.yaml: unknown key 'ownr'",
+    ]  # fmt: skip
+    assert {violation.name for violation in specs.violations} == {"fraud"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"gates: [", "fraud.yaml is not YAML", id="not YAML"),
+        pytest.param(b"\xff\xfe", "fraud.yaml can't be read", id="not text"),
+        pytest.param(b"- a", "fraud.yaml must be a mapping", id="not a mapping"),
+        pytest.param(b"", "fraud.yaml must be a mapping", id="empty"),
+    ],
+)
+@pytest.mark.parametrize("folder", ["models", "features", "services"])
+def test_a_file_that_can_not_be_read_falls_alone(config, folder, content, message):
+    (config / folder / "fraud.yaml").write_bytes(content)
+    specs = load_specs()
+    (said,) = messages(specs)
+    assert said.startswith(message)
+    assert (list(specs.models), len(specs.groups), len(specs.services)) == (["churn"], 4, 3)
+
+
+def test_a_group_without_a_statement_falls(config):
+    shutil.copy(config / "features" / "product_daily.yaml", config / "features" / "product_hourly.yaml")
+    edit(config / "features" / "product_hourly.yaml", group="product_hourly")
+    specs = load_specs()
+    assert messages(specs) == [
+        "product_hourly.yaml: group='product_hourly' has no statement; write include/features/product_hourly.sql"
+    ]
+
+
+def test_a_group_that_a_model_reads_takes_it_along(config):
+    edit(config / "features" / "customer_daily.yaml", ttl_days="x")
+    specs = load_specs()
+    assert (list(specs.models), list(specs.services)) == ([], ["fraud_v1"])
+    assert any(
+        message.startswith(
+            "churn.yaml: features.group='customer_daily' can't be used: customer_daily.yaml: ttl_days='x'"
+        )
+        for message in messages(specs)
+    )
+
+
+@pytest.mark.parametrize("folder", ["models", "features", "services"])
+@pytest.mark.parametrize("name", ["fraud.yml", "fraud.YAML"])
+def test_a_file_of_another_ending_is_told_of_not_left_out(config, folder, name):
+    (config / folder / name).write_text("model_id: fraud\n")
+    assert messages(load_specs()) == [f"{name} is not read; rename it fraud.yaml"]
+
+
+def test_an_overlay_one_folder_too_high_is_told_so(config, monkeypatch):
+    monkeypatch.setenv("MLOPS_SPECS", str(CONFIG_ROOT / "overlays"))
+    assert [message.split(";")[0] for message in messages(load_specs())] == [
+        "online_retail/churn.yaml is not read",
+        "simulator/churn.yaml is not read",
+    ]
+
+
+def test_an_overlay_that_is_wrong_takes_down_its_model_alone(config, overlay):
+    second_model(config)
+    (overlay / "fraud.yaml").write_text("gates:\n  auc_mim: 0.5\n")
+    specs = load_specs()
+    assert list(specs.models) == ["churn"]
+    assert "did you mean 'auc_min'" in messages(specs)[0]
+
+
+def test_an_overlay_folder_that_is_not_there_leaves_no_model(config, monkeypatch, tmp_path):
+    monkeypatch.setenv("MLOPS_SPECS", str(tmp_path / "absent"))
+    specs = load_specs()
+    assert list(specs.models) == []
+    assert "is not a folder of overlays" in messages(specs)[0]
