@@ -92,7 +92,10 @@ def load_label_kind(name: str, overlay_root: Path | None) -> LabelKind:
 
 @lru_cache(maxsize=64)
 def _read_kind(path: Path) -> LabelKind:
-    sql = path.read_text(encoding="utf-8")
+    try:
+        sql = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise SpecError(f"{path.name} can't be read: {err.strerror if isinstance(err, OSError) else err}") from err
     declared = {found["name"]: found for found in _DECLARED.finditer(sql)}
     used = set(_USED.findall(_COMMENT.sub("", sql)))
     if strays := sorted((used - declared.keys() - set(GIVEN)) | (declared.keys() - used)):
@@ -108,12 +111,19 @@ def _read_kind(path: Path) -> LabelKind:
 
 
 def _type_of(declared: re.Match[str], path: Path) -> Any:
-    kind = _TYPES.get(declared["type"])
+    name, kind = declared["name"], _TYPES.get(declared["type"])
+    if name == "kind" or hasattr(LabelSpec, name):
+        raise SpecError(f"{path.name}: ${name} is a word of every label; give the parameter another name")
     if kind is None:
         raise SpecError(
-            f"{path.name}: ${declared['name']} is of type {declared['type']!r}; allowed: {', '.join(_TYPES)}"
+            f"{path.name}: ${name} is of type {declared['type']!r}; allowed: {', '.join(_TYPES)}"
             f"{nearest(declared['type'], _TYPES)}"
         )
     if declared["low"] is None:
         return kind
-    return Annotated[kind, Field(ge=kind(declared["low"]), le=kind(declared["high"]))]
+    if kind is str:
+        raise SpecError(f"{path.name}: ${name} is a text, which has no bounds")
+    try:
+        return Annotated[kind, Field(ge=kind(declared["low"]), le=kind(declared["high"]))]
+    except ValueError as err:
+        raise SpecError(f"{path.name}: the bounds of ${name}, {declared['low']}..{declared['high']}: {err}") from err

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from include.errors import nearest
+from include.specs.conditions import columns_of
 from include.specs.groups import EntitySpec, FeatureGroupSpec
 from include.specs.models import ModelSpec
 from include.specs.services import FeatureServiceSpec
@@ -66,6 +67,10 @@ class Specs:
     def violations_of(self, kind: SpecKind, name: str) -> tuple[Violation, ...]:
         """Return what is wrong with a file."""
         return tuple(found for found in self.violations if (found.kind, found.name) == (kind, name))
+
+    def seniority(self, model: str) -> tuple[bool, str]:
+        """Return the place of a model in the order in which models stand against one another."""
+        return model in self.added, model
 
     def without(self, violations: tuple[Violation, ...]) -> Specs:
         """Return the specs without those that these violations are about."""
@@ -191,6 +196,7 @@ def _wrong_with_model(name: str, spec: ModelSpec, specs: Specs, entities: Mappin
     yield from _stands(f"features.service={spec.features.service!r}", "feature service", spec.features.service, specs)
     wrong_keys = list(_entity_keys(spec.entity, entities))
     yield from wrong_keys or _reads_what_fits(spec, specs)
+    yield from _waits_for_itself(name, spec, specs)
     yield from _split_exists(spec)
 
 
@@ -201,13 +207,15 @@ def _reads_what_fits(spec: ModelSpec, specs: Specs) -> Iterator[str]:
             f"features.group={group.group!r} is about {_told(group.entity)}, the model about {_told(spec.entity)}; "
             "take a group of the model's entity"
         )
+    elif group is not None:
+        yield from _population_fits(spec, group)
     if service is not None:
         yield from _service_fits(spec, service, specs)
 
 
 def _registered_name(name: str, spec: ModelSpec, specs: Specs) -> Iterator[str]:
     holders = [other for other, model in specs.models.items() if model.registered_name == spec.registered_name]
-    first = min(holders, key=lambda other: (other in specs.added, other))
+    first = min(holders, key=specs.seniority)
     if first != name:
         why = (
             "ships with the project"
@@ -220,6 +228,16 @@ def _registered_name(name: str, spec: ModelSpec, specs: Specs) -> Iterator[str]:
         )
 
 
+def _population_fits(spec: ModelSpec, group: FeatureGroupSpec) -> Iterator[str]:
+    known = tuple(group.lake_table.schema)
+    for column in columns_of(spec.population):
+        if column not in known:
+            yield (
+                f"population={spec.population!r} names {column}, which is no column of {group.group}; known: "
+                f"{', '.join(known)}{nearest(column, known)}"
+            )
+
+
 def _service_fits(spec: ModelSpec, service: FeatureServiceSpec, specs: Specs) -> Iterator[str]:
     said = f"features.service={service.service!r} reads"
     for group in (specs.groups[name] for name in service.features):
@@ -228,8 +246,6 @@ def _service_fits(spec: ModelSpec, service: FeatureServiceSpec, specs: Specs) ->
                 f"{said} {group.group}, which is about {_told(group.entity)}; every key must be one of the model's "
                 f"entity, {_told(spec.entity)}"
             )
-        if group.scored_by == spec.model_id:
-            yield f"{said} {group.group}, which is this model's own scores; a model does not learn from what it said"
         texts = [c.name for c in group.columns if c.dtype == "string" and c.name in service.features[group.group]]
         if texts:
             yield f"{said} {group.group}.{texts[0]}, which is a string; a model reads numbers, encode it in the group"
@@ -238,6 +254,30 @@ def _service_fits(spec: ModelSpec, service: FeatureServiceSpec, specs: Specs) ->
             f"decision.features_min={spec.decision.features_min} is above the {count} features of "
             f"{service.service}; no drift would ever ask for a retrain"
         )
+
+
+def _waits_for_itself(name: str, spec: ModelSpec, specs: Specs) -> Iterator[str]:
+    """Say what is wrong where a model reads scores that were made of its own; of a circle the first model stands."""
+    paths = [[name, scorer] for scorer in _scorers(spec, specs)]
+    while paths:
+        path = paths.pop()
+        if path[-1] == name:
+            if len(path) == 2 or min(path, key=specs.seniority) != name:
+                yield (
+                    f"features.service={spec.features.service!r} reads scores that are made of this model's own "
+                    f"({' reads '.join(path)}); none of them could be scored first"
+                )
+                return
+        elif path[-1] in specs.models and path[-1] not in path[:-1]:
+            paths += [[*path, scorer] for scorer in _scorers(specs.models[path[-1]], specs)]
+
+
+def _scorers(spec: ModelSpec, specs: Specs) -> Iterator[str]:
+    """Find the models whose scores a model reads."""
+    service = specs.services.get(spec.features.service)
+    for group in service.features if service is not None else ():
+        if (scorer := specs.groups[group].scored_by) is not None:
+            yield scorer
 
 
 def _split_exists(spec: ModelSpec) -> Iterator[str]:

@@ -27,6 +27,12 @@ def test_every_group_and_every_kind_of_table_is_listed():
     assert {"raw/orders", "raw/deliveries", "quarantine/orders", "predictions/churn", "online_vectors/churn"} < names
 
 
+def test_what_a_training_set_is_made_from_is_kept_for_good():
+    """A set pins versions; rows that grew too old would be gone from them all."""
+    sources = [tables.ORDERS, *(spec.lake_table for spec in load_feature_groups())]
+    assert [table.name for table in sources if table.kept_days is not None] == []
+
+
 @pytest.mark.parametrize(
     ("keys", "person"),
     [

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
 import yaml
 
+from include.settings import PROJECT_ROOT
 from include.specs import deployed, groups, models, services
 from include.specs.deployed import load_specs
 from include.specs.yaml_files import CONFIG_ROOT
+
+MORE_MODELS = PROJECT_ROOT / "tests" / "overlays" / "more_models"
 
 
 @pytest.fixture
@@ -50,13 +54,17 @@ def messages(specs):
     return [violation.message for violation in specs.violations]
 
 
-@pytest.mark.parametrize("name", [None, "simulator", "online_retail"])
-def test_the_shipped_files_stand_whole_under_each_overlay(config, monkeypatch, name):
-    if name is not None:
-        monkeypatch.setenv("MLOPS_SPECS", str(CONFIG_ROOT / "overlays" / name))
+@pytest.mark.parametrize(
+    "folder",
+    [None, MORE_MODELS, *sorted((CONFIG_ROOT / "overlays").iterdir())],
+    ids=lambda folder: folder and folder.name,
+)
+def test_the_shipped_files_stand_whole_under_each_overlay(config, monkeypatch, folder):
+    if folder is not None:
+        monkeypatch.setenv("MLOPS_SPECS", str(folder))
     specs = load_specs()
     assert specs.violations == ()
-    assert list(specs.models) == ["churn"]
+    assert list(specs.models) == (["churn", "fraud", "winback"] if folder == MORE_MODELS else ["churn"])
     assert list(specs.groups) == sorted(path.stem for path in (config / "features").glob("*.yaml"))
     assert list(specs.services) == sorted(path.stem for path in (config / "services").glob("*.yaml"))
 
@@ -116,6 +124,52 @@ def test_a_group_that_a_model_reads_takes_it_along(config):
 def test_a_file_of_another_ending_is_told_of_not_left_out(config, folder, name):
     (config / folder / name).write_text("model_id: fraud\n")
     assert messages(load_specs()) == [f"{name} is not read; rename it fraud.yaml"]
+
+
+def test_an_overlay_that_was_meant_for_another_name_is_told_so(overlay):
+    (overlay / "chrun.yaml").write_text("gates:\n  auc_min: 0.5\n")
+    specs = load_specs()
+    assert messages(specs)[0] == (
+        "chrun.yaml is neither a whole model nor laid over one; known: churn; did you mean 'churn'?"
+    )
+    assert list(specs.models) == ["churn"]
+
+
+def test_a_new_model_of_an_overlay_that_has_a_wrong_key_is_told_that_alone(overlay):
+    values = yaml.safe_load((MORE_MODELS / "winback.yaml").read_text())
+    (overlay / "winback.yaml").write_text(yaml.safe_dump({**values, "ownr": "x"}))
+    specs = load_specs()
+    assert [message.split(";")[0] for message in messages(specs)] == ["winback.yaml: unknown key 'ownr'"]
+    assert list(specs.models) == ["churn"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        pytest.param(None, "there is no kind of label 'disputed'", id="absent"),
+        pytest.param(b"SELECT '\xe4'", "disputed.sql can't be read: .*utf-8", id="not text"),
+        pytest.param(b"SELECT 1", "disputed.sql: \\$horizon_days is not declared", id="without a horizon"),
+        pytest.param(
+            b"-- $horizon_days int 0.5..9: x\nSELECT $horizon_days", "disputed.sql: the bounds of .*0.5..9", id="bound"
+        ),
+        pytest.param(
+            b"-- $horizon_days int: x\n-- $kind text 1..2: x\nSELECT $horizon_days, $kind", "disputed.sql: \\$kind ",
+            id="bound of a text",
+        ),
+        pytest.param(
+            b"-- $horizon_days int: x\n-- $kind text: x\nSELECT $horizon_days, $kind", "disputed.sql: \\$kind ",
+            id="a name that is taken",
+        ),
+    ],
+)  # fmt: skip
+def test_a_label_without_a_good_statement_takes_down_its_model_alone(overlay, statement, message):
+    shutil.copy(MORE_MODELS / "fraud.yaml", overlay)
+    if statement is not None:
+        (overlay / "labels").mkdir()
+        (overlay / "labels" / "disputed.sql").write_bytes(statement)
+    specs = load_specs()
+    assert re.match(f"fraud.yaml: label.kind='disputed': {message}", messages(specs)[0]), messages(specs)
+    assert list(specs.models) == ["churn"]
 
 
 def test_an_overlay_one_folder_too_high_is_told_so(config, monkeypatch):

@@ -103,8 +103,8 @@ def test_a_second_model_of_its_own_name_stands_beside_the_first():
             id="a service of another entity",
         ),
         pytest.param(
-            beside(models=[model(entity=EntitySpec(name="customer", keys=("client_id",)))]),
-            r"entity=customer \[client_id\] has other keys than in churn_scores, customer_daily, churn, ",
+            beside(models=[model(entity=EntitySpec(name="customer", keys=("order_id",)))]),
+            r"entity=customer \[order_id\] has other keys than in churn_scores, customer_daily, churn, ",
             id="other keys",
         ),
         pytest.param(
@@ -118,8 +118,14 @@ def test_a_second_model_of_its_own_name_stands_beside_the_first():
             beside(groups=[group("other_scores", source="predictions/other")],
                    services=[service(other_scores=("total_orders_30d",))],
                    models=[model(features__service="other_v1", decision__features_min=1)]),
-            r"features.service='other_v1' reads other_scores, which is this model's own scores",
+            r"features.service='other_v1' reads scores that are made of this model's own \(other reads other\)",
             id="its own scores",
+        ),
+        pytest.param(
+            beside(models=[model(population="days_since_last_oder <= 30")]),
+            r"population='days_since_last_oder <= 30' names days_since_last_oder, which is no column of "
+            r"customer_daily; .*did you mean 'days_since_last_order'",
+            id="a population by no column",
         ),
         pytest.param(
             beside(models=[model(decision__features_min=13)]),
@@ -142,12 +148,30 @@ def test_a_model_that_does_not_fit_falls_alone(found, message):
     assert held == replace(found, models=SHIPPED.models, violations=held.violations)
 
 
+def test_of_models_that_wait_for_one_anothers_scores_the_first_stands():
+    circle = {"a": "b", "b": "c", "c": "a"}
+    held = hold_together(
+        beside(
+            groups=[group(f"{name}_scores", source=f"predictions/{name}") for name in circle],
+            services=[service(f"{name}_v1", **{f"{of}_scores": ("total_orders_30d",)}) for name, of in circle.items()],
+            models=[model(name, features__service=f"{name}_v1", decision__features_min=1) for name in circle],
+        )
+    )
+    assert fallen(held) == {("model", "b"), ("model", "c")}
+    assert "scores that are made of this model's own (b reads c reads a reads b)" in held.violations[0].message
+
+
+def test_a_model_may_read_anothers_scores():
+    reader = model(features__service="customer_features")
+    assert hold_together(beside(models=[reader])).violations == ()
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
         pytest.param(
-            group(entity=EntitySpec(name="customer", keys=("client",))),
-            r"other.yaml: entity=customer \[client\] has other keys than in churn_scores, customer_daily, churn",
+            group(entity=EntitySpec(name="customer", keys=("order_id",))),
+            r"other.yaml: entity=customer \[order_id\] has other keys than in churn_scores, customer_daily, churn",
             id="other keys",
         ),
         pytest.param(
