@@ -18,7 +18,8 @@ from datetime import timedelta
 
 from airflow.sdk import dag
 
-from include.specs.groups import FeatureGroupSpec, load_feature_groups
+from include.specs.deployed import load_specs
+from include.specs.groups import FeatureGroupSpec
 from mlops.dag_defaults import DEFAULT_ARGS, MACROS, POOL_FEATURE_STORE, START_DATE, Tag, day_param
 from mlops.operators.feature_store import FeastMaterializeOperator, FeastVerifyOperator, FeatureGroupBuildOperator
 
@@ -63,5 +64,5 @@ def build_dag(spec: FeatureGroupSpec) -> None:
     backfill_features()
 
 
-for group in load_feature_groups():
+for group in load_specs().groups.values():
     build_dag(group)

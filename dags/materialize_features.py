@@ -23,7 +23,8 @@ from datetime import timedelta
 
 from airflow.sdk import PartitionedAssetTimetable, dag
 
-from include.specs.groups import FeatureGroupSpec, load_feature_groups
+from include.specs.deployed import load_specs
+from include.specs.groups import FeatureGroupSpec
 from mlops import assets
 from mlops.dag_defaults import (
     ARRIVAL_TIMEOUT,
@@ -99,5 +100,5 @@ def build_dag(spec: FeatureGroupSpec) -> None:
     materialize_features()
 
 
-for group in load_feature_groups():
+for group in load_specs().groups.values():
     build_dag(group)

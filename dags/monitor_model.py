@@ -18,7 +18,8 @@ from datetime import timedelta
 from airflow.sdk import PartitionedAssetTimetable, dag, task
 
 from include import partitions
-from include.specs.models import ModelSpec, load_models
+from include.specs.deployed import load_specs
+from include.specs.models import ModelSpec
 from mlops import assets
 from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, skip
 
@@ -77,5 +78,5 @@ def build_dag(spec: ModelSpec) -> None:
     monitor_model()
 
 
-for model in load_models():
+for model in load_specs().models.values():
     build_dag(model)

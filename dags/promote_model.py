@@ -17,7 +17,8 @@ from datetime import timedelta
 
 from airflow.sdk import Param, PartitionedAssetTimetable, TriggerRule, dag, task
 
-from include.specs.models import ModelSpec, load_models
+from include.specs.deployed import load_specs
+from include.specs.models import ModelSpec
 from mlops import assets
 from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, refusals_skip, skip
 from mlops.operators.approval import ANSWER_KEY, RecordedApprovalOperator
@@ -79,5 +80,5 @@ def build_dag(spec: ModelSpec) -> None:
     promote_model()
 
 
-for model in load_models():
+for model in load_specs().models.values():
     build_dag(model)

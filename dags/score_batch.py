@@ -3,8 +3,8 @@
 
 The version that the ledger puts in Production before that night scores its entities.
 
-- **In**: assets `features_<group>` of all groups that the model's feature service reads, their lake tables, the
-  promotion ledger.
+- **In**: assets `features_<group>` of the model's group and of all groups that its feature service reads, their lake
+  tables, the promotion ledger.
 - **Out**: lake table `predictions/<model>`; asset `predictions_<model>`.
 - **Hazards**: where no version was in Production before the night, the task skips: there is nothing to score with.
 - **Re-run**: clear the task; a range goes through `rescore_range__<model>`. The same night twice gives the same rows.
@@ -17,7 +17,8 @@ from datetime import timedelta
 from airflow.sdk import PartitionedAssetTimetable, dag, task
 
 from include import partitions
-from include.specs.models import ModelSpec, load_models
+from include.specs.deployed import load_specs
+from include.specs.models import ModelSpec
 from mlops import assets
 from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, day_param, partition_param, refusals_skip
 
@@ -27,7 +28,7 @@ def build_dags(spec: ModelSpec) -> None:
         dag_id=f"score_batch__{spec.model_id}",
         doc_md=__doc__,
         description=spec.description,
-        schedule=PartitionedAssetTimetable(assets=assets.features_of(spec.features.service)),
+        schedule=PartitionedAssetTimetable(assets=assets.inputs(spec.features.group, spec.features.service)),
         start_date=START_DATE,
         catchup=False,
         max_active_runs=4,
@@ -79,5 +80,5 @@ def build_dags(spec: ModelSpec) -> None:
     rescore_range()
 
 
-for model in load_models():
+for model in load_specs().models.values():
     build_dags(model)

@@ -20,7 +20,8 @@ from datetime import timedelta
 from airflow.sdk import PartitionedAssetTimetable, dag, task
 
 from include import partitions
-from include.specs.models import ModelSpec, load_models
+from include.specs.deployed import load_specs
+from include.specs.models import ModelSpec
 from mlops import assets
 from mlops.dag_defaults import DEFAULT_ARGS, POOL_TRAINING, START_DATE, Tag, partition_param, refusals_skip, skip
 from mlops.requests import describe_request
@@ -85,5 +86,5 @@ def build_dag(spec: ModelSpec) -> None:
     train_model()
 
 
-for model in load_models():
+for model in load_specs().models.values():
     build_dag(model)

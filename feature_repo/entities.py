@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from feast import Entity, ValueType
 
-from include.specs.groups import EntitySpec, load_feature_groups
+from include.specs.deployed import load_specs
+from include.specs.groups import EntitySpec
 
-_SPECS = [spec.entity for spec in load_feature_groups()]
+_SPECS = [spec.entity for spec in load_specs().groups.values()]
 _NAMES = {spec.keys[0]: spec.name for spec in _SPECS if len(spec.keys) == 1}
 
 

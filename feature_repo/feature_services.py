@@ -9,7 +9,7 @@ from feast import FeatureService
 
 # A module, not its names: Feast takes an object that it finds in two modules for two objects.
 import feature_repo.feature_views as feature_views  # noqa: TID251
-from include.specs.services import load_feature_services
+from include.specs.deployed import load_specs
 
 SERVICES = {
     spec.service: FeatureService(
@@ -18,7 +18,7 @@ SERVICES = {
         owner=spec.owner,
         features=[feature_views.VIEWS[group][list(columns)] for group, columns in spec.features.items()],
     )
-    for spec in load_feature_services()
+    for spec in load_specs().services.values()
 }
 
 globals().update(SERVICES)

@@ -13,7 +13,8 @@ from feast.types import Float32, Float64, Int64, String
 # Modules, not names: Feast takes an object that it finds in two modules for two objects.
 import feature_repo.entities as entities  # noqa: TID251
 import feature_repo.sources as sources  # noqa: TID251
-from include.specs.groups import FeatureGroupSpec, load_feature_groups
+from include.specs.deployed import load_specs
+from include.specs.groups import FeatureGroupSpec
 
 _TYPES = {"int64": Int64, "float32": Float32, "float64": Float64, "string": String}
 
@@ -42,6 +43,6 @@ def _view(spec: FeatureGroupSpec) -> FeatureView:
     )
 
 
-VIEWS = {spec.group: _view(spec) for spec in load_feature_groups()}
+VIEWS = {spec.group: _view(spec) for spec in load_specs().groups.values()}
 
 globals().update(VIEWS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from feast import FileSource
 from feast.data_format import DeltaFormat
 
-from include.specs.groups import load_feature_groups
+from include.specs.deployed import load_specs
 
 SOURCES = {
     spec.group: FileSource(
@@ -19,7 +19,7 @@ SOURCES = {
         timestamp_field="event_timestamp",
         created_timestamp_column="created_timestamp",
     )
-    for spec in load_feature_groups()
+    for spec in load_specs().groups.values()
 }
 
 globals().update({source.name: source for source in SOURCES.values()})

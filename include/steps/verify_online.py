@@ -20,8 +20,9 @@ from include.adapters.lake.online_log import ASKED_AT, REQUEST, append_vectors
 from include.errors import MlopsError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PARTITION
 from include.features.versions import newest_versions
+from include.specs.deployed import load_specs
 from include.specs.groups import FeatureGroupSpec, load_feature_group
-from include.specs.models import ModelSpec, load_models
+from include.specs.models import ModelSpec
 from include.specs.services import load_feature_service
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def verify_online(deployment: Deployment, group: str, *, partition: str, sample:
             f"{shown}{' …' if len(differing) > _SHOWN else ''}; materialise the partition again, and look at who else "
             "writes to the store"
         )
-    for model in load_models():
+    for model in load_specs().models.values():
         if _is_complete(deployment, model, group, partition):
             _log_vectors(deployment, model, partition, sample)
     log.info("verify group=%s partition=%s compared=%d", group, partition, len(keys))

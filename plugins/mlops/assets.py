@@ -22,9 +22,9 @@ def features(group: str) -> Asset:
     return Asset(name=f"features_{group}", uri=f"mlops://{features_name(group)}", group="features")
 
 
-def features_of(service: str) -> Asset | AssetAll:
-    """Return what a feature service waits for: the assets of all groups that it reads."""
-    groups = [features(group) for group in load_feature_service(service).features]
+def inputs(group: str, service: str) -> Asset | AssetAll:
+    """Return what a model waits for: the assets of its group, which says whom it scores, and of all of its service."""
+    groups = [features(name) for name in dict.fromkeys((group, *load_feature_service(service).features))]
     return groups[0] if len(groups) == 1 else AssetAll(*groups)
 
 

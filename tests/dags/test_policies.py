@@ -1,58 +1,88 @@
-"""Every DAG keeps the house rules, and has the tasks and edges that are written here by hand."""
+"""Every DAG keeps the house rules; each kind has the tasks and edges that are written here by hand, for every spec."""
 
 from __future__ import annotations
 
 import pytest
+from airflow.sdk import AssetAll
 
-FROM_ORDERS = ("customer_daily", "order_risk", "product_daily")
-ONLINE = {"build": {"materialize"}, "materialize": {"verify", "heal"}, "verify": set(), "heal": set()}
-TOPOLOGY = {
+from include.specs.deployed import load_specs
+from include.specs.groups import FeatureGroupSpec
+from include.specs.models import ModelSpec
+
+SPECS = load_specs()
+BUILT_FROM_ORDERS = {
+    "wait_for_raw": {"build"},
+    "build": {"materialize"},
+    "materialize": {"verify", "heal"},
+    "verify": set(),
+    "heal": set(),
+}
+BUILT_FROM_SCORES = {task: after for task, after in BUILT_FROM_ORDERS.items() if task != "wait_for_raw"}
+ONCE = {
     "ingest_orders": {"wait_for_delivery": {"import_delivery"}, "import_delivery": set()},
     "apply_feature_repo": {"apply": set()},
-    **{f"materialize_features__{group}": {"wait_for_raw": {"build"}, **ONLINE} for group in FROM_ORDERS},
-    "materialize_features__churn_scores": ONLINE,
-    **{
-        f"backfill_features__{group}": {
-            "build_range": {"materialize"},
-            "materialize": {"verify"},
-            "verify": set(),
-        }
-        for group in (*FROM_ORDERS, "churn_scores")
-    },
-    "score_batch__churn": {"score": set()},
-    "rescore_range__churn": {"score_range": set()},
-    "monitor_model__churn": {"audit": set(), "measure": {"decide"}, "decide": {"signal"}, "signal": set()},
-    "train_model__churn": {
+}
+PER_GROUP = {"backfill_features": {"build_range": {"materialize"}, "materialize": {"verify"}, "verify": set()}}
+PER_MODEL = {
+    "score_batch": {"score": set()},
+    "rescore_range": {"score_range": set()},
+    "monitor_model": {"audit": set(), "measure": {"decide"}, "decide": {"signal"}, "signal": set()},
+    "train_model": {
         "claim": {"build_training_set"},
         "build_training_set": {"train"},
         "train": {"gate"},
         "gate": set(),
     },
-    "promote_model__churn": {
+    "promote_model": {
         "find_candidate": {"approve"},
         "approve": {"promote"},
         "promote": {"record_rejection"},
         "record_rejection": set(),
     },
 }
-# consumer → the asset whose keyed event starts it
-CONSUMERS = {
-    "score_batch__churn": "mlops://features/customer_daily",
-    "monitor_model__churn": "mlops://predictions/churn",
-    "train_model__churn": "mlops://retrain/churn",
-    "promote_model__churn": "mlops://candidate/churn",
+FROM_SCORES = {f"materialize_features__{name}": spec for name, spec in SPECS.groups.items() if spec.scored_by}
+FROM_ORDERS = {f"materialize_features__{name}": spec for name, spec in SPECS.groups.items() if not spec.scored_by}
+TOPOLOGY = {
+    **ONCE,
+    **dict.fromkeys(FROM_ORDERS, BUILT_FROM_ORDERS),
+    **dict.fromkeys(FROM_SCORES, BUILT_FROM_SCORES),
+    **{f"{kind}__{group}": tasks for kind, tasks in PER_GROUP.items() for group in SPECS.groups},
+    **{f"{kind}__{model}": tasks for kind, tasks in PER_MODEL.items() for model in SPECS.models},
 }
+
+
+def consumers(model_id: str, spec: ModelSpec) -> dict[str, set[str]]:
+    """Return a model's DAGs that events start, and the assets whose events, all of one key, do."""
+    groups = {spec.features.group, *SPECS.services[spec.features.service].features}
+    return {
+        f"score_batch__{model_id}": {f"mlops://features/{group}" for group in groups},
+        f"monitor_model__{model_id}": {f"mlops://predictions/{model_id}"},
+        f"train_model__{model_id}": {f"mlops://retrain/{model_id}"},
+        f"promote_model__{model_id}": {f"mlops://candidate/{model_id}"},
+    }
+
+
+def emitted(model_id: str) -> dict[tuple[str, str], str]:
+    """Return the tasks of a model's DAGs that emit, and what."""
+    return {
+        (f"score_batch__{model_id}", "score"): f"mlops://predictions/{model_id}",
+        (f"monitor_model__{model_id}", "signal"): f"mlops://retrain/{model_id}",
+        (f"train_model__{model_id}", "gate"): f"mlops://candidate/{model_id}",
+    }
+
+
+CONSUMERS = {dag_id: assets for name, spec in SPECS.models.items() for dag_id, assets in consumers(name, spec).items()}
 OUTLETS = {
     ("ingest_orders", "import_delivery"): "mlops://lake/raw/orders",
-    **{
-        (f"materialize_features__{group}", "verify"): f"mlops://features/{group}"
-        for group in (*FROM_ORDERS, "churn_scores")
-    },
-    ("score_batch__churn", "score"): "mlops://predictions/churn",
-    ("monitor_model__churn", "signal"): "mlops://retrain/churn",
-    ("train_model__churn", "gate"): "mlops://candidate/churn",
+    **{(f"materialize_features__{group}", "verify"): f"mlops://features/{group}" for group in SPECS.groups},
+    **{task: asset for name in SPECS.models for task, asset in emitted(name).items()},
 }
-PRODUCERS = ("ingest_orders", *(f"materialize_features__{group}" for group in FROM_ORDERS))
+PRODUCERS = ("ingest_orders", *FROM_ORDERS)
+
+
+def test_there_are_specs_of_every_kind_to_derive_from():
+    assert SPECS.violations == ()
+    assert all((SPECS.models, FROM_ORDERS, FROM_SCORES))
 
 
 def test_the_bag_is_not_empty_and_has_no_import_error(bag):
@@ -60,7 +90,7 @@ def test_the_bag_is_not_empty_and_has_no_import_error(bag):
     assert bag.import_errors == {}
 
 
-def test_the_bag_holds_exactly_the_known_dags(bag):
+def test_the_bag_holds_exactly_the_dags_of_the_specs(bag):
     assert set(bag.dags) == set(TOPOLOGY)
 
 
@@ -88,14 +118,17 @@ def test_policies_hold(bag, dag_id):
 def test_consumers_are_partitioned_and_not_paused_on_creation(bag, dag_id):
     dag = bag.dags[dag_id]
     assert type(dag.timetable).__name__ == "PartitionedAssetTimetable"
-    assert dag.timetable.asset_condition.uri == CONSUMERS[dag_id]
+    condition = dag.timetable.asset_condition
+    waited_for = condition.objects if isinstance(condition, AssetAll) else [condition]
+    assert {asset.uri for asset in waited_for} == CONSUMERS[dag_id]
     assert dag.is_paused_upon_creation is False
 
 
-def test_scores_are_written_back_once_a_person_has_switched_it_on(bag):
-    dag = bag.dags["materialize_features__churn_scores"]
+@pytest.mark.parametrize(("dag_id", "spec"), FROM_SCORES.items(), ids=FROM_SCORES)
+def test_scores_are_written_back_once_a_person_has_switched_it_on(bag, dag_id, spec: FeatureGroupSpec):
+    dag = bag.dags[dag_id]
     assert type(dag.timetable).__name__ == "PartitionedAssetTimetable"
-    assert dag.timetable.asset_condition.uri == "mlops://predictions/churn"
+    assert dag.timetable.asset_condition.uri == f"mlops://predictions/{spec.scored_by}"
     assert dag.is_paused_upon_creation is True
 
 
@@ -117,21 +150,9 @@ def test_assets_are_emitted_by_exactly_the_known_tasks(bag):
     assert found == OUTLETS
 
 
-def test_approval_has_no_default_answer_and_waits_as_long_as_the_spec_says(bag):
-    approve = bag.dags["promote_model__churn"].get_task("approve")
+@pytest.mark.parametrize(("model_id", "spec"), SPECS.models.items(), ids=SPECS.models)
+def test_approval_has_no_default_answer_and_waits_as_long_as_the_spec_says(bag, model_id, spec: ModelSpec):
+    approve = bag.dags[f"promote_model__{model_id}"].get_task("approve")
     assert approve.defaults is None
     assert approve.execution_timeout is None
-    assert approve.response_timeout.total_seconds() == 168 * 3600
-
-
-def test_an_invalid_spec_is_an_import_error_that_names_file_key_and_nearest_key(tmp_path, monkeypatch):
-    from airflow.dag_processing.dagbag import DagBag
-
-    from include.settings import PROJECT_ROOT
-
-    (tmp_path / "churn.yaml").write_text("gates:\n  auc_mim: 0.9\n")
-    monkeypatch.setenv("MLOPS_SPECS", str(tmp_path))
-    broken = DagBag(dag_folder=str(PROJECT_ROOT / "dags" / "train_model.py"))
-    (message,) = broken.import_errors.values()
-    assert "churn.yaml: unknown key 'gates.auc_mim'" in message
-    assert "did you mean 'auc_min'?" in message
+    assert approve.response_timeout.total_seconds() == spec.approval.response_timeout_hours * 3600

@@ -93,6 +93,15 @@ def test_a_night_is_built_and_brought_online(bag, deployment):
     assert NIGHT in deployment.lake.partitions("features/customer_daily")
 
 
+def test_a_night_is_brought_online_beside_a_model_whose_file_is_broken(bag, deployment, home):
+    torn = home / "overlay" / "torn.yaml"
+    torn.write_bytes(b"\xff")
+    try:
+        run(bag, "materialize_features__customer_daily", conf={"partition": NIGHT})
+    finally:
+        torn.unlink()
+
+
 def test_a_range_that_is_backfilled_over_a_nights_build_writes_nothing(bag, deployment):
     version, rows = (
         deployment.lake.version("features/customer_daily"),

@@ -46,10 +46,10 @@ class FeastApplyOperator(BaseOperator):
     def execute(self, context: Context) -> list[str]:
         """Apply and return the views."""
         from include.adapters.deployment import Deployment
-        from include.specs.groups import load_feature_groups
+        from include.specs.deployed import load_specs
 
         Deployment.from_env().feature_store.apply()
-        return [spec.group for spec in load_feature_groups()]
+        return list(load_specs().groups)
 
 
 class FeatureGroupBuildOperator(BaseOperator):
