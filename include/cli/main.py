@@ -21,6 +21,7 @@ _COMMANDS = {
     "drift": "include.cli.drift:drift",
     "features": "include.cli.features:features",
     "lake": "include.cli.lake:lake",
+    "models": "include.cli.models:models",
     "monitor": "include.cli.pipeline:monitor",
     "orders": "include.cli.orders:orders",
     "registry": "include.cli.registry:registry",

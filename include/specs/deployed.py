@@ -13,9 +13,11 @@ from typing import TypeVar
 from include.errors import SpecError, nearest
 from include.settings import Settings
 from include.specs.groups import load_feature_group
+from include.specs.labels import label_kinds, load_label_kind
 from include.specs.models import load_model
 from include.specs.services import load_feature_service
-from include.specs.whole import SpecKind, Specs, Violation, hold_together
+from include.specs.standing import SpecKind, Specs, Violation
+from include.specs.whole import hold_together
 from include.specs.yaml_files import CONFIG_ROOT
 
 _Spec = TypeVar("_Spec")
@@ -33,6 +35,7 @@ def load_specs() -> Specs:
     groups, wrong_groups = _read("feature group", _names(CONFIG_ROOT / "features"), load_feature_group)
     services, wrong_services = _read("feature service", _names(CONFIG_ROOT / "services"), load_feature_service)
     models, wrong_models = _read("model", sorted([*shipped, *added]), load_model)
+    labels, wrong_labels = _read("label", sorted(label_kinds(overlay)), lambda name: load_label_kind(name, overlay))
     violations = (
         *wrong_groups,
         *_misnamed("feature group", CONFIG_ROOT / "features"),
@@ -40,11 +43,18 @@ def load_specs() -> Specs:
         *_misnamed("feature service", CONFIG_ROOT / "services"),
         *_over_no_model(added, shipped, wrong_models),
         *wrong_models,
+        *wrong_labels,
         *_misnamed("model", CONFIG_ROOT / "models"),
         *_misnamed("model", overlay),
         *_misplaced(overlay),
     )
-    return hold_together(Specs(groups, services, models, frozenset(added), violations))
+    return hold_together(Specs(groups, services, models, labels, frozenset(added), violations))
+
+
+def find_model_files(model_id: str) -> list[Path]:
+    """Return the files that a model's spec is made of: the one that ships, and the one laid over it."""
+    folders = [CONFIG_ROOT / "models", *filter(None, [Settings.from_env().specs_overlay])]
+    return [path for folder in folders if (path := folder / f"{model_id}.yaml").exists()]
 
 
 def _names(folder: Path | None) -> list[str]:

@@ -6,82 +6,18 @@ finding the files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from include.errors import nearest
 from include.specs.conditions import columns_of
 from include.specs.groups import EntitySpec, FeatureGroupSpec
 from include.specs.models import ModelSpec
 from include.specs.services import FeatureServiceSpec
+from include.specs.standing import SpecKind, Specs, Violation
 
-SpecKind = Literal["feature group", "feature service", "model"]
 # An entity's keys, and the files that give it them.
 _Agreed: TypeAlias = tuple[tuple[str, ...], list[str]]
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One thing that is wrong with a file.
-
-    Attributes
-    ----------
-    kind : {"feature group", "feature service", "model"}
-        What the file is.
-    name : str
-        The file's name, without ``.yaml``.
-    message : str
-        A sentence that begins with the file's name.
-    """
-
-    kind: SpecKind
-    name: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Specs:
-    """The specs that stand, by the name of their file, and what is wrong with the others.
-
-    Attributes
-    ----------
-    groups, services, models : mapping of str to spec
-        In order of their names.
-    added : set of str
-        Names of the models that only the overlay has.
-    violations : tuple of Violation
-    """
-
-    groups: Mapping[str, FeatureGroupSpec]
-    services: Mapping[str, FeatureServiceSpec]
-    models: Mapping[str, ModelSpec]
-    added: Set[str] = frozenset()
-    violations: tuple[Violation, ...] = ()
-
-    def names(self, kind: SpecKind) -> tuple[str, ...]:
-        """Return the names of a kind's files, of those that stand and of those that don't."""
-        standing = {"feature group": self.groups, "feature service": self.services, "model": self.models}[kind]
-        return tuple(sorted({*standing, *(found.name for found in self.violations if found.kind == kind)}))
-
-    def violations_of(self, kind: SpecKind, name: str) -> tuple[Violation, ...]:
-        """Return what is wrong with a file."""
-        return tuple(found for found in self.violations if (found.kind, found.name) == (kind, name))
-
-    def seniority(self, model: str) -> tuple[bool, str]:
-        """Return the place of a model in the order in which models stand against one another."""
-        return model in self.added, model
-
-    def without(self, violations: tuple[Violation, ...]) -> Specs:
-        """Return the specs without those that these violations are about."""
-        wrong = {(found.kind, found.name) for found in violations}
-        return replace(
-            self,
-            groups={name: spec for name, spec in self.groups.items() if ("feature group", name) not in wrong},
-            services={name: spec for name, spec in self.services.items() if ("feature service", name) not in wrong},
-            models={name: spec for name, spec in self.models.items() if ("model", name) not in wrong},
-            violations=(*self.violations, *violations),
-        )
 
 
 def hold_together(found: Specs) -> Specs:

@@ -14,7 +14,8 @@ from include.question.labels import snapshot_days
 from include.specs.groups import EntitySpec, load_feature_groups
 from include.specs.models import load_model
 from include.specs.services import FeatureServiceSpec, load_feature_services
-from include.specs.whole import Specs, Violation, hold_together
+from include.specs.standing import Specs, Violation
+from include.specs.whole import hold_together
 from include.training.split import split_by_time
 
 CHURN = load_model("churn")

@@ -1,0 +1,83 @@
+"""`mlops models` as a person runs it: what it prints, its codes, and how soon it is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.test_imports import HEAVY
+
+
+def mlops(*arguments: str, specs: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "MLOPS_SPECS"}
+    if specs is not None:
+        environment["MLOPS_SPECS"] = str(specs)
+    return subprocess.run(
+        [sys.executable, "-c", "from include.cli.main import main; main()", "models", *arguments],
+        capture_output=True, text=True, env=environment, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> Path:
+    """Give an overlay of which two files are wrong, one of them in two ways."""
+    (tmp_path / "churn.yaml").write_text("gates:\n  auc_min: 1.7\nowner: 3\n")
+    (tmp_path / "fraud.yml").write_text("")
+    return tmp_path
+
+
+def test_what_can_be_used_is_a_line_each_and_code_0():
+    done = mlops("check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "model            churn" in done.stdout.splitlines()
+    assert len(done.stdout.splitlines()) >= 9
+
+
+def test_every_violation_is_told_and_the_code_is_2(wrong):
+    done = mlops("check", specs=wrong)
+    assert (done.returncode, done.stdout) == (2, "")
+    owner, auc, stray = sorted(done.stderr.splitlines(), key=lambda line: ("owner" not in line, line))
+    assert owner.startswith("churn.yaml: owner=3: ")
+    assert auc.startswith("churn.yaml: gates.auc_min=1.7: ")
+    assert stray == "fraud.yml is not read; rename it fraud.yaml"
+
+
+def test_json_is_one_object_with_the_same_code(wrong):
+    for specs, code in ((None, 0), (wrong, 2)):
+        done = mlops("check", "--json", specs=specs)
+        found = json.loads(done.stdout)
+        assert (done.returncode, found["ok"], done.stderr) == (code, code == 0, "")
+        assert {"kind", "name", "violations"} == set(found["specs"][0])
+
+
+def test_a_model_is_shown_and_an_unknown_one_is_answered_with_the_known(wrong):
+    shown = json.loads(mlops("show", "churn", "--json").stdout)
+    assert shown["spec"]["features"] == {"service": "churn_v1", "group": "customer_daily"}
+    done = mlops("show", "churm")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "mlops: there is no model 'churm'; known: churn; did you mean 'churn'?\n"
+
+
+def test_models_are_listed_and_those_that_can_not_be_used_told_of(wrong):
+    assert mlops("list").stdout.splitlines()[1].split() == [
+        "churn", "churn-predictor", "customer", "growth-analytics", "churn_v1",
+    ]  # fmt: skip
+    done = mlops("list", specs=wrong)
+    assert "mlops models check" in done.stderr
+    assert json.loads(mlops("list", "--json", specs=wrong).stdout) == {"models": []}
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["show", "churn"], ["check"]], ids=" ".join)
+def test_it_is_there_at_once_for_it_loads_nothing_heavy(arguments):
+    code = (
+        "import sys; from include.cli.main import cli\n"
+        f"cli.main(['models', *{arguments!r}], standalone_mode=False)\n"
+        f"print(sorted(set(sys.modules) & set({HEAVY!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
