@@ -14,6 +14,7 @@ import pytest
 
 from include.embedded.environment import DATABASES, airflow_environment
 from include.settings import Settings
+from tests.engines import RedisServer, postgres_server, redis_server
 from tests.shop import write_overlay
 
 _HOME = Path(tempfile.mkdtemp(prefix="mlops-test-"))
@@ -46,6 +47,20 @@ def home() -> Iterator[Path]:
         yield _HOME
     finally:
         postgres.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """SQLAlchemy URL of a PostgreSQL server of this test run."""
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis server of this test run."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 def pytest_sessionfinish() -> None:

@@ -1,16 +1,28 @@
-"""What tests of the online stores share: a deployment's settings per store, feature rows, and what a store holds."""
+"""What tests of the online stores share: the stores, a deployment's settings, feature rows, and what a store holds.
+
+A new store joins every suite about them by one entry in `ONLINE_STORES`, under the name that its URLs begin with, and
+by a fixture of its server in ``tests/conftest.py`` where it has one. That none is forgotten is a test
+(``tests/contracts/test_online_store_guard.py``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
+from feast.infra.online_stores.online_store import OnlineStore
+from feast.infra.online_stores.postgres_online_store.postgres import PostgreSQLOnlineStore
+from feast.infra.online_stores.redis import RedisOnlineStore
+from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from redis import Redis
 from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.engine import make_url
 
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.partitions import end_of, parse
@@ -77,33 +89,127 @@ def publish(settings: Settings, *tables: pa.Table, group: str = GROUP) -> None:
     )
 
 
+@dataclass(frozen=True)
+class OnlineStoreUnderTest:
+    """An online store, as the suites use it.
+
+    Attributes
+    ----------
+    settings : callable
+        From a fixture's request and a folder: settings of a deployment with a store of its own, empty.
+    plain : type
+        Feast's own store of that kind, whose layout ours keeps.
+    held : callable
+        From a URL and a group: everything that the store holds by its key; of a SQL store, in the group's table.
+    cleared : callable
+        Empties the store behind a URL, and leaves its tables.
+    dropped : callable
+        Takes a group's table away too, where the store has tables.
+    without_guard : callable
+        From what is held: what Feast's own store would hold.
+    """
+
+    settings: Callable[[pytest.FixtureRequest, Path], Settings]
+    plain: type[OnlineStore]
+    held: Callable[[str, str], Mapping[object, object]]
+    cleared: Callable[[str], None]
+    dropped: Callable[[str, str], None]
+    without_guard: Callable[[Mapping[object, object]], Mapping[object, object]]
+
+
+def store_under_test(settings: Settings) -> OnlineStoreUnderTest:
+    """Return the entry of the store that settings name."""
+    return ONLINE_STORES[make_url(settings.feast_online_url).get_backend_name()]
+
+
 def stored(settings: Settings, *, with_guard: bool = True, group: str = GROUP) -> Mapping[object, object]:
     """Return everything that an online store holds by its key; of a SQL store, in the group's table."""
-    if settings.feast_online_url.startswith("redis"):
-        with Redis.from_url(settings.feast_online_url) as client:
-            found = {key: client.hgetall(key) for key in sorted(client.keys("*"))}
-        if with_guard:
-            return found
-        return {key: {f: v for f, v in row.items() if not f.startswith(b"_guard:")} for key, row in found.items()}
-    engine = create_engine(settings.feast_online_url)
+    store = store_under_test(settings)
+    held = store.held(settings.feast_online_url, group)
+    return held if with_guard else store.without_guard(held)
+
+
+def clear(settings: Settings) -> None:
+    """Empty an online store, and leave its tables."""
+    store_under_test(settings).cleared(settings.feast_online_url)
+
+
+def _sqlite(request: pytest.FixtureRequest, folder: Path) -> Settings:
+    return store_settings(folder, f"sqlite:///{folder}/feast/online.db")
+
+
+def _postgres(request: pytest.FixtureRequest, folder: Path) -> Settings:
+    server = make_url(request.getfixturevalue("postgres_url"))
+    name = f"online_{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    url = server.set(database=name).render_as_string(hide_password=False)
+    return store_settings(folder, url, url)
+
+
+def _redis(request: pytest.FixtureRequest, folder: Path) -> Settings:
+    return store_settings(folder, request.getfixturevalue("redis").url)
+
+
+def _rows_held(url: str, group: str) -> Mapping[object, object]:
+    engine = create_engine(url)
     with engine.connect() as connection:
         rows = connection.execute(text(f"SELECT * FROM mlops_{group} ORDER BY entity_key, feature_name")).fetchall()
     engine.dispose()
     return {(bytes(row[0]), row[1]): tuple(row[2:]) for row in rows}
 
 
-def clear(settings: Settings) -> None:
-    """Empty an online store, and leave its tables."""
-    if settings.feast_online_url.startswith("redis"):
-        with Redis.from_url(settings.feast_online_url) as client:
-            client.flushall()
-        return
-    engine = create_engine(settings.feast_online_url)
+def _hashes_held(url: str, group: str) -> Mapping[object, object]:
+    with Redis.from_url(url) as client:
+        return {key: client.hgetall(key) for key in sorted(client.keys("*"))}
+
+
+def _delete_rows(url: str) -> None:
+    engine = create_engine(url)
     with engine.begin() as connection:
         for table in inspect(connection).get_table_names():
             if table.startswith("mlops_"):
                 connection.execute(text(f"DELETE FROM {table}"))
     engine.dispose()
+
+
+def _flush(url: str) -> None:
+    with Redis.from_url(url) as client:
+        client.flushall()
+
+
+def _drop_table(url: str, group: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP TABLE mlops_{group}"))
+    engine.dispose()
+
+
+def _without_guard_fields(held: Mapping[object, object]) -> Mapping[object, object]:
+    rows: Mapping[object, Mapping[bytes, bytes]] = held  # type: ignore[assignment]
+    return {key: {f: v for f, v in row.items() if not f.startswith(b"_guard:")} for key, row in rows.items()}
+
+
+_IN_TABLES = {
+    "held": _rows_held,
+    "cleared": _delete_rows,
+    "dropped": _drop_table,
+    # The guard is a trigger there, and no row.
+    "without_guard": lambda held: held,
+}
+_IN_REDIS = {
+    "held": _hashes_held,
+    "cleared": _flush,
+    "dropped": lambda url, group: None,
+    "without_guard": _without_guard_fields,
+}
+ONLINE_STORES: Mapping[str, OnlineStoreUnderTest] = {
+    "sqlite": OnlineStoreUnderTest(settings=_sqlite, plain=SqliteOnlineStore, **_IN_TABLES),
+    "postgresql": OnlineStoreUnderTest(settings=_postgres, plain=PostgreSQLOnlineStore, **_IN_TABLES),
+    "redis": OnlineStoreUnderTest(settings=_redis, plain=RedisOnlineStore, **_IN_REDIS),
+}
 
 
 def _dtype(name: str) -> pa.DataType:

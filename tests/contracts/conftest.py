@@ -1,4 +1,9 @@
-"""Real engines that the contracts run on."""
+"""Real engines that the contracts run on.
+
+A new file system of the lake joins every suite about lakes by one entry in `LAKES`, under the scheme of its addresses;
+an online store by one in `tests.online_stores.ONLINE_STORES`; an engine of feature SQL by one in
+`test_compute.ENGINES`. What the product knows and no list has is a failure of the suite that it belongs to.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,15 +23,8 @@ from sqlalchemy.engine import make_url
 
 from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 from include.settings import Settings
-from tests.engines import RedisServer, postgres_server, redis_server
-from tests.online_stores import clear, store_settings
-
-
-@pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """SQLAlchemy URL of a PostgreSQL server of this test run."""
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
-        yield url
+from tests.engines import RedisServer
+from tests.online_stores import ONLINE_STORES, clear
 
 
 @pytest.fixture
@@ -60,46 +58,38 @@ def s3_endpoint() -> Iterator[str]:
         server.terminate()
 
 
-@pytest.fixture(params=["file", "s3"])
-def lake_settings(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings of a deployment whose lake is empty: in a folder, and on the S3 server."""
-    if request.param == "file":
-        return replace(Settings.from_env(), lake_uri=(tmp_path / "lake").as_uri())
+def lake_in_a_folder(request: pytest.FixtureRequest) -> Settings:
+    return replace(Settings.from_env(), lake_uri=(request.getfixturevalue("tmp_path") / "a lake").as_uri())
+
+
+def lake_on_s3(request: pytest.FixtureRequest) -> Settings:
     import boto3
 
     endpoint = request.getfixturevalue("s3_endpoint")
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
     for name, value in {**keys, "AWS_ENDPOINT_URL": endpoint}.items():
-        monkeypatch.setenv(name, value)
+        request.getfixturevalue("monkeypatch").setenv(name, value)
     bucket = f"lake-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:20]}"
     boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket=bucket)
     return replace(Settings.from_env(), lake_uri=f"s3://{bucket}/root", s3_endpoint_url=endpoint)
 
 
-@pytest.fixture(scope="session")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis server of this test run."""
-    with redis_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
+LAKES: Mapping[str, Callable[[pytest.FixtureRequest], Settings]] = {
+    "file": lake_in_a_folder,
+    "s3": lake_on_s3,
+}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres", "redis"])
+@pytest.fixture(params=LAKES)
+def lake_settings(request: pytest.FixtureRequest) -> Settings:
+    """Settings of a deployment whose lake is empty, on each of the lake's file systems."""
+    return LAKES[request.param](request)
+
+
+@pytest.fixture(scope="module", params=ONLINE_STORES)
 def applied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of a deployment per online store, whose feature repository was applied once for a module."""
-    folder = tmp_path_factory.mktemp("applied")
-    if request.param == "sqlite":
-        settings = store_settings(folder, f"sqlite:///{folder}/feast/online.db")
-    elif request.param == "redis":
-        settings = store_settings(folder, request.getfixturevalue("redis").url)
-    else:
-        server = make_url(request.getfixturevalue("postgres_url"))
-        name = f"applied_{request.module.__name__.rpartition('.')[2]}"
-        engine = create_engine(server, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        engine.dispose()
-        url = server.set(database=name).render_as_string(hide_password=False)
-        settings = store_settings(folder, url, url)
+    settings = ONLINE_STORES[request.param].settings(request, tmp_path_factory.mktemp("applied"))
     FeatureStoreAdapter.from_settings(settings).apply()
     return settings
 

@@ -11,9 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from feast import FeatureStore, FeatureView
-from feast.infra.online_stores.postgres_online_store.postgres import PostgreSQLOnlineStore
-from feast.infra.online_stores.redis import RedisOnlineStore
-from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.utils import _convert_arrow_to_proto
 from redis import Redis
 
@@ -22,12 +19,11 @@ from include.errors import UsageError
 from include.partitions import end_of, span
 from include.settings import Settings
 from include.specs.groups import load_feature_group
-from tests.online_stores import FEATURE, clear, feature_rows, publish, store_settings, stored
+from tests.online_stores import FEATURE, clear, feature_rows, publish, store_settings, store_under_test, stored
 from tests.pairs import GROUP, KEYS, MIXED, OF_CUSTOMERS, PAIRS, SERVICE, TURNED, Pair, pair_rows, specs_of_pairs
 
 DAYS = span("2024-01-01", "2024-01-04")
 AT = end_of(DAYS[0])
-PLAIN = {"sqlite": SqliteOnlineStore, "postgresql": PostgreSQLOnlineStore, "redis": RedisOnlineStore}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -147,9 +143,8 @@ def test_bytes_are_feasts_whether_materialised_or_pushed(store: FeatureStoreAdap
     pushed = stored(settings, with_guard=False, group=GROUP)
     clear(settings)
 
-    backend = settings.feast_online_url.partition(":")[0].partition("+")[0]
     guarded = FeatureStore(config=store.config)._get_provider().online_store
-    PLAIN[backend].online_write_batch(guarded, store.config, *messages(store, rows), None)
+    store_under_test(settings).plain.online_write_batch(guarded, store.config, *messages(store, rows), None)
 
     assert len(materialised) >= len(PAIRS)
     assert materialised == pushed == stored(settings, group=GROUP)

@@ -1,4 +1,7 @@
-"""The lake on a folder and on a real S3 server: one suite."""
+"""The lake on a folder and on a real S3 server: one suite.
+
+A new file system joins by one entry in ``conftest.LAKES``.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,17 @@ from include.adapters.lake.history import remove_old_files
 from include.adapters.lake.row_digest import digest
 from include.adapters.lake.span import Span
 from include.errors import MlopsError
-from include.settings import Settings
+from include.settings import _SCHEMES, Settings
+from tests.contracts.conftest import LAKES
 
 
 @pytest.fixture
 def lake(lake_settings: Settings) -> LakeAdapter:
     return LakeAdapter.from_settings(lake_settings)
+
+
+def test_every_file_system_that_settings_allow_is_in_the_suite():
+    assert {f"{scheme}://" for scheme in LAKES} == set(_SCHEMES)
 
 
 def rows(day: str, values: list[int]) -> pa.Table:

@@ -1,4 +1,7 @@
-"""Reading online on every store: each feature with its event time, and present, stale or missing."""
+"""Reading online on every store: each feature with its event time, and present, stale or missing.
+
+A new store joins by one entry in ``tests.online_stores.ONLINE_STORES``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every online store keeps the newest (event, created) row, whoever writes, in whatever order, and at once."""
+"""Every online store keeps the newest (event, created) row, whoever writes, in whatever order, and at once.
+
+A new store joins this suite, the reads and the layout by one entry in ``tests.online_stores.ONLINE_STORES``.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,25 @@ from feast.repo_config import load_repo_config
 from feast.utils import _convert_arrow_to_proto
 from sqlalchemy import create_engine, text
 
-from include.adapters.feature_store.feast_repo import feast_environment
+from include.adapters.feature_store.feast_repo import _ONLINE_STORES, feast_environment
 from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 from include.adapters.online.guarded_redis import GuardedRedisOnlineStore
 from include.errors import MlopsError, UsageError
 from include.partitions import end_of, span
 from include.settings import PROJECT_ROOT, Settings
-from tests.online_stores import FEATURE, GROUP, KEY, TABLE, clear, feature_rows, publish, store_settings, stored
+from tests.online_stores import (
+    FEATURE,
+    GROUP,
+    KEY,
+    ONLINE_STORES,
+    TABLE,
+    clear,
+    feature_rows,
+    publish,
+    store_settings,
+    store_under_test,
+    stored,
+)
 
 DAYS = span("2024-01-01", "2024-01-04")
 AT = end_of(DAYS[-1])
@@ -44,6 +59,11 @@ def store(settings: Settings) -> FeatureStoreAdapter:
         ),
     )
     return FeatureStoreAdapter.from_settings(settings)
+
+
+def test_every_store_that_settings_allow_is_in_the_suite() -> None:
+    # Redis over TLS is the same store.
+    assert {_ONLINE_STORES[name] for name in ONLINE_STORES} == set(_ONLINE_STORES.values())
 
 
 def total_orders(store: FeatureStoreAdapter, *keys: str) -> list[int | None]:
@@ -252,11 +272,7 @@ def test_the_file_that_feasts_commands_read_describes_the_same_store(
 def test_feasts_commands_apply_the_guard_and_materialise_through_it(
     settings: Settings, store: FeatureStoreAdapter
 ) -> None:
-    if not settings.feast_online_url.startswith("redis"):
-        engine = create_engine(settings.feast_online_url)
-        with engine.begin() as connection:
-            connection.execute(text(f"DROP TABLE {TABLE}"))
-        engine.dispose()
+    store_under_test(settings).dropped(settings.feast_online_url, GROUP)
     environment = {**os.environ, **feast_environment(settings), "PYTHONPATH": str(PROJECT_ROOT)}
 
     # Both commands in one process: Feast's import takes longer than either.

@@ -1,4 +1,7 @@
-"""Bulk writes are Feast's own layout: byte for byte what Feast writes, and read by Feast alike."""
+"""Bulk writes are Feast's own layout: byte for byte what Feast writes, and read by Feast alike.
+
+A new store joins by one entry in ``tests.online_stores.ONLINE_STORES``.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,17 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 from feast import FeatureStore, FeatureView
-from feast.infra.online_stores.postgres_online_store.postgres import PostgreSQLOnlineStore
-from feast.infra.online_stores.redis import RedisOnlineStore
-from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.utils import _convert_arrow_to_proto
 
 from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 from include.errors import MlopsError
 from include.partitions import end_of
 from include.settings import Settings
-from tests.online_stores import FEATURE, GROUP, KEY, SERVICE, clear, feature_rows, publish, stored
+from tests.online_stores import FEATURE, GROUP, KEY, SERVICE, clear, feature_rows, publish, store_under_test, stored
 
 DAY = "2024-01-01"
-PLAIN = {"sqlite": SqliteOnlineStore, "postgresql": PostgreSQLOnlineStore, "redis": RedisOnlineStore}
 # Not sorted, of several lengths, not only ASCII, and one that is a prefix of another.
 KEYS = ["17850", "a", "ab", "", "Ω", "b" * 300, *(f"k{n}" for n in range(500))]
-
-
-@pytest.fixture
-def backend(settings: Settings) -> str:
-    return settings.feast_online_url.partition(":")[0].partition("+")[0]
 
 
 @pytest.fixture
@@ -35,13 +29,14 @@ def store(settings: Settings) -> FeatureStoreAdapter:
     return FeatureStoreAdapter.from_settings(settings)
 
 
-def write_as_plain_feast(store: FeatureStoreAdapter, backend: str, rows: pa.Table) -> None:
+def write_as_plain_feast(store: FeatureStoreAdapter, settings: Settings, rows: pa.Table) -> None:
     """Write by Feast's own conversion and its own store's code, on the guarded store's connection."""
     feast = FeatureStore(config=store.config)
     view: FeatureView = feast.get_feature_view(GROUP)
     keys = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
     messages = _convert_arrow_to_proto(rows.combine_chunks(), view, keys)
-    PLAIN[backend].online_write_batch(feast._get_provider().online_store, store.config, view, messages, None)
+    plain = store_under_test(settings).plain
+    plain.online_write_batch(feast._get_provider().online_store, store.config, view, messages, None)
 
 
 def feast_reads(store: FeatureStoreAdapter, keys: Sequence[str]) -> dict[str, list[object]]:
@@ -52,7 +47,7 @@ def feast_reads(store: FeatureStoreAdapter, keys: Sequence[str]) -> dict[str, li
     return found
 
 
-def test_bulk_written_bytes_are_feasts(store: FeatureStoreAdapter, settings: Settings, backend: str) -> None:
+def test_bulk_written_bytes_are_feasts(store: FeatureStoreAdapter, settings: Settings) -> None:
     rows = feature_rows(KEYS, DAY, created_after=timedelta(hours=5))
     publish(settings, rows)
 
@@ -60,18 +55,18 @@ def test_bulk_written_bytes_are_feasts(store: FeatureStoreAdapter, settings: Set
 
     ours = stored(settings, with_guard=False)
     clear(settings)
-    write_as_plain_feast(store, backend, rows)
+    write_as_plain_feast(store, settings, rows)
     assert len(ours) >= len(KEYS)
     assert ours == stored(settings)
 
 
-def test_pushed_bytes_are_feasts(store: FeatureStoreAdapter, settings: Settings, backend: str) -> None:
+def test_pushed_bytes_are_feasts(store: FeatureStoreAdapter, settings: Settings) -> None:
     rows = feature_rows(KEYS, DAY)
     FeatureStore(config=store.config).write_to_online_store(GROUP, rows.drop_columns(["dt"]).to_pandas())
 
     ours = stored(settings, with_guard=False)
     clear(settings)
-    write_as_plain_feast(store, backend, rows)
+    write_as_plain_feast(store, settings, rows)
     assert ours == stored(settings)
 
 

@@ -1,8 +1,7 @@
-"""Training sets in a folder and on a real S3 server: one suite."""
+"""Training sets on each of the lake's file systems: one suite; a new one joins by its entry in ``conftest.LAKES``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pyarrow as pa
@@ -11,32 +10,13 @@ import pytest
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.training_sets import read_manifest, read_training_set, write_training_set
 from include.errors import MlopsError
+from include.settings import Settings
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 
 
-@pytest.fixture(scope="module")
-def s3_endpoint() -> Iterator[str]:
-    import boto3
-    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in keys.items():
-            patch.setenv(name, value)
-        boto3.client("s3", endpoint_url=f"http://{host}:{port}").create_bucket(Bucket="lake")
-        yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture(params=["file", "s3"])
-def lake(request, tmp_path) -> LakeAdapter:
-    if request.param == "file":
-        return LakeAdapter((tmp_path / "a lake").as_uri())
-    endpoint = request.getfixturevalue("s3_endpoint")
-    return LakeAdapter(f"s3://lake/{tmp_path.name}", {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"})
+@pytest.fixture
+def lake(lake_settings: Settings) -> LakeAdapter:
+    return LakeAdapter.from_settings(lake_settings)
 
 
 @pytest.fixture(scope="module")

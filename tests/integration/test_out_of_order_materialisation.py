@@ -9,7 +9,7 @@ import importlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from multiprocessing.connection import Connection
@@ -26,8 +26,7 @@ from sqlalchemy.engine import make_url
 from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 from include.partitions import end_of, span
 from include.settings import Settings
-from tests.engines import postgres_server, redis_server
-from tests.online_stores import FEATURE, GROUP, KEY, clear, feature_rows, publish, store_settings
+from tests.online_stores import FEATURE, GROUP, KEY, ONLINE_STORES, clear, feature_rows, publish, store_settings
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -69,24 +68,9 @@ def version(row: Mapping[str, Any]) -> tuple[datetime, datetime]:
     return row["event_timestamp"], row["created_timestamp"]
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server.url
-
-
-@pytest.fixture(params=["sqlite", "postgres", "redis"])
+@pytest.fixture(params=ONLINE_STORES)
 def settings(request: pytest.FixtureRequest, lake: Lake, tmp_path: Path) -> Settings:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/feast/online.db"
-    else:
-        url = request.getfixturevalue(request.param)
+    url = ONLINE_STORES[request.param].settings(request, tmp_path).feast_online_url
     return store_settings(lake.folder, url, f"sqlite:///{tmp_path}/feast/registry.db")
 
 
@@ -192,7 +176,7 @@ def test_plain_feast_ends_with_older_rows_by_the_same_script(
 def plain_config(kind: str, lake: Lake, folder: Path, request: pytest.FixtureRequest) -> RepoConfig:
     online: dict[str, object] = {"type": "sqlite", "path": str(folder / "plain.db")}
     if kind == "postgres":
-        url = make_url(request.getfixturevalue("postgres"))
+        url = make_url(request.getfixturevalue("postgres_url"))
         online = {
             "type": "postgres",
             "host": url.query["host"],
