@@ -10,7 +10,16 @@ from dataclasses import asdict
 
 import click
 
-_model = click.option("--model", "model_id", required=True, help="The model's id, e.g. churn.")
+
+def _that_stands(_context: click.Context, _parameter: click.Parameter, model_id: str) -> str:
+    """Take a model whose DAGs Airflow has: what it would not run is not run here."""
+    from include.specs.deployed import require_standing
+
+    require_standing(model_id)
+    return model_id
+
+
+_model = click.option("--model", "model_id", required=True, callback=_that_stands, help="The model's id, e.g. churn.")
 _date = click.option("--date", "partition", required=True, help="The partition, YYYY-MM-DD.")
 _as_of = click.option("--as-of", required=True, help="Train as of this partition, YYYY-MM-DD.")
 

@@ -51,6 +51,12 @@ def load_specs() -> Specs:
     return hold_together(Specs(groups, services, models, labels, frozenset(added), violations))
 
 
+def require_standing(model_id: str) -> None:
+    """Raise SpecError with what is wrong with a model, beside the others too; not where there is no such model."""
+    if wrong := load_specs().violations_of("model", model_id):
+        raise SpecError(*(found.message for found in wrong))
+
+
 def find_model_files(model_id: str) -> list[Path]:
     """Return the files that a model's spec is made of: the one that ships, and the one laid over it."""
     folders = [CONFIG_ROOT / "models", *filter(None, [Settings.from_env().specs_overlay])]

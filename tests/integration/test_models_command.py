@@ -9,8 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from include.specs.yaml_files import CONFIG_ROOT
 from tests.architecture.test_imports import HEAVY
+
+
+def models(*arguments: str, specs: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return mlops("models", *arguments, specs=specs)
 
 
 def mlops(*arguments: str, specs: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -18,7 +24,7 @@ def mlops(*arguments: str, specs: Path | None = None) -> subprocess.CompletedPro
     if specs is not None:
         environment["MLOPS_SPECS"] = str(specs)
     return subprocess.run(
-        [sys.executable, "-c", "from include.cli.main import main; main()", "models", *arguments],
+        [sys.executable, "-c", "from include.cli.main import main; main()", *arguments],
         capture_output=True, text=True, env=environment, check=False, timeout=60,
     )  # fmt: skip
 
@@ -32,14 +38,14 @@ def wrong(tmp_path: Path) -> Path:
 
 
 def test_what_can_be_used_is_a_line_each_and_code_0():
-    done = mlops("check")
+    done = models("check")
     assert (done.returncode, done.stderr) == (0, "")
     assert "model            churn" in done.stdout.splitlines()
     assert len(done.stdout.splitlines()) >= 9
 
 
 def test_every_violation_is_told_and_the_code_is_2(wrong):
-    done = mlops("check", specs=wrong)
+    done = models("check", specs=wrong)
     assert (done.returncode, done.stdout) == (2, "")
     owner, auc, stray = sorted(done.stderr.splitlines(), key=lambda line: ("owner" not in line, line))
     assert owner.startswith("churn.yaml: owner=3: ")
@@ -49,27 +55,38 @@ def test_every_violation_is_told_and_the_code_is_2(wrong):
 
 def test_json_is_one_object_with_the_same_code(wrong):
     for specs, code in ((None, 0), (wrong, 2)):
-        done = mlops("check", "--json", specs=specs)
+        done = models("check", "--json", specs=specs)
         found = json.loads(done.stdout)
         assert (done.returncode, found["ok"], done.stderr) == (code, code == 0, "")
         assert {"kind", "name", "violations"} == set(found["specs"][0])
 
 
 def test_a_model_is_shown_and_an_unknown_one_is_answered_with_the_known(wrong):
-    shown = json.loads(mlops("show", "churn", "--json").stdout)
+    shown = json.loads(models("show", "churn", "--json").stdout)
     assert shown["spec"]["features"] == {"service": "churn_v1", "group": "customer_daily"}
-    done = mlops("show", "churm")
+    done = models("show", "churm")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "mlops: there is no model 'churm'; known: churn; did you mean 'churn'?\n"
 
 
 def test_models_are_listed_and_those_that_can_not_be_used_told_of(wrong):
-    assert mlops("list").stdout.splitlines()[1].split() == [
+    assert models("list").stdout.splitlines()[1].split() == [
         "churn", "churn-predictor", "customer", "growth-analytics", "churn_v1",
     ]  # fmt: skip
-    done = mlops("list", specs=wrong)
+    done = models("list", specs=wrong)
     assert "mlops models check" in done.stderr
-    assert json.loads(mlops("list", "--json", specs=wrong).stdout) == {"models": []}
+    assert json.loads(models("list", "--json", specs=wrong).stdout) == {"models": []}
+
+
+@pytest.mark.parametrize("command", ["training-set build", "train", "score", "monitor"])
+def test_the_loop_does_not_run_for_a_model_that_has_anothers_registered_name(tmp_path, command):
+    """Nothing is up here: it is told before anything is asked."""
+    twin = yaml.safe_load((CONFIG_ROOT / "models" / "churn.yaml").read_text())
+    (tmp_path / "twin.yaml").write_text(yaml.safe_dump({**twin, "model_id": "twin"}))
+    day = "--date" if command in ("score", "monitor") else "--as-of"
+    done = mlops(*command.split(), "--model", "twin", day, "2026-03-01", specs=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("mlops: twin.yaml: registered_name='churn-predictor' is that of churn")
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["show", "churn"], ["check"]], ids=" ".join)
