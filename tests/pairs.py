@@ -16,7 +16,8 @@ import yaml
 
 from include.features.checks import expected_schema
 from include.partitions import end_of, parse
-from include.specs import groups, services
+from include.settings import PROJECT_ROOT
+from include.specs import deployed, groups, services
 from include.specs.groups import load_feature_group
 from include.specs.services import load_feature_service
 from include.specs.yaml_files import CONFIG_ROOT
@@ -49,9 +50,14 @@ def specs_of_pairs(folder: Path) -> Iterator[None]:
     for name, features in ((SERVICE, both), (MIXED, {GROUP: [f"orders_{GROUP}"], OF_CUSTOMERS: [FEATURE]})):
         service = {"service": name, "description": "", "owner": "o", "features": features}
         _write(root / "services" / f"{name}.yaml", service)
+    statements = folder / "include" / "features"
+    shutil.copytree(PROJECT_ROOT / "include" / "features", statements)
+    for name in (GROUP, TURNED):
+        (statements / f"{name}.sql").write_text("SELECT 1")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(groups, "CONFIG_ROOT", root)
-        patch.setattr(services, "CONFIG_ROOT", root)
+        patch.setattr(groups, "PROJECT_ROOT", folder)
+        for module in (deployed, groups, services):
+            patch.setattr(module, "CONFIG_ROOT", root)
         _forget_what_was_loaded()
         yield
     _forget_what_was_loaded()

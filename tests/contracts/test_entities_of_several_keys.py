@@ -286,14 +286,14 @@ def test_forgetting_a_customer_removes_the_pairs_that_they_are_in_and_no_others(
     for group in (GROUP, TURNED, OF_CUSTOMERS):
         store.materialize(group, start=DAYS[0], end=DAYS[0])
 
-    removed = store.forget("customer", "a")
+    removed = store.forget("customer_id", "a")
 
     mine = [pair for pair in PAIRS if pair[0] == "a"]
     assert {view: count for view, count in removed.items() if count} == {GROUP: len(mine), TURNED: 1, OF_CUSTOMERS: 1}
     assert orders_of(store, *PAIRS) == [None if pair in mine else n for n, pair in enumerate(PAIRS)]
     assert store.online_group(TURNED, [("x", "a"), ("a", "x")], at=AT).unknown == (("x", "a"),)
     assert store.online_group(OF_CUSTOMERS, ["a", "b"], at=AT).unknown == ("a",)
-    assert set(store.forget("customer", "a").values()) == {0}
+    assert set(store.forget("customer_id", "a").values()) == {0}
 
 
 @pytest.mark.parametrize("customer", ["*", "?", "\\", "[a]", "", "\x02\0\0\0\x01\0\0\0a"], ids=repr)
@@ -304,7 +304,7 @@ def test_a_customer_of_any_name_is_forgotten_and_alone(
     publish(settings, pair_rows([(customer, "x"), (customer, ""), *others], DAYS[0]), group=GROUP)
     store.materialize(GROUP, start=DAYS[0], end=DAYS[0])
 
-    assert store.forget("customer", customer)[GROUP] == 2
+    assert store.forget("customer_id", customer)[GROUP] == 2
 
     assert store.online_group(GROUP, [(customer, "x"), (customer, ""), *others], at=AT).unknown == (
         (customer, "x"), (customer, ""),
@@ -327,7 +327,7 @@ def test_a_category_is_forgotten_as_a_customer_is_and_can_be_written_again(
 def test_a_row_that_the_lake_never_had_is_forgotten_too(store: FeatureStoreAdapter) -> None:
     push(store, pair_rows([("a", "x"), ("b", "x")], DAYS[0], orders=[1, 2]))
 
-    assert store.forget("customer", "a")[GROUP] == 1
+    assert store.forget("customer_id", "a")[GROUP] == 1
     assert orders_of(store, ("a", "x"), ("b", "x")) == [None, 2]
 
 
@@ -341,6 +341,6 @@ def test_redis_forgets_nothing_of_another_project(tmp_path: Path, redis_database
         for key in others:
             client.hset(key, "f", "v")
 
-        assert store.forget("customer", "a")[GROUP] == 1
+        assert store.forget("customer_id", "a")[GROUP] == 1
 
         assert sorted(client.keys("*")) == sorted(others)
