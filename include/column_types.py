@@ -80,6 +80,10 @@ def is_lossless(found: pa.DataType, expected: pa.DataType) -> bool:
         return is_lossless(value_type(found), expected)
     if _is_list(found) and _is_list(expected):
         return is_lossless(found.value_type, expected.value_type)
+    return _holds_scalars(found, expected)
+
+
+def _holds_scalars(found: pa.DataType, expected: pa.DataType) -> bool:
     if pa.types.is_integer(found):
         return _holds_integers(found, expected)
     if pa.types.is_floating(found):

@@ -129,13 +129,15 @@ def _home(settings: Settings, narrator: TerminalNarrator, *, fresh: bool) -> Emb
             "set MLOPS_HOME to another folder"
         )
     if is_taken and fresh:
-        if not airflow.owns_home():
-            raise RefusedError(
-                f"{settings.home} was not made by this project and is not removed; set MLOPS_HOME elsewhere"
-            )
-        airflow.stop_from_outside()
-        shutil.rmtree(settings.home)
+        _remove(settings.home, airflow)
     return airflow
+
+
+def _remove(home: Path, airflow: EmbeddedAirflow) -> None:
+    if not airflow.owns_home():
+        raise RefusedError(f"{home} was not made by this project and is not removed; set MLOPS_HOME elsewhere")
+    airflow.stop_from_outside()
+    shutil.rmtree(home)
 
 
 def _plan(airflow: EmbeddedAirflow, narrator: TerminalNarrator, arguments: DemoArguments) -> DemoPlan:

@@ -71,10 +71,14 @@ def ledger(model_id: str, partition: str | None, as_json: bool) -> None:
     if partition is not None:
         click.echo(f"in Production at {partition}: " + (f"version {version}" if version is not None else "nothing"))
     for row in rows:
-        move = f"version {row['version']}  {row['from']} → {row['to']}"
-        click.echo(f"{row['partition']}  {move}  by {row['actor']}: {row['reason']}")
-        for what, value in _trained_on(row):
-            click.echo(f"            {what}: {value}")
+        _print_move(row)
+
+
+def _print_move(row: dict[str, Any]) -> None:
+    move = f"version {row['version']}  {row['from']} → {row['to']}"
+    click.echo(f"{row['partition']}  {move}  by {row['actor']}: {row['reason']}")
+    for what, value in _trained_on(row):
+        click.echo(f"            {what}: {value}")
 
 
 def _trained_on(row: dict[str, Any]) -> Iterator[tuple[str, object]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -154,16 +154,20 @@ def other_days(account: DemoAccount) -> list[OtherDay]:
 def _tell_versions(account: DemoAccount, *, since: str) -> Iterator[str]:
     moves = [move for move in account.ledger if move.partition >= since]
     promotions = [move for move in moves if move.to_stage == Stage.PRODUCTION]
-    for move in promotions:
-        yield _tell_promotion(move)
-    promoted = {move.version for move in promotions}
-    candidates = [m.version for m in moves if m.from_stage == Stage.NONE and m.version not in promoted]
-    for version in candidates:
-        yield _tell_candidate([move for move in moves if move.version == version])
-    if not candidates and not promotions and any(kind_of(night) == "acted" for night in account.nights):
+    yield from map(_tell_promotion, promotions)
+    candidates = list(_tell_candidates(moves, promoted={move.version for move in promotions}))
+    yield from candidates
+    if promotions:
+        return
+    if not candidates and any(kind_of(night) == "acted" for night in account.nights):
         yield "No new version has come of the retrain."
-    if not promotions:
-        yield _tell_champion(account)
+    yield _tell_champion(account)
+
+
+def _tell_candidates(moves: Sequence[LedgerMove], *, promoted: Collection[int]) -> Iterator[str]:
+    for version in [move.version for move in moves if move.from_stage == Stage.NONE]:
+        if version not in promoted:
+            yield _tell_candidate([move for move in moves if move.version == version])
 
 
 def _tell_promotion(move: LedgerMove) -> str:

@@ -128,13 +128,17 @@ def profile_partitions(
             ROWS: counts[key],
             VOLUME: _volume_ratio(key, counts, spec.volume.rows_min),
             FRESHNESS: _source_age(key, source_days),
-            **{f"{NULLS}{n}": by_key[key][f"{n}_count"] / counts[key] if counts[key] else None for n in names},
+            **_null_fractions(by_key.get(key, {}), names, counts[key]),
         }
         for key in keys
     ]
     floats = [VOLUME, FRESHNESS, *(f"{NULLS}{name}" for name in names)]
     schema = [(PARTITION, pa.string()), (ROWS, pa.int64()), *((name, pa.float64()) for name in floats)]
     return pa.Table.from_pylist(measured, schema=pa.schema(schema))
+
+
+def _null_fractions(nulls: Mapping[str, int], names: Sequence[str], rows: int) -> dict[str, float | None]:
+    return {f"{NULLS}{name}": nulls[f"{name}_count"] / rows if rows else None for name in names}
 
 
 def _volume_ratio(key: str, counts: Mapping[str, int], rows_min: int) -> float | None:

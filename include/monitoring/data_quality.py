@@ -89,10 +89,8 @@ def judge_data_quality(
     days before it, or a fraction as small, was delivered in another unit. Until it is corrected, every night
     whose features still see it is an incident.
     """
-    if not rows_scored and not previous_rows_scored and delivery is None:
-        return DataQuality("unknown", ("nothing was scored or delivered, and nothing the night before",))
-    if not rows_scored and delivery is not None and not delivery.rows_delivered:
-        return DataQuality("unknown", ("the day was delivered empty, and nobody was there to score",))
+    if not rows_scored and (nothing := _explain_nothing(previous_rows_scored, delivery)):
+        return DataQuality("unknown", (nothing,))
     findings = (
         *_account_findings(policy, delivery),
         *_volume_findings(policy, rows_scored, previous_rows_scored),
@@ -100,6 +98,13 @@ def judge_data_quality(
         *_price_findings(policy, median_prices or {}),
     )
     return DataQuality("incident" if findings else "ok", findings)
+
+
+def _explain_nothing(previous_rows_scored: int | None, delivery: Delivery | None) -> str | None:
+    """Say why a night on which nothing was scored can't be judged; None where it can."""
+    if delivery is None:
+        return None if previous_rows_scored else "nothing was scored or delivered, and nothing the night before"
+    return None if delivery.rows_delivered else "the day was delivered empty, and nobody was there to score"
 
 
 def _account_findings(policy: MonitoringSpec, delivery: Delivery | None) -> Iterator[str]:

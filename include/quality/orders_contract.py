@@ -166,10 +166,14 @@ class OrdersContract(_Frozen):
         return self
 
     @model_validator(mode="after")
-    def _names_and_places_are_sound(self) -> OrdersContract:
+    def _names_are_there_once(self) -> OrdersContract:
         for label, names in (("column", self.column_names), ("rule", tuple(rule.name for rule in self.rules))):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{label} {twice[0]!r} is there twice; allowed: once")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_are_in_their_places(self) -> OrdersContract:
         for kind in ("unique", "newest_version"):
             if sum(rule.kind == kind for rule in self.rules) > 1:
                 raise ValueError(f"there are two rules of kind {kind!r}; allowed: one")

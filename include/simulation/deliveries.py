@@ -64,15 +64,7 @@ def check_incidents(incidents: Sequence[Incident], *, start: str, end: str, nigh
             raise UsageError(f"incident {incident.kind}@{incident.day} is outside the shop's days {start} … {end}")
         if incident.lasts:
             continue
-        if incident.day not in nights:
-            span = f"{nights[0]} … {nights[-1]}" if nights else "none; ask for some with --nights"
-            raise UsageError(f"incident {incident.kind}@{incident.day} is not on a night that is delivered: {span}")
-        later = partitions.shift(incident.day, incident.after_days)
-        if later > nights[-1]:
-            raise UsageError(
-                f"incident {incident.kind}@{incident.day}+{incident.after_days} ends on {later}, after the last "
-                f"night {nights[-1]}; choose fewer DAYS, an earlier day or a later --end"
-            )
+        _require_nights(incident, nights)
         if incident.day in taken:
             raise UsageError(
                 f"{incident.day} has two incidents, {taken[incident.day].kind} and {incident.kind}; keep one"
@@ -86,6 +78,19 @@ def check_incidents(incidents: Sequence[Incident], *, start: str, end: str, nigh
                 f"incident {incident.kind}@{incident.day}+{incident.after_days} brings rows in the delivery of "
                 f"{met.day}, which is a missing_day; choose another day or other DAYS for one of them"
             )
+
+
+def _require_nights(incident: Incident, nights: Sequence[str]) -> None:
+    """Require a delivery's incident to begin and end on nights that are delivered."""
+    if incident.day not in nights:
+        span = f"{nights[0]} … {nights[-1]}" if nights else "none; ask for some with --nights"
+        raise UsageError(f"incident {incident.kind}@{incident.day} is not on a night that is delivered: {span}")
+    later = partitions.shift(incident.day, incident.after_days)
+    if later > nights[-1]:
+        raise UsageError(
+            f"incident {incident.kind}@{incident.day}+{incident.after_days} ends on {later}, after the last "
+            f"night {nights[-1]}; choose fewer DAYS, an earlier day or a later --end"
+        )
 
 
 def arrivals_of(day: ShopDay, incident: Incident | None, rng: np.random.Generator) -> tuple[Arrival, ...]:
@@ -111,7 +116,7 @@ def arrivals_of(day: ShopDay, incident: Incident | None, rng: np.random.Generato
             name = f"again-{day.day}"
             return (Arrival(day.day, day.day, ORDERS_FILE, day.lines), Arrival(later, later, name, day.lines))
         case "renamed_column":
-            renamed = day.lines.rename_columns([RENAMED[1] if n == RENAMED[0] else n for n in day.lines.column_names])
+            renamed = day.lines.rename_columns([dict([RENAMED]).get(name, name) for name in day.lines.column_names])
             mended = (Arrival(later, day.day, ORDERS_FILE, day.lines),) if incident.after_days else ()
             return (Arrival(day.day, day.day, ORDERS_FILE, renamed), *mended)
         case "late_rows":

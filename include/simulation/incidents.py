@@ -147,20 +147,23 @@ def parse_incident(text: str) -> Incident:
     found = _TEXT.fullmatch(text)
     if found is None:
         raise UsageError(f"incident {text!r} is not KIND@DATE[+DAYS][*SIZE], e.g. late_rows@2026-03-20+3*0.5")
-    kind = next((known for known in MEANINGS if known == found["kind"]), None)
-    if kind is None:
-        raise UsageError(
-            f"incident {text!r}: kind {found['kind']!r} is not known; allowed: {', '.join(MEANINGS)}"
-            f"{nearest(found['kind'], MEANINGS)}"
-        )
+    kind = _find_kind(text, found["kind"])
     meaning, day = MEANINGS[kind], partitions.key_of(partitions.parse(found["day"]))
-    if found["after"] is not None and meaning.after_days is None:
-        raise UsageError(f"incident {text!r}: {kind} has no +DAYS; it means: {meaning.told}")
-    if found["size"] is not None and meaning.size is None:
-        raise UsageError(f"incident {text!r}: {kind} has no *SIZE; it means: {meaning.told}")
-    after = int(found["after"]) if found["after"] is not None else meaning.after_days or 0
-    size = float(found["size"]) if found["size"] is not None else meaning.size or 0.0
+    for part, given, usual in (("+DAYS", found["after"], meaning.after_days), ("*SIZE", found["size"], meaning.size)):
+        if given is not None and usual is None:
+            raise UsageError(f"incident {text!r}: {kind} has no {part}; it means: {meaning.told}")
+    after = int(found["after"] or meaning.after_days or 0)
+    size = float(found["size"] or meaning.size or 0)
     return _checked(text, Incident(kind, day, after, size))
+
+
+def _find_kind(text: str, name: str) -> IncidentKind:
+    for known in MEANINGS:
+        if known == name:
+            return known
+    raise UsageError(
+        f"incident {text!r}: kind {name!r} is not known; allowed: {', '.join(MEANINGS)}{nearest(name, MEANINGS)}"
+    )
 
 
 def _checked(text: str, incident: Incident) -> Incident:

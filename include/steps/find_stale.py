@@ -6,6 +6,7 @@ others anew, which are for whoever asked.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,11 +43,18 @@ def find_stale(deployment: Deployment, spec: FeatureGroupSpec, *, source_version
     agreeing: dict[str, int] = {}
     for version in set(built.values()) - {source_version}:
         partitions = [key for key, known in built.items() if known == version]
-        changed = None
-        if version is not None:
-            changed = changed_partitions(deployment.lake, spec.source, since=version, until=source_version)
-        first = partitions[0] if changed is None else min(changed, default=None)
-        stale += [key for key in partitions if first is not None and key >= first]
-        if version is not None:
-            agreeing |= {key: version for key in partitions if first is None or key < first}
+        if version is None:
+            stale += partitions
+            continue
+        changed = changed_partitions(deployment.lake, spec.source, since=version, until=source_version)
+        reached = _reached(partitions, changed)
+        stale += reached
+        agreeing |= {key: version for key in partitions if key not in reached}
     return SourceComparison(tuple(sorted(stale)), agreeing)
+
+
+def _reached(partitions: Sequence[str], changed: Sequence[str] | None) -> set[str]:
+    """Return the partitions from the first changed one on; all where it is not known which have changed."""
+    if changed is None:
+        return set(partitions)
+    return {key for key in partitions if changed and key >= changed[0]}

@@ -39,6 +39,11 @@ _FUNCTIONS = (
 )  # fmt: skip
 _ALLOWED = frozenset((*_CLAUSES, *_OPERATORS, *_FUNCTIONS))
 _WHOLE = exp.DataType.INTEGER_TYPES
+# Types that only a value of their own kind is cast to, and why.
+_OF_THEIR_KIND = (
+    (exp.DataType.TEXT_TYPES, "the engines write numbers and times differently; cast no value to text"),
+    (_WHOLE, "DuckDB rounds to whole numbers, Spark cuts off; cast whole numbers only"),
+)
 # Other parts are counted from other numbers (days of the week) or hold fractions (seconds) in Spark.
 _PARTS = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE")
 
@@ -91,14 +96,13 @@ def _require_known(node: exp.Expression, purpose: str) -> None:
 
 def _require_alike(statement: exp.Expression, purpose: str) -> None:
     for node in statement.find_all(exp.Cast, exp.IntDiv):
-        if isinstance(node, exp.Cast) and node.to.is_type(*exp.DataType.TEXT_TYPES):
-            if not _is(node.this, exp.DataType.TEXT_TYPES):
-                _refuse(node, "the engines write numbers and times differently; cast no value to text", purpose)
-        elif isinstance(node, exp.Cast) and node.to.is_type(*_WHOLE):
-            if not _is(node.this, _WHOLE):
-                _refuse(node, "DuckDB rounds to whole numbers, Spark cuts off; cast whole numbers only", purpose)
-        elif isinstance(node, exp.IntDiv) and not all(_is(x, _WHOLE) for x in (node.left, node.right)):
-            _refuse(node, "// divides whole numbers only", purpose)
+        if isinstance(node, exp.IntDiv):
+            if not (_is(node.left, _WHOLE) and _is(node.right, _WHOLE)):
+                _refuse(node, "// divides whole numbers only", purpose)
+            continue
+        for types, reason in _OF_THEIR_KIND:
+            if node.to.is_type(*types) and not _is(node.this, types):
+                _refuse(node, reason, purpose)
 
 
 def _is(node: exp.Expression, types: set[exp.DataType.Type]) -> bool:

@@ -46,13 +46,10 @@ def judge_bounds(rows: pa.Table, spec: FeatureGroupSpec) -> list[PartitionCheck]
     import great_expectations.expectations as gxe
 
     columns = {column.name: column for column in spec.columns if column.dtype != "string"}
+    bounds = {name: _bounds(column) for name, column in columns.items()}
     suite = {
-        name: gxe.ExpectColumnValuesToBeBetween(
-            column=name,
-            min_value=-_LARGEST if column.min is None else column.min,
-            max_value=_LARGEST if column.max is None else column.max,
-        )
-        for name, column in columns.items()
+        name: gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high)
+        for name, (low, high) in bounds.items()
     }
     failures: Counter[str] = Counter()
     seen: dict[str, list[float]] = {name: [] for name in columns}
@@ -135,6 +132,10 @@ def _partitions(broken: list[dict[str, Any]], name: str) -> str:
         return "every partition"
     shown = ", ".join(f"{entry[PARTITION]} {float(entry[name]):.3g}" for entry in broken[:3])
     return f"{shown}{f' and {len(broken) - 3} more' if len(broken) > 3 else ''}"
+
+
+def _bounds(column: ColumnSpec) -> tuple[float, float]:
+    return -_LARGEST if column.min is None else column.min, _LARGEST if column.max is None else column.max
 
 
 def _interval(column: ColumnSpec) -> str:

@@ -66,29 +66,18 @@ class Wanted:
             If the view has no such feature.
         """
         source, projection = view.batch_source, view.projection
-        asked = [ref.split(":", 1)[1] for ref in feature_refs if ref.split(":", 1)[0] == projection.name_to_use()]
-        known = {field.name: field.dtype for field in view.features}
-        for name in asked:
-            if name not in known:
-                raise UsageError(
-                    f"feature view {view.name} has no feature {name!r}; it has {', '.join(known)}{nearest(name, known)}"
-                )
+        asked = _asked_of(projection.name_to_use(), feature_refs)
+        kinds = _arrow_types(view, asked)
         stored = {new: old for old, new in source.field_mapping.items()}
         prefix = f"{projection.name_alias or view.name}__" if full_feature_names else ""
         renamed = projection.join_key_map
-        columns = {
-            **{field.name: field.dtype for field in view.entity_columns},
-            **{name: known[name] for name in asked},
-        }
         created = source.created_timestamp_column
         return cls(
             view=view.name,
             table=source.path,
             features={stored.get(name, name): prefix + name for name in asked},
             keys={stored.get(key.name, key.name): renamed.get(key.name, key.name) for key in view.entity_columns},
-            declared={
-                stored.get(n, n): kind for n, dtype in columns.items() if (kind := _arrow_type(dtype)) is not None
-            },
+            declared={stored.get(name, name): kind for name, kind in kinds.items()},
             event=stored.get(source.timestamp_field, source.timestamp_field),
             created=stored.get(created, created) if created else None,
             ttl=view.ttl or None,
@@ -237,6 +226,23 @@ def _declared(column: pa.ChunkedArray, name: str, wanted: Wanted) -> pa.ChunkedA
             f"feature view {wanted.view} expects ({err}); rebuild the table with that type, or change the view and "
             "apply it"
         ) from err
+
+
+def _asked_of(view_name: str, feature_refs: Sequence[str]) -> list[str]:
+    asked = [ref.partition(":") for ref in feature_refs]
+    return [feature for view, _, feature in asked if view == view_name]
+
+
+def _arrow_types(view: FeatureView, asked: Sequence[str]) -> dict[str, pa.DataType]:
+    """Return the declared types of a view's keys and of some of its features, where Arrow has one."""
+    known = {field.name: field.dtype for field in view.features}
+    for name in asked:
+        if name not in known:
+            raise UsageError(
+                f"feature view {view.name} has no feature {name!r}; it has {', '.join(known)}{nearest(name, known)}"
+            )
+    columns = {field.name: field.dtype for field in view.entity_columns} | {name: known[name] for name in asked}
+    return {name: kind for name, dtype in columns.items() if (kind := _arrow_type(dtype)) is not None}
 
 
 def _arrow_type(dtype: object) -> pa.DataType | None:

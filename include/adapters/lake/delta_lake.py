@@ -227,31 +227,30 @@ class LakeAdapter:
     def _update_once(
         self, table: str, keys: list[str], change: Callable[[pa.Table | None], pa.Table], partition_by: str
     ) -> TableRef:
-        uri = self.table_uri(table)
+        uri, options = self.table_uri(table), self.storage_options or None
         delta = self._find(table)
-        present = None
-        if delta is not None:
-            present = self._dataset(delta, table, [(partition_by, "in", keys)]).to_table()
+        present = None if delta is None else self._dataset(delta, table, [(partition_by, "in", keys)]).to_table()
         rows = change(present)
         self._check_keys(table, rows, keys, partition_by)
-        if delta is not None and present is not None and same_rows(present, rows):
+        if delta is None or present is None:
+            write_deltalake(
+                uri, rows, mode="error", partition_by=[partition_by], configuration=WHOLE_LOG, storage_options=options
+            )
+        elif same_rows(present, rows):
             return TableRef(table, delta.version())
-        if delta is not None and keep_log(delta):
+        elif keep_log(delta):
             # Others may have written before that commit: what was read is no longer what is replaced.
             return self._update_once(table, keys, change, partition_by)
-        quoted = ", ".join(f"'{key}'" for key in keys)
-        write_deltalake(
-            delta if delta is not None else uri,
-            rows,
-            mode="overwrite" if delta is not None else "error",
-            predicate=f"{partition_by} IN ({quoted})" if delta is not None else None,
-            partition_by=None if delta is not None else [partition_by],
-            configuration=None if delta is not None else WHOLE_LOG,
-            schema_mode="merge"
-            if present is not None and set(rows.column_names) != set(present.column_names)
-            else None,
-            storage_options=self.storage_options or None,
-        )
+        else:
+            quoted = ", ".join(f"'{key}'" for key in keys)
+            write_deltalake(
+                delta,
+                rows,
+                mode="overwrite",
+                predicate=f"{partition_by} IN ({quoted})",
+                schema_mode="merge" if set(rows.column_names) != set(present.column_names) else None,
+                storage_options=options,
+            )
         version = self.delta(table).version()
         log.info("lake table=%s version=%d partitions=%d rows=%d", table, version, len(keys), rows.num_rows)
         return TableRef(table, version)

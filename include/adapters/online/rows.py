@@ -93,51 +93,62 @@ def encode_rows(
     MlopsError
         If a column is missing, or a key or an event time is null.
     """
-    source = view.batch_source
-    wanted = [*(column.name for column in view.entity_columns), source.timestamp_field]
-    missing = [name for name in [*wanted, *(f.name for f in view.features)] if name not in rows.column_names]
-    if missing:
-        raise MlopsError(f"rows of {view.name} lack the columns {missing}; they have {rows.column_names}")
-    if empty := [name for name in wanted if rows[name].null_count]:
-        raise MlopsError(f"rows of {view.name} hold null in {empty}; every row needs its key and its event time")
+    _require_columns(view, rows)
     order = newest_in_key_order(_keys(view, rows), *_times(view, rows)) if in_key_order else None
     count = rows.num_rows if order is None else len(order)
     for start in range(0, count, size):
         chunk = rows.slice(start, size) if order is None else rows.take(order.slice(start, size))
-        columns = {
-            feature.name: _one_array(chunk[feature.name].cast(from_feast_to_pyarrow_type(feature.dtype)))
-            for feature in view.features
-        }
-        event_us, created_us = _times(view, chunk)
-        yield EncodedRows(
-            keys=_keys(view, chunk),
-            values={f.name: encode_values(columns[f.name], f.dtype.to_value_type()) for f in view.features},
-            texts={name: value_texts(column) for name, column in columns.items()} if with_texts else {},
-            event_us=event_us,
-            created_us=created_us,
-        )
+        yield _encode_chunk(view, chunk, with_texts=with_texts)
 
 
 def encode_messages(messages: Sequence[Message], *, key_version: int) -> Iterator[EncodedRows]:
     """Put what Feast hands to a store into columns: rows in a row that have the same features together."""
     for features, group in groupby(messages, key=lambda message: tuple(message[1])):
-        rows = list(group)
-        columns = {name: [message[1][name] for message in rows] for name in features}
+        keys, values, event, created = zip(*group, strict=True)
+        columns = {name: [each[name] for each in values] for name in features}
         yield EncodedRows(
-            keys=pa.array([serialize_entity_key(message[0], key_version) for message in rows], pa.binary()),
-            values={
-                name: pa.array([value.SerializeToString() for value in column], pa.binary())
-                for name, column in columns.items()
-            },
-            texts={
-                name: pa.array([extract_text_and_num(value, False)[0] for value in column], pa.string())
-                for name, column in columns.items()
-            },
-            event_us=pa.array([microseconds(message[2]) for message in rows], pa.int64()),
-            created_us=pa.array(
-                [None if message[3] is None else microseconds(message[3]) for message in rows], pa.int64()
-            ),
+            keys=pa.array([serialize_entity_key(key, key_version) for key in keys], pa.binary()),
+            values={name: _serialised(column) for name, column in columns.items()},
+            texts={name: _texts(column) for name, column in columns.items()},
+            event_us=_instants(event),
+            created_us=_instants(created),
         )
+
+
+def _require_columns(view: FeatureView, rows: pa.Table) -> None:
+    wanted = [*(column.name for column in view.entity_columns), view.batch_source.timestamp_field]
+    missing = [name for name in [*wanted, *(f.name for f in view.features)] if name not in rows.column_names]
+    if missing:
+        raise MlopsError(f"rows of {view.name} lack the columns {missing}; they have {rows.column_names}")
+    if empty := [name for name in wanted if rows[name].null_count]:
+        raise MlopsError(f"rows of {view.name} hold null in {empty}; every row needs its key and its event time")
+
+
+def _encode_chunk(view: FeatureView, chunk: pa.Table, *, with_texts: bool) -> EncodedRows:
+    columns = {
+        feature.name: _one_array(chunk[feature.name].cast(from_feast_to_pyarrow_type(feature.dtype)))
+        for feature in view.features
+    }
+    event_us, created_us = _times(view, chunk)
+    return EncodedRows(
+        keys=_keys(view, chunk),
+        values={f.name: encode_values(columns[f.name], f.dtype.to_value_type()) for f in view.features},
+        texts={name: value_texts(column) for name, column in columns.items()} if with_texts else {},
+        event_us=event_us,
+        created_us=created_us,
+    )
+
+
+def _serialised(values: Sequence[Value]) -> pa.Array:
+    return pa.array([value.SerializeToString() for value in values], pa.binary())
+
+
+def _texts(values: Sequence[Value]) -> pa.Array:
+    return pa.array([extract_text_and_num(value, False)[0] for value in values], pa.string())
+
+
+def _instants(times: Sequence[datetime | None]) -> pa.Array:
+    return pa.array([None if time is None else microseconds(time) for time in times], pa.int64())
 
 
 def microseconds(moment: datetime) -> int:

@@ -5,6 +5,8 @@ What belongs here: which of the manifest's fields that takes. What does not: the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from include.governance.evidence import GateReport
 from include.governance.gate import CandidateFacts, Gate
 from include.specs.models import GatesSpec
@@ -39,8 +41,7 @@ def judge_manifest(facts: CandidateFacts, gates: GatesSpec) -> GateReport:
     if manifest is None:
         return GateReport("manifest", "unknown", None, None, "the version has no manifest")
     provenance = manifest.provenance
-    missing = [name for name in _REQUIRED if not getattr(manifest, name)]
-    missing += [f"provenance.{name}" for name in _PROVENANCE if not getattr(provenance, name)]
+    missing = [*_empty(manifest, _REQUIRED), *(f"provenance.{name}" for name in _empty(provenance, _PROVENANCE))]
     if missing:
         return GateReport("manifest", "fail", None, None, f"the manifest lacks {', '.join(missing)}")
     unknown = [name for name in _PROVENANCE if getattr(provenance, name) == UNKNOWN]
@@ -50,6 +51,10 @@ def judge_manifest(facts: CandidateFacts, gates: GatesSpec) -> GateReport:
     changed = " with local changes" if provenance.code_changed else ""
     reason = f"complete: commit {provenance.code_commit:.12}{changed}, {manifest.rows} rows of {manifest.set_id}"
     return GateReport("manifest", "pass", None, None, reason)
+
+
+def _empty(holder: object, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not getattr(holder, name)]
 
 
 GATE = Gate("manifest", judge_manifest)
