@@ -83,5 +83,7 @@ def publish_orders(lake: LakeAdapter, raw: pa.Table) -> None:
     lake.replace("raw/orders", raw, keys=days)
     keys = partitions.span(days[0], days[-1])
     arrived = pa.array([partitions.parse(key) for key in keys])
-    records = pa.table({"dt": arrived, "delivered": pa.array(keys), "rows_published": pa.array([1] * len(keys))})
+    counts = {"rows_in": 1, "rows_published": 1, "rows_quarantined": 0}
+    columns = {name: pa.array([count] * len(keys)) for name, count in counts.items()}
+    records = pa.table({"dt": arrived, "delivered": pa.array(keys), **columns})
     lake.replace("raw/deliveries", records, keys=keys)

@@ -171,12 +171,10 @@ def _run(airflow: EmbeddedAirflow, narrator: TerminalNarrator, plan: DemoPlan, p
 
 
 def _report(loop: Demo, narrator: TerminalNarrator) -> None:
+    from include.demo.account import read_account
     from include.demo.closing_tables import closing_tables
-    from include.demo.play import APPROVED_BY_DEMO
     from include.demo.report import render_report
-    from include.views.account import read_account
 
-    moves = loop.deployment.state.ledger(loop.spec.model_id)
     account = read_account(
         loop.deployment,
         loop.spec.model_id,
@@ -189,7 +187,6 @@ def _report(loop: Demo, narrator: TerminalNarrator) -> None:
         seconds=loop.report.seconds,
         peak_pss_mb=loop.report.peak_pss_mb,
         source=loop.plan.source,
-        approved_by_demo=any(move.reason.startswith(APPROVED_BY_DEMO) for move in moves),
     )
     for title, columns, rows in closing_tables(account):
         narrator.table(title, columns, rows)

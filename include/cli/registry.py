@@ -1,6 +1,6 @@
 """`mlops registry`: what is where, what was when, and the moves a person makes.
 
-What belongs here: printing the ledger. What does not: the rules of moving.
+What belongs here: printing the ledger. What does not: reading it (`views.versions`), and the rules of moving.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from include import partitions
 
 if TYPE_CHECKING:
     from include.governance.lifecycle import LedgerMove
@@ -32,14 +30,12 @@ def registry() -> None:
 def status(model_id: str, as_json: bool) -> None:
     """Say which version stands at which stage."""
     from include.adapters.deployment import Deployment
-    from include.governance import lifecycle
-    from include.specs.models import load_model
+    from include.views.versions import read_standing
 
-    load_model(model_id)
-    moves = Deployment.from_env().state.ledger(model_id)
-    stages = {str(version): stage.value for version, stage in lifecycle.stages(moves).items()}
+    standing = read_standing(Deployment.from_env(), model_id)
+    stages = {str(version.version): version.stage.value for version in standing.versions}
     if as_json:
-        click.echo(json.dumps({"model": model_id, "versions": stages, "aliases": lifecycle.aliases(moves)}))
+        click.echo(json.dumps({"model": model_id, "versions": stages, "aliases": standing.aliases}))
         return
     for version, stage in stages.items():
         click.echo(f"version {version:>4}  {stage}")
@@ -54,22 +50,16 @@ def status(model_id: str, as_json: bool) -> None:
 def ledger(model_id: str, partition: str | None, as_json: bool) -> None:
     """Print every move, or with --at what was in Production then, trained on what, approved by whom."""
     from include.adapters.deployment import Deployment
-    from include.governance import lifecycle
-    from include.specs.models import load_model
+    from include.views.versions import read_ledger
 
-    load_model(model_id)
-    moves = Deployment.from_env().state.ledger(model_id)
-    version = None
-    if partition is not None:
-        partitions.parse(partition)
-        version = lifecycle.production_at(moves, partition)
-        moves = tuple(m for m in moves if m.version == version and m.partition < partition)
-    rows = [_row(move) for move in moves]
+    found = read_ledger(Deployment.from_env(), model_id, at=partition)
+    rows = [_row(move) for move in found.moves]
     if as_json:
-        click.echo(json.dumps({"model": model_id, "at": partition, "production": version, "moves": rows}))
+        click.echo(json.dumps({"model": model_id, "at": partition, "production": found.production, "moves": rows}))
         return
     if partition is not None:
-        click.echo(f"in Production at {partition}: " + (f"version {version}" if version is not None else "nothing"))
+        holder = "nothing" if found.production is None else f"version {found.production}"
+        click.echo(f"in Production at {partition}: {holder}")
     for row in rows:
         _print_move(row)
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from include.views.account import DemoAccount, ModelVersion
+    from include.demo.account import DemoAccount
+    from include.views.versions import ModelVersion
 
 ClosingTable: TypeAlias = tuple[str, Sequence[str], Sequence[Sequence[object]]]
 

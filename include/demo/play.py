@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from include import partitions
 from include.adapters.deployment import Deployment
+from include.demo.account import APPROVED_BY_DEMO
 from include.demo.plan import DemoPlan
 from include.embedded.api import AirflowApi
 from include.embedded.postgres import EmbeddedPostgres
@@ -31,8 +32,6 @@ _POLL_S = 0.5
 _MEMORY_EVERY_S = 2.0
 _STEP_TIMEOUT_S = 900
 _ENDED = ("success", "failed")
-# How the ledger tells an approval by the demo from a person's.
-APPROVED_BY_DEMO = "approved by the demo, in place of a person"
 
 
 class Narrator(Protocol):

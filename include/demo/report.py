@@ -23,8 +23,10 @@ from include.governance.lifecycle import LedgerMove, Stage
 
 if TYPE_CHECKING:
     from include.adapters.state.decisions import DecisionRow
+    from include.demo.account import DemoAccount
     from include.monitoring.drift import FeatureDrift
-    from include.views.account import DemoAccount, Night, RowAccount
+    from include.views.deliveries import RowAccount
+    from include.views.nights import Night
 
 # Not strftime's: those follow the locale.
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

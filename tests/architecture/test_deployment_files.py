@@ -82,7 +82,8 @@ def test_a_commit_is_held_to_the_parts_of_make_lint_and_nothing_is_fetched():
 
 def test_what_make_lint_runs_is_in_the_environment():
     # As if the environment were there: with -n nothing is run, with -o nothing is thought out of date.
-    command = ["make", "-n", "-o", ".venv/.complete", "lint"]
+    # Within `make test` it is a make inside a make, which would say where it is.
+    command = ["make", "--no-print-directory", "-n", "-o", ".venv/.complete", "lint"]
     said = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
     programs = [line.split()[0] for line in said.splitlines()]
     assert len(programs) >= 4

@@ -32,6 +32,11 @@ from include.steps.find_stale import find_stale
 from include.steps.judge_features import check_features
 from include.steps.monitor_model import judge_night
 from include.steps.record_decision import record_decision
+from include.views.deliveries import read_row_accounts
+from include.views.lake_tables import read_lake_tables
+from include.views.nights import read_nights
+from include.views.partition_reports import read_group_report
+from include.views.versions import read_ledger, read_standing
 from tests.raw_orders import line, orders, publish_orders
 
 GROUP, TABLE = "customer_daily", "features/customer_daily"
@@ -88,6 +93,12 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
     "read_report": lambda d: read_report(d.lake, GROUP, DAYS[-1]),
     "list_training_sets": lambda d: list_training_sets(d.lake, "churn"),
     "read_manifest": lambda d: read_manifest(d.lake, "churn", "absent"),
+    "read_standing": lambda d: read_standing(d, "churn"),
+    "read_ledger": lambda d: read_ledger(d, "churn", at=DAYS[-1]),
+    "read_group_report": lambda d: read_group_report(d, GROUP, DAYS[-1]),
+    "read_row_accounts": lambda d: read_row_accounts(d.lake),
+    "read_lake_tables": lambda d: list(read_lake_tables(d.lake)),
+    "read_nights": lambda d: list(read_nights(d, "churn", DAYS, rows={}, decisions=(), moves=())),
 }
 
 

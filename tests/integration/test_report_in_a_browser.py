@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from include.demo.account import DemoAccount
 from include.demo.report import render_report
 from include.governance.evidence import GateReport
-from include.views.account import DemoAccount, RowAccount
+from include.views.deliveries import RowAccount
 from tests.real_data import require
 from tests.unit.demo.accounts import (
     make_account,
@@ -68,11 +69,12 @@ def long_account() -> DemoAccount:
     night = make_night(
         "2026-03-15",
         make_decision("2026-03-15", "retrain", reasons=(LONG,), trained_by=LONG),
-        happened=LONG,
         rows=RowAccount(2_000_000_000, 1, ((LONG, 1_999_999_999),)),
         measured=make_measured("2026-03-15", status="incident", reasons=(LONG + "b",)),
     )
-    account = make_account(night, steps=((1, "None", "Production", "2026-03-15", LONG, LONG),), source=LONG)
+    account = make_account(
+        night, steps=((1, "None", "Production", "2026-03-15", LONG, LONG),), source=LONG, happened={"2026-03-15": LONG}
+    )
     gate = GateReport(LONG, "not_applicable", 1e-9, 1e9, LONG)
     return replace(
         account,

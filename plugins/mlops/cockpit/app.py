@@ -26,18 +26,13 @@ _pages = Environment(
 @app.get("/quality/{group}/{partition}", dependencies=_may_read, response_class=HTMLResponse)
 def show_quality(group: str, partition: str) -> HTMLResponse:
     """Show the quality gate's report of the build that ended with a partition."""
-    from include.adapters.lake.delta_lake import LakeAdapter
-    from include.adapters.lake.partition_reports import read_report
+    from include.adapters.deployment import Deployment
     from include.errors import MlopsError
-    from include.partitions import parse
-    from include.settings import Settings
-    from include.specs.groups import load_feature_group
+    from include.views.partition_reports import read_group_report
 
     try:
-        parse(partition)
-        spec = load_feature_group(group)
-        report = read_report(LakeAdapter.from_settings(Settings.from_env()), spec.group, partition)
+        found = read_group_report(Deployment.from_env(), group, partition)
     except MlopsError as err:
         page = _pages.get_template("missing.html.j2").render(title=f"{group} {partition}", message=str(err))
         return HTMLResponse(page, status_code=404)
-    return HTMLResponse(_pages.get_template("quality.html.j2").render(report=report, spec=spec))
+    return HTMLResponse(_pages.get_template("quality.html.j2").render(report=found.report, spec=found.spec))

@@ -9,21 +9,16 @@ from itertools import count
 
 from include import partitions
 from include.adapters.state.decisions import DecisionRow
+from include.demo.account import DagRuns, DemoAccount, TimedStage
 from include.governance.evidence import GateReport
 from include.governance.lifecycle import LedgerMove, Stage, stages
 from include.monitoring.data_quality import DataQuality
 from include.monitoring.decision import NightMetrics
 from include.monitoring.drift import FeatureDrift
-from include.views.account import (
-    DagRuns,
-    DemoAccount,
-    LakeTable,
-    ModelVersion,
-    Night,
-    RowAccount,
-    ScoredNight,
-    TimedStage,
-)
+from include.views.deliveries import RowAccount
+from include.views.lake_tables import LakeTable
+from include.views.nights import Night, ScoredNight
+from include.views.versions import ModelVersion
 from tests.unit.monitoring.nights import MONITORING, make_drift
 
 HISTORY_END = "2026-03-14"
@@ -71,7 +66,6 @@ def make_night(partition: str, *decisions: DecisionRow, **changes: object) -> Ni
     """A night that was scored by version 1 and held."""
     values: dict[str, object] = {
         "partition": partition,
-        "happened": None,
         "rows": RowAccount(412, 398, (("customer_id_missing", 13), ("duplicate_row", 1))),
         "scored": ScoredNight(1_204, 1),
         "measured": make_measured(partition),
@@ -134,6 +128,7 @@ def make_account(
         "registered_name": "churn-predictor",
         "source": "a simulated shop, seed 7",
         "approved_by_demo": False,
+        "happened": {},
         "monitoring": MONITORING,
         "history": RowAccount(141_234, 139_820, (("customer_id_missing", 1_402), ("duplicate_row", 12))),
         "other_deliveries": RowAccount(),
@@ -166,14 +161,12 @@ def make_eventful_account(**changes: object) -> DemoAccount:
     nights[4] = make_night(
         days[4],
         make_decision(days[4], "veto", reasons=(f"data incident, not a reason to retrain: {broken}",)),
-        happened="The till's export lost the customer column: 6 of 10 rows name nobody.",
         rows=RowAccount(420, 160, (("customer_id_missing", 259), ("duplicate_row", 1))),
         measured=make_measured(days[4], status="incident", reasons=(broken,)),
     )
     for n, psi in ((8, 0.118), (9, 0.171)):
         nights[n] = make_night(
             days[n],
-            happened="A price rise of 25 % on every product; regulars order less often." if n == 8 else None,
             measured=make_measured(days[n], psi={"total_orders_30d": psi, "days_since_last_order": None}),
         )
     for n in (10, 11):
@@ -209,4 +202,8 @@ def make_eventful_account(**changes: object) -> DemoAccount:
         (1, "Production", "Archived", days[12], "admin", "replaced by version 2"),
         (2, "Staging", "Production", days[12], "admin", "the shift is real and the new version meets its gates"),
     )
-    return make_account(*nights, steps=steps, **changes)
+    happened = {
+        days[4]: "The till's export lost the customer column: 6 of 10 rows name nobody.",
+        days[8]: "A price rise of 25 % on every product; regulars order less often.",
+    }
+    return make_account(*nights, steps=steps, **{"happened": happened, **changes})

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from include.demo import report
+from include.demo.account import DemoAccount
 from include.demo.report import render_report, tell_approval, tell_outcome
 from include.governance.evidence import GateReport
-from include.views.account import DemoAccount, LakeTable, Night, RowAccount
+from include.views.deliveries import RowAccount
+from include.views.lake_tables import LakeTable
+from include.views.nights import Night
 from tests.unit.demo.accounts import (
     FEATURES,
     FIRST_VERSION,
@@ -109,7 +112,6 @@ def test_text_from_the_tables_is_never_markup():
     night = make_night(
         "2026-03-15",
         make_decision("2026-03-15", "retrain", reasons=(NASTY,), trained_by=NASTY),
-        happened=NASTY,
         measured=replace(
             make_measured("2026-03-15", status="incident", reasons=(NASTY + "2",)),
             drift=(replace(make_drift(NASTY), reason=NASTY),),
@@ -121,6 +123,7 @@ def test_text_from_the_tables_is_never_markup():
     made = replace(
         made,
         source=NASTY,
+        happened={"2026-03-15": NASTY},
         versions=(replace(made.versions[0], gates=gates),),
         tables=(LakeTable(NASTY, 1, "2026-03-15", "2026-03-15", 1),),
         runs=(replace(made.runs[0], dag_id=NASTY, run_ids=(NASTY,)),),
@@ -221,11 +224,12 @@ def test_nights_carry_their_numbers(account, page):
 def test_a_night_tells_what_happened_and_what_moved(account, page):
     for night in account.nights:
         told = words(page.table("nights")[night.partition].text)
-        assert (night.happened or "") in told
+        assert account.happened.get(night.partition, "") in told
         for move in night.moves:
             assert f"Version {move.version} {move.from_stage.value} → {move.to_stage.value}, by {move.actor}" in told
             assert move.reason in told
     assert sum(len(night.moves) for night in account.nights) == 3
+    assert len(account.happened) == len([tag for tag, of in page.elements if of.get("class") == "happened"]) == 2
 
 
 def test_ledger_tables_runs_and_stages_are_the_accounts(account, page):

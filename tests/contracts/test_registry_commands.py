@@ -1,0 +1,97 @@
+"""What `mlops registry status|ledger` prints of a ledger in a real PostgreSQL, word for word."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from include.adapters.state.state_store import StateStoreAdapter
+from include.cli.main import cli
+from tests.unit.demo.accounts import make_moves
+from tests.unit.governance.evidence_builder import make_evidence
+
+FIRST, LATER = "2026-03-14", "2026-03-20"
+STEPS = (
+    (1, "None", "Staging", FIRST, "train_model", "gates passed"),
+    (1, "Staging", "Production", FIRST, "ada", "first"),
+    (2, "None", "Staging", LATER, "train_model", "gates passed"),
+    (1, "Production", "Archived", LATER, "ada", "replaced by version 2"),
+    (2, "Staging", "Production", LATER, "ada", "better"),
+)
+TRAINED = """\
+            trained as of: 2026-03-14
+            rows: 8123
+            set id: 2026-03-14-0123456789ab
+            sources: {'raw/orders': 3, 'features/customer_daily': 4}
+            provenance: {'code_commit': 'c0ffee', 'lock_sha256': '10c4', 'code_changed': False, 'image_digest': None}
+            rows sha256: aa
+            spec sha256: bb
+"""
+
+
+@pytest.fixture
+def ledger(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two versions, of which the second replaced the first."""
+    monkeypatch.setenv("MLOPS_DATABASE_URL", postgres_database)
+    state = StateStoreAdapter(postgres_database)
+    state.migrate()
+    state.append_moves(
+        [
+            replace(move, evidence=None if move.to_stage == "Archived" else make_evidence(move.partition))
+            for move in make_moves(*STEPS)
+        ]
+    )
+
+
+def registry(*arguments: str) -> str:
+    done = CliRunner().invoke(cli, ["registry", *arguments, "--model", "churn"], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.output
+
+
+def test_status_lists_the_versions(ledger):
+    assert registry("status") == "version    1  Archived\nversion    2  Production\n"
+
+
+def test_status_as_json_has_the_aliases_too(ledger):
+    assert json.loads(registry("status", "--json")) == {
+        "model": "churn",
+        "versions": {"1": "Archived", "2": "Production"},
+        "aliases": {"staging": None, "production": 2, "previous": 1},
+    }
+
+
+def test_the_ledger_tells_each_move_and_what_a_version_was_trained_on(ledger):
+    told = registry("ledger")
+    assert told.startswith(
+        "2026-03-14  version 1  None → Staging  by train_model: gates passed\n"
+        + TRAINED
+        + "2026-03-14  version 1  Staging → Production  by ada: first\n"
+        "2026-03-20  version 2  None → Staging  by train_model: gates passed\n"
+    )
+    assert told.endswith(
+        "2026-03-20  version 1  Production → Archived  by ada: replaced by version 2\n"
+        "2026-03-20  version 2  Staging → Production  by ada: better\n"
+    )
+
+
+def test_the_ledger_of_a_partition_answers_what_was_in_production_then(ledger):
+    assert registry("ledger", "--at", LATER) == (
+        "in Production at 2026-03-20: version 1\n"
+        "2026-03-14  version 1  None → Staging  by train_model: gates passed\n"
+        + TRAINED
+        + "2026-03-14  version 1  Staging → Production  by ada: first\n"
+    )
+    assert registry("ledger", "--at", FIRST) == "in Production at 2026-03-14: nothing\n"
+
+
+def test_the_ledger_as_json_holds_evidence_apart_from_gates(ledger):
+    told = json.loads(registry("ledger", "--json"))
+    assert (told["model"], told["at"], told["production"], len(told["moves"])) == ("churn", None, None, 5)
+    staged, archived = told["moves"][0], told["moves"][3]
+    assert [gate["gate"] for gate in staged["gates"]] == ["auc", "latency", "manifest"]
+    assert staged["trained"]["trained_on"]["set_id"] == "2026-03-14-0123456789ab"
+    assert (archived["trained"], archived["gates"]) == ({}, [])
