@@ -105,10 +105,16 @@ class DecisionSpec(Frozen):
     @field_validator("schedule")
     @classmethod
     def _schedule_is_a_cron(cls, value: str | None) -> str | None:
-        from croniter import croniter
+        from croniter import CroniterBadDateError, croniter
 
-        if value is not None and not croniter.is_valid(value):
+        if value is None:
+            return value
+        if not croniter.is_valid(value):
             raise ValueError(f"{value!r} is not a cron expression, e.g. '0 0 1 * *' for monthly")
+        try:
+            croniter(value).get_next()
+        except CroniterBadDateError as err:
+            raise ValueError(f"{value!r} never comes; write a day that there is, e.g. '0 0 1 * *' for monthly") from err
         return value
 
     @model_validator(mode="after")

@@ -45,6 +45,8 @@ def test_the_overlay_of_the_real_log_changes_two_values_and_nothing_else():
         ),
         pytest.param({"training": {"seed": "x"}}, r"churn.yaml: training.seed='x': .*integer", id="type"),
         pytest.param({"decision": {"schedule": "daily"}}, r"'daily' is not a cron expression", id="cron"),
+        pytest.param({"decision": {"schedule": "0 0 31 2 *"}}, r"'0 0 31 2 \*' never comes", id="no such day"),
+        pytest.param({"decision": {"schedule": "0 0 30 2 1#1"}}, r"(never comes|is not a cron)", id="no such weekday"),
         pytest.param({"decision": {"breaches": 9}}, r"breaches=9 can't be above windows=5", id="two values disagree"),
         pytest.param("gates: [", r"churn.yaml is not YAML", id="not YAML"),
         pytest.param("- a", r"churn.yaml must be a mapping", id="not a mapping"),
