@@ -85,10 +85,20 @@ def production_at(moves: Sequence[LedgerMove], partition: str) -> int | None:
 
 
 def previous_production(moves: Sequence[LedgerMove]) -> int | None:
-    """Return the version that was in Production before the present one, the target of a rollback."""
-    held = [m.version for m in sorted(moves, key=lambda m: m.seq) if m.to_stage == Stage.PRODUCTION]
-    current = holder(moves, Stage.PRODUCTION)
-    return next((version for version in reversed(held) if version != current), None)
+    """Return the version that a rollback puts back: the one that the present one took the place of.
+
+    A rollback undoes a promotion, so that the next one goes further back: the version that was left does not come
+    again. None where there is no earlier one.
+    """
+    held: list[int] = []
+    for move in sorted(moves, key=lambda m: m.seq):
+        if move.to_stage != Stage.PRODUCTION:
+            continue
+        if move.from_stage != Stage.STAGING and move.version in held:
+            del held[held.index(move.version) + 1 :]
+        else:
+            held.append(move.version)
+    return held[-2] if len(held) > 1 else None
 
 
 def aliases(moves: Sequence[LedgerMove]) -> dict[str, int | None]:

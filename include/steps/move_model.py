@@ -137,10 +137,16 @@ def roll_back(deployment: Deployment, model_id: str, *, leaving: int, actor: str
     Raises
     ------
     RefusedError
-        If there is no earlier Production version.
+        If `leaving` was never in Production, or there is no earlier Production version.
     """
     moves = deployment.state.ledger(model_id)
     current = lifecycle.holder(moves, Stage.PRODUCTION)
+    held = {move.version for move in moves if move.to_stage == Stage.PRODUCTION}
+    if leaving not in held:
+        told = f"version {current} is" if current is not None else "none is"
+        raise RefusedError(
+            f"{model_id} version {leaving} was never in Production, so it can't be left; {told} there now"
+        )
     if current is not None and current != leaving:
         project(deployment, model_id)
         return current

@@ -93,6 +93,21 @@ def test_a_rollback_goes_to_the_version_before_and_only_there():
         lifecycle.roll_back(history(STAGED, PROMOTED), request(1))
 
 
+def test_a_second_rollback_goes_further_back_and_never_to_the_version_that_was_left():
+    steps = [STAGED, PROMOTED]
+    for version in (2, 3):
+        steps += [(lifecycle.stage_candidate, version, "2026-02-01"), (lifecycle.promote, version, "2026-02-01")]
+    moves = history(*steps)
+    for target, previous in ((2, 1), (1, None)):
+        moves += lifecycle.roll_back(moves, request(target))
+        assert lifecycle.aliases(moves) == {"staging": None, "production": target, "previous": previous}
+    with pytest.raises(RefusedError, match="there is none"):
+        lifecycle.roll_back(moves, request(3))
+    moves += lifecycle.stage_candidate(moves, request(4))
+    moves += lifecycle.promote(moves, request(4))
+    assert lifecycle.previous_production(moves) == 1
+
+
 PLANS = (
     lifecycle.stage_candidate,
     lifecycle.refuse_candidate,
