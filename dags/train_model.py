@@ -23,7 +23,7 @@ from include import partitions
 from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, POOL_TRAINING, START_DATE, Tag, partition_param, refusals_skip, skip
+from mlops.dag_defaults import DEFAULT_ARGS, POOL_TRAINING, START_DATE, Tag, partition_param, refusals_skip
 from mlops.requests import describe_request
 
 
@@ -50,9 +50,8 @@ def build_dag(spec: ModelSpec) -> None:
 
             day = partitions.resolve({"dag_run": dag_run, **context})
             request = describe_request(dag_run, context)
-            claimed = claim_training(Deployment.from_env(), spec.model_id, partition=day, request=request)
-            if not claimed.granted:
-                skip(claimed.reason)
+            with refusals_skip():
+                claim_training(Deployment.from_env(), spec.model_id, partition=day, request=request)
             return day
 
         @task(execution_timeout=timedelta(hours=2))

@@ -86,14 +86,16 @@ def test_a_candidate_that_a_gate_breaks_on_is_archived_with_the_reason(deploymen
 
 
 def test_a_person_may_train_before_anything_is_in_production(deployment):
-    assert claim(deployment, BY_HAND).granted
+    claimed = claim(deployment, BY_HAND)
     (row,) = deployment.state.decisions("churn")
+    assert row == claimed
     assert row.reasons[0] == "asked for by hand by ada"
     assert row.trained_by == "run-1"
 
 
 def test_a_business_event_obeys_what_holds_and_is_recorded_with_why(deployment):
-    assert not claim(deployment, EVENT).granted
+    with pytest.raises(RefusedError, match=r"decision \d+ is hold: "):
+        claim(deployment, EVENT)
     (row,) = deployment.state.decisions("churn")
     assert (row.action, row.acted) == ("hold", False)
     assert row.reasons.count("business event: price change") == 1
@@ -103,15 +105,15 @@ def test_the_stop_switch_stands_above_a_person(deployment, monkeypatch):
     spec = load_model("churn")
     stopped = spec.model_copy(update={"decision": spec.decision.model_copy(update={"stop": True})})
     monkeypatch.setattr("include.steps.monitor_model.load_model", lambda _: stopped)
-    assert not claim(deployment, BY_HAND).granted
+    with pytest.raises(RefusedError, match="is veto: the stop switch is on"):
+        claim(deployment, BY_HAND)
     (row,) = deployment.state.decisions("churn")
     assert row.action == "veto"
 
 
 def test_a_day_after_the_newest_published_one_is_refused_and_uses_nothing_up(deployment):
-    refused = claim(deployment, BY_HAND, partition="2062-01-01")
-    assert not refused.granted
-    assert "newest published features are of 2026-03-01" in refused.reason
+    with pytest.raises(RefusedError, match="newest published features are of 2026-03-01"):
+        claim(deployment, BY_HAND, partition="2062-01-01")
     assert deployment.state.decisions("churn") == ()
 
 
@@ -127,9 +129,14 @@ def test_asking_again_for_the_same_run_is_granted_again(deployment):
 
 
 def test_a_signal_without_a_waiting_decision_is_refused(deployment):
-    claimed = claim(deployment, TrainingRequest("run-2"))
-    assert not claimed.granted
-    assert "no decision waits" in claimed.reason
+    with pytest.raises(RefusedError, match="no decision waits"):
+        claim(deployment, TrainingRequest("run-2"))
+
+
+def test_a_rollback_from_a_version_that_never_was_in_production_is_refused(deployment):
+    two_versions(deployment)
+    with pytest.raises(RefusedError, match="version 9 was never in Production, so it can't be left"):
+        roll_back(deployment, "churn", leaving=9, actor="ada", reason="worse")
 
 
 def test_a_rollback_repeated_moves_nothing_more(deployment):
