@@ -71,6 +71,18 @@ def _entity_keys(entity: EntitySpec, entities: Mapping[str, _Agreed]) -> Iterato
         )
 
 
+def _names_of_keys(entity: EntitySpec, entities: Mapping[str, _Agreed]) -> Iterator[str]:
+    """Say what is wrong where Feast, which knows a key by an entity's name, would take one for another."""
+    alone = {keys for keys, _ in entities.values() if len(keys) == 1}
+    for key in entity.keys:
+        if key in entities and (key,) not in alone:
+            other = EntitySpec(name=key, keys=entities[key][0])
+            yield (
+                f"entity={_told(entity)} has the key {key}, which no entity has alone and which is the name of "
+                f"{_told(other)}; rename the column or that entity, or Feast would take one for the other"
+            )
+
+
 def _stands(said: str, kind: SpecKind, name: str, specs: Specs) -> Iterator[str]:
     wrong, known = specs.violations_of(kind, name), specs.names(kind)
     if wrong:
@@ -91,6 +103,7 @@ def _wrong_with_group(
 ) -> Iterator[str]:
     yield from _own_name("group", spec.group, name)
     yield from _entity_keys(spec.entity, entities)
+    yield from _names_of_keys(spec.entity, entities)
     if spec.scored_by is None:
         return
     known = specs.names("model")

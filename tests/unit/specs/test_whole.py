@@ -71,6 +71,16 @@ def test_the_shipped_specs_stand_whole():
     assert hold_together(SHIPPED) == SHIPPED
 
 
+@pytest.mark.parametrize(
+    "keys", [("customer_id", "category"), ("category", "product_id")], ids=["one known alone", "in any order"]
+)
+def test_an_entity_of_several_keys_stands_beside_those_that_have_one_of_them(keys):
+    category = group("category_daily", entity=EntitySpec(name="category", keys=("category",)))
+    found = beside(groups=[group(entity=EntitySpec(name="pair", keys=keys)), category])
+
+    assert hold_together(found) == found
+
+
 def test_a_second_model_of_its_own_name_stands_beside_the_first():
     assert list(hold_together(beside(models=[model()])).models) == ["churn", "other"]
 
@@ -107,6 +117,11 @@ def test_a_second_model_of_its_own_name_stands_beside_the_first():
             beside(models=[model(entity=EntitySpec(name="customer", keys=("order_id",)))]),
             r"entity=customer \[order_id\] has other keys than in churn_scores, customer_daily, churn, ",
             id="other keys",
+        ),
+        pytest.param(
+            beside(groups=[group(entity=EntitySpec(name="pair", keys=("customer_id", "order")))]),
+            r"entity=pair \[customer_id, order\] has the key order, which no entity has alone .* order \[order_id\]",
+            id="a key that is named as an entity of another key",
         ),
         pytest.param(
             beside(groups=[group(columns=(changed(SHIPPED.groups["customer_daily"].columns[0], dtype="string"),))],
