@@ -81,7 +81,7 @@ def forget_customer(deployment: Deployment, customer_id: str, *, today: date) ->
     """
     tables = find_tables(deployment.lake)
     customer = find_customer(deployment.lake, customer_id)
-    pins = [pin for pin in list_pins(deployment) if _is_held(deployment, pin, customer)]
+    pins = _pins_of(deployment, customer)
     orders = [table for table in tables if table.name == ORDERS.name]
     copies = [table for table in tables if table.name != ORDERS.name]
     rows: Counter[str] = Counter()
@@ -137,6 +137,10 @@ def _confirm(deployment: Deployment, spec: FeatureGroupSpec, source: str, before
         built_from = deployment.state.source_versions(spec.table)
         agreeing = {key: before for key, known in built_from.items() if known == before}
         deployment.state.confirm_source(spec.table, agreeing, after)
+
+
+def _pins_of(deployment: Deployment, customer: Customer) -> list[Pin]:
+    return [pin for pin in list_pins(deployment) if _is_held(deployment, pin, customer)]
 
 
 def _is_held(deployment: Deployment, pin: Pin, customer: Customer) -> bool:

@@ -64,7 +64,10 @@ def heal_features(deployment: Deployment, group: str) -> FeaturesRef | None:
             f"{len(refused)} of {len(compared.stale)} days of {group} that received late rows or corrections keep what "
             f"was published of them: {'; '.join(map(str, refused))}"
         )
-    built = [outcome for outcome in outcomes if isinstance(outcome, FeaturesRef)]
+    return _joined(group, [outcome for outcome in outcomes if isinstance(outcome, FeaturesRef)])
+
+
+def _joined(group: str, built: Sequence[FeaturesRef]) -> FeaturesRef | None:
     if not built:
         return None
     return FeaturesRef(group, built[0].start, built[-1].end, built[-1].version, rows=sum(ref.rows for ref in built))

@@ -95,23 +95,16 @@ def join_features(
     asking, storing = local_file(entities), local_file(features)
     asked = read_keyed(asking, keys, [EVENT_TIMESTAMP], as_written=as_written)
     stored = open_keyed(storing, keys, [EVENT_TIMESTAMP, *_CREATED], as_written=as_written)
-    created = next((name for name in _CREATED if name in stored.schema.names), None)
     for file, names in ((asking, asked.column_names), (storing, stored.schema.names)):
         require_columns(file, names, keys, remedy="name the join column by --key")
         require_columns(file, names, [EVENT_TIMESTAMP], remedy="rename the column of times")
-    if known_at and created is None:
-        raise UsageError(
-            f"{features.name} has neither {_CREATED[0]} nor {_CREATED[1]}, so what was known when can't be told; "
-            "add one, or join by the event time alone (--no-known-at)"
-        )
+    created = _find_created(stored.schema.names, storing, known_at=known_at)
     times = [EVENT_TIMESTAMP, *([created] if created else [])]
     added = _added(stored.schema.names, [*keys, *times], asked, storing)
     with reading(storing):
         for name in times:
             stored = _with_times(stored, name, storing)
-        matched = asked
-        for key in keys:
-            matched, stored = _matched_kinds(matched, stored, key, asking, storing)
+        matched, stored = _matched_kinds(asked, stored, keys, asking, storing)
         matched = _timed(matched, EVENT_TIMESTAMP, asking)
         zones = [(asking, EVENT_TIMESTAMP, matched.schema), *((storing, name, stored.schema) for name in times)]
         found = features_as_of(
@@ -149,6 +142,16 @@ def parse_ttl(text: str) -> timedelta:
     return timedelta(**{_TTL_UNITS[match[2]]: int(match[1])})
 
 
+def _find_created(names: Sequence[str], features: TableFile, *, known_at: bool) -> str | None:
+    created = next((name for name in _CREATED if name in names), None)
+    if known_at and created is None:
+        raise UsageError(
+            f"{features.name} has neither {_CREATED[0]} nor {_CREATED[1]}, so what was known when can't be told; "
+            "add one, or join by the event time alone (--no-known-at)"
+        )
+    return created
+
+
 def _added(names: Sequence[str], roles: Sequence[str], asked: pa.Table, features: TableFile) -> tuple[str, ...]:
     added = tuple(name for name in names if name not in roles and not _PANDAS_INDEX.fullmatch(name))
     if taken := [name for name in added if name in asked.column_names]:
@@ -180,9 +183,17 @@ def _with_times(stored: Rows, name: str, file: TableFile) -> Rows:
 
 
 def _matched_kinds(
+    asked: pa.Table, stored: Rows, keys: Sequence[str], entities: TableFile, features: TableFile
+) -> tuple[pa.Table, Rows]:
+    for key in keys:
+        asked, stored = _matched_kind(asked, stored, key, entities, features)
+    return asked, stored
+
+
+def _matched_kind(
     asked: pa.Table, stored: Rows, key: str, entities: TableFile, features: TableFile
 ) -> tuple[pa.Table, Rows]:
-    """Return both sides with keys of one kind: a CSV's text becomes whole numbers where the other file has those."""
+    """Return both sides with a key of one kind: a CSV's text becomes whole numbers where the other file has those."""
     one, other = asked[key].type, stored.schema.field(key).type
     if key_family(one) == key_family(other):
         return asked, stored

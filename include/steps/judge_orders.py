@@ -222,6 +222,10 @@ def _days(con: duckdb.DuckDBPyConnection, partition: str | None) -> dict[date, D
     # A file that is imported as a whole says of every day between its first and its last what it had;
     # a night's delivery says so of its own day only: late rows do not show that another night arrived.
     days = {home} if partition else {first + timedelta(days=n) for n in range((last - first).days + 1)}
+    return _accounts(days, rows)
+
+
+def _accounts(days: set[date], rows: Sequence[tuple[date, str | None, int]]) -> dict[date, DayAccount]:
     accounts: dict[date, dict[str | None, int]] = {day: {} for day in sorted(days | {day for day, _, _ in rows})}
     for day, rule, count in rows:
         accounts[day][rule] = count

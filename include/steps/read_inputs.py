@@ -148,19 +148,15 @@ def _read(
     rows = deployment.lake.read(
         group.table, keys=[day for day in days if day in published], version=sources[group.table]
     )
-    if scored is not None:
-        rows = _known_by(rows, scored, group.entity.keys)
-    elif knowing == "then":
-        rows = rows.filter(pc.less_equal(rows[CREATED_TIMESTAMP], rows[EVENT_TIMESTAMP]))
-    rows = newest_versions(rows, keys=group.entity.keys)
+    rows = _versions_known(rows, group.entity.keys, knowing=knowing, scored=scored)
     if scored is None:
         # Who was scored was in the population then.
         rows = deployment.duckdb.run_select(
             population_statement(spec.population), {ROWS: rows}, purpose=f"the population of {spec.model_id}"
         )
-    rows = rows.sort_by([(name, "ascending") for name in (EVENT_TIMESTAMP, *spec.entity.keys)]).combine_chunks()
+    rows = _in_order(rows, (EVENT_TIMESTAMP, *spec.entity.keys))
     for other in others:
-        until = _until(rows, scored, other, spec) if scored is not None else None
+        until = _until(rows, scored, other, spec)
         rows = _with_features(
             deployment, rows, other, service.features[other.group], sources[other.table], knowing=knowing, until=until
         )
@@ -173,6 +169,19 @@ def _read(
     )
 
 
+def _versions_known(rows: pa.Table, keys: tuple[str, ...], *, knowing: _Knowledge, scored: pa.Table | None) -> pa.Table:
+    """Return of each entity and time the newest version that is to be known."""
+    if scored is not None:
+        rows = _known_by(rows, scored, keys)
+    elif knowing == "then":
+        rows = rows.filter(pc.less_equal(rows[CREATED_TIMESTAMP], rows[EVENT_TIMESTAMP]))
+    return newest_versions(rows, keys=keys)
+
+
+def _in_order(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    return rows.sort_by([(name, "ascending") for name in names]).combine_chunks()
+
+
 def _known_by(rows: pa.Table, scored: pa.Table, keys: Sequence[str]) -> pa.Table:
     """Return the versions that those who were scored had by then."""
     known = scored.select([*keys, CREATED_TIMESTAMP]).rename_columns([*keys, "known_by"])
@@ -180,7 +189,9 @@ def _known_by(rows: pa.Table, scored: pa.Table, keys: Sequence[str]) -> pa.Table
     return joined.filter(pc.less_equal(joined[CREATED_TIMESTAMP], joined["known_by"])).select(rows.column_names)
 
 
-def _until(rows: pa.Table, scored: pa.Table, other: FeatureGroupSpec, spec: ModelSpec) -> pa.ChunkedArray:
+def _until(rows: pa.Table, scored: pa.Table | None, other: FeatureGroupSpec, spec: ModelSpec) -> pa.ChunkedArray | None:
+    if scored is None:
+        return None
     keys = list(spec.entity.keys)
     column = created_column(other.group)
     told = rows.select([*keys, EVENT_TIMESTAMP]).join(scored.select([*keys, column]), keys=keys, join_type="left outer")

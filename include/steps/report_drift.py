@@ -8,7 +8,7 @@ travel with the model.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -169,10 +169,7 @@ def _read_both(files: Sequence[TableFile], columns: Sequence[str] | None) -> lis
     """
     tables = [read_rows(file, columns=columns) for file in files]
     sides = list(zip(files, tables, strict=True))
-    typed = [field for file, rows in sides if not file.is_csv for field in rows.schema]
-    codes = {field.name for field in typed if is_text(value_type(field.type))}
-    codes |= {name for file, rows in sides if file.is_csv for name in _zero_padded(file, rows)}
-    codes -= {field.name for field in typed if is_number(value_type(field.type))}
+    codes = _find_codes(sides)
     return [_with_texts(file, rows, codes) if file.is_csv else rows for file, rows in sides]
 
 
@@ -194,16 +191,20 @@ def _as_written(file: TableFile, rows: pa.Table, names: Collection[str]) -> pa.T
     return read_rows(file, columns=numbers, is_text=every_column) if numbers else pa.table({})
 
 
+def _find_codes(sides: Sequence[tuple[TableFile, pa.Table]]) -> set[str]:
+    """Return the columns that a typed file has as text, or else a CSV with leading zeros."""
+    typed = [field for file, rows in sides if not file.is_csv for field in rows.schema]
+    padded = {name for file, rows in sides if file.is_csv for name in _zero_padded(file, rows)}
+    return (_names_of(typed, is_text) | padded) - _names_of(typed, is_number)
+
+
+def _names_of(fields: Sequence[pa.Field], is_kind: Callable[[pa.DataType], bool]) -> set[str]:
+    return {field.name for field in fields if is_kind(value_type(field.type))}
+
+
 def _chosen(before: pa.Table, after: pa.Table, columns: list[str] | None) -> list[str]:
-    common = [name for name in before.column_names if name in after.column_names]
-    judgeable = [name for name in common if _is_judgeable(before[name].type) and _is_judgeable(after[name].type)]
     if columns is None:
-        if not judgeable:
-            raise UsageError(
-                "the files have no column of numbers or text in common; "
-                f"the reference has {', '.join(before.column_names)}; the other has {', '.join(after.column_names)}"
-            )
-        return judgeable
+        return _judgeable_in_both(before, after)
     for name in columns:
         for side, table in (("reference", before), ("current", after)):
             if not _is_judgeable(table[name].type):
@@ -211,6 +212,17 @@ def _chosen(before: pa.Table, after: pa.Table, columns: list[str] | None) -> lis
                     f"column {name!r} of the {side} file is {table[name].type}; drift is measured on numbers and text"
                 )
     return columns
+
+
+def _judgeable_in_both(before: pa.Table, after: pa.Table) -> list[str]:
+    common = [name for name in before.column_names if name in after.column_names]
+    judgeable = [name for name in common if _is_judgeable(before[name].type) and _is_judgeable(after[name].type)]
+    if not judgeable:
+        raise UsageError(
+            "the files have no column of numbers or text in common; "
+            f"the reference has {', '.join(before.column_names)}; the other has {', '.join(after.column_names)}"
+        )
+    return judgeable
 
 
 def _is_judgeable(type_: pa.DataType) -> bool:

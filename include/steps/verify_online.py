@@ -152,23 +152,29 @@ def _log_vectors(deployment: Deployment, model: ModelSpec, partition: str, sampl
     # A service may have its keys in another order than the model, or not all of them.
     keys = _keys(chosen, deployment.feature_store.warm(service).join_keys)
     online = deployment.feature_store.online(service, keys, at=at)
-    width = len(online.join_keys)
-    times = [*online.event_timestamps.columns[width:], *online.created_timestamps.columns[width:]]
-    # The offline truth of a vector is what stood and was known when its newest value had become known.
-    asked = [max([at, *(moment for moment in row if moment)]) for row in zip(*map(_listed, times), strict=True)]
     entities = [key if isinstance(key, str) else json.dumps(key) for key in _keys(chosen, spec.entity.keys)]
     vectors = pa.table(
         {
             REQUEST: [f"verify-{partition}-{entity}" for entity in entities],
             **{name: chosen[name] for name in spec.entity.keys},
             **{name: online.values[name] for name in online.columns},
-            ASKED_AT: pa.array(asked, pa.timestamp("us", tz="UTC")),
+            ASKED_AT: pa.array(_newest_known(online, at), pa.timestamp("us", tz="UTC")),
         }
     )
     # From then on the next partition's row stands offline, which was not online when this was read.
     is_over = pc.greater_equal(vectors[ASKED_AT], pa.scalar(partitions.end_of(partitions.shift(partition, 1))))
     if (lasting := vectors.filter(pc.invert(is_over))).num_rows:
         append_vectors(deployment.lake, model.model_id, lasting)
+
+
+def _newest_known(online: OnlineFeatures, at: datetime) -> list[datetime]:
+    """Return for each vector when the newest of its values had become known, not before a time.
+
+    Its offline truth is what stood and was known then.
+    """
+    width = len(online.join_keys)
+    times = [*online.event_timestamps.columns[width:], *online.created_timestamps.columns[width:]]
+    return [max([at, *(moment for moment in row if moment)]) for row in zip(*map(_listed, times), strict=True)]
 
 
 def _listed(column: pa.ChunkedArray) -> list[datetime | None]:

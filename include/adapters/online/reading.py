@@ -132,16 +132,7 @@ class OnlineReader:
 
     def __init__(self, store: GuardedOnlineStore, config: RepoConfig, wanted: Sequence[ViewColumns]) -> None:
         self.join_keys = _join_keys(wanted)
-        dtypes = [
-            (name, from_feast_to_pyarrow_type(field.dtype))
-            for columns in wanted
-            for fields in [{field.name: field for field in columns.view.features}]
-            for name, field in ((name, fields[name]) for name in columns.features)
-        ]
-        self.dtypes = dict(dtypes)
-        if len(self.dtypes) < len(dtypes):
-            names = [name for name, _ in dtypes]
-            raise UsageError(f"two views have a feature {max(names, key=names.count)!r}; a service may have it once")
+        self.dtypes = _dtypes(wanted)
         self._ttls = [_ttl_us(columns) for columns in wanted]
         self._shares = _shares(store, config, wanted, self.join_keys)
         # Arrow looks for pandas at its first table, which takes longer than thousands of reads.
@@ -212,10 +203,28 @@ def select_features(known: Sequence[str], asked: Sequence[str] | None, *, of: st
     return tuple(dict.fromkeys(asked))
 
 
-def _judge(column: StoredColumn, dtype: pa.DataType, oldest_us: int | None) -> OnlineColumn:
+def _dtypes(wanted: Sequence[ViewColumns]) -> dict[str, pa.DataType]:
+    dtypes = [
+        (name, from_feast_to_pyarrow_type(field.dtype))
+        for columns in wanted
+        for fields in [{field.name: field for field in columns.view.features}]
+        for name, field in ((name, fields[name]) for name in columns.features)
+    ]
+    by_name = dict(dtypes)
+    if len(by_name) < len(dtypes):
+        names = [name for name, _ in dtypes]
+        raise UsageError(f"two views have a feature {max(names, key=names.count)!r}; a service may have it once")
+    return by_name
+
+
+def _is_present_throughout(column: StoredColumn, oldest_us: int | None) -> bool:
     events = [event for event in column.event_us if event is not None]
     is_whole = None not in column.values and len(events) == len(column.values)
-    if is_whole and (oldest_us is None or min(events, default=oldest_us) >= oldest_us):
+    return is_whole and (oldest_us is None or min(events, default=oldest_us) >= oldest_us)
+
+
+def _judge(column: StoredColumn, dtype: pa.DataType, oldest_us: int | None) -> OnlineColumn:
+    if _is_present_throughout(column, oldest_us):
         status: list[Status] = ["present"] * len(column.values)
         return OnlineColumn(dtype, decode_values(column.values), status, column.event_us, column.created_us)
     status = [_verdict(value, event, oldest_us) for value, event in zip(column.values, column.event_us, strict=True)]

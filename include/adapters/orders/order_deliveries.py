@@ -54,15 +54,21 @@ def find_delivery(settings: Settings, partition: str) -> OrderDelivery:
                 f"the delivery {address} is not complete: {found}, no {COMPLETE}; "
                 f"wait for it, or write {COMPLETE} when every file of the day is there"
             )
-        order_format = None
-        if FORMAT in names:
-            with filesystem.open_input_stream(names[FORMAT]) as stream:
-                order_format = stream.read().decode("utf-8", errors="replace").strip()
+        order_format = _read_format(filesystem, names[FORMAT]) if FORMAT in names else None
     except OSError as err:
         reason = " ".join(str(err).split())[:300]
         raise MlopsError(f"the delivery {address} can't be read: {reason}; check MLOPS_LANDING_URI") from err
-    orders = sorted(name for name in names if not name.startswith(("_", ".")) and extension_of(name) in EXTENSIONS)
-    return OrderDelivery(tuple(TableFile(filesystem, names[name]) for name in orders), order_format)
+    orders = [names[name] for name in sorted(names) if _is_of_orders(name)]
+    return OrderDelivery(tuple(TableFile(filesystem, path) for path in orders), order_format)
+
+
+def _read_format(filesystem: fs.FileSystem, path: str) -> str:
+    with filesystem.open_input_stream(path) as stream:
+        return str(stream.read().decode("utf-8", errors="replace").strip())
+
+
+def _is_of_orders(name: str) -> bool:
+    return not name.startswith(("_", ".")) and extension_of(name) in EXTENSIONS
 
 
 def delivered_days(lake: LakeAdapter) -> list[str]:
