@@ -39,7 +39,7 @@ def draw_rooms(root: Path) -> str:
     for layer in reversed(layers):
         lines.append(f'  subgraph layer_{layer}["{layer}"]')
         lines += [
-            f'    {_node(room)}["{place.name}"]'
+            f'    {_node(room)}["{_label(place, layer)}"]'
             for room, place in _find_places(root).items()
             if find_layer(room) == layer
         ]
@@ -157,6 +157,12 @@ def _charter(root: Path, place: Path) -> str:
     source = root / place
     docstring = ast.get_docstring(ast.parse((source / "__init__.py" if source.is_dir() else source).read_text())) or ""
     return docstring.split("\n\n")[0].replace("\n", " ").replace("``", "`")
+
+
+def _label(place: Path, layer: str) -> str:
+    """Return a place as it is found from `include`, or within the layer that is named as its folder."""
+    parts = [part for part in place.parts if part != "include"]
+    return "/".join(parts[1:] if parts[0] == layer and len(parts) > 1 else parts)
 
 
 def _node(room: str) -> str:
