@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import CronPartitionTimetable, Param
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include import partitions
 from include.errors import ConflictError, RefusedError
@@ -69,6 +69,17 @@ def refusals_skip() -> Iterator[None]:
         raise
     except RefusedError as no:
         skip(str(no))
+
+
+@contextmanager
+def refusals_fail() -> Iterator[None]:
+    """Turn a "no" of a step into a task that fails at once: it is an incident, and retrying would not change it."""
+    try:
+        yield
+    except ConflictError:
+        raise
+    except RefusedError as no:
+        raise AirflowFailException(str(no)) from no
 
 
 DEFAULT_ARGS: dict[str, Any] = {

@@ -133,6 +133,15 @@ def test_a_signal_without_a_waiting_decision_is_refused(deployment):
         claim(deployment, TrainingRequest("run-2"))
 
 
+def test_a_decision_is_trained_on_by_the_run_that_claims_it_and_refused_to_the_next(deployment):
+    drift = Decision("retrain", "drift", ("drift",))
+    row = record_decision(deployment, load_model("churn"), drift, partition=NIGHT, run_id="night")
+    first, second = TrainingRequest("train-1"), TrainingRequest("train-2")
+    assert claim(deployment, first).decision_id == claim(deployment, first).decision_id == row.decision_id
+    with pytest.raises(RefusedError, match=rf"decision {row.decision_id} was trained by train-1"):
+        claim(deployment, second)
+
+
 def test_a_rollback_from_a_version_that_never_was_in_production_is_refused(deployment):
     two_versions(deployment)
     with pytest.raises(RefusedError, match="version 9 was never in Production, so it can't be left"):

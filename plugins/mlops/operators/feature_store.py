@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
-from airflow.sdk.exceptions import AirflowFailException
+
+from mlops.dag_defaults import refusals_fail
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -81,13 +82,10 @@ class FeatureGroupBuildOperator(BaseOperator):
     def execute(self, context: Context) -> FeaturesRef:
         """Build and return the reference."""
         from include.adapters.deployment import Deployment
-        from include.errors import RefusedError
         from include.steps.build_features import build_features
 
-        try:
+        with refusals_fail():
             return build_features(Deployment.from_env(), self.group, start=self.start, end=self.end)
-        except RefusedError as no:
-            raise AirflowFailException(str(no)) from no
 
 
 class FeatureGroupHealOperator(BaseOperator):
@@ -112,13 +110,10 @@ class FeatureGroupHealOperator(BaseOperator):
     def execute(self, context: Context) -> FeaturesRef | None:
         """Heal and return the reference."""
         from include.adapters.deployment import Deployment
-        from include.errors import RefusedError
         from include.steps.heal_features import heal_features
 
-        try:
+        with refusals_fail():
             return heal_features(Deployment.from_env(), self.group)
-        except RefusedError as no:
-            raise AirflowFailException(str(no)) from no
 
 
 class FeastMaterializeOperator(BaseOperator):
