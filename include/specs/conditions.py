@@ -55,7 +55,7 @@ def _parsed(condition: str) -> exp.Expression:
     try:
         # In brackets of its own, so that nothing can follow the condition.
         (statement,) = parse(f"SELECT ({condition}\n) AS holds", read="duckdb")
-    except (SqlglotError, ValueError) as err:
+    except (SqlglotError, ValueError, RecursionError) as err:
         raise ValueError(f"{condition!r} is no condition in SQL, e.g. days_since_last_order <= 30") from err
     said = {name for name, value in statement.args.items() if value} if statement is not None else set()
     whole = statement.expressions[0].this if statement is not None and len(statement.expressions) == 1 else None

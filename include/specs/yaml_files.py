@@ -47,7 +47,7 @@ def read_yaml(path: Path, *, kind: str) -> dict[str, Any]:
         values = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - a safe one
     except (OSError, UnicodeDecodeError) as err:
         raise SpecError(f"{path.name} can't be read: {err.strerror if isinstance(err, OSError) else err}") from err
-    except yaml.YAMLError as err:
+    except (yaml.YAMLError, RecursionError) as err:
         raise SpecError(f"{path.name} is not YAML: {' '.join(str(err).split())}") from err
     if not isinstance(values, dict):
         raise SpecError(f"{path.name} must be a mapping of keys to values, found {type(values).__name__}")
@@ -56,6 +56,14 @@ def read_yaml(path: Path, *, kind: str) -> dict[str, Any]:
 
 class _StrictLoader(yaml.SafeLoader):
     """YAML of which no value is lost: a key is text, and is there once."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return a node's value; what looks like a date or a number and is none is YAML's error, not Python's."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, AttributeError) as err:
+            problem = f"{str(node.value)[:40]!r} can't be taken ({err}); write a text in quotes"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from err
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Return a mapping; what ``<<`` brings in lies below the mapping's own keys, so that both may have one."""

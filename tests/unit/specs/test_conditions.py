@@ -33,6 +33,7 @@ def test_a_condition_names_its_columns_once_and_in_order(condition, columns):
         ("a) AS x, (b", "is no condition in SQL"),
         ("a = 1) FROM (SELECT 1", "is no condition in SQL"),
         ("a = 1 LIMIT 1", "is no condition in SQL"),
+        ("(" * 2000 + "a > 1" + ")" * 2000, "is no condition in SQL"),
         ("a + 1", "is neither true nor false"),
         ("'yes'", "is neither true nor false"),
         ("count(*) > 3", "looks at more than one row"),

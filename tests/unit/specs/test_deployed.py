@@ -69,6 +69,14 @@ def test_the_shipped_files_stand_whole_under_each_overlay(config, monkeypatch, f
     assert list(specs.services) == sorted(path.stem for path in (config / "services").glob("*.yaml"))
 
 
+@pytest.mark.parametrize("values", ["description: 2026-13-45", "population: !!int x", "population: " + "[" * 3000])
+def test_a_value_that_python_stumbles_over_takes_down_its_own_file_only(config, values):
+    (config / "models" / "fraud.yaml").write_text(values)
+    specs = load_specs()
+    assert list(specs.models) == ["churn"]
+    assert {violation.name for violation in specs.violations} == {"fraud"}
+
+
 def test_every_violation_of_a_file_is_told_by_itself(config):
     second_model(config, ownr="x", gates={"auc_mim": 0.9})
     specs = load_specs()

@@ -31,6 +31,13 @@ def write(tmp_path, content):
         pytest.param(b"? [a]\n: b", "churn.yaml is not YAML: .*no text", id="a list as key"),
         pytest.param(b"a: 1\na: 2", "churn.yaml is not YAML: .*key 'a' is there twice.* line 2", id="a key twice"),
         pytest.param(b"g: {a: 1, b: 2, a: 1}", "churn.yaml is not YAML: .*'a' is there twice", id="inner key twice"),
+        pytest.param(b"a: 1\nb: 2026-13-45", "churn.yaml is not YAML: .*'2026-13-45' can't.* line 2", id="no month"),
+        pytest.param(b"b: 2026-01-01T99:00:00", "churn.yaml is not YAML: .*hour must be in", id="no hour"),
+        pytest.param(b"b: [!!int abc]", "churn.yaml is not YAML: .*'abc' can't be taken", id="no int"),
+        pytest.param(b"b: !!bool abc", "churn.yaml is not YAML: .*'abc' can't be taken", id="no bool"),
+        pytest.param(b"b: !!timestamp abc", "churn.yaml is not YAML: .*'abc' can't be taken", id="no timestamp"),
+        pytest.param(b"b: " + b"9" * 5000, "churn.yaml is not YAML: .*can't be taken", id="too many digits"),
+        pytest.param(b"b: " + b"[" * 3000, "churn.yaml is not YAML: .*recursion", id="too deep"),
     ],
 )
 def test_what_can_not_be_taken_whole_is_refused(tmp_path, content, message):
