@@ -81,7 +81,7 @@ def verify_online(deployment: Deployment, group: str, *, partition: str, sample:
         )
     for model in load_specs().models.values():
         if _is_complete(deployment, model, group, partition):
-            _log_vectors(deployment, model, partition, sample)
+            _try_to_log_vectors(deployment, model, partition, sample)
     log.info("verify group=%s partition=%s compared=%d", group, partition, len(keys))
     return len(keys)
 
@@ -105,7 +105,7 @@ def _keys(rows: pa.Table, join_keys: Sequence[str]) -> list[Any]:
 
 def _is_complete(deployment: Deployment, model: ModelSpec, group: str, partition: str) -> bool:
     """Say whether the group is one that the model reads, and the last of them to go online with the partition."""
-    groups = load_feature_service(model.features.service).features
+    groups = {model.features.group, *load_feature_service(model.features.service).features}
     return group in groups and all(partition in deployment.state.publications(f"online/{other}") for other in groups)
 
 
@@ -141,6 +141,17 @@ def _differences(spec: FeatureGroupSpec, chosen: pa.Table, offline: pa.Table, on
 
 def _is_older(one: tuple[datetime, datetime | None], other: tuple[datetime, datetime]) -> bool:
     return (one[0], one[1] or one[0]) < other
+
+
+def _try_to_log_vectors(deployment: Deployment, model: ModelSpec, partition: str, sample: int) -> None:
+    """Log a model's vectors; where that fails, as for a service that nobody has applied yet, say so and go on.
+
+    The group is compared by now, and its other models wait for it.
+    """
+    try:
+        _log_vectors(deployment, model, partition, sample)
+    except MlopsError as err:
+        log.error("verify model=%s partition=%s: no vector was logged: %s", model.model_id, partition, err)
 
 
 def _log_vectors(deployment: Deployment, model: ModelSpec, partition: str, sample: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from include.adapters.deployment import Deployment
@@ -20,6 +22,9 @@ from include.cli.features import features as features_cli
 from include.cli.orders import orders as orders_cli
 from include.errors import MlopsError, UsageError
 from include.partitions import end_of, parse, shift, span
+from include.specs import deployed, groups, models, services
+from include.specs.deployed import load_specs
+from include.specs.yaml_files import CONFIG_ROOT
 from include.steps.audit_features import audit_features, require_no_skew
 from include.steps.build_features import build_features
 from include.steps.forget_customer import forget_customer
@@ -46,6 +51,20 @@ def deployment(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield made
 
 
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the test a copy of the configuration that it may write to."""
+    root = shutil.copytree(CONFIG_ROOT, tmp_path / "config")
+    for module in (deployed, groups, models, services):
+        monkeypatch.setattr(module, "CONFIG_ROOT", root)
+    caches = (groups.load_feature_group, services.load_feature_service, models._load_model)
+    for cache in caches:
+        cache.cache_clear()
+    yield root
+    for cache in caches:
+        cache.cache_clear()
+
+
 def correct(deployment: Deployment, day: str, *lines: dict[str, Any]) -> None:
     deployment.lake.update("raw/orders", [day], lambda rows: pa.concat_tables([rows, orders(*lines)]))
 
@@ -59,6 +78,36 @@ def test_every_entity_of_the_night_agrees(deployment: Deployment) -> None:
     assert verify_online(deployment, GROUP, partition=LAST, sample=5) == 5
     # The store holds later rows of these customers: newer is not wrong.
     assert verify_online(deployment, GROUP, partition=FIRST) > 0
+
+
+@pytest.mark.parametrize(
+    ("service", "features"),
+    [
+        pytest.param("not_applied_v1", {"service": "not_applied_v1"}, id="a service that nobody applied"),
+        pytest.param("churn_v1", {"service": "churn_v1", "group": "churn_scores"}, id="a group that was never built"),
+    ],
+)
+def test_a_model_that_has_no_vectors_yet_does_not_keep_the_others_from_theirs(
+    deployment: Deployment,
+    config: Path,
+    caplog: pytest.LogCaptureFixture,
+    service: str,
+    features: dict[str, str],
+) -> None:
+    shipped = yaml.safe_load((config / "services" / "churn_v1.yaml").read_text())
+    (config / "services" / f"{service}.yaml").write_text(yaml.safe_dump({**shipped, "service": service}))
+    model = yaml.safe_load((config / "models" / "churn.yaml").read_text())
+    names = {"model_id": "another", "registered_name": "another", "population": "true"}
+    model |= {**names, "features": {**model["features"], **features}}
+    (config / "models" / "another.yaml").write_text(yaml.safe_dump(model))
+    assert list(load_specs().models) == ["another", "churn"]
+    deployment.lake.replace(
+        "online_vectors/churn", deployment.lake.read("online_vectors/churn").slice(0, 0), keys=[ASKED]
+    )
+    assert verify_online(deployment, GROUP, partition=LAST) == 12
+    assert read_vectors(deployment.lake, "churn", ASKED) is not None
+    assert not deployment.lake.exists("online_vectors/another")
+    assert ("model=another" in caplog.text) == (service == "not_applied_v1")
 
 
 def test_a_partition_without_rows_has_nothing_to_compare(deployment: Deployment) -> None:
