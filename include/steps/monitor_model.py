@@ -26,6 +26,7 @@ from include.monitoring.drift import measure_drift
 from include.refs import DecisionRef
 from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, load_model
+from include.specs.services import load_feature_service
 from include.steps.read_inputs import created_column, other_groups, read_scored
 from include.steps.record_decision import record_decision
 from include.steps.score_batch import CHAMPION, FEATURE_CREATED
@@ -57,7 +58,8 @@ def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> d
     version = _version_of(deployment, spec, partition, scores)
     loaded = deployment.model_registry.load(spec.registered_name, version)
     profile, names = loaded.profile, [feature.name for feature in loaded.profile.features]
-    scored = _with_features(deployment, spec, partition, scores, service=loaded.signature.feature_service)
+    service = loaded.signature.feature_service
+    scored = _with_features(deployment, spec, partition, scores, service=service)
     drift = measure_drift(
         profile,
         {name: _column(scored, name) for name in names},
@@ -73,7 +75,7 @@ def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> d
         drift=drift,
         delivery=_delivery(deployment, partition),
         median_prices=_median_prices(deployment, spec, partition),
-        nullable={column.name for column in load_feature_group(spec.features.group).columns if column.nulls_max},
+        nullable=nullable_features(service),
     )
     night = NightMetrics(partition, scored.num_rows, quality, drift, version)
     deployment.state.put_night(model_id, partition, model_version=version, night=_NIGHT.dump_python(night, mode="json"))
@@ -126,6 +128,16 @@ def ledger_facts(deployment: Deployment, model_id: str, partition: str) -> Ledge
 def load_nights(deployment: Deployment, model_id: str, *, until: str) -> list[NightMetrics]:
     """Return the measured nights up to `until`, by partition."""
     return [_NIGHT.validate_python(night) for night in deployment.state.nights(model_id, until=until)]
+
+
+def nullable_features(service: str) -> set[str]:
+    """Return the features of a service that may be null by the definition of their group, whichever that is."""
+    return {
+        column.name
+        for group, names in load_feature_service(service).features.items()
+        for column in load_feature_group(group).columns
+        if column.name in names and column.nulls_max
+    }
 
 
 def drifted_features(model_id: str, partition: str, threshold: float) -> dict[str, float] | None:
