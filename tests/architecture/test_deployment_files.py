@@ -33,6 +33,13 @@ def test_containers_have_the_databases_of_the_embedded_default(compose):
     assert tuple(created) == DATABASES
 
 
+def test_containers_speak_to_airflows_own_database_by_the_drivers_of_the_embedded_default(compose, tmp_path):
+    laptop = airflow_environment(Settings.from_env({"MLOPS_HOME": str(tmp_path)}), port=1)
+    containers = compose["x-airflow"]["environment"]
+    for name in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"):
+        assert containers[name].split(":")[0] == laptop[name].split(":")[0], name
+
+
 def test_containers_run_the_parts_of_the_embedded_default_and_publish_on_loopback_only(compose):
     assert {"api-server", "scheduler", "dag-processor", "triggerer"} < set(compose["services"])
     published = [port for service in compose["services"].values() for port in service.get("ports", [])]

@@ -23,6 +23,7 @@ from include.adapters.deployment import Deployment
 from include.embedded.api import AirflowApi, read_password
 from include.embedded.supervisor import EmbeddedAirflow
 from include.settings import Settings
+from tests.browser import chromium, watch
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -159,6 +160,16 @@ def test_other_arguments_in_the_same_home_are_refused(shown):
     assert "holds a demo of a simulated shop, seed 7" in said
     assert "--fresh" in said
     assert "Traceback" not in said
+
+
+def test_the_report_opens_in_a_browser_without_an_error(shown):
+    with chromium() as browser:
+        page = browser.new_page()
+        wrong = watch(page)
+        page.goto((shown.home / "demo" / "report.html").as_uri())
+        page.wait_for_load_state("networkidle")
+        assert page.title() == f"churn: report of a demo of {len(NIGHTS)} nights"
+    assert wrong == []
 
 
 class Page(HTMLParser):

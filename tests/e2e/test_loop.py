@@ -19,10 +19,12 @@ import pytest
 
 from include import partitions
 from include.adapters.deployment import Deployment
-from include.embedded.api import AirflowApi
+from include.embedded.api import AirflowApi, read_password
 from include.embedded.supervisor import EmbeddedAirflow
 from include.settings import Settings
 from include.steps.import_orders import import_orders
+from tests.browser import chromium
+from tests.e2e.airflow_pages import PAGES, Visitor
 from tests.shop import FIRST_DAY, deliver, make_orders, on_days, write_overlay
 
 pytestmark = pytest.mark.timeout(900)
@@ -207,6 +209,52 @@ def test_a_backfill_does_not_move_an_online_feature_back(backfilled):
     keys = offline["customer_id"].to_pylist()
     online = store.online("churn_v1", keys, at=partitions.end_of(NIGHT)).values
     assert online["days_since_last_order"].to_pylist() == offline["days_since_last_order"].to_pylist()
+
+
+@pytest.fixture(scope="module")
+def visitor(backfilled: Loop) -> Iterator[Visitor]:
+    with chromium() as browser:
+        yield Visitor(browser, backfilled.api.address, read_password(backfilled.deployment.settings.home))
+
+
+@pytest.mark.parametrize("name", list(PAGES))
+def test_a_page_shows_what_it_is_for_without_an_error(backfilled, visitor, name):
+    run = backfilled.runs["materialize_features__customer_daily"]
+    path, words = (text.format(night=NIGHT, run=run) for text in PAGES[name])
+    with visitor.at(path) as opened:
+        opened.see(words)
+        assert opened.wrong == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "drawn"),
+    [
+        ("immediate", {"train", "candidate_churn"}),  # "External conditions"
+        ("all", {"train", "candidate_churn", "promote_model__churn", "retrain_churn", "monitor_model__churn"}),
+    ],
+)
+def test_a_dag_draws_what_it_depends_on(visitor, choice, drawn):
+    remembered = {"default_dag_view": "graph", "dependencies-train_model__churn": choice}
+    with visitor.at("/dags/train_model__churn", remembered) as opened:
+        assert drawn <= opened.graph("candidate_churn")
+        assert opened.wrong == []
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "dags"),
+    [
+        ("raw_orders", "import_delivery", {"ingest_orders"}),
+        ("predictions_churn", "score", {"score_batch__churn", "monitor_model__churn"}),
+        ("candidate_churn", "gate", {"train_model__churn", "promote_model__churn"}),
+    ],
+)
+def test_an_asset_draws_where_it_comes_from_and_what_it_starts(backfilled, visitor, name, task, dags):
+    (asset,) = backfilled.api.request("GET", "/assets", name_pattern=name)["assets"]
+    with visitor.at(f"/assets/{asset['id']}") as opened:
+        assert {name, *dags} <= opened.graph(name)
+        opened.page.get_by_text("Task Dependencies").click()
+        assert {name, task} <= opened.graph(task)
+        assert opened.wrong == []
 
 
 def test_rejecting_archives_the_candidate_with_its_reason_and_production_stays(backfilled):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from include.demo.account import DemoAccount
 from include.demo.report import render_report
 from include.governance.evidence import GateReport
 from include.views.deliveries import RowAccount
-from tests.real_data import require
+from tests.browser import chromium
 from tests.unit.demo.accounts import (
     make_account,
     make_decision,
@@ -24,15 +23,6 @@ from tests.unit.demo.accounts import (
     make_night,
 )
 
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 NARROW, WIDE = 400, 1200
 REGIONS = ["drift-table", "ledger-table", "rows-table", "tables-table", "runs-table", "time-table"]
 LONG = "a" * 300
@@ -103,17 +93,8 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        require("playwright is not installed")
-    executable = shutil.which("chromium")
-    if executable is None:
-        require("there is no chromium (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=executable, args=ARGS)
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture
