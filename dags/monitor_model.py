@@ -58,9 +58,9 @@ def build_dag(spec: ModelSpec) -> None:
         @task(outlets=[assets.retrain(spec.model_id)])
         def signal(decision: object, outlet_events=None) -> str:
             if not decision.acted:
-                skip(f"decision {decision.decision_id} is {decision.action}; it does not act")
+                skip(f"decision {decision.number} is {decision.action}; it does not act")
             outlet_events[assets.retrain(spec.model_id)].add_partitions(decision.partition)
-            return f"decision {decision.decision_id} starts a training"
+            return f"decision {decision.number} starts a training"
 
         @task
         def audit(**context) -> dict[str, int]:

@@ -53,10 +53,10 @@ class PredictionsRef:
 
 @dataclass(frozen=True)
 class DecisionRef:
-    """A recorded decision."""
+    """A recorded decision, by its number among the model's."""
 
     model_id: str
     partition: str
-    decision_id: int
+    number: int
     action: str
     acted: bool

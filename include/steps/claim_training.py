@@ -61,7 +61,7 @@ def claim_training(deployment: Deployment, model_id: str, *, partition: str, req
     decision = _above_holds(judged, request.asked_by) if request.by_hand else judged
     row = record_decision(deployment, spec, decision, partition=partition, run_id=request.run_id, explicit=True)
     if not row.acted:
-        raise RefusedError(f"decision {row.decision_id} is {row.action}: {'; '.join(row.reasons)}")
+        raise RefusedError(f"decision {row.number} is {row.action}: {'; '.join(row.reasons)}")
     return _claim(deployment, row, request.run_id)
 
 
@@ -77,16 +77,14 @@ def _claim_signalled(deployment: Deployment, model_id: str, partition: str, run_
     acted = [d for d in deployment.state.decisions(model_id) if d.acted and d.partition == partition]
     open_or_own = [d for d in acted if d.trained_by in (None, run_id)]
     if not open_or_own:
-        taken = f"decision {acted[-1].decision_id} was trained by {acted[-1].trained_by}" if acted else "none acted"
+        taken = f"decision {acted[-1].number} was trained by {acted[-1].trained_by}" if acted else "none acted"
         raise RefusedError(f"{model_id} {partition}: no decision waits for a training; {taken}")
     return _claim(deployment, open_or_own[-1], run_id)
 
 
 def _claim(deployment: Deployment, row: DecisionRow, run_id: str) -> DecisionRow:
     holder = deployment.state.claim_training(row.decision_id, run_id)
-    log.info(
-        "claim_training model=%s partition=%s decision=%d run=%s", row.model_id, row.partition, row.decision_id, holder
-    )
+    log.info("claim_training model=%s partition=%s decision=%d run=%s", row.model_id, row.partition, row.number, holder)
     if holder != run_id:
-        raise RefusedError(f"decision {row.decision_id} is trained by {holder}")
+        raise RefusedError(f"decision {row.number} is trained by {holder}")
     return replace(row, trained_by=holder)

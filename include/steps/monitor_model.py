@@ -88,7 +88,7 @@ def decide_retrain(deployment: Deployment, model_id: str, *, partition: str, run
     spec = load_model(model_id)
     decision = judge_night(deployment, model_id, partition)
     row = record_decision(deployment, spec, decision, partition=partition, run_id=run_id)
-    return DecisionRef(model_id, partition, row.decision_id, row.action, row.acted)
+    return DecisionRef(model_id, partition, row.number, row.action, row.acted)
 
 
 def judge_night(deployment: Deployment, model_id: str, partition: str, *, event: str | None = None) -> Decision:

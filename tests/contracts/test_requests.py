@@ -138,7 +138,7 @@ def test_a_decision_is_trained_on_by_the_run_that_claims_it_and_refused_to_the_n
     row = record_decision(deployment, load_model("churn"), drift, partition=NIGHT, run_id="night")
     first, second = TrainingRequest("train-1"), TrainingRequest("train-2")
     assert claim(deployment, first).decision_id == claim(deployment, first).decision_id == row.decision_id
-    with pytest.raises(RefusedError, match=rf"decision {row.decision_id} was trained by train-1"):
+    with pytest.raises(RefusedError, match=rf"decision {row.number} was trained by train-1"):
         claim(deployment, second)
 
 

@@ -284,6 +284,29 @@ def test_what_a_person_asks_for_acts_whatever_the_watermark_says(store):
     assert decide(store, "2026-01-02", "run-b", newest="2026-01-05", explicit=True).acted
 
 
+def test_a_models_decisions_are_counted_whatever_the_ids_leap_by(store):
+    numbers = []
+    for day in ("02", "03", "04"):
+        numbers.append(decide(store, f"2026-01-{day}", f"run-{day}").number)
+        tell(
+            store,
+            "INSERT INTO retrain_decision SELECT nextval('retrain_decision_decision_id_seq'), 'fraud', "
+            "partition_key, action, trigger, reasons, acted, run_id FROM retrain_decision WHERE model_id = 'churn'",
+        )
+        # What a crash of the server leaves of the values that it had fetched in advance.
+        tell(
+            store,
+            "SELECT setval('retrain_decision_decision_id_seq', "
+            "(SELECT last_value + 32 FROM retrain_decision_decision_id_seq))",
+        )
+    again = decide(store, "2026-01-02", "run-02").number
+    assert (numbers, again) == ([1, 2, 3], 1)
+    rows = store.decisions("churn")
+    assert [row.number for row in rows] == [1, 2, 3]
+    assert rows[-1].decision_id > 60
+    assert [row.number for row in store.decisions("fraud")] == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_decision_is_trained_on_by_one_run(store):
     decision = decide(store, "2026-01-02", "run-a").decision_id
     with ThreadPoolExecutor(8) as pool:

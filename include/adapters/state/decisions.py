@@ -25,9 +25,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DecisionRow:
-    """A recorded decision on whether to retrain."""
+    """A recorded decision on whether to retrain.
+
+    Attributes
+    ----------
+    decision_id : int
+        Its key: unique among all models, and what it leaps by after a crash means nothing.
+    number : int
+        Counts the model's decisions from 1, in the order they were recorded: what a person is told.
+    """
 
     decision_id: int
+    number: int
     model_id: str
     partition: str
     action: str
@@ -144,8 +153,12 @@ def _move_watermark(connection: sa.Connection, model_id: str, before: str | None
 
 def _decisions(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Iterator[DecisionRow]:
     table, claim = tables.retrain_decision, tables.training_claim
+    # Nothing is deleted, and a model's decisions wait for one another: a number stays what it is.
+    count = sa.func.row_number().over(partition_by=table.c.model_id, order_by=table.c.decision_id)
+    counted = sa.select(table.c.decision_id, count.label("number")).subquery()
     query = (
-        sa.select(table, claim.c.run_id.label("trained_by"))
+        sa.select(table, counted.c.number, claim.c.run_id.label("trained_by"))
+        .join(counted, counted.c.decision_id == table.c.decision_id)
         .join(claim, claim.c.decision_id == table.c.decision_id, isouter=True)
         .where(condition)
         .order_by(table.c.decision_id)
@@ -153,6 +166,7 @@ def _decisions(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> 
     for row in connection.execute(query):
         yield DecisionRow(
             decision_id=row.decision_id,
+            number=row.number,
             model_id=row.model_id,
             partition=row.partition_key,
             action=row.action,

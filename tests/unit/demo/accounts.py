@@ -33,6 +33,7 @@ def make_decision(partition: str, action: str = "hold", **changes: object) -> De
     """A decision; a retrain on drift acts unless it is told otherwise."""
     values: dict[str, object] = {
         "decision_id": int(partition.replace("-", "")),
+        "number": 1,
         "model_id": "churn",
         "partition": partition,
         "action": action,
