@@ -60,6 +60,12 @@ def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> Evidence:
     return Evidence(candidate.as_of, candidate.run_id, reports, TrainedOn.of(loaded.manifest))
 
 
+def thresholds(gates: GatesSpec) -> dict[str, float | None]:
+    """Return what each gate of today holds a candidate against, by its name, without asking about one."""
+    nothing = CandidateFacts()
+    return {gate.name: _ask(gate, nothing, gates).threshold for gate in find_gates()}
+
+
 def _ask(gate: Gate, facts: CandidateFacts, gates: GatesSpec) -> GateReport:
     try:
         return gate.judge(facts, gates)

@@ -16,7 +16,7 @@ from include.governance.evidence import Evidence, GateReport
 from include.governance.lifecycle import LedgerMove, MoveRequest, Stage
 from include.refs import CandidateRef
 from include.specs.models import load_model
-from include.steps.gate_candidate import gate_candidate
+from include.steps.gate_candidate import gate_candidate, thresholds
 from include.tables import features_name
 
 log = logging.getLogger(__name__)
@@ -31,12 +31,14 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> None:
     Raises
     ------
     RefusedError
-        If it does not stand in Staging then: a gate did not pass, or it has left Staging before.
+        If it does not stand in Staging then: a gate did not pass, as it stands now, or it has left Staging before.
     ConflictError
         If somebody else moved a version at the same time.
     """
     present = lifecycle.stages(deployment.state.ledger(candidate.model_id)).get(candidate.version)
     if present is not None:
+        if present == Stage.STAGING:
+            _verdict_of_today(deployment, candidate.model_id, candidate.version)
         project(deployment, candidate.model_id)
         if present == Stage.STAGING:
             return
@@ -45,7 +47,7 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> None:
             "the same version; new orders, another spec or new code give a new one"
         )
     evidence = gate_candidate(deployment, candidate)
-    failed = [report for report in evidence.gates if report.verdict not in ("pass", "not_applicable")]
+    failed = _failed(evidence)
     told = "; ".join(_told(report) for report in (failed or evidence.gates))
     plan = lifecycle.refuse_candidate if failed else lifecycle.stage_candidate
     reason = f"gates not passed: {told}" if failed else f"gates passed: {told}"
@@ -88,11 +90,11 @@ def promote_version(deployment: Deployment, model_id: str, *, version: int, acto
     Raises
     ------
     RefusedError
-        If the version isn't in Staging.
+        If the version isn't in Staging, or does not pass its gates as they stand now.
     ConflictError
         If somebody else moved a version at the same time.
     """
-    staged = _staging_evidence(deployment.state.ledger(model_id), version)
+    staged = _verdict_of_today(deployment, model_id, version)
     _move(deployment, lifecycle.promote, model_id, version, actor=actor, reason=reason, evidence=staged)
     return version
 
@@ -201,6 +203,32 @@ def _newest_published(deployment: Deployment, model_id: str) -> str:
 def _staging_evidence(moves: Sequence[LedgerMove], version: int) -> Evidence | None:
     staged = (m for m in reversed(moves) if m.version == version and m.to_stage == Stage.STAGING)
     return next((m.evidence for m in staged), None)
+
+
+def _verdict_of_today(deployment: Deployment, model_id: str, version: int) -> Evidence | None:
+    """Return what a version's gates said, anew where it waits in Staging and a threshold has changed since.
+
+    Raises
+    ------
+    RefusedError
+        If it does not pass them now; it is archived, or it would hold every later retrain back.
+    """
+    moves = deployment.state.ledger(model_id)
+    staged = _staging_evidence(moves, version)
+    if staged is None or lifecycle.stages(moves)[version] != Stage.STAGING:
+        return staged
+    if thresholds(load_model(model_id).gates) == {report.gate: report.threshold for report in staged.gates}:
+        return staged
+    evidence = gate_candidate(deployment, CandidateRef(model_id, version, staged.run_id, staged.as_of))
+    if failed := _failed(evidence):
+        reason = f"gates have changed since it was staged, and are not passed: {'; '.join(map(_told, failed))}"
+        _move(deployment, lifecycle.reject, model_id, version, actor=_PIPELINE, reason=reason, evidence=evidence)
+        raise RefusedError(f"{model_id} version {version}: {reason}")
+    return evidence
+
+
+def _failed(evidence: Evidence) -> list[GateReport]:
+    return [report for report in evidence.gates if report.verdict not in ("pass", "not_applicable")]
 
 
 def _told(report: GateReport) -> str:

@@ -15,9 +15,10 @@ from include.governance.gate import Gate
 from include.governance.lifecycle import MoveRequest
 from include.monitoring.decision import Decision
 from include.refs import CandidateRef
-from include.specs.models import load_model
+from include.specs.models import GatesSpec, load_model
 from include.steps.claim_training import TrainingRequest, claim_training
-from include.steps.move_model import close_question, describe_candidate, roll_back, stage_or_refuse
+from include.steps.gate_candidate import thresholds
+from include.steps.move_model import close_question, describe_candidate, promote_version, roll_back, stage_or_refuse
 from include.steps.record_decision import record_decision
 from include.training.artifacts import MANIFEST
 from include.training.version import train_version
@@ -196,6 +197,76 @@ def test_a_candidate_that_stands_in_staging_stays_there_when_it_is_asked_about_a
         stage_or_refuse(deployment, CandidateRef("churn", 1, "run", NIGHT))
     (staged,) = deployment.state.ledger("churn")
     assert (staged.to_stage, staged.evidence) == ("Staging", make_evidence(NIGHT))
+
+
+@pytest.fixture
+def waiting(deployment, files, monkeypatch):
+    """A version waits in Staging; what is returned changes the gates' thresholds."""
+    spec = load_model("churn")
+    gates = dict(spec.gates)
+
+    def hold_to(**changed: float) -> GatesSpec:
+        laid = spec.model_copy(update={"gates": spec.gates.model_copy(update={**gates, **changed})})
+        for step in ("gate_candidate", "move_model"):
+            monkeypatch.setattr(f"include.steps.{step}.load_model", lambda _: laid)
+        return laid.gates
+
+    deployment.model_registry.load = lambda *_: unpack(files)
+    hold_to(auc_min=0.5)
+    stage_or_refuse(deployment, CandidateRef("churn", 1, "run", NIGHT))
+    return hold_to
+
+
+def ask_for_staging(deployment):
+    stage_or_refuse(deployment, CandidateRef("churn", 1, "run", NIGHT))
+
+
+def ask_for_promotion(deployment):
+    promote_version(deployment, "churn", version=1, actor="ada", reason="gates passed")
+
+
+@pytest.mark.parametrize("ask", [ask_for_staging, ask_for_promotion])
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [({"auc_min": 0.999}, "auc fail (AUC 0."), ({"auc_min": 0.5, "latency_p99_ms_max": 1e-6}, "latency fail (p99 of ")],
+    ids=["auc", "latency"],
+)
+def test_a_version_that_waits_under_other_gates_is_archived_by_those_of_today(deployment, waiting, ask, changed, told):
+    gates = waiting(**changed)
+    with pytest.raises(RefusedError, match="gates have changed since it was staged, and are not passed"):
+        ask(deployment)
+    _, archived = deployment.state.ledger("churn")
+    assert (archived.to_stage, archived.actor) == ("Archived", "train_model")
+    assert told in archived.reason
+    assert {gate.gate: gate.threshold for gate in archived.evidence.gates} == thresholds(gates)
+
+
+def test_a_version_that_passes_the_gates_of_today_is_promoted_on_their_verdict(deployment, waiting):
+    waiting(auc_min=0.6)
+    ask_for_promotion(deployment)
+    staged, promoted = deployment.state.ledger("churn")
+    assert [move.evidence.gates[0].threshold for move in (staged, promoted)] == [0.5, 0.6]
+    assert promoted.to_stage == "Production"
+
+
+def test_a_version_that_waits_under_the_gates_of_today_is_not_judged_again(deployment, waiting):
+    del deployment.model_registry.load
+    ask_for_staging(deployment)
+    ask_for_promotion(deployment)
+    staged, promoted = deployment.state.ledger("churn")
+    assert staged.evidence == promoted.evidence
+
+
+def test_a_version_in_production_stays_there_whatever_its_gates_become(deployment, waiting):
+    ask_for_promotion(deployment)
+    waiting(auc_min=0.999)
+    ask_for_promotion(deployment)
+    assert [move.to_stage for move in deployment.state.ledger("churn")] == ["Staging", "Production"]
+
+
+def test_every_gate_says_what_it_holds_a_candidate_against_before_there_is_one():
+    gates = load_model("churn").gates
+    assert thresholds(gates) == {"auc": gates.auc_min, "latency": gates.latency_p99_ms_max, "manifest": None}
 
 
 def test_a_candidate_that_has_left_staging_is_refused(deployment, gated):
