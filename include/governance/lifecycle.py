@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from include.errors import RefusedError
+from include.governance.approval import Approval
 from include.governance.evidence import Evidence
 
 
@@ -40,6 +41,10 @@ class LedgerMove:
         Of the moves that rest on one: into Staging, into Production, and of a version that failed its gates.
     recorded_at : datetime or None
         Wall clock, for people; None before it is recorded.
+    requested_by : str or None
+        Who asked for the training that the move ended, whoever moved the version.
+    approval : Approval or None
+        The answered question that the move rests on; None where Airflow was not asked.
     """
 
     model_id: str
@@ -52,6 +57,8 @@ class LedgerMove:
     reason: str
     evidence: Evidence | None = None
     recorded_at: datetime | None = None
+    requested_by: str | None = None
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,8 @@ class MoveRequest:
     actor: str
     reason: str
     evidence: Evidence | None = None
+    requested_by: str | None = None
+    approval: Approval | None = None
 
 
 def stages(moves: Sequence[LedgerMove]) -> dict[int, Stage]:
@@ -221,6 +230,8 @@ def _moves(
             actor=request.actor,
             reason=reason,
             evidence=request.evidence if version == request.version else None,
+            requested_by=request.requested_by if version == request.version else None,
+            approval=request.approval,
         )
         for offset, (version, from_stage, to_stage, reason) in enumerate(steps)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -13,7 +14,8 @@ import sqlalchemy as sa
 from include.adapters.state.state_store import StateStoreAdapter
 from include.adapters.state.tables import promotion_ledger
 from include.errors import ConflictError, MlopsError
-from include.governance.lifecycle import MoveRequest, stage_candidate
+from include.governance.approval import Answer, Approval, AskedBy, Question
+from include.governance.lifecycle import MoveRequest, promote, stage_candidate
 from include.monitoring.acting import ActingFacts, acts
 from include.monitoring.decision import Decision
 from tests.unit.governance.evidence_builder import KEPT
@@ -141,6 +143,39 @@ def test_a_row_whose_evidence_nobody_of_ours_wrote_is_named(store):
     insert_move(store, 2, {**KEPT, "gates": [{"gate": "auc", "verdict": "maybe"}]})
     with pytest.raises(MlopsError, match=r"promotion_ledger, churn move 2: .*gates\.0\.verdict='maybe'"):
         store.ledger("churn")
+
+
+ASKED_AT = datetime(2026, 3, 1, 8, tzinfo=UTC)
+ASKING = AskedBy("promote_model__churn", "run-1", "approve", -1, "try-1")
+QUESTION = Question("churn", 1, ASKING, ASKED_AT, ASKED_AT + timedelta(hours=72))
+
+
+def test_a_move_keeps_who_asked_for_the_training_apart_from_whose_answer_it_rests_on(store):
+    answer = Answer("try-1", "Approve", "7", "bob", ASKED_AT + timedelta(hours=1), "better")
+    request = MoveRequest("churn", 1, "2026-01-01", "train_model", "gates passed", requested_by="ada")
+    store.append_moves(stage_candidate((), request))
+    approved = MoveRequest("churn", 1, "2026-01-01", "bob", "better", approval=Approval.of(QUESTION, answer))
+    store.append_moves(promote(store.ledger("churn"), approved))
+    staged, promoted = store.ledger("churn")
+    assert (staged.actor, staged.requested_by, staged.approval) == ("train_model", "ada", None)
+    assert (promoted.actor, promoted.requested_by) == ("bob", None)
+    assert promoted.approval == Approval.of(QUESTION, answer)
+    assert (promoted.approval.run_id, promoted.approval.option, promoted.approval.user_id) == ("run-1", "Approve", "7")
+
+
+def test_a_row_whose_approval_nobody_of_ours_wrote_is_named(store):
+    insert_move(store, 1, {})
+    tell(store, """UPDATE promotion_ledger SET approval = '{"user_name": "eve"}'""")
+    with pytest.raises(MlopsError, match=r"promotion_ledger, churn move 1: this code did not write its approval"):
+        store.ledger("churn")
+
+
+def test_questions_are_kept_by_try_in_the_order_they_were_put_and_repeating_one_adds_none(store):
+    retried = replace(QUESTION, by=replace(ASKING, ti_id="try-2"))
+    anew = replace(retried, asked_at=ASKED_AT + timedelta(days=9), expires_at=ASKED_AT + timedelta(days=12))
+    for question in (QUESTION, QUESTION, retried, anew, replace(QUESTION, model_id="other", version=4)):
+        store.record_question(question)
+    assert store.questions("churn") == (QUESTION, retried, anew)
 
 
 def test_a_decision_acts_once_however_often_its_task_is_retried(store):

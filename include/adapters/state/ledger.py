@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from include.adapters.state import tables
 from include.adapters.state.database import StateDatabase
 from include.errors import ConflictError
-from include.governance import evidence
+from include.governance import approval, evidence
 from include.governance.lifecycle import LedgerMove, Stage, production_at
 
 
@@ -37,6 +37,8 @@ class LedgerTable(StateDatabase):
                     reason=row.reason,
                     evidence=evidence.from_json(row.evidence, row=f"promotion_ledger, {row.model_id} move {row.seq}"),
                     recorded_at=row.recorded_at,
+                    requested_by=row.requested_by,
+                    approval=approval.from_json(row.approval, row=f"promotion_ledger, {row.model_id} move {row.seq}"),
                 )
                 for row in connection.execute(query)
             )
@@ -60,6 +62,8 @@ class LedgerTable(StateDatabase):
                 "actor": move.actor,
                 "reason": move.reason,
                 "evidence": evidence.to_json(move.evidence),
+                "requested_by": move.requested_by,
+                "approval": approval.to_json(move.approval),
             }
             for move in moves
         ]

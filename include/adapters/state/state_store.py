@@ -1,4 +1,4 @@
-"""Our relational state as one object: ledger, decisions, nights and publications.
+"""Our relational state as one object: ledger, questions, decisions, nights and publications.
 
 What belongs here: putting the parts together. What does not: any of them.
 """
@@ -9,10 +9,11 @@ from include.adapters.state.decisions import DecisionTables
 from include.adapters.state.ledger import LedgerTable
 from include.adapters.state.nights import NightTable
 from include.adapters.state.publications import PublicationTable
+from include.adapters.state.questions import QuestionTable
 from include.settings import Settings
 
 
-class StateStoreAdapter(LedgerTable, DecisionTables, NightTable, PublicationTable):
+class StateStoreAdapter(LedgerTable, QuestionTable, DecisionTables, NightTable, PublicationTable):
     """The state database, whole."""
 
     @classmethod

@@ -26,6 +26,25 @@ promotion_ledger = sa.Table(
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("evidence", JSONB, nullable=False),
+    # Who asked for the training, of a move that ended one; and whose answer it rests on, where Airflow was asked.
+    sa.Column("requested_by", sa.Text),
+    sa.Column("approval", JSONB(none_as_null=True)),
+)
+
+# One row per question and try of the task that asks: Airflow keeps the answer under the try's id.
+approval_question = sa.Table(
+    "approval_question",
+    METADATA,
+    sa.Column("ti_id", sa.Text, primary_key=True),
+    sa.Column("model_id", sa.Text, nullable=False, index=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("dag_id", sa.Text, nullable=False),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("task_id", sa.Text, nullable=False),
+    sa.Column("map_index", sa.Integer, nullable=False),
+    sa.Column("asked_at", _WHEN, primary_key=True),
+    sa.Column("expires_at", _WHEN, nullable=False),
+    sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.clock_timestamp()),
 )
 
 retrain_decision = sa.Table(
