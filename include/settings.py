@@ -21,6 +21,7 @@ from urllib.request import url2pathname
 from include.errors import UsageError, nearest
 
 ComputeEngine = Literal["duckdb", "spark"]
+Role = Literal["viewer", "user", "op", "admin"]
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 # Of the memory that this process may have; the rest is for the rows that are returned, and for a neighbour.
@@ -31,6 +32,17 @@ _SOCKET_PATH_MAX = 103
 _MEMORY = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(%|[MGT]i?B)", re.IGNORECASE)
 # Below it a session of DuckDB can't hold one block for each core.
 _MEMORY_MIN = 64 * 10**6
+# Airflow splits its list of users at commas and colons.
+_USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+USERS = "admin:admin"
+
+
+@dataclass(frozen=True)
+class User:
+    """Who may log in to the embedded Airflow, and what they may do there: a role has the rights of those before it."""
+
+    name: str
+    role: Role
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,8 @@ class Settings:
         How long a table's replaced rows are kept, and a training set after its day.
     specs_overlay : Path or None
         Folder of YAML files laid over ``include/config/models``.
+    users : tuple of User
+        Who logs in to the embedded Airflow; at least one is an admin.
     port : int or None
         Port of the embedded Airflow; None takes 8080, or a free one where that is busy.
     code_commit, image_digest : str or None
@@ -82,6 +96,7 @@ class Settings:
     memory_limit: str
     retention_days: int
     specs_overlay: Path | None
+    users: tuple[User, ...]
     port: int | None
     code_commit: str | None
     image_digest: str | None
@@ -101,7 +116,7 @@ class Settings:
             If a URI has a scheme that isn't supported, or another value isn't allowed.
         """
         env = os.environ if environ is None else environ
-        home = Path(env.get("MLOPS_HOME", PROJECT_ROOT / ".mlops")).expanduser().resolve()
+        home = home_from_env(env)
         embedded = embedded_database_url(home, "{}")
         overlay = env.get("MLOPS_SPECS")
         return cls(
@@ -118,10 +133,17 @@ class Settings:
             memory_limit=_memory(env, "MLOPS_MEMORY_LIMIT"),
             retention_days=_days(env, "MLOPS_RETENTION_DAYS", 90),
             specs_overlay=Path(overlay).expanduser().resolve() if overlay else None,
+            users=_users(env, "MLOPS_USERS"),
             port=_port(env, "MLOPS_PORT"),
             code_commit=env.get("MLOPS_CODE_COMMIT"),
             image_digest=env.get("MLOPS_IMAGE_DIGEST"),
         )
+
+
+def home_from_env(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the home that the environment names: all that stopping it takes, whatever else is wrong there."""
+    env = os.environ if environ is None else environ
+    return Path(env.get("MLOPS_HOME", PROJECT_ROOT / ".mlops")).expanduser().resolve()
 
 
 def local_path(uri: str) -> Path:
@@ -177,6 +199,30 @@ def _memory(env: Mapping[str, str], name: str) -> str:
     if not (1 <= amount <= 100 if value.endswith("%") else amount >= _MEMORY_MIN):
         raise UsageError(f"{name}={value!r} is out of range; write a share from 1% to 100%, or a size from 64MB on")
     return value
+
+
+def _users(env: Mapping[str, str], name: str) -> tuple[User, ...]:
+    value = env.get(name) or USERS
+    users = tuple(_user(name, entry) for entry in value.split(","))
+    names = [user.name for user in users]
+    if twice := next((each for each in names if names.count(each) > 1), None):
+        raise UsageError(f"{name}={value!r} names {twice} twice; write each user once, e.g. {USERS},ada:user")
+    if all(user.role != "admin" for user in users):
+        raise UsageError(f"{name}={value!r} has no admin, whom the start itself needs; add one, e.g. {USERS}")
+    return users
+
+
+def _user(name: str, entry: str) -> User:
+    user, _, role = entry.strip().partition(":")
+    allowed = get_args(Role)
+    if not _USER_NAME.fullmatch(user):
+        raise UsageError(
+            f"{name}: {entry!r} does not begin with a name of letters, digits and . _ @ -; write NAME:ROLE, with "
+            f"commas between, e.g. {USERS},ada:user"
+        )
+    if role not in allowed:
+        raise UsageError(f"{name}: {entry!r} has no role; allowed: {', '.join(allowed)}{nearest(role, allowed)}")
+    return User(user, cast("Role", role))
 
 
 def _uri(env: Mapping[str, str], name: str, default: Path) -> str:

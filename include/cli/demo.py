@@ -155,6 +155,7 @@ def _plan(airflow: EmbeddedAirflow, narrator: TerminalNarrator, arguments: DemoA
 
 def _run(airflow: EmbeddedAirflow, narrator: TerminalNarrator, plan: DemoPlan, pace: Pace) -> None:
     from include.adapters.deployment import Deployment
+    from include.cli.embedded import told_login
     from include.demo.play import Demo
     from include.embedded.api import AirflowApi
 
@@ -162,8 +163,8 @@ def _run(airflow: EmbeddedAirflow, narrator: TerminalNarrator, plan: DemoPlan, p
     with narrator.working_on("starting PostgreSQL and Airflow, about a minute"):
         address = airflow.start()
     up_s = time.monotonic() - started
-    narrator.say(f"Airflow {address.url}  login {address.user} / {address.password}")
-    api = AirflowApi(address.url, address.password)
+    narrator.say(f"Airflow {address.url}  login {told_login(airflow.home, address.user)}")
+    api = AirflowApi(address.url, address.password, user=address.user)
     loop = Demo(Deployment(airflow.settings), api, plan, pace, narrator)
     loop.run()
     loop.report.seconds = {"start the servers": up_s, **loop.report.seconds}

@@ -6,12 +6,14 @@ What belongs here: signals and what a person is told. What does not: how process
 from __future__ import annotations
 
 import signal
+import sys
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
-from include.settings import Settings
+from include.settings import Settings, home_from_env
 
 if TYPE_CHECKING:
     from include.embedded.supervisor import EmbeddedAirflow
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 def up() -> None:
     """Start PostgreSQL and Airflow for this home and stay until Ctrl-C or `mlops down`.
 
-    Everything listens on 127.0.0.1 only. MLOPS_HOME names the home, MLOPS_PORT the port.
+    Everything listens on 127.0.0.1 only. MLOPS_HOME names the home, MLOPS_PORT the port, MLOPS_USERS who logs in.
     """
     from include.embedded.supervisor import EmbeddedAirflow
 
@@ -29,7 +31,9 @@ def up() -> None:
     airflow = EmbeddedAirflow(Settings.from_env(), say=click.echo)
     try:
         address = airflow.start()
-        click.echo(f"\n  Airflow   {address.url}\n  login     {address.user} / {address.password}")
+        click.echo(f"\n  Airflow   {address.url}")
+        for user in airflow.settings.users:
+            click.echo(f"  login     {told_login(airflow.home, user.name)}  ({user.role})")
         click.echo(f"  home      {airflow.home}\n\nCtrl-C or `mlops down` stops everything.")
         stay_until_stopped(airflow)
     finally:
@@ -39,11 +43,20 @@ def up() -> None:
 @click.command()
 def down() -> None:
     """Stop everything of this home, whoever started it."""
-    from include.embedded.supervisor import EmbeddedAirflow
+    from include.embedded.home import EmbeddedHome
 
-    airflow = EmbeddedAirflow(Settings.from_env(), say=click.echo)
-    was_up = airflow.stop_from_outside()
-    click.echo(f"{airflow.home} is down" if was_up else f"{airflow.home} was not up")
+    home = home_from_env()
+    was_up = EmbeddedHome(home).stop_from_outside()
+    click.echo(f"{home} is down" if was_up else f"{home} was not up")
+
+
+def told_login(home: Path, user: str) -> str:
+    """Return a user and the password for a terminal; elsewhere, where it may end in a log, the file that has it."""
+    from include.embedded.logins import passwords_file, read_password
+
+    if sys.stdout.isatty():
+        return f"{user} / {read_password(home, user)}"
+    return f"{user}, with the password in {passwords_file(home)}"
 
 
 def stay_until_stopped(airflow: EmbeddedAirflow) -> None:

@@ -64,6 +64,8 @@ def main() -> None:
     """Run the command and leave with 0 (done), 1 (a "no"), 2 (wrong use or unreadable input) or 3 (it broke)."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    # Orders, scores and passwords: what a command writes is for whoever runs it.
+    os.umask(0o077)
     try:
         code = cli.main(standalone_mode=False) or 0
     except MlopsError as err:

@@ -6,9 +6,7 @@ not: what they mean.
 
 from __future__ import annotations
 
-import json
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,14 +17,6 @@ USER = "admin"
 _ANSWER_TIMEOUT_S = 60
 
 
-def read_password(home: Path) -> str:
-    """Return the password that Airflow generated for this home."""
-    path = home / "airflow" / "simple_auth_manager_passwords.json.generated"
-    if not path.exists():
-        raise MlopsError(f"there is no login at {path}; start Airflow first with make up")
-    return str(json.loads(path.read_text())[USER])
-
-
 class AirflowApi:
     """A logged-in client of the API server.
 
@@ -35,11 +25,13 @@ class AirflowApi:
     address : str
         ``http://127.0.0.1:<port>``.
     password : str
-        Of the user ``admin``.
+    user : str
+        Who logs in with it.
     """
 
-    def __init__(self, address: str, password: str) -> None:
+    def __init__(self, address: str, password: str, *, user: str = USER) -> None:
         self.address = address
+        self._user = user
         self._password = password
         self._client = httpx.Client(base_url=address, timeout=60)
 
@@ -67,7 +59,7 @@ class AirflowApi:
             if answer.is_error:
                 raise MlopsError(f"Airflow said {answer.status_code} to {method} {path}: {answer.text[:300]}")
             return answer.json() if answer.content else None
-        raise MlopsError(f"Airflow at {self.address} refuses the login {USER}; see {method} {path}")
+        raise MlopsError(f"Airflow at {self.address} refuses the login {self._user}; see {method} {path}")
 
     def page(self, path: str) -> tuple[int, str]:
         """Open a page beside the API, logged in, and return its status and HTML."""
@@ -157,9 +149,9 @@ class AirflowApi:
 
     def _log_in(self) -> None:
         try:
-            answer = self._client.post("/auth/token", json={"username": USER, "password": self._password})
+            answer = self._client.post("/auth/token", json={"username": self._user, "password": self._password})
         except httpx.HTTPError as err:
             raise MlopsError(f"Airflow at {self.address} did not answer: {err}; is it up? (make up)") from err
         if answer.is_error:
-            raise MlopsError(f"Airflow at {self.address} refused the login {USER}: {answer.text[:200]}")
+            raise MlopsError(f"Airflow at {self.address} refused the login {self._user}: {answer.text[:200]}")
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"

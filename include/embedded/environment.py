@@ -12,6 +12,8 @@ import secrets
 import sys
 from pathlib import Path
 
+from include.embedded.logins import passwords_file
+from include.home import write_private
 from include.settings import PROJECT_ROOT, Settings, embedded_database_url
 
 DATABASES = ("airflow", "mlflow", "feast_registry", "feast_online", "state")
@@ -62,12 +64,16 @@ def airflow_environment(settings: Settings, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": os.environ.get("AIRFLOW__CORE__PARALLELISM", "4"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT_ROOT / "plugins"),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(settings.home)),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user.name}:{user.role}" for user in settings.users),
         # With psycopg 3 a query of Airflow's is refused: docs/decisions/0021-airflows-own-driver.md.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.replace("+psycopg:", "+psycopg2:"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database.replace("+psycopg:", "+psycopg_async:"),
         "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(airflow_home / "logs"),
+        # Airflow sets them itself, whatever the umask is.
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         **_handed_on(settings),
     }
@@ -97,9 +103,5 @@ def _secret(airflow_home: Path, name: str) -> str:
     """Return the home's secret of that name, 64 random bytes as hex, made at first use."""
     path = airflow_home / "secrets" / name
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_suffix(".tmp")
-        temporary.touch(mode=0o600)
-        temporary.write_text(secrets.token_hex(64))
-        temporary.replace(path)
+        write_private(path, secrets.token_hex(64))
     return path.read_text()

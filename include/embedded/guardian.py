@@ -5,12 +5,10 @@ What belongs here: waiting on a pipe. What does not: how a home is stopped.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
 
-from include.embedded.supervisor import EmbeddedAirflow
-from include.settings import Settings
+from include.embedded.home import EmbeddedHome
 
 
 def main() -> None:
@@ -18,8 +16,7 @@ def main() -> None:
     home, run_id = Path(sys.argv[1]), sys.argv[2]
     while sys.stdin.buffer.read(1):
         pass
-    settings = dataclasses.replace(Settings.from_env(), home=home)
-    EmbeddedAirflow(settings, say=lambda line: None).stop_run(run_id)
+    EmbeddedHome(home).stop_run(run_id)
 
 
 if __name__ == "__main__":

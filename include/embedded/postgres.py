@@ -10,11 +10,15 @@ import pwd
 import shutil
 import signal
 import subprocess
+import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
+from include.embedded.processes import open_log
 from include.errors import MlopsError
 from include.settings import embedded_database_url, embedded_socket_dir
 
@@ -23,6 +27,10 @@ _SYSTEM_USER = "pgserver"
 # Whole: the PATH of a root that came by su may have no sbin, or somebody else's.
 _USERADD = "/usr/sbin/useradd"
 _STOP_TIMEOUT_S = 30
+_START_TIMEOUT_S = 60
+_ORPHAN_TIMEOUT_S = 10
+# The line of postmaster.pid that says how far the server is.
+_STATUS_LINE = 7
 
 
 class EmbeddedPostgres:
@@ -41,35 +49,71 @@ class EmbeddedPostgres:
         self.log_path = home / "logs" / "postgres.log"
 
     def start(self) -> None:
-        """Start the server where it isn't running, initialising its data folder the first time.
+        """Start the server where it isn't running, its data folder made the first time, and wait until it is ready.
 
         Raises
         ------
         MlopsError
             If it does not come up; the message ends with the server's own last words.
         """
-        if self.pid() is not None:
+        if self.pid() is None:
+            self.initialise()
+            self.wait_until_ready(self.launch())
+
+    def initialise(self) -> None:
+        """Make the folders, and what is in them where this is the first time.
+
+        Raises
+        ------
+        MlopsError
+            If the data folder can't be made, or a folder belongs to somebody else.
+        """
+        self._make_folders()
+        if (self.data_dir / "PG_VERSION").exists():
             return
-        user = self._prepare_folders()
-        if not (self.data_dir / "PG_VERSION").exists():
-            self._run(
-                "initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", str(self.data_dir), user=user
-            )
-        options = f"-h '' -k {self.socket_dir} -c max_connections=200 -c unix_socket_permissions=0700"
-        self._run(
-            "pg_ctl",
-            "-w",
-            "-t",
-            "60",
-            "-o",
-            options,
-            "-l",
-            str(self.log_path),
-            "-D",
-            str(self.data_dir),
-            "start",
-            user=user,
-        )
+        log = self.home / "logs" / "initdb.log"
+        with open_log(log) as output:
+            arguments = ("--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", str(self.data_dir))
+            code = _popen("initdb", *arguments, output=output).wait()
+        if code != 0:
+            raise self._failed("initdb", code, log)
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start the server on the data that it has, and return its process at once."""
+        self._end_orphans()
+        settings = ("max_connections=200", "unix_socket_permissions=0700")
+        arguments = ["-D", str(self.data_dir), "-h", "", "-k", str(self.socket_dir)]
+        with open_log(self.log_path) as log:
+            return _popen("postgres", *arguments, *(f"-c{setting}" for setting in settings), output=log)
+
+    def wait_until_ready(self, server: subprocess.Popen[bytes]) -> None:
+        """Return when the server takes connections.
+
+        Raises
+        ------
+        MlopsError
+            If it ends before, or has not come up within a minute.
+        """
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self.is_ready():
+            if (code := server.poll()) is not None:
+                raise self._failed("postgres", code, self.log_path)
+            if time.monotonic() > deadline:
+                server.send_signal(signal.SIGQUIT)
+                server.wait(_STOP_TIMEOUT_S)
+                raise MlopsError(
+                    f"the embedded PostgreSQL in {self.data_dir} is not ready after {_START_TIMEOUT_S} s: "
+                    f"{_last_words(self.log_path)}"
+                )
+            time.sleep(0.05)
+
+    def is_ready(self) -> bool:
+        """Say whether the server takes connections, by what it says of itself."""
+        # One that was killed leaves the file behind, and in it what it was then.
+        if self.pid() is None:
+            return False
+        told = (self.data_dir / "postmaster.pid").read_text().splitlines()
+        return len(told) > _STATUS_LINE and told[_STATUS_LINE].strip() == "ready"
 
     def stop(self) -> None:
         """Stop the server without waiting for its clients; do nothing where it isn't running."""
@@ -108,42 +152,65 @@ class EmbeddedPostgres:
                 if name not in present:
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
-    def _prepare_folders(self) -> str | None:
-        for folder in (self.data_dir, self.socket_dir, self.log_path.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        if os.geteuid() != 0:
-            self.data_dir.chmod(0o700)
-            return None
-        _ensure_system_user()
+    def _make_folders(self) -> None:
         for folder in (self.data_dir, self.socket_dir):
-            shutil.chown(folder, _SYSTEM_USER)
-            folder.chmod(0o700)
-        self.log_path.touch()
-        shutil.chown(self.log_path, _SYSTEM_USER)
-        for parent in (*self.data_dir.parents, *self.log_path.parents, *_bin_dir().parents):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.geteuid() != 0:
+            self._own_folders(os.geteuid())
+            return
+        _ensure_system_user()
+        # The home is the server's user's, so that it can be closed to everybody else and yet be passed; root passes
+        # anyway. What lies above holds nothing of ours.
+        shutil.chown(self.home, _SYSTEM_USER)
+        self._own_folders(pwd.getpwnam(_SYSTEM_USER).pw_uid)
+        for parent in (*self.home.parents, *_bin_dir().parents):
             if not parent.stat().st_mode & 0o001:
                 parent.chmod(parent.stat().st_mode | 0o001)
-        return _SYSTEM_USER
 
-    def _run(self, command: str, *arguments: str, user: str | None) -> None:
-        # pg_ctl leaves the server with its own standard output: a pipe would never end.
-        output = self.home / "logs" / f"{command}.log"
-        with output.open("wb") as stream:
-            code = subprocess.run(
-                [str(_bin_dir() / command), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                user=user,
-                group=pwd.getpwnam(user).pw_gid if user else None,
-                extra_groups=[] if user else None,
-                cwd="/",
-                start_new_session=True,
-                check=False,
-            ).returncode
-        if code != 0:
-            words = _last_words(output) + _last_words(self.log_path)
-            raise MlopsError(f"the embedded PostgreSQL in {self.data_dir} failed at {command} (exit {code}): {words}")
+    def _own_folders(self, owner: int) -> None:
+        for folder in (self.data_dir, self.socket_dir):
+            # Whoever made the folder could put a server of theirs in place of ours: the name is no secret in /tmp.
+            if folder.is_symlink() or folder.stat().st_uid not in (owner, os.geteuid()):
+                raise MlopsError(f"{folder} belongs to somebody else; remove it, or set MLOPS_HOME to another folder")
+            os.chown(folder, owner, -1)
+            folder.chmod(0o700)
+
+    def _end_orphans(self) -> None:
+        """End what a killed server has left: it would keep the next one from the data folder."""
+        orphans = [process for process in psutil.process_iter() if self._is_of_server(process)]
+        for process in orphans:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGQUIT)
+        _, alive = psutil.wait_procs(orphans, _ORPHAN_TIMEOUT_S)
+        for process in alive:
+            process.kill()
+
+    def _is_of_server(self, process: psutil.Process) -> bool:
+        try:
+            return bool(process.name() == "postgres" and process.cwd() == str(self.data_dir))
+        except psutil.Error:
+            return False
+
+    def _failed(self, command: str, code: int, log: Path) -> MlopsError:
+        return MlopsError(
+            f"the embedded PostgreSQL in {self.data_dir} failed at {command} (exit {code}): {_last_words(log)}"
+        )
+
+
+def _popen(command: str, *arguments: str, output: BinaryIO) -> subprocess.Popen[bytes]:
+    user = _SYSTEM_USER if os.geteuid() == 0 else None
+    return subprocess.Popen(
+        [str(_bin_dir() / command), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        user=user,
+        group=pwd.getpwnam(user).pw_gid if user else None,
+        extra_groups=[] if user else None,
+        cwd="/",
+        start_new_session=True,
+        umask=0o077,
+    )
 
 
 def _bin_dir() -> Path:

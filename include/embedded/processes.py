@@ -14,8 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
+
+from include.home import write_private
 
 SUPERVISOR = "supervisor"
 RUN_ID_VARIABLE = "MLOPS_RUN_ID"
@@ -67,17 +70,11 @@ class ProcessTable:
 
     def add(self, name: str, pid: int) -> None:
         """Write a process down."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        known = [*self.records(), ProcessRecord(name, pid, psutil.Process(pid).create_time())]
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(json.dumps([asdict(record) for record in known]))
-        temporary.replace(self.path)
+        self._write([*self.records(), ProcessRecord(name, pid, psutil.Process(pid).create_time())])
 
     def spawn(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Start a process in a session of its own, its output going to ``logs/<name>.log``."""
-        log = self.home / "logs" / f"{name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+        """Start a process in a session of its own, its output going to ``logs/<name>.log``; its files are its own."""
+        with open_log(self.log(name)) as output:
             process = subprocess.Popen(
                 argv,
                 env=dict(env),
@@ -86,9 +83,14 @@ class ProcessTable:
                 stderr=subprocess.STDOUT,
                 cwd=self.home,
                 start_new_session=True,
+                umask=0o077,
             )
         self.add(name, process.pid)
         return process
+
+    def log(self, name: str) -> Path:
+        """Return where a process of that name writes."""
+        return self.home / "logs" / f"{name}.log"
 
     def alive(self, name: str) -> ProcessRecord | None:
         """Return the record of a running process of that name."""
@@ -105,33 +107,45 @@ class ProcessTable:
             if record.name != SUPERVISOR and record.is_alive():
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(record.pid, signal.SIGTERM)
-        _wait_for(lambda: self._members(records, run_id), _TERM_TIMEOUT_S)
-        for process in self._members(records, run_id):
+        marks = {RUN_ID_VARIABLE: run_id} if run_id is not None else {}
+        _wait_for(lambda: self._members(records, marks), _TERM_TIMEOUT_S)
+        for process in self._members(records, marks):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        _wait_for(lambda: self._members(records, run_id), _KILL_TIMEOUT_S)
+        _wait_for(lambda: self._members(records, marks), _KILL_TIMEOUT_S)
         self.path.unlink(missing_ok=True)
 
     def pss_mb(self, *others: int) -> float:
         """Return the proportional set size of all processes of the table, of `others` and of this one, in MB."""
         roots = [psutil.Process(pid) for pid in (os.getpid(), *others) if psutil.pid_exists(pid)]
         family = {p.pid: p for root in roots for p in (root, *root.children(recursive=True))}
-        family |= {p.pid: p for p in self._members(self.records(), None)}
+        family |= {p.pid: p for p in self._members(self.records(), {})}
         return sum(_pss_mb(process) for process in family.values())
 
-    def _members(self, records: Sequence[ProcessRecord], run_id: str | None) -> list[psutil.Process]:
+    def _members(self, records: Sequence[ProcessRecord], marks: Mapping[str, str]) -> list[psutil.Process]:
         sessions = {record.pid for record in records if record.name != SUPERVISOR and not record.is_reused()}
         own = os.getpid()
-        return [p for p in psutil.process_iter() if p.pid != own and _belongs(p, sessions, run_id)]
+        return [p for p in psutil.process_iter() if p.pid != own and _belongs(p, sessions, marks)]
+
+    def _write(self, records: Sequence[ProcessRecord]) -> None:
+        write_private(self.path, json.dumps([asdict(record) for record in records]))
 
 
-def _belongs(process: psutil.Process, sessions: set[int], run_id: str | None) -> bool:
+def open_log(path: Path) -> BinaryIO:
+    """Open a log to append to, which its owner alone reads, whoever made it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    return path.open("ab")
+
+
+def _belongs(process: psutil.Process, sessions: set[int], marks: Mapping[str, str]) -> bool:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
         if os.getsid(process.pid) in sessions or os.getpgid(process.pid) in sessions:
             return True
-        return run_id is not None and process.environ().get(RUN_ID_VARIABLE) == run_id
+        return bool(marks) and marks.items() <= process.environ().items()
     except (psutil.Error, ProcessLookupError, PermissionError):
         return False
 

@@ -1,78 +1,55 @@
-"""The embedded default, up and down: PostgreSQL, then Airflow, and a guardian that outlives us.
+"""The embedded default, started: PostgreSQL, then Airflow, and a guardian that outlives us.
 
-What belongs here: the order of starting and stopping. What does not: what the processes do.
+What belongs here: the order of starting, and which parts there are. What does not: what the processes do, and how a
+home is stopped (`home`).
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import gettempdir
-from typing import IO
 
-from include.embedded.api import USER, AirflowApi, read_password
+from include.embedded.api import AirflowApi
 from include.embedded.environment import DATABASES, airflow_environment
-from include.embedded.postgres import EmbeddedPostgres
-from include.embedded.processes import RUN_ID_VARIABLE, SUPERVISOR, ProcessTable
+from include.embedded.home import Address, EmbeddedHome, make_home
+from include.embedded.logins import first_admin, read_password, write_passwords
+from include.embedded.ports import PortClaim
+from include.embedded.processes import RUN_ID_VARIABLE, SUPERVISOR
 from include.errors import MlopsError, RefusedError
+from include.home import write_private
 from include.settings import PROJECT_ROOT, Settings
 
-DEFAULT_PORT = 8080
 _HEALTHY_TIMEOUT_S = 180
-_DOWN_TIMEOUT_S = 60
 # name → slots; airflow_settings.yaml says the same to Astro.
 POOLS = {"feature_store": (1, "writers to Feast's registry"), "training": (1, "model fitting")}
 _DEPLOYED_BY = ("feature_repo", "include/adapters", "include/config/features", "uv.lock")
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a running home answers."""
-
-    url: str
-    user: str
-    password: str
-
-
-class EmbeddedAirflow:
-    """One home's PostgreSQL and Airflow.
+class EmbeddedAirflow(EmbeddedHome):
+    """One home's PostgreSQL and Airflow, started by us.
 
     Parameters
     ----------
     settings : Settings
-        Its home and port are used.
+        Its home, port and users are used.
     say : callable
         Takes a line of progress.
     """
 
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        super().__init__(settings.home)
         self.settings = settings
-        self.home = settings.home
         self.say = say
-        self.postgres = EmbeddedPostgres(self.home)
-        self.processes = ProcessTable(self.home)
-        self._run_file = self.home / "run" / "up.json"
+        self._port = PortClaim()
         self._lifeline: subprocess.Popen[bytes] | None = None
-        self._port_claim: IO[str] | None = None
         self._has_started = False
-
-    def address(self) -> Address:
-        """Return where this home answers, or answered last."""
-        url = json.loads(self._run_file.read_text())["url"]
-        return Address(url, USER, read_password(self.home))
 
     def start(self) -> Address:
         """Start everything and return where it answers.
@@ -81,66 +58,45 @@ class EmbeddedAirflow:
         ------
         RefusedError
             If this home is up already, or the configured port is busy.
+        UsageError
+            If the home can't be one.
         MlopsError
             If a part does not come up; what was started is stopped again.
         """
-        if self.processes.alive(SUPERVISOR) is not None:
-            raise RefusedError(
-                f"{self.home} is up already; stop it with make down, or set MLOPS_HOME to another folder"
-            )
+        make_home(self.home)
         with self._locked():
+            if self.processes.alive(SUPERVISOR) is not None:
+                raise RefusedError(
+                    f"{self.home} is up already; stop it with make down, or set MLOPS_HOME to another folder"
+                )
             self._stop_parts()
-            port = self._choose_port()
-            run_id = uuid.uuid4().hex
-            url = f"http://127.0.0.1:{port}"
-            self._run_file.write_text(json.dumps({"url": url, "port": port, "run_id": run_id}))
+            write_passwords(self.home, self.settings.users)
+            last = json.loads(self._run_file.read_text())["port"] if self._run_file.exists() else None
+            port, run_id = self._port.take(self.settings.port, last=last), uuid.uuid4().hex
+            url, user = f"http://127.0.0.1:{port}", first_admin(self.settings.users)
+            write_private(self._run_file, json.dumps({"url": url, "port": port, "run_id": run_id, "user": user}))
             self.processes.add(SUPERVISOR, os.getpid())
             self._has_started = True
         self._start_guardian(run_id)
         try:
-            return self._start_parts(port, url, run_id)
+            self._start_parts(port, url, run_id)
         except BaseException:
             self.stop()
             raise
+        return self.address()
 
     def stop(self) -> None:
         """Stop what this object started, Airflow first, PostgreSQL last; a home that another command runs stays up."""
-        if self._has_started:
-            self._stop_home()
-            self._has_started = False
-
-    def _stop_home(self) -> None:
+        if not self._has_started:
+            return
         with self._locked():
             self._stop_parts()
         if self._lifeline is not None:
             self._lifeline.kill()
             self._lifeline.wait()
             self._lifeline = None
-        if self._port_claim is not None:
-            self._port_claim.close()
-            self._port_claim = None
-
-    def stop_run(self, run_id: str) -> None:
-        """Stop everything of that start, unless the home has been started anew since."""
-        with self._locked():
-            if self.run_id() == run_id:
-                self._stop_parts()
-
-    def _stop_parts(self) -> None:
-        self.processes.stop(self.run_id())
-        self.postgres.stop()
-
-    def stop_from_outside(self) -> bool:
-        """Stop this home whoever started it; say whether anything was running."""
-        supervisor = self.processes.alive(SUPERVISOR)
-        was_up = supervisor is not None or self.postgres.pid() is not None
-        if supervisor is not None:
-            os.kill(supervisor.pid, signal.SIGTERM)
-            deadline = time.monotonic() + _DOWN_TIMEOUT_S
-            while supervisor.is_alive() and time.monotonic() < deadline:
-                time.sleep(0.2)
-        self._stop_home()
-        return was_up
+        self._port.let_go()
+        self._has_started = False
 
     def wait(self) -> None:
         """Return when a part of Airflow has ended.
@@ -154,10 +110,10 @@ class EmbeddedAirflow:
         while True:
             for name in names:
                 if self.processes.alive(name) is None:
-                    raise MlopsError(f"the {name} has ended; its log is {self.home / 'logs' / name}.log")
+                    raise MlopsError(f"the {name} has ended; its log is {self.processes.log(name)}")
             time.sleep(1)
 
-    def _start_parts(self, port: int, url: str, run_id: str) -> Address:
+    def _start_parts(self, port: int, url: str, run_id: str) -> None:
         env = {**airflow_environment(self.settings, port), RUN_ID_VARIABLE: run_id}
         started = time.monotonic()
         self.postgres.start()
@@ -170,11 +126,11 @@ class EmbeddedAirflow:
         self._airflow("scheduler", env, "--skip-serve-logs")
         self._airflow("dag-processor", env)
         self._airflow("triggerer", env, "--skip-serve-logs")
-        api = AirflowApi(url, read_password(self.home))
+        user = first_admin(self.settings.users)
+        api = AirflowApi(url, read_password(self.home, user), user=user)
         for name, (slots, description) in POOLS.items():
             api.ensure_pool(name, slots, description)
         self.say(f"Airflow is up ({time.monotonic() - started:.0f} s)")
-        return self.address()
 
     def _airflow(self, component: str, env: dict[str, str], *arguments: str) -> None:
         self.processes.spawn(component, [sys.executable, "-m", "airflow", component, *arguments], env)
@@ -192,14 +148,14 @@ class EmbeddedAirflow:
         running = {name: self.processes.spawn(name, argv, env) for name, argv in steps.items()}
         for name, process in running.items():
             if code := process.wait():
-                log = self.home / "logs" / f"{name}.log"
+                log = self.processes.log(name)
                 raise MlopsError(f"{name} failed (exit {code}); its last words: {_tail(log)}; the whole log is {log}")
-        stamp.write_text(current)
+        write_private(stamp, current)
 
     def _until_healthy(self, url: str) -> None:
         api = AirflowApi(url, "")
         deadline = time.monotonic() + _HEALTHY_TIMEOUT_S
-        log = self.home / "logs" / "api-server.log"
+        log = self.processes.log("api-server")
         while not api.is_healthy():
             if self.processes.alive("api-server") is None:
                 raise MlopsError(f"the API server ended at once; its last words: {_tail(log)}; the log is {log}")
@@ -225,37 +181,6 @@ class EmbeddedAirflow:
         source = Path(__file__).with_name("airflow_local_settings.py")
         (folder / source.name).write_text(source.read_text())
 
-    def _choose_port(self) -> int:
-        if self.settings.port is not None:
-            if not self._reserve(self.settings.port):
-                raise RefusedError(
-                    f"port {self.settings.port} of 127.0.0.1 is busy; set MLOPS_PORT to a free one, or leave it unset"
-                )
-            return self.settings.port
-        last = json.loads(self._run_file.read_text())["port"] if self._run_file.exists() else DEFAULT_PORT
-        return next(port for port in chain((last, DEFAULT_PORT), iter(_free_port, None)) if self._reserve(port))
-
-    def _reserve(self, port: int) -> bool:
-        """Keep a port for this start: the server binds it seconds later, and another home may start meanwhile."""
-        try:
-            claim = (Path(gettempdir()) / f"mlops-port-{port}.lock").open("a")
-        except PermissionError:
-            return False
-        try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            claim.close()
-            return False
-        if not _is_free(port):
-            claim.close()
-            return False
-        self._port_claim = claim
-        return True
-
-    def owns_home(self) -> bool:
-        """Say whether the home was made by this class."""
-        return self._run_file.exists()
-
     def _fingerprint(self) -> str:
         """Return what the deploy step depends on: the code, and which databases there are."""
         settings = self.settings
@@ -267,34 +192,6 @@ class EmbeddedAirflow:
         )
         born = (self.postgres.data_dir / "PG_VERSION").stat().st_mtime_ns
         return hashlib.sha256(repr((_code_digest(), urls, born)).encode()).hexdigest()
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep a start and a stop of this home apart, across processes."""
-        self._run_file.parent.mkdir(parents=True, exist_ok=True)
-        with (self._run_file.parent / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-    def run_id(self) -> str | None:
-        """Return the mark that all processes of the present or last start carry."""
-        return json.loads(self._run_file.read_text())["run_id"] if self._run_file.exists() else None
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _code_digest() -> str:

@@ -20,7 +20,8 @@ import psutil
 import pytest
 
 from include.adapters.deployment import Deployment
-from include.embedded.api import AirflowApi, read_password
+from include.embedded.api import AirflowApi
+from include.embedded.logins import read_password
 from include.embedded.supervisor import EmbeddedAirflow
 from include.settings import Settings
 from tests.browser import chromium, watch

@@ -7,117 +7,26 @@ night of the test spec is due for a retrain, so only the rule on data stands in 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import httpx
-import pyarrow.parquet as pq
 import pytest
 
 from include import partitions
-from include.adapters.deployment import Deployment
-from include.embedded.api import AirflowApi, read_password
-from include.embedded.supervisor import EmbeddedAirflow
-from include.settings import Settings
-from include.steps.import_orders import import_orders
+from include.embedded.logins import read_password
 from tests.browser import chromium
 from tests.e2e.airflow_pages import PAGES, Visitor
-from tests.shop import FIRST_DAY, deliver, make_orders, on_days, write_overlay
+from tests.e2e.loop import NIGHT, OLDER, TRAINED, WRITE_BACK, Loop
+from tests.shop import deliver
 
 pytestmark = pytest.mark.timeout(900)
-
-TRAINED = "2026-04-14"
-NIGHT = "2026-04-30"
-WRITE_BACK = "materialize_features__churn_scores"
-OLDER = partitions.span("2026-04-16", "2026-04-29")
-
-
-@dataclass
-class Loop:
-    """A running home, and what the test's person did in it."""
-
-    deployment: Deployment
-    api: AirflowApi
-    runs: dict[str, str] = field(default_factory=dict)
-
-    def until(self, is_true: Callable[[], bool], what: str, timeout_s: float = 300) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not is_true():
-            assert time.monotonic() < deadline, f"{what} did not happen within {timeout_s} s"
-            time.sleep(1)
-
-    def ended(self, dag_id: str, run_id: str, state: str = "success") -> None:
-        def has_ended() -> bool:
-            found = self.api.request("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
-            assert found in ("queued", "running", state), f"run {run_id} of {dag_id} is {found}"
-            return bool(found == state)
-
-        self.until(has_ended, f"run {run_id} of {dag_id}")
-
-    def monitored(self, nights: list[str], runs_each: int) -> None:
-        def all_there() -> bool:
-            done = [r["partition_key"] for r in self.api.runs("monitor_model__churn") if r["state"] == "success"]
-            return all(done.count(night) == runs_each for night in nights)
-
-        self.until(all_there, f"monitoring of {nights[0]} … {nights[-1]} ({runs_each} each)")
-
-    def waiting(self) -> list[dict[str, Any]]:
-        return self.api.waiting_approvals()
-
-    def decisions(self, partition: str) -> list[Any]:
-        return [d for d in self.deployment.state.decisions("churn") if d.partition == partition]
-
-    def trainings(self) -> list[dict[str, Any]]:
-        return self.api.runs("train_model__churn")
-
-
-@pytest.fixture(scope="module")
-def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
-    folder = tmp_path_factory.mktemp("e2e")
-    settings = Settings.from_env({"MLOPS_HOME": str(folder / "home"), "MLOPS_SPECS": str(write_overlay(folder))})
-    airflow = EmbeddedAirflow(settings, say=print)
-    address = airflow.start()
-    try:
-        started = Loop(Deployment(settings), AirflowApi(address.url, address.password))
-        _bring_into_production(started, folder)
-        yield started
-    finally:
-        airflow.stop()
-
-
-def _bring_into_production(loop: Loop, folder: Path) -> None:
-    orders = make_orders(days=120)
-    history = folder / "history.parquet"
-    pq.write_table(on_days(orders, FIRST_DAY, OLDER[-1]), history)
-    import_orders(loop.deployment, history, order_format="canonical", as_of=datetime(2026, 5, 1, tzinfo=UTC))
-    deliver(loop.deployment.settings.home / "landing", orders, NIGHT)
-    known = lambda: {d["dag_id"] for d in loop.api.request("GET", "/dags", limit=100)["dags"]}  # noqa: E731
-    loop.until(lambda: len(known()) == 15, "parsing")
-    _fill(loop, FIRST_DAY, TRAINED)
-    # The day as the form's Param, without a partition key: consumers must be reached all the same.
-    loop.runs["first training"] = loop.api.trigger("train_model__churn", conf={"partition": TRAINED})
-    loop.ended("train_model__churn", loop.runs["first training"])
-    loop.until(lambda: len(loop.waiting()) == 1, "the first approval")
-    (approval,) = loop.waiting()
-    loop.api.answer(approval, "Approve", reason="first version")
-    loop.ended("promote_model__churn", approval["task_instance"]["dag_run_id"])
-    _fill(loop, partitions.shift(TRAINED, 1), OLDER[-1])
-    for dag_id in ("ingest_orders", "materialize_features__customer_daily"):
-        loop.api.unpause(dag_id)
-
-
-def _fill(loop: Loop, start: str, end: str) -> None:
-    run_id = loop.api.trigger("backfill_features__customer_daily", conf={"start": start, "end": end})
-    loop.ended("backfill_features__customer_daily", run_id)
 
 
 @pytest.fixture(scope="module")
 def night(loop: Loop) -> Loop:
     """One keyed night has run through the chain, and the training it asked for has ended."""
     loop.api.unpause(WRITE_BACK)
+    deliver(loop.deployment.settings.home / "landing", loop.orders, NIGHT)
     for dag_id in ("ingest_orders", "materialize_features__customer_daily"):
         loop.runs[dag_id] = loop.api.trigger(dag_id, partition=NIGHT)
     loop.monitored([NIGHT], 1)
@@ -260,17 +169,22 @@ def test_an_asset_draws_where_it_comes_from_and_what_it_starts(backfilled, visit
 def test_rejecting_archives_the_candidate_with_its_reason_and_production_stays(backfilled):
     (approval,) = backfilled.waiting()
     run_id = approval["task_instance"]["dag_run_id"]
-    backfilled.api.answer(approval, "Reject", reason="too soon after the first")
+    backfilled.as_user("ada").answer(approval, "Reject", reason="too soon after the first")
     backfilled.ended("promote_model__churn", run_id)
     last = backfilled.deployment.state.ledger("churn")[-1]
     assert (last.version, last.from_stage, last.to_stage) == (2, "Staging", "Archived")
-    assert (last.actor, last.reason) == ("admin", "rejected: too soon after the first")
+    assert (last.actor, last.reason) == ("ada", "rejected: too soon after the first")
     assert backfilled.deployment.model_registry.aliases("churn-predictor")["production"] == 1
 
 
 def test_every_move_has_one_ledger_row(backfilled):
     moves = [(m.version, m.from_stage.value, m.to_stage.value) for m in backfilled.deployment.state.ledger("churn")]
     assert moves[:3] == [(1, "None", "Staging"), (1, "Staging", "Production"), (2, "None", "Staging")]
+
+
+def test_the_ledger_tells_two_people_apart(backfilled):
+    by_person = {m.version: m.actor for m in backfilled.deployment.state.ledger("churn") if m.from_stage == "Staging"}
+    assert by_person == {1: "admin", 2: "ada"}
 
 
 def test_importing_feast_costs_a_warm_task_nothing(backfilled):

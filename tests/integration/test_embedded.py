@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -15,8 +17,10 @@ import psutil
 import pytest
 
 from include.embedded.api import AirflowApi
+from include.embedded.logins import passwords_file, read_password
 from include.embedded.processes import RUN_ID_VARIABLE, ProcessTable
 from include.embedded.supervisor import EmbeddedAirflow
+from include.errors import MlopsError
 from include.settings import Settings
 
 pytestmark = pytest.mark.timeout(500)
@@ -27,6 +31,7 @@ class Up:
 
     def __init__(self, home: Path, **env: str) -> None:
         self.home = home
+        self.said = ""
         self.sessions: set[int] = set()
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_", "MLFLOW_", "AIRFLOW"))}
         self.process = subprocess.Popen(
@@ -40,17 +45,15 @@ class Up:
 
     def api(self) -> AirflowApi:
         assert self.process.stdout is not None
-        said = ""
+        self.said = ""
         for line in self.process.stdout:
-            said += line
+            self.said += line
             if "stops everything" in line:
                 break
-        address = re.search(r"Airflow\s+(http://127\.0\.0\.1:\d+)", said)
-        login = re.search(r"login\s+admin / (\S+)", said)
-        assert address is not None, said
-        assert login is not None, said
+        address = re.search(r"Airflow\s+(http://127\.0\.0\.1:\d+)", self.said)
+        assert address is not None, self.said
         self.sessions = {record.pid for record in ProcessTable(self.home).records()}
-        return AirflowApi(address.group(1), login.group(1))
+        return AirflowApi(address.group(1), read_password(self.home))
 
     def members(self) -> list[psutil.Process]:
         run_id = EmbeddedAirflow(Settings.from_env({"MLOPS_HOME": str(self.home)}), say=print).run_id()
@@ -101,13 +104,32 @@ def test_a_busy_port_is_a_clear_error_and_leaves_nothing(tmp_path):
     assert not up.members()
 
 
+def log_in(home: Path, api: AirflowApi, user: str) -> AirflowApi:
+    return AirflowApi(api.address, read_password(home, user), user=user)
+
+
+def secrets_of(home: Path) -> dict[str, str]:
+    """Return what a home keeps out of logs and command lines, by name."""
+    secrets = {path.name: path.read_text() for path in (home / "airflow" / "secrets").iterdir()}
+    return secrets | json.loads(passwords_file(home).read_text())
+
+
 def test_two_homes_a_killed_terminal_a_second_start_and_ctrl_c(tmp_path):
-    one, other = Up(tmp_path / "one"), Up(tmp_path / "other")
+    people = {"MLOPS_USERS": "admin:admin,ada:user"}
+    one, other = Up(tmp_path / "one", **people), Up(tmp_path / "other")
     try:
         api, other_api = one.api(), other.api()
         assert api.address != other_api.address
         assert listening({p.pid for p in one.members()}) == {"127.0.0.1"}
         api.request("POST", "/variables", {"key": "kept", "value": "yes"})
+        lines = [" ".join(process.cmdline()) for process in one.members()]
+        for name, secret in secrets_of(one.home).items():
+            assert secret not in one.said, name
+            assert [line for line in lines if secret in line] == [], name
+        ada = log_in(one.home, api, "ada")
+        assert ada.request("GET", "/dags", limit=1)["dags"] is not None
+        with pytest.raises(MlopsError, match="Airflow said 403"):
+            ada.request("POST", "/variables", {"key": "hers", "value": "no"})
 
         second = Up(tmp_path / "one")
         said, _ = second.process.communicate(timeout=60)
@@ -130,7 +152,7 @@ def test_two_homes_a_killed_terminal_a_second_start_and_ctrl_c(tmp_path):
 
         down = subprocess.run(
             [sys.executable, "-c", "from include.cli.main import main; main()", "down"],
-            env={**os.environ, "MLOPS_HOME": str(other.home)},
+            env={**os.environ, "MLOPS_HOME": str(other.home), "MLOPS_SPECS": "/not/there"},
             capture_output=True,
             text=True,
             timeout=120,
@@ -141,3 +163,10 @@ def test_two_homes_a_killed_terminal_a_second_start_and_ctrl_c(tmp_path):
     finally:
         for up in (one, other):
             up.process.kill()
+    for home in (one.home, other.home):
+        logs = [path for folder in ("logs", "airflow/logs") for path in (home / folder).rglob("*") if path.is_file()]
+        assert len(logs) > 5
+        written = {path: path.read_text(errors="replace") for path in logs}
+        for name, secret in secrets_of(home).items():
+            assert [path for path, text in written.items() if secret in text] == [], name
+        assert {path: oct(path.stat().st_mode) for path in logs if stat.S_IMODE(path.stat().st_mode) != 0o600} == {}

@@ -6,7 +6,7 @@ import pytest
 
 from include.adapters.compute.duckdb_session import open_session
 from include.errors import UsageError
-from include.settings import Settings, embedded_socket_dir, memory_bytes
+from include.settings import Settings, User, embedded_socket_dir, memory_bytes
 
 
 def test_everything_lies_under_the_home_unless_said_otherwise(tmp_path):
@@ -77,3 +77,37 @@ def test_a_long_home_has_a_short_socket_of_its_own():
     one, other = (Path("/tmp") / (letter * 120) for letter in "ab")
     assert len(str(embedded_socket_dir(one) / ".s.PGSQL.5432")) < 104
     assert embedded_socket_dir(one) != embedded_socket_dir(other)
+
+
+@pytest.mark.parametrize("value", [None, ""], ids=["unset", "empty"])
+def test_an_admin_alone_logs_in_unless_others_are_named(value):
+    environment = {} if value is None else {"MLOPS_USERS": value}
+    assert Settings.from_env(environment).users == (User("admin", "admin"),)
+
+
+def test_users_have_a_role_each():
+    users = Settings.from_env({"MLOPS_USERS": "root:admin, ada:user,bob.b@shop-1:viewer,eve:op"}).users
+    assert [(user.name, user.role) for user in users] == [
+        ("root", "admin"), ("ada", "user"), ("bob.b@shop-1", "viewer"), ("eve", "op")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("admin", r"'admin' has no role; allowed: viewer, user, op, admin"),
+        ("admin:", r"has no role; allowed"),
+        ("admin:Admin", r"'admin:Admin' has no role; allowed: .*did you mean 'admin'"),
+        ("admin:root", r"'admin:root' has no role"),
+        ("admin:admin:team", r"has no role"),
+        ("admin:admin,", r"'' does not begin with a name"),
+        (":admin", r"':admin' does not begin with a name"),
+        ("a da:admin", r"does not begin with a name"),
+        ("-x:admin", r"does not begin with a name"),
+        ("admin:admin,ada:user,ada:op", r"names ada twice"),
+        ("ada:user,bob:op", r"has no admin"),
+    ],
+)
+def test_users_that_airflow_would_take_otherwise_are_refused_with_the_form(value, told):
+    with pytest.raises(UsageError, match=f"^MLOPS_USERS.*{told}"):
+        Settings.from_env({"MLOPS_USERS": value})

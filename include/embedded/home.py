@@ -1,0 +1,108 @@
+"""A home of the embedded default as it is found: closed to others, told where it answers, stopped to the last process.
+
+What belongs here: what takes nothing but the home's folder, so that it works whatever its settings say. What does not:
+starting it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.embedded.logins import read_password
+from include.embedded.postgres import EmbeddedPostgres
+from include.embedded.processes import SUPERVISOR, ProcessTable
+from include.errors import UsageError
+from include.settings import PROJECT_ROOT
+
+_DOWN_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a running home answers, and the login of its first admin."""
+
+    url: str
+    user: str
+    password: str
+
+
+def make_home(home: Path) -> None:
+    """Make a home where it is new, and close it to everybody but its owner.
+
+    Raises
+    ------
+    UsageError
+        If the folder is a person's own, or holds the project: closing it would close more than a home.
+    """
+    if home in (Path.home(), PROJECT_ROOT, *PROJECT_ROOT.parents):
+        raise UsageError(f"MLOPS_HOME={str(home)!r} holds more than a home; name a folder that is there for it alone")
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+
+
+class EmbeddedHome:
+    """One home's PostgreSQL and Airflow, whoever started them.
+
+    Parameters
+    ----------
+    home : Path
+        ``MLOPS_HOME``.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.postgres = EmbeddedPostgres(home)
+        self.processes = ProcessTable(home)
+        self._run_file = home / "run" / "up.json"
+
+    def address(self) -> Address:
+        """Return where this home answers, or answered last."""
+        run = json.loads(self._run_file.read_text())
+        return Address(run["url"], run["user"], read_password(self.home, run["user"]))
+
+    def owns_home(self) -> bool:
+        """Say whether the home was made by us."""
+        return self._run_file.exists()
+
+    def run_id(self) -> str | None:
+        """Return the mark that all processes of the present or last start carry."""
+        return json.loads(self._run_file.read_text())["run_id"] if self._run_file.exists() else None
+
+    def stop_run(self, run_id: str) -> None:
+        """Stop everything of that start, unless the home has been started anew since."""
+        with self._locked():
+            if self.run_id() == run_id:
+                self._stop_parts()
+
+    def stop_from_outside(self) -> bool:
+        """Stop this home whoever started it; say whether anything was running."""
+        supervisor = self.processes.alive(SUPERVISOR)
+        was_up = supervisor is not None or self.postgres.pid() is not None
+        if supervisor is not None:
+            os.kill(supervisor.pid, signal.SIGTERM)
+            deadline = time.monotonic() + _DOWN_TIMEOUT_S
+            while supervisor.is_alive() and time.monotonic() < deadline:
+                time.sleep(0.2)
+        with self._locked():
+            self._stop_parts()
+        return was_up
+
+    def _stop_parts(self) -> None:
+        self.processes.stop(self.run_id())
+        self.postgres.stop()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep a start and a stop of this home apart, across processes."""
+        self._run_file.parent.mkdir(parents=True, exist_ok=True)
+        with (self._run_file.parent / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

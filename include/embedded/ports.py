@@ -1,0 +1,77 @@
+"""A port of 127.0.0.1 that no other home takes while Airflow comes up.
+
+What belongs here: finding one and keeping it. What does not: who listens there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+from itertools import chain
+from pathlib import Path
+from tempfile import gettempdir
+from typing import IO
+
+from include.errors import RefusedError
+
+DEFAULT_PORT = 8080
+
+
+class PortClaim:
+    """One port, kept until it is let go: the server binds it seconds later, and another home may start meanwhile."""
+
+    def __init__(self) -> None:
+        self._lock: IO[str] | None = None
+
+    def take(self, wanted: int | None, *, last: int | None) -> int:
+        """Keep the wanted port, or where none is wanted the last one, 8080, or any that is free.
+
+        Raises
+        ------
+        RefusedError
+            If the wanted port is busy.
+        """
+        if wanted is None:
+            candidates = chain((last or DEFAULT_PORT, DEFAULT_PORT), iter(_free_port, None))
+            return next(port for port in candidates if self._keep(port))
+        if not self._keep(wanted):
+            raise RefusedError(f"port {wanted} of 127.0.0.1 is busy; set MLOPS_PORT to a free one, or leave it unset")
+        return wanted
+
+    def let_go(self) -> None:
+        """Leave the port to others."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _keep(self, port: int) -> bool:
+        try:
+            lock = (Path(gettempdir()) / f"mlops-port-{port}.lock").open("a")
+        except PermissionError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return False
+        if not _is_free(port):
+            lock.close()
+            return False
+        self._lock = lock
+        return True
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
