@@ -16,7 +16,7 @@ RUN apt-get update && sed '/# tests only/d; s/#.*//' packages.txt | xargs apt-ge
     && rm -rf /var/lib/apt/lists/* \
     && pip install --no-cache-dir --no-deps -r requirements.txt \
     && useradd --create-home --uid 50000 astro \
-    && install -d -o astro /mlops /usr/local/airflow/logs
+    && install -d -o astro -m 0700 /mlops /usr/local/airflow/logs
 COPY --chown=astro include/embedded/airflow_local_settings.py config/airflow_local_settings.py
 COPY --chown=astro pyproject.toml uv.lock README.md ./
 COPY --chown=astro include include

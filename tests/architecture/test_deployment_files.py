@@ -11,8 +11,11 @@ import pytest
 import yaml
 
 from include.embedded.environment import DATABASES, airflow_environment
+from include.embedded.logins import passwords_file
 from include.embedded.supervisor import POOLS
-from include.settings import PROJECT_ROOT, Settings
+from include.settings import PROJECT_ROOT, USERS, Settings
+
+AIRFLOW_SECRETS = ("AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY", "FERNET_KEY")
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +52,27 @@ def test_containers_run_the_parts_of_the_embedded_default_and_publish_on_loopbac
 
 def test_no_secret_has_a_default(compose):
     text = (PROJECT_ROOT / "docker-compose.yaml").read_text()
-    for secret in ("POSTGRES_PASSWORD", "AIRFLOW_SECRET", "FERNET_KEY"):
+    for secret in ("POSTGRES_PASSWORD", *AIRFLOW_SECRETS):
         assert f"${{{secret}:?" in text
         assert f"${{{secret}:-" not in text
+
+
+def test_no_secret_of_airflow_serves_two_purposes(compose):
+    values = [str(value) for value in compose["x-airflow"]["environment"].values()]
+    assert {name: sum(f"${{{name}" in value for value in values) for name in AIRFLOW_SECRETS} == dict.fromkeys(
+        AIRFLOW_SECRETS, 1
+    )
+
+
+def test_containers_name_their_users_and_log_no_password_of_theirs(compose):
+    environment = compose["x-airflow"]["environment"]
+    users = environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"]
+    assert users == environment["MLOPS_USERS"] == f"${{MLOPS_USERS:-{USERS}}}"
+    kept_in = environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"]
+    assert Path(kept_in) == passwords_file(Path(environment["MLOPS_HOME"]))
+    # Airflow prints a password that it has to make itself.
+    steps = compose["services"]["deploy"]["command"].split(" && ")
+    assert "python -m include.embedded.logins" in steps
 
 
 def test_pools_are_the_same_everywhere(compose):
