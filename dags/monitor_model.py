@@ -1,13 +1,16 @@
 """
 ### Measure a scored night and decide whether to retrain
 
-Judges the night's data first, then its drift against the bins frozen at training, then decides, with reasons.
+Judges the night's data first, then its drift against the bins frozen at training, then decides, with reasons. Nights
+before it that were scored and wait are decided first, in their order; what was missed since the last decided one is
+said. A retrain of an earlier night that no training has claimed, as while training was paused, is asked for again.
 
 - **In**: asset `predictions_<model>`, lake tables `predictions/<model>` and `features/<group>`, the account of the
   night's delivery.
 - **Out**: state tables `monitoring_metric` and `retrain_decision`; asset `retrain_<model>`, only when a decision acts.
 - **Hazards**: none for a replay: a decision acts only where its partition is newer than the model's watermark and
-  is the newest published one; otherwise it is recorded with `acted = false`.
+  is the newest published one; otherwise it is recorded with `acted = false`. A training that is asked for twice
+  starts once: its decision is claimed.
 - **Re-run**: clear the tasks; the run gets its own decision back.
 """
 
@@ -15,7 +18,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import PartitionedAssetTimetable, dag, task
+from airflow.sdk import PartitionedAssetTimetable, TriggerRule, dag, task
 
 from include import partitions
 from include.specs.deployed import load_specs
@@ -50,10 +53,23 @@ def build_dag(spec: ModelSpec) -> None:
         @task
         def decide(dag_run=None, **context) -> object:
             from include.adapters.deployment import Deployment
-            from include.steps.monitor_model import decide_retrain
+            from include.steps.decide_retrain import decide_retrain
 
             day = partitions.resolve({"dag_run": dag_run, **context})
             return decide_retrain(Deployment.from_env(), spec.model_id, partition=day, run_id=dag_run.run_id)
+
+        # Also after a night that could not be decided: what waits does not depend on it.
+        @task(outlets=[assets.retrain(spec.model_id)], trigger_rule=TriggerRule.ALL_DONE)
+        def ask_again(outlet_events=None, **context) -> str:
+            from include.adapters.deployment import Deployment
+            from include.steps.find_waiting import find_waiting
+
+            day = partitions.resolve(context)
+            waiting = find_waiting(Deployment.from_env(), spec.model_id, before=day)
+            if not waiting:
+                skip("no training waits for a run")
+            outlet_events[assets.retrain(spec.model_id)].add_partitions(waiting[0])
+            return f"the retrain of {waiting[0]} waits for its training"
 
         @task(outlets=[assets.retrain(spec.model_id)])
         def signal(decision: object, outlet_events=None) -> str:
@@ -72,7 +88,7 @@ def build_dag(spec: ModelSpec) -> None:
         audit()
         measured = measure()
         decision = decide()
-        measured >> decision
+        measured >> decision >> ask_again()
         signal(decision)
 
     monitor_model()

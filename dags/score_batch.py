@@ -7,7 +7,8 @@ The version that the ledger puts in Production before that night scores its enti
   tables, the promotion ledger.
 - **Out**: lake table `predictions/<model>`; asset `predictions_<model>`.
 - **Hazards**: where no version was in Production before the night, the task skips: there is nothing to score with.
-- **Re-run**: clear the task; a range goes through `rescore_range__<model>`. The same night twice gives the same rows.
+- **Re-run**: clear the task; a range goes through `rescore_range__<model>`, which leaves the nights that can't be
+  scored yet and says which; the others are monitored as any night is. The same night twice gives the same rows.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from include import partitions
 from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, day_param, partition_param, refusals_skip
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, day_param, partition_param, refusals_skip, skip
 
 
 def build_dags(spec: ModelSpec) -> None:
@@ -67,12 +68,14 @@ def build_dags(spec: ModelSpec) -> None:
         tags=[Tag.INFERENCE, spec.owner],
     )
     def rescore_range() -> None:
-        @task(execution_timeout=timedelta(hours=4))
-        def score_range(params: dict | None = None) -> int:
+        @task(outlets=[assets.predictions(spec.model_id)], execution_timeout=timedelta(hours=4))
+        def score_range(params: dict | None = None, outlet_events=None) -> dict[str, object]:
             from include.adapters.deployment import Deployment
             from include.steps.score_batch import score_range
 
-            return score_range(Deployment.from_env(), spec.model_id, start=params["start"], end=params["end"])
+            done = score_range(Deployment.from_env(), spec.model_id, start=params["start"], end=params["end"])
+            outlet_events[assets.predictions(spec.model_id)].add_partitions(list(done.scored))
+            return {"scored": len(done.scored), "left": done.left} if done.scored else skip("; ".join(done.left))
 
         score_range()
 

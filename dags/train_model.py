@@ -4,11 +4,12 @@
 Claims the decision that asked for it, builds the training set as of the partition, fits, converts to ONNX, proves
 both equal, registers the version and runs its gates.
 
-- **In**: asset `retrain_<model>` (from monitoring, or a business event posted with a partition key), lake tables
-  `raw/orders` and `features/<group>`.
+- **In**: asset `retrain_<model>` (from monitoring, or a business event posted with a partition key, a `reason` and a
+  `key` of its own in `extra`), lake tables `raw/orders` and `features/<group>`.
 - **Out**: lake folder `training_sets/<model>/<set>`, a registered version, ledger rows; asset `candidate_<model>`,
   only when every gate passes.
-- **Hazards**: a decision is trained on once; a second run for it skips.
+- **Hazards**: a decision is trained on once; a second run for it skips. A business event is judged, and trained on, as
+  of the newest published night, whichever it names; one that comes twice with the same `key` is decided once.
 - **Re-run**: clear the tasks: the same training set gives the same version. A training by hand: trigger with a
   partition key; it is recorded as a decision of its own.
 """
@@ -51,8 +52,8 @@ def build_dag(spec: ModelSpec) -> None:
             day = partitions.resolve({"dag_run": dag_run, **context})
             request = describe_request(dag_run, context)
             with refusals_skip():
-                claim_training(Deployment.from_env(), spec.model_id, partition=day, request=request)
-            return day
+                claimed = claim_training(Deployment.from_env(), spec.model_id, partition=day, request=request)
+            return claimed.partition
 
         @task(execution_timeout=timedelta(hours=2))
         def build_training_set(day: str) -> object:

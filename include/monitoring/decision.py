@@ -62,15 +62,21 @@ class LedgerFacts:
     last_trained_partition : str or None
         As-of day of the newest training.
     retrain_partitions : tuple of str
-        Partitions of the retrains that acted.
+        Partitions of the retrains that acted, each as often as one did.
     candidate_waiting : bool
         A candidate waits for its approval.
+    training_waiting : str or None
+        The first night whose retrain acted and that no training has claimed.
+    is_live : bool
+        A request that comes now is decided, not a night: a retrain of the night itself has happened before it.
     """
 
     production_version: int | None
     last_trained_partition: str | None
     retrain_partitions: tuple[str, ...] = ()
     candidate_waiting: bool = False
+    training_waiting: str | None = None
+    is_live: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,7 @@ def decide(
     Notes
     -----
     What forbids comes first: stop switch, data incident, too few rows, no model, cooldown, budget, a
-    waiting candidate. Then what asks: event, schedule, drift in N of the last M measured nights. A
+    waiting training, a waiting candidate. Then what asks: event, schedule, drift in N of the last M measured nights. A
     night counts for drift when its data was judged ok, it has enough rows, it was measured against
     tonight's version (an older one had other bins), and enough features shifted together. A
     reason to retrain that was forbidden is still told.
@@ -136,10 +142,10 @@ def decide(
     nights = _until(history, partition)
     tonight = nights[-1] if nights and nights[-1].partition == partition else None
     asking = list(_triggers(nights, tonight, policy, monitoring, ledger, partition=partition, event=event))
-    told = (*(reason for _, reason in asking), *_prediction_drift(tonight))
+    told = tuple(reason for _, reason in asking) + tuple(_asides(tonight, ledger))
     forbidden = _veto(policy, tonight) or _hold(policy, monitoring, ledger, tonight, partition)
     if forbidden is not None:
-        return Decision(forbidden.action, "none", (*forbidden.reasons, *told))
+        return Decision(forbidden.action, "none", tuple(dict.fromkeys((*forbidden.reasons, *told))))
     if asking:
         return Decision("retrain", asking[0][0], told)
     return Decision("hold", "none", (_nothing_asks(nights, policy, monitoring, partition), *told))
@@ -187,9 +193,20 @@ def _cannot_judge(monitoring: MonitoringSpec, tonight: NightMetrics | None, part
 def _must_wait(policy: DecisionSpec, ledger: LedgerFacts, partition: str) -> str | None:
     if ledger.production_version is None:
         return "nothing in production to retrain"
+    if spent := _spent(policy, ledger, partition):
+        return spent
+    if ledger.training_waiting is not None:
+        return _waiting(ledger.training_waiting)
+    if ledger.candidate_waiting:
+        return "a candidate waits for approval; approve or reject it first"
+    return None
+
+
+def _spent(policy: DecisionSpec, ledger: LedgerFacts, partition: str) -> str | None:
     # A replayed night doesn't see its own retrain, nor later ones.
+    youngest = 0 if ledger.is_live else 1
     ages = sorted(
-        age for age in (partitions.days_between(key, partition) for key in ledger.retrain_partitions) if age > 0
+        age for age in (partitions.days_between(key, partition) for key in ledger.retrain_partitions) if age >= youngest
     )
     if ages and ages[0] < policy.cooldown_days:
         return (
@@ -199,8 +216,6 @@ def _must_wait(policy: DecisionSpec, ledger: LedgerFacts, partition: str) -> str
     spent = sum(age < _BUDGET_DAYS for age in ages)
     if spent >= policy.budget_per_90_days:
         return f"budget: {_count(spent, 'retrain')} in {_BUDGET_DAYS} days, {policy.budget_per_90_days} allowed"
-    if ledger.candidate_waiting:
-        return "a candidate waits for approval; approve or reject it first"
     return None
 
 
@@ -253,6 +268,16 @@ def _breaches(
 
 def _shifted(night: NightMetrics) -> list[FeatureDrift]:
     return [drift for drift in night.drift if drift.feature != SCORE and drift.verdict == "significant"]
+
+
+def _asides(tonight: NightMetrics | None, ledger: LedgerFacts) -> Iterator[str]:
+    yield from _prediction_drift(tonight)
+    if ledger.training_waiting is not None:
+        yield _waiting(ledger.training_waiting)
+
+
+def _waiting(night: str) -> str:
+    return f"the retrain that was decided on {night} waits: no training has claimed it, and it is asked for again"
 
 
 def _prediction_drift(tonight: NightMetrics | None) -> Iterator[str]:

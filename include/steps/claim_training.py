@@ -10,11 +10,11 @@ import logging
 from dataclasses import dataclass, replace
 
 from include.adapters.deployment import Deployment
-from include.adapters.state.decisions import DecisionRow
+from include.adapters.state.decisions import DecisionRequest, DecisionRow
 from include.errors import RefusedError
 from include.monitoring.decision import Decision
 from include.specs.models import load_model
-from include.steps.monitor_model import judge_night
+from include.steps.decide_retrain import judge_night, judge_request
 from include.steps.record_decision import record_decision
 from include.tables import features_name
 
@@ -34,15 +34,22 @@ class TrainingRequest:
     by_hand : bool
         A person asked: only a veto (the stop switch, broken data) stands above that. A business event
         obeys holds too, such as cooldown and budget.
+    keys : tuple of str
+        What business events are known by, where they say so: the same key again gets the same decision. Without
+        one the run is the request.
     """
 
     run_id: str
     asked_by: str | None = None
     by_hand: bool = False
+    keys: tuple[str, ...] = ()
 
 
 def claim_training(deployment: Deployment, model_id: str, *, partition: str, request: TrainingRequest) -> DecisionRow:
-    """Return the decision that the run trains on, as of `partition`; again for the same run the same one.
+    """Return the decision that the run trains on, as of the decision's partition; again for it the same one.
+
+    A business event is judged now, whichever night it names: at the newest published one, with all that has happened
+    since. A person names the day that the training looks back from; a veto of that day stands above it, and one of now.
 
     Raises
     ------
@@ -53,16 +60,32 @@ def claim_training(deployment: Deployment, model_id: str, *, partition: str, req
         return _claim_signalled(deployment, model_id, partition, request.run_id)
     spec = load_model(model_id)
     newest = deployment.state.newest_publication(features_name(spec.features.group))
-    if newest is None or partition > newest:
+    if newest is None or (request.by_hand and partition > newest):
         raise RefusedError(
             f"{model_id} {partition}: the newest published features are of {newest or 'no day'}; name an earlier day"
         )
-    judged = judge_night(deployment, model_id, partition, event=request.asked_by)
-    decision = _above_holds(judged, request.asked_by) if request.by_hand else judged
-    row = record_decision(deployment, spec, decision, partition=partition, run_id=request.run_id, explicit=True)
+    asked = _asked(deployment, model_id, request)
+    decision = _judge(deployment, model_id, partition, request, request.asked_by, newest=newest)
+    judged_on = partition if request.by_hand else newest
+    row = record_decision(deployment, spec, decision, partition=judged_on, run_id=request.run_id, request=asked)
     if not row.acted:
         raise RefusedError(f"decision {row.number} is {row.action}: {'; '.join(row.reasons)}")
     return _claim(deployment, row, request.run_id)
+
+
+def _asked(deployment: Deployment, model_id: str, request: TrainingRequest) -> DecisionRequest:
+    keys = tuple(f"event {key}" for key in request.keys) or (f"run {request.run_id}",)
+    acted = (decision.decision_id for decision in deployment.state.decisions(model_id) if decision.acted)
+    return DecisionRequest(keys, seen=max(acted, default=None))
+
+
+def _judge(
+    deployment: Deployment, model_id: str, partition: str, request: TrainingRequest, asked_by: str, *, newest: str
+) -> Decision:
+    now = judge_request(deployment, model_id, newest, event=asked_by)
+    if not request.by_hand or now.action == "veto":
+        return now
+    return _above_holds(judge_night(deployment, model_id, partition, event=asked_by), asked_by)
 
 
 def _above_holds(judged: Decision, asked_by: str) -> Decision:

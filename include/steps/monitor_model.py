@@ -1,7 +1,7 @@
-"""Measure a scored night, and decide on it.
+"""Measure a scored night.
 
-What belongs here: reading what a night left behind, judging it once, recording the judgement.
-What does not: how drift, quality and the decision are computed.
+What belongs here: reading what a night left behind, judging it once, keeping the judgement. What does not: how drift
+and quality are computed, and what is to be done about a night (``decide_retrain``).
 """
 
 from __future__ import annotations
@@ -18,17 +18,13 @@ from include import partitions
 from include.adapters.deployment import Deployment
 from include.errors import MlopsError
 from include.features.checks import CREATED_TIMESTAMP
-from include.governance.lifecycle import Stage, holder, production_at
 from include.monitoring.data_quality import PRICE_REFERENCE_DAYS, Delivery, judge_data_quality
-from include.monitoring.decision import Decision, LedgerFacts, NightMetrics
-from include.monitoring.decision import decide as decide_pure
+from include.monitoring.decision import NightMetrics
 from include.monitoring.drift import measure_drift
-from include.refs import DecisionRef
 from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, load_model
 from include.specs.services import load_feature_service
 from include.steps.read_inputs import created_column, other_groups, read_scored
-from include.steps.record_decision import record_decision
 from include.steps.score_batch import CHAMPION, FEATURE_CREATED
 from include.tables import DELIVERIES, ORDERS, predictions_name
 
@@ -43,6 +39,9 @@ _NIGHT = TypeAdapter(NightMetrics)
 def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> dict[str, str]:
     """Measure a scored partition and keep the result in place of an earlier one.
 
+    The next night that was measured already is measured again: it was held against another night before, and a night
+    that comes late must leave what it would have left in its turn.
+
     Returns
     -------
     dict of str to str
@@ -54,75 +53,11 @@ def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> d
         If the partition has not been scored.
     """
     spec = load_model(model_id)
-    scores = _champion_rows(deployment, spec, partition)
-    version = _version_of(deployment, spec, partition, scores)
-    loaded = deployment.model_registry.load(spec.registered_name, version)
-    profile, names = loaded.profile, [feature.name for feature in loaded.profile.features]
-    service = loaded.signature.feature_service
-    scored = _with_features(deployment, spec, partition, scores, service=service)
-    drift = measure_drift(
-        profile,
-        {name: _column(scored, name) for name in names},
-        min_rows=spec.monitoring.min_rows,
-        moderate=spec.monitoring.psi_moderate,
-        significant=spec.monitoring.psi_significant,
-    )
-    earlier = load_nights(deployment, model_id, until=partitions.shift(partition, -1))
-    quality = judge_data_quality(
-        spec.monitoring,
-        rows_scored=scored.num_rows,
-        previous_rows_scored=earlier[-1].rows if earlier else None,
-        drift=drift,
-        delivery=_delivery(deployment, partition),
-        median_prices=_median_prices(deployment, spec, partition),
-        nullable=nullable_features(service),
-    )
-    night = NightMetrics(partition, scored.num_rows, quality, drift, version)
-    deployment.state.put_night(model_id, partition, model_version=version, night=_NIGHT.dump_python(night, mode="json"))
-    log.info("measure_night model=%s partition=%s rows=%d data=%s", model_id, partition, night.rows, quality.status)
-    return {"data_quality": quality.status, **{d.feature: d.verdict for d in drift}}
-
-
-def decide_retrain(deployment: Deployment, model_id: str, *, partition: str, run_id: str) -> DecisionRef:
-    """Decide on a measured partition and record the decision; asking again for the same run changes nothing."""
-    spec = load_model(model_id)
-    decision = judge_night(deployment, model_id, partition)
-    row = record_decision(deployment, spec, decision, partition=partition, run_id=run_id)
-    return DecisionRef(model_id, partition, row.number, row.action, row.acted)
-
-
-def judge_night(deployment: Deployment, model_id: str, partition: str, *, event: str | None = None) -> Decision:
-    """Return what is to be done about a partition, with what was known before it; nothing is recorded.
-
-    Parameters
-    ----------
-    event : str, optional
-        Who or what asks for a retrain, in words.
-    """
-    spec = load_model(model_id)
-    return decide_pure(
-        load_nights(deployment, model_id, until=partition),
-        spec.decision,
-        spec.monitoring,
-        ledger_facts(deployment, model_id, partition),
-        partition=partition,
-        event=event,
-    )
-
-
-def ledger_facts(deployment: Deployment, model_id: str, partition: str) -> LedgerFacts:
-    """Return what was known of the model before `partition`, so that a replay sees what the first run saw."""
-    moves = deployment.state.ledger(model_id)
-    before = [move for move in moves if move.partition < partition]
-    retrains = sorted(
-        {d.partition for d in deployment.state.decisions(model_id) if d.acted and d.partition < partition}
-    )
-    return LedgerFacts(
-        production_version=production_at(moves, partition),
-        last_trained_partition=max((m.evidence.as_of for m in before if m.evidence is not None), default=None),
-        retrain_partitions=tuple(retrains),
-        candidate_waiting=holder(before, Stage.STAGING) is not None,
-    )
+    night = _measure(deployment, spec, partition)
+    measured = (str(other["partition"]) for other in deployment.state.nights(model_id))
+    if later := min((key for key in measured if key > partition), default=None):
+        _measure(deployment, spec, later)
+    return {"data_quality": night.data_quality.status, **{d.feature: d.verdict for d in night.drift}}
 
 
 def load_nights(deployment: Deployment, model_id: str, *, until: str) -> list[NightMetrics]:
@@ -146,6 +81,39 @@ def drifted_features(model_id: str, partition: str, threshold: float) -> dict[st
     if not nights or nights[-1].partition != partition:
         return None
     return {d.feature: d.psi for d in nights[-1].drift if d.psi is not None and d.psi >= threshold}
+
+
+def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMetrics:
+    scores = _champion_rows(deployment, spec, partition)
+    version = _version_of(deployment, spec, partition, scores)
+    loaded = deployment.model_registry.load(spec.registered_name, version)
+    profile, names = loaded.profile, [feature.name for feature in loaded.profile.features]
+    service = loaded.signature.feature_service
+    scored = _with_features(deployment, spec, partition, scores, service=service)
+    drift = measure_drift(
+        profile,
+        {name: _column(scored, name) for name in names},
+        min_rows=spec.monitoring.min_rows,
+        moderate=spec.monitoring.psi_moderate,
+        significant=spec.monitoring.psi_significant,
+    )
+    earlier = load_nights(deployment, spec.model_id, until=partitions.shift(partition, -1))
+    quality = judge_data_quality(
+        spec.monitoring,
+        rows_scored=scored.num_rows,
+        previous_rows_scored=earlier[-1].rows if earlier else None,
+        drift=drift,
+        delivery=_delivery(deployment, partition),
+        median_prices=_median_prices(deployment, spec, partition),
+        nullable=nullable_features(service),
+    )
+    night = NightMetrics(partition, scored.num_rows, quality, drift, version)
+    kept = _NIGHT.dump_python(night, mode="json")
+    deployment.state.put_night(spec.model_id, partition, model_version=version, night=kept)
+    log.info(
+        "measure_night model=%s partition=%s rows=%d data=%s", spec.model_id, partition, night.rows, quality.status
+    )
+    return night
 
 
 def _champion_rows(deployment: Deployment, spec: ModelSpec, partition: str) -> pa.Table:

@@ -17,7 +17,7 @@ from include.tables import features_name
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
-    from include.adapters.state.decisions import DecisionRow
+    from include.adapters.state.decisions import DecisionRequest, DecisionRow
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def record_decision(
     *,
     partition: str,
     run_id: str,
-    explicit: bool = False,
+    request: DecisionRequest | None = None,
 ) -> DecisionRow:
     """Record a decision and return its row; the same run asking again gets its own row back.
 
@@ -44,8 +44,8 @@ def record_decision(
         The night that was decided.
     run_id : str
         Who decided.
-    explicit : bool
-        A person or a business event asked.
+    request : DecisionRequest, optional
+        What a person or a business event asked for; None for a night's own decision.
     """
     row = deployment.state.record_decision(
         spec.model_id,
@@ -53,7 +53,8 @@ def record_decision(
         partition=partition,
         run_id=run_id,
         reads=features_name(spec.features.group),
-        rule=partial(acts, decision, partition=partition, explicit=explicit),
+        rule=partial(acts, decision, partition=partition, explicit=request is not None),
+        request=request,
     )
     log.info(
         "decision model=%s partition=%s action=%s acted=%s reasons=%s",

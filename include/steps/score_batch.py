@@ -7,6 +7,7 @@ which is the ledger's, and who is asked about (``read_inputs``).
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +17,12 @@ import pyarrow.compute as pc
 from include import partitions
 from include.errors import RefusedError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from include.monitoring.missed_nights import MissedNight, tell_missed
 from include.question.matrix import feature_matrix
 from include.refs import PredictionsRef
 from include.specs.models import ModelSpec, load_model
 from include.steps.read_inputs import Inputs, created_column, other_groups, read_partition
-from include.tables import predictions_name
+from include.tables import features_name, predictions_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +35,14 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 FEATURE_EVENT, FEATURE_CREATED = f"feature_{EVENT_TIMESTAMP}", f"feature_{CREATED_TIMESTAMP}"
 
 _ROLE = "role"
+
+
+@dataclass(frozen=True)
+class ScoredRange:
+    """What became of a range of nights: those that were scored, and a sentence on each run of those that were not."""
+
+    scored: tuple[str, ...]
+    left: tuple[str, ...]
 
 
 def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow: int | None = None) -> PredictionsRef:
@@ -94,16 +104,32 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
     return PredictionsRef(model_id, partition, model_version, rows.num_rows, written.version)
 
 
-def score_range(deployment: Deployment, model_id: str, *, start: str, end: str) -> int:
-    """Score the nights from `start` to `end`, both included, that a version governs, and return how many."""
-    nights = [
-        night
-        for night in partitions.span(start, end)
-        if deployment.state.production_version_at(model_id, night) is not None
-    ]
-    for night in nights:
-        score_batch(deployment, model_id, partition=night)
-    return len(nights)
+def score_range(deployment: Deployment, model_id: str, *, start: str, end: str) -> ScoredRange:
+    """Score the nights from `start` to `end`, both included, and say which were left and why.
+
+    Left is a night that no version governs, or whose features are not published; those after it are scored.
+
+    Raises
+    ------
+    MlopsError
+        If a night can't be scored for another reason; those before it are.
+    """
+    table = features_name(load_model(model_id).features.group)
+    published = deployment.state.publications(table)
+    scored: list[str] = []
+    left: list[MissedNight] = []
+    for night in partitions.span(start, end):
+        if deployment.state.production_version_at(model_id, night) is None:
+            left.append(MissedNight(night, "scores", "no version was in Production before"))
+        elif night not in published:
+            left.append(MissedNight(night, "scores", f"{table} is not published"))
+        else:
+            score_batch(deployment, model_id, partition=night)
+            scored.append(night)
+    told = tell_missed(left)
+    for sentence in told:
+        log.warning("score model=%s: %s", model_id, sentence)
+    return ScoredRange(tuple(scored), told)
 
 
 def _predictions(

@@ -20,10 +20,15 @@ def describe_request(dag_run: Any, context: Mapping[str, Any]) -> TrainingReques
     if getattr(dag_run.run_type, "value", dag_run.run_type) == "manual":
         person = getattr(dag_run, "triggering_user_name", None) or "an unknown user"
         return TrainingRequest(dag_run.run_id, f"asked for by hand by {person}", by_hand=True)
-    for events in (context.get("triggering_asset_events") or {}).values():
-        for event in events:
-            extra = event.extra or {}
-            if extra.get("from_rest_api"):
-                reason = extra.get("reason", "posted without a reason")
-                return TrainingRequest(dag_run.run_id, f"business event: {reason}")
-    return TrainingRequest(dag_run.run_id)
+    posted = [extra for extra in _extras(context) if extra.get("from_rest_api")]
+    if not posted:
+        return TrainingRequest(dag_run.run_id)
+    reasons = dict.fromkeys(str(extra.get("reason", "posted without a reason")) for extra in posted)
+    keys = dict.fromkeys(str(extra["key"]) for extra in posted if extra.get("key"))
+    return TrainingRequest(dag_run.run_id, f"business event: {'; '.join(reasons)}", keys=tuple(keys))
+
+
+def _extras(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what came with the events of a run; Airflow may have put several of one partition key into one."""
+    triggering = (context.get("triggering_asset_events") or {}).values()
+    return [event.extra or {} for events in triggering for event in events]

@@ -27,10 +27,10 @@ from include.settings import Settings
 from include.specs.groups import load_feature_group
 from include.specs.models import load_model
 from include.steps.build_features import build_features
+from include.steps.decide_retrain import judge_night
 from include.steps.find_day import find_day
 from include.steps.find_stale import find_stale
 from include.steps.judge_features import check_features
-from include.steps.monitor_model import judge_night
 from include.steps.record_decision import record_decision
 from include.views.deliveries import read_row_accounts
 from include.views.lake_tables import read_lake_tables

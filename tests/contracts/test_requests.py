@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from pydantic import TypeAdapter
 
 from include.adapters.registry.model_files import unpack
 from include.adapters.state.state_store import StateStoreAdapter
@@ -13,16 +15,19 @@ from include.errors import MlopsError, RefusedError
 from include.governance import lifecycle
 from include.governance.gate import Gate
 from include.governance.lifecycle import MoveRequest
-from include.monitoring.decision import Decision
+from include.monitoring.decision import Decision, NightMetrics
 from include.refs import CandidateRef
 from include.specs.models import GatesSpec, load_model
 from include.steps.claim_training import TrainingRequest, claim_training
+from include.steps.decide_retrain import judge_night
+from include.steps.find_waiting import find_waiting
 from include.steps.gate_candidate import thresholds
 from include.steps.move_model import close_question, describe_candidate, promote_version, roll_back, stage_or_refuse
 from include.steps.record_decision import record_decision
 from include.training.artifacts import MANIFEST
 from include.training.version import train_version
 from tests.unit.governance.evidence_builder import make_evidence
+from tests.unit.monitoring.nights import make_night
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 
 NIGHT = "2026-03-01"
@@ -105,7 +110,7 @@ def test_a_business_event_obeys_what_holds_and_is_recorded_with_why(deployment):
 def test_the_stop_switch_stands_above_a_person(deployment, monkeypatch):
     spec = load_model("churn")
     stopped = spec.model_copy(update={"decision": spec.decision.model_copy(update={"stop": True})})
-    monkeypatch.setattr("include.steps.monitor_model.load_model", lambda _: stopped)
+    monkeypatch.setattr("include.steps.decide_retrain.load_model", lambda _: stopped)
     with pytest.raises(RefusedError, match="is veto: the stop switch is on"):
         claim(deployment, BY_HAND)
     (row,) = deployment.state.decisions("churn")
@@ -305,3 +310,103 @@ def test_a_promoted_or_superseded_version_is_left_alone(deployment):
 def test_a_database_without_our_tables_says_how_to_bring_them(postgres_database):
     with pytest.raises(MlopsError, match="does not have our tables"):
         StateStoreAdapter(postgres_database).ledger("churn")
+
+
+LATER = "2026-03-20"
+
+
+@pytest.fixture
+def running(deployment):
+    """A version in Production, and a newest night that was measured without a finding."""
+    moves = deployment.state.ledger("churn")
+    for plan in (lifecycle.stage_candidate, lifecycle.promote):
+        first = MoveRequest("churn", 1, "2026-01-01", actor="ada", reason="first", evidence=make_evidence())
+        moves = (*moves, *plan(moves, first))
+    deployment.state.append_moves(moves)
+    measured(deployment, LATER)
+    return deployment
+
+
+def measured(deployment, night, status="ok"):
+    deployment.state.record_publications("features/customer_daily", [(night, 1000)], 0)
+    found = TypeAdapter(NightMetrics).dump_python(make_night(night, status=status), mode="json")
+    deployment.state.put_night("churn", night, model_version=1, night=found)
+
+
+def posted(run, *keys):
+    return TrainingRequest(run, "business event: price change", keys=keys)
+
+
+@pytest.mark.parametrize("named", ["2026-02-01", NIGHT, LATER, "2026-03-21"])
+def test_a_business_event_is_judged_and_trained_on_as_of_the_newest_night_whichever_it_names(running, named):
+    measured(running, NIGHT)
+    assert claim(running, posted("run-1", "a"), partition=named).partition == LATER
+
+
+@pytest.mark.parametrize("named", ["2026-02-01", NIGHT, LATER])
+def test_a_business_event_does_not_get_round_what_holds_now_by_naming_an_older_night(running, named, monkeypatch):
+    wait = load_model("churn").decision.model_copy(update={"cooldown_days": 14})
+    held = load_model("churn").model_copy(update={"decision": wait})
+    monkeypatch.setattr("include.steps.decide_retrain.load_model", lambda _: held)
+    for night in ("2026-02-01", NIGHT):
+        measured(running, night)
+    claim(running, posted("run-1", "a"), partition=named)
+    for run in ("run-2", "run-3"):
+        with pytest.raises(RefusedError, match=r"is hold: cooldown: the last retrain was 0 days ago"):
+            claim(running, posted(run, run), partition=named)
+
+
+@pytest.mark.parametrize("request_", [posted("run-1", "a"), BY_HAND], ids=["event", "by hand"])
+def test_broken_data_of_the_newest_night_is_not_got_round_by_naming_an_older_one(running, request_):
+    measured(running, NIGHT)
+    measured(running, LATER, status="incident")
+    with pytest.raises(RefusedError, match="is veto: data incident"):
+        claim(running, request_, partition=NIGHT)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(("a",), ("a",)), (("a", "b"), ("b",)), (("a", "b"), ("b", "a"))],
+    ids=["one", "one of", "both"],
+)
+def test_the_same_key_twice_is_one_decision_whichever_night_and_run_it_comes_with(running, first, second):
+    row = claim(running, posted("run-1", *first))
+    measured(running, "2026-03-21")
+    with pytest.raises(RefusedError, match=f"decision {row.number} is trained by run-1"):
+        claim(running, posted("run-2", *second), partition="2026-03-21")
+    assert [d.decision_id for d in running.state.decisions("churn")] == [row.decision_id]
+    assert row.requested
+
+
+def test_a_key_that_was_refused_stays_refused(running):
+    measured(running, LATER, status="incident")
+    for run in ("run-1", "run-2"):
+        with pytest.raises(RefusedError, match="is veto"):
+            claim(running, posted(run, "a"))
+        measured(running, LATER)
+    assert len(running.state.decisions("churn")) == 1
+
+
+def test_of_requests_that_were_judged_at_once_one_acts_and_the_others_judge_again(running):
+    with ThreadPoolExecutor(8) as pool:
+        runs = [pool.submit(claim, running, posted(f"run-{n}", f"key-{n}")) for n in range(8)]
+    errors = [run.exception() for run in runs]
+    assert errors.count(None) >= 1
+    for error in filter(None, errors):
+        assert "judge it again" in str(error) or "is hold" in str(error)
+    assert sum(d.acted for d in running.state.decisions("churn")) == errors.count(None)
+
+
+def test_a_retrain_that_no_training_has_claimed_holds_the_next_and_is_found_until_it_is_claimed(running):
+    drift = Decision("retrain", "drift", ("drift",))
+    row = record_decision(running, load_model("churn"), drift, partition=LATER, run_id="night")
+    measured(running, "2026-03-21")
+    assert find_waiting(running, "churn", before="2026-03-21") == (LATER,)
+    assert find_waiting(running, "churn", before=LATER) == ()
+    held = judge_night(running, "churn", "2026-03-21")
+    assert f"the retrain that was decided on {LATER} waits" in "; ".join(held.reasons)
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(claim, running, TrainingRequest(f"train-{n}"), partition=LATER) for n in range(4)]
+    assert [run.exception() is None for run in runs].count(True) == 1
+    assert find_waiting(running, "churn") == ()
+    assert row.decision_id == running.state.decisions("churn")[0].decision_id

@@ -26,7 +26,13 @@ PER_GROUP = {"backfill_features": {"build_range": {"materialize"}, "materialize"
 PER_MODEL = {
     "score_batch": {"score": set()},
     "rescore_range": {"score_range": set()},
-    "monitor_model": {"audit": set(), "measure": {"decide"}, "decide": {"signal"}, "signal": set()},
+    "monitor_model": {
+        "audit": set(),
+        "measure": {"decide"},
+        "decide": {"ask_again", "signal"},
+        "ask_again": set(),
+        "signal": set(),
+    },
     "train_model": {
         "claim": {"build_training_set"},
         "build_training_set": {"train"},
@@ -66,6 +72,8 @@ def emitted(model_id: str) -> dict[tuple[str, str], str]:
     """Return the tasks of a model's DAGs that emit, and what."""
     return {
         (f"score_batch__{model_id}", "score"): f"mlops://predictions/{model_id}",
+        (f"rescore_range__{model_id}", "score_range"): f"mlops://predictions/{model_id}",
+        (f"monitor_model__{model_id}", "ask_again"): f"mlops://retrain/{model_id}",
         (f"monitor_model__{model_id}", "signal"): f"mlops://retrain/{model_id}",
         (f"train_model__{model_id}", "gate"): f"mlops://candidate/{model_id}",
     }

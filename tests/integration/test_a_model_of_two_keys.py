@@ -25,12 +25,13 @@ from include.specs.models import load_model
 from include.steps.audit_features import audit_features
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
+from include.steps.decide_retrain import decide_retrain
 from include.steps.export_features import export_features
 from include.steps.forget_customer import forget_customer
 from include.steps.import_orders import import_delivery, import_orders
 from include.steps.judge_features import check_features
 from include.steps.materialize_features import materialize_features
-from include.steps.monitor_model import decide_retrain, measure_night
+from include.steps.monitor_model import measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model

@@ -24,10 +24,11 @@ from include.specs.models import load_model, model_ids
 from include.steps.audit_features import audit_features
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
+from include.steps.decide_retrain import decide_retrain
 from include.steps.heal_features import heal_features
 from include.steps.import_orders import import_delivery, import_orders
 from include.steps.materialize_features import materialize_features
-from include.steps.monitor_model import decide_retrain, load_nights, measure_night
+from include.steps.monitor_model import load_nights, measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.read_inputs import read_partition, read_snapshots
 from include.steps.score_batch import CHALLENGER, CHAMPION, score_batch

@@ -16,9 +16,10 @@ from include.adapters.lake.delta_lake import LakeAdapter
 from include.errors import RefusedError
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
+from include.steps.decide_retrain import decide_retrain
 from include.steps.import_orders import import_delivery, import_orders
 from include.steps.materialize_features import materialize_features
-from include.steps.monitor_model import decide_retrain, measure_night
+from include.steps.monitor_model import measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model

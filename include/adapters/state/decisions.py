@@ -33,6 +33,16 @@ class DecisionRow:
         Its key: unique among all models, and what it leaps by after a crash means nothing.
     number : int
         Counts the model's decisions from 1, in the order they were recorded: what a person is told.
+    partition : str
+        The night that was decided on.
+    acted : bool
+        It starts a training.
+    run_id : str
+        Who decided.
+    trained_by : str or None
+        The run that trains on it.
+    requested : bool
+        A person or a business event asked for it; it is no night's own decision.
     """
 
     decision_id: int
@@ -46,6 +56,23 @@ class DecisionRow:
     run_id: str
     recorded_at: datetime
     trained_by: str | None = None
+    requested: bool = False
+
+
+@dataclass(frozen=True)
+class DecisionRequest:
+    """What a person or a business event asked for.
+
+    Attributes
+    ----------
+    keys : tuple of str
+        What it is known by; it may be several events in one.
+    seen : int or None
+        The newest decision that acted before it was judged.
+    """
+
+    keys: tuple[str, ...]
+    seen: int | None
 
 
 class DecisionTables(StateDatabase):
@@ -60,11 +87,13 @@ class DecisionTables(StateDatabase):
         run_id: str,
         reads: str,
         rule: Callable[[ActingFacts], Acting],
+        request: DecisionRequest | None = None,
     ) -> DecisionRow:
         """Record a decision and move the watermark, both or neither, as a rule says of what stands at that moment.
 
-        The same run asking again gets its own row back: a retried task loses nothing and doubles nothing. Other
-        decisions of the model wait meanwhile.
+        The same run asking again gets its own row back: a retried task loses nothing and doubles nothing. So does a
+        request whose keys are all known, whichever run and night it comes with. Other decisions of the model wait
+        meanwhile.
 
         Parameters
         ----------
@@ -78,23 +107,37 @@ class DecisionTables(StateDatabase):
             What the model reads, as a target of publications.
         rule : callable
             Takes what stands of the model and says whether the decision acts, and where the watermark goes.
+        request : DecisionRequest, optional
+            Who asked for it; None for a night's own decision.
 
         Raises
         ------
         ConflictError
-            If the watermark moved in between, though whoever moves it waits here.
+            If another decision has acted since the request was judged. If the watermark moved in between, though
+            whoever moves it waits here.
         """
         table = tables.retrain_decision
         asked = (table.c.model_id == model_id) & (table.c.partition_key == partition) & (table.c.run_id == run_id)
         with self._transaction() as connection:
             self._lock(connection, model_id)
-            known = connection.execute(sa.select(table.c.decision_id).where(asked)).scalar()
+            known = (
+                _known_request(connection, model_id, request)
+                if request is not None
+                else connection.execute(sa.select(table.c.decision_id).where(asked)).scalar()
+            )
             if known is None:
                 facts = _read_facts(connection, model_id, reads)
                 acting = rule(facts)
                 known = _insert(connection, model_id, decision, partition=partition, run_id=run_id, acted=acting.acts)
                 _move_watermark(connection, model_id, facts.watermark, acting.watermark)
+                _insert_request(connection, model_id, request, known)
             return next(_decisions(connection, table.c.decision_id == known))
+
+    def watermark(self, model_id: str) -> str | None:
+        """Return the newest night that was decided on while it was the newest; None before the first one."""
+        mark = tables.watermark
+        with self._transaction() as connection:
+            return connection.execute(sa.select(mark.c.partition_key).where(mark.c.model_id == model_id)).scalar()
 
     def decisions(self, model_id: str) -> tuple[DecisionRow, ...]:
         """Return a model's decisions, in the order they were recorded."""
@@ -134,6 +177,28 @@ def _insert(
     return int(connection.execute(statement.returning(table.c.decision_id)).scalar_one())
 
 
+def _known_request(connection: sa.Connection, model_id: str, request: DecisionRequest) -> int | None:
+    """Return the newest decision that the keys of a request have got; None where one of them is new."""
+    table, decision = tables.training_request, tables.retrain_decision
+    asked = (table.c.model_id == model_id) & table.c.request_key.in_(request.keys)
+    known = dict(connection.execute(sa.select(table.c.request_key, table.c.decision_id).where(asked)).tuples().all())
+    if set(request.keys) <= known.keys():
+        return int(max(known.values()))
+    acted = (decision.c.model_id == model_id) & decision.c.acted
+    newest = connection.execute(sa.select(sa.func.max(decision.c.decision_id)).where(acted)).scalar()
+    if newest != request.seen:
+        raise ConflictError(f"{model_id}: another decision acted since the request was judged; judge it again")
+    return None
+
+
+def _insert_request(
+    connection: sa.Connection, model_id: str, request: DecisionRequest | None, decision_id: int
+) -> None:
+    for key in request.keys if request is not None else ():
+        told = {"model_id": model_id, "request_key": key, "decision_id": decision_id}
+        connection.execute(insert(tables.training_request).values(**told).on_conflict_do_nothing())
+
+
 def _move_watermark(connection: sa.Connection, model_id: str, before: str | None, after: str | None) -> None:
     if after == before:
         return
@@ -152,12 +217,13 @@ def _move_watermark(connection: sa.Connection, model_id: str, before: str | None
 
 
 def _decisions(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Iterator[DecisionRow]:
-    table, claim = tables.retrain_decision, tables.training_claim
+    table, claim, request = tables.retrain_decision, tables.training_claim, tables.training_request
     # Nothing is deleted, and a model's decisions wait for one another: a number stays what it is.
     count = sa.func.row_number().over(partition_by=table.c.model_id, order_by=table.c.decision_id)
     counted = sa.select(table.c.decision_id, count.label("number")).subquery()
+    is_requested = sa.exists().where(request.c.decision_id == table.c.decision_id)
     query = (
-        sa.select(table, counted.c.number, claim.c.run_id.label("trained_by"))
+        sa.select(table, counted.c.number, claim.c.run_id.label("trained_by"), is_requested.label("requested"))
         .join(counted, counted.c.decision_id == table.c.decision_id)
         .join(claim, claim.c.decision_id == table.c.decision_id, isouter=True)
         .where(condition)
@@ -176,4 +242,5 @@ def _decisions(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> 
             run_id=row.run_id,
             recorded_at=row.recorded_at,
             trained_by=row.trained_by,
+            requested=row.requested,
         )

@@ -78,6 +78,16 @@ training_claim = sa.Table(
     sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.now()),
 )
 
+# Which decision a request for a training got: one row for each key, so a request that comes twice is decided once.
+training_request = sa.Table(
+    "training_request",
+    METADATA,
+    sa.Column("model_id", sa.Text, primary_key=True),
+    sa.Column("request_key", sa.Text, primary_key=True),
+    sa.Column("decision_id", sa.Integer, sa.ForeignKey("retrain_decision.decision_id"), nullable=False),
+    sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.now()),
+)
+
 monitoring_metric = sa.Table(
     "monitoring_metric",
     METADATA,

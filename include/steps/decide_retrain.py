@@ -1,0 +1,118 @@
+"""Decide on a night, or on a request that comes now, and say what was missed before it.
+
+What belongs here: the facts that a decision rests on, the order of nights that wait, recording. What does not: what
+speaks for or against a retrain (`monitoring.decision`), and whether a decision acts (`monitoring.acting`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from include.errors import MlopsError
+from include.governance.lifecycle import Stage, holder, production_at
+from include.monitoring.decision import Decision, LedgerFacts, decide
+from include.monitoring.missed_nights import MissedNight, tell_missed
+from include.refs import DecisionRef
+from include.specs.models import ModelSpec, load_model
+from include.steps.find_missed import find_missed
+from include.steps.find_waiting import find_waiting
+from include.steps.monitor_model import load_nights, measure_night
+from include.steps.record_decision import record_decision
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+
+log = logging.getLogger(__name__)
+
+
+def decide_retrain(deployment: Deployment, model_id: str, *, partition: str, run_id: str) -> DecisionRef:
+    """Decide on a measured partition and record the decision; asking again for the same run changes nothing.
+
+    Nights before it that were scored and wait for their decision are measured and decided first, in their order. The
+    decision says which nights since the last decided one were missed.
+    """
+    spec = load_model(model_id)
+    missed = find_missed(deployment, spec, partition, run_id=run_id)
+    watermark = deployment.state.watermark(model_id)
+    # A replayed night looks back on nights that were passed over long ago: nothing waits for its turn there.
+    if watermark is None or partition > watermark:
+        missed = tuple(_decided_first(deployment, spec, missed, run_id=run_id))
+    judged = judge_night(deployment, model_id, partition)
+    decision = replace(judged, reasons=(*judged.reasons, *tell_missed(missed)))
+    row = record_decision(deployment, spec, decision, partition=partition, run_id=run_id)
+    return DecisionRef(model_id, partition, row.number, row.action, row.acted)
+
+
+def judge_night(deployment: Deployment, model_id: str, partition: str, *, event: str | None = None) -> Decision:
+    """Return what is to be done about a partition, with what was known before it; nothing is recorded.
+
+    Parameters
+    ----------
+    event : str, optional
+        Who or what asks for a retrain, in words.
+    """
+    return _judge(deployment, model_id, partition, ledger_facts(deployment, model_id, partition), event=event)
+
+
+def judge_request(deployment: Deployment, model_id: str, partition: str, *, event: str) -> Decision:
+    """Return what is to be done about a request that comes now, at the newest published night; nothing is recorded.
+
+    Unlike a night, it sees what has happened since that night was published: a retrain, a move, a version that waits.
+    """
+    moves = deployment.state.ledger(model_id)
+    facts = LedgerFacts(
+        production_version=holder(moves, Stage.PRODUCTION),
+        last_trained_partition=max((m.evidence.as_of for m in moves if m.evidence is not None), default=None),
+        retrain_partitions=_retrains(deployment, model_id),
+        candidate_waiting=holder(moves, Stage.STAGING) is not None,
+        training_waiting=next(iter(find_waiting(deployment, model_id)), None),
+        is_live=True,
+    )
+    return _judge(deployment, model_id, partition, facts, event=event)
+
+
+def ledger_facts(deployment: Deployment, model_id: str, partition: str) -> LedgerFacts:
+    """Return what was known of the model before `partition`, so that a replay sees what the first run saw."""
+    moves = deployment.state.ledger(model_id)
+    before = [move for move in moves if move.partition < partition]
+    return LedgerFacts(
+        production_version=production_at(moves, partition),
+        last_trained_partition=max((m.evidence.as_of for m in before if m.evidence is not None), default=None),
+        retrain_partitions=tuple(key for key in _retrains(deployment, model_id) if key < partition),
+        candidate_waiting=holder(before, Stage.STAGING) is not None,
+        training_waiting=next(iter(find_waiting(deployment, model_id, before=partition)), None),
+    )
+
+
+def _judge(deployment: Deployment, model_id: str, partition: str, facts: LedgerFacts, *, event: str | None) -> Decision:
+    spec = load_model(model_id)
+    nights = load_nights(deployment, model_id, until=partition)
+    return decide(nights, spec.decision, spec.monitoring, facts, partition=partition, event=event)
+
+
+def _retrains(deployment: Deployment, model_id: str) -> tuple[str, ...]:
+    return tuple(sorted(d.partition for d in deployment.state.decisions(model_id) if d.acted))
+
+
+def _decided_first(
+    deployment: Deployment, spec: ModelSpec, missed: Sequence[MissedNight], *, run_id: str
+) -> Iterator[MissedNight]:
+    """Measure and decide the missed nights that were scored, and say of each what became of it."""
+    for place, night in enumerate(missed):
+        if night.lacks == "scores":
+            yield night
+            continue
+        try:
+            if night.lacks == "measurement":
+                measure_night(deployment, spec.model_id, partition=night.partition)
+        except MlopsError as err:
+            log.warning("decide model=%s: %s can't be measured: %s", spec.model_id, night.partition, err)
+            yield replace(night, why=f"{night.why}, and it can't be measured now: {err}")
+            continue
+        judged = judge_night(deployment, spec.model_id, night.partition)
+        decision = replace(judged, reasons=(*judged.reasons, *tell_missed(missed[:place])))
+        record_decision(deployment, spec, decision, partition=night.partition, run_id=run_id)
+        yield replace(night, why=f"{night.why}; it was decided on just before this night")
