@@ -19,6 +19,7 @@ from urllib.parse import quote, urlparse
 from urllib.request import url2pathname
 
 from include.errors import UsageError, nearest
+from include.home import recall, settings_file
 
 ComputeEngine = Literal["duckdb", "spark"]
 Role = Literal["viewer", "user", "op", "admin"]
@@ -74,7 +75,8 @@ class Settings:
     retention_days : int
         How long a table's replaced rows are kept, and a training set after its day.
     specs_overlay : Path or None
-        Folder of YAML files laid over ``include/config/models``.
+        Folder of YAML files laid over ``include/config/models``: the home's, or where it has not been made yet the
+        environment's.
     users : tuple of User
         Who logs in to the embedded Airflow; at least one is an admin.
     port : int or None
@@ -113,12 +115,12 @@ class Settings:
         Raises
         ------
         UsageError
-            If a URI has a scheme that isn't supported, or another value isn't allowed.
+            If a URI has a scheme that isn't supported, another value isn't allowed, or the home was made with
+            another overlay.
         """
         env = os.environ if environ is None else environ
         home = home_from_env(env)
         embedded = embedded_database_url(home, "{}")
-        overlay = env.get("MLOPS_SPECS")
         return cls(
             home=home,
             lake_uri=_uri(env, "MLOPS_LAKE_URI", home / "lake"),
@@ -132,7 +134,7 @@ class Settings:
             compute=_compute(env, "MLOPS_COMPUTE"),
             memory_limit=_memory(env, "MLOPS_MEMORY_LIMIT"),
             retention_days=_days(env, "MLOPS_RETENTION_DAYS", 90),
-            specs_overlay=Path(overlay).expanduser().resolve() if overlay else None,
+            specs_overlay=_overlay(env, "MLOPS_SPECS", home),
             users=_users(env, "MLOPS_USERS"),
             port=_port(env, "MLOPS_PORT"),
             code_commit=env.get("MLOPS_CODE_COMMIT"),
@@ -199,6 +201,20 @@ def _memory(env: Mapping[str, str], name: str) -> str:
     if not (1 <= amount <= 100 if value.endswith("%") else amount >= _MEMORY_MIN):
         raise UsageError(f"{name}={value!r} is out of range; write a share from 1% to 100%, or a size from 64MB on")
     return value
+
+
+def _overlay(env: Mapping[str, str], name: str, home: Path) -> Path | None:
+    value, kept = env.get(name), recall(home)
+    asked = Path(value).expanduser().resolve() if value else None
+    if kept is None:
+        return asked
+    if asked is not None and asked != kept.specs_overlay:
+        raise UsageError(
+            f"{name}={value!r}, but {home} was made with {kept.specs_overlay or 'the specs as they ship'}; unset "
+            f"{name}, or set MLOPS_HOME to another folder. To change this home for good, stop it and write the other "
+            f"folder in {settings_file(home)}: versions that wait for approval are held against their gates anew"
+        )
+    return kept.specs_overlay
 
 
 def _users(env: Mapping[str, str], name: str) -> tuple[User, ...]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from include.errors import RefusedError, UsageError
-from include.settings import PROJECT_ROOT, Settings
+from include.home import HomeSettings, recall, settings_file
+from include.settings import PROJECT_ROOT, Settings, home_from_env
 
 if TYPE_CHECKING:
     from include.cli.narrator import TerminalNarrator
@@ -77,8 +78,7 @@ def demo(
         order_format=_format(orders, order_format, seed),
     )
     narrator = TerminalNarrator()
-    _lay_overlay(arguments.order_format, narrator)
-    airflow = _home(Settings.from_env(), narrator, fresh=fresh)
+    airflow = _home(arguments.order_format, narrator, fresh=fresh)
     unattended = None if narrator.is_terminal else _UNATTENDED_S
     pace = Pace(approve_after_s=0.0 if yes else unattended, night_s=60 / speed if speed else 0.0)
     try:
@@ -107,36 +107,57 @@ def _format(orders: Path | None, order_format: str | None, seed: int | None) -> 
     return check_format(order_format)
 
 
-def _lay_overlay(order_format: str, narrator: TerminalNarrator) -> None:
-    if "MLOPS_SPECS" not in os.environ:
-        overlay = PROJECT_ROOT / "include" / "config" / "overlays" / _OVERLAYS[order_format]
-        os.environ["MLOPS_SPECS"] = str(overlay)
-        narrator.say(f"specs: {overlay.relative_to(PROJECT_ROOT)} is laid over include/config/models")
-
-
-def _home(settings: Settings, narrator: TerminalNarrator, *, fresh: bool) -> EmbeddedAirflow:
-    from include.demo.plan import find_plan
+def _home(order_format: str, narrator: TerminalNarrator, *, fresh: bool) -> EmbeddedAirflow:
+    """Make the home of a demo, or find it again, and return what starts it."""
     from include.embedded.supervisor import EmbeddedAirflow
 
     external = [name for name in _EXTERNAL if os.environ.get(name)]
     if external:
         raise RefusedError(f"the demo approves its own model and keeps to its home; unset {', '.join(external)}")
-    airflow = EmbeddedAirflow(settings, say=narrator.say)
-    is_taken = (settings.home / "postgres").exists() or (settings.home / "lake").exists()
-    if is_taken and not fresh and find_plan(settings.home) is None:
+    home = home_from_env()
+    if fresh:
+        _remove(home)
+    if not _is_demo(home) or recall(home) is None:
+        _make(home, order_format)
+    return EmbeddedAirflow(Settings.from_env(), say=narrator.say)
+
+
+def _is_demo(home: Path) -> bool:
+    """Say whether a home holds a demo; refuse one that holds something else."""
+    from include.demo.plan import find_plan
+
+    if find_plan(home) is not None:
+        return True
+    if _holds(home, "postgres", "lake"):
         raise RefusedError(
-            f"{settings.home} holds something that is not a demo; start over with --fresh (make demo ARGS=--fresh), or "
+            f"{home} holds something that is not a demo; start over with --fresh (make demo ARGS=--fresh), or "
             "set MLOPS_HOME to another folder"
         )
-    if is_taken and fresh:
-        _remove(settings.home, airflow)
-    return airflow
+    return False
 
 
-def _remove(home: Path, airflow: EmbeddedAirflow) -> None:
-    if not airflow.owns_home():
+def _holds(home: Path, *names: str) -> bool:
+    return any((home / name).exists() for name in names)
+
+
+def _make(home: Path, order_format: str) -> None:
+    """Make a home for a new demo, with the overlay that MLOPS_SPECS names, or else the one of such orders."""
+    from include.embedded.home import make_home
+
+    # A demo that ended before it made a plan has decided nothing.
+    settings_file(home).unlink(missing_ok=True)
+    shipped = PROJECT_ROOT / "include" / "config" / "overlays" / _OVERLAYS[order_format]
+    make_home(home, HomeSettings(Settings.from_env().specs_overlay or shipped))
+
+
+def _remove(home: Path) -> None:
+    from include.embedded.home import EmbeddedHome
+
+    if not _holds(home, "postgres", "lake", "demo"):
+        return
+    if not EmbeddedHome(home).owns_home():
         raise RefusedError(f"{home} was not made by this project and is not removed; set MLOPS_HOME elsewhere")
-    airflow.stop_from_outside()
+    EmbeddedHome(home).stop_from_outside()
     shutil.rmtree(home)
 
 

@@ -20,6 +20,7 @@ from include.embedded.logins import read_password
 from include.embedded.postgres import EmbeddedPostgres
 from include.embedded.processes import SUPERVISOR, ProcessTable
 from include.errors import UsageError
+from include.home import HomeSettings, recall, remember
 from include.settings import PROJECT_ROOT
 
 _DOWN_TIMEOUT_S = 60
@@ -34,8 +35,8 @@ class Address:
     password: str
 
 
-def make_home(home: Path) -> None:
-    """Make a home where it is new, and close it to everybody but its owner.
+def make_home(home: Path, made_with: HomeSettings) -> None:
+    """Close a home to everybody but its owner, and write down what it is made with where it is new.
 
     Raises
     ------
@@ -46,6 +47,8 @@ def make_home(home: Path) -> None:
         raise UsageError(f"MLOPS_HOME={str(home)!r} holds more than a home; name a folder that is there for it alone")
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
+    if recall(home) is None:
+        remember(home, made_with)
 
 
 class EmbeddedHome:
@@ -70,7 +73,7 @@ class EmbeddedHome:
 
     def owns_home(self) -> bool:
         """Say whether the home was made by us."""
-        return self._run_file.exists()
+        return self._run_file.exists() or recall(self.home) is not None
 
     def run_id(self) -> str | None:
         """Return the mark that all processes of the present or last start carry."""

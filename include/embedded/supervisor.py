@@ -22,8 +22,8 @@ from include.embedded.home import Address, EmbeddedHome, make_home
 from include.embedded.logins import first_admin, read_password, write_passwords
 from include.embedded.ports import PortClaim
 from include.embedded.processes import RUN_ID_VARIABLE, SUPERVISOR
-from include.errors import MlopsError, RefusedError
-from include.home import write_private
+from include.errors import MlopsError, RefusedError, UsageError
+from include.home import HomeSettings, settings_file, write_private
 from include.settings import PROJECT_ROOT, Settings
 
 _HEALTHY_TIMEOUT_S = 180
@@ -38,7 +38,7 @@ class EmbeddedAirflow(EmbeddedHome):
     Parameters
     ----------
     settings : Settings
-        Its home, port and users are used.
+        Its home, port, users and overlay are used.
     say : callable
         Takes a line of progress.
     """
@@ -59,11 +59,11 @@ class EmbeddedAirflow(EmbeddedHome):
         RefusedError
             If this home is up already, or the configured port is busy.
         UsageError
-            If the home can't be one.
+            If the overlay of specs is not there, or the home can't be one.
         MlopsError
             If a part does not come up; what was started is stopped again.
         """
-        make_home(self.home)
+        self._open_home()
         with self._locked():
             if self.processes.alive(SUPERVISOR) is not None:
                 raise RefusedError(
@@ -112,6 +112,20 @@ class EmbeddedAirflow(EmbeddedHome):
                 if self.processes.alive(name) is None:
                     raise MlopsError(f"the {name} has ended; its log is {self.processes.log(name)}")
             time.sleep(1)
+
+    def _open_home(self) -> None:
+        overlay = self.settings.specs_overlay
+        if overlay is not None and not overlay.is_dir():
+            raise UsageError(
+                f"the overlay of specs {str(overlay)!r} is not a folder; put it back, or correct what names it: "
+                f"MLOPS_SPECS, or {settings_file(self.home)}"
+            )
+        make_home(self.home, HomeSettings(overlay))
+        if overlay is None:
+            self.say("specs: include/config/models as they ship")
+        else:
+            shown = overlay.relative_to(PROJECT_ROOT) if overlay.is_relative_to(PROJECT_ROOT) else overlay
+            self.say(f"specs: {shown} is laid over include/config/models")
 
     def _start_parts(self, port: int, url: str, run_id: str) -> None:
         env = {**airflow_environment(self.settings, port), RUN_ID_VARIABLE: run_id}

@@ -176,7 +176,9 @@ def load_model(model_id: str) -> ModelSpec:
 @lru_cache(maxsize=64)
 def _load_model(model_id: str, overlay_root: Path | None) -> ModelSpec:
     if overlay_root is not None and not overlay_root.is_dir():
-        raise SpecError(f"MLOPS_SPECS={str(overlay_root)!r} is not a folder of overlays")
+        raise SpecError(
+            f"{str(overlay_root)!r}, which MLOPS_SPECS names or the home was made with, is not a folder of overlays"
+        )
     shipped, laid = _files(CONFIG_ROOT / "models"), _files(overlay_root)
     if model_id not in {**shipped, **laid}:
         known = sorted({**shipped, **laid})

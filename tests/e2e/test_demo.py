@@ -23,7 +23,7 @@ from include.adapters.deployment import Deployment
 from include.embedded.api import AirflowApi
 from include.embedded.logins import read_password
 from include.embedded.supervisor import EmbeddedAirflow
-from include.settings import Settings
+from include.settings import PROJECT_ROOT, Settings
 from tests.browser import chromium, watch
 
 pytestmark = pytest.mark.timeout(900)
@@ -32,14 +32,14 @@ NIGHTS = ["2026-03-14", "2026-03-15", "2026-03-16"]
 REASON = "I looked at its gates"
 
 
-def demo(home: Path, *options: str) -> subprocess.Popen[str]:
+def demo(home: Path, *options: str, **env: str) -> subprocess.Popen[str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_", "MLFLOW_", "AIRFLOW"))}
     return subprocess.Popen(
         [sys.executable, "-u", "-c", "from include.cli.main import main; main()", "demo", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**kept, "MLOPS_HOME": str(home)},
+        env={**kept, "MLOPS_HOME": str(home), **env},
         start_new_session=True,
     )
 
@@ -161,6 +161,17 @@ def test_other_arguments_in_the_same_home_are_refused(shown):
     assert "holds a demo of a simulated shop, seed 7" in said
     assert "--fresh" in said
     assert "Traceback" not in said
+
+
+def test_the_home_keeps_the_demos_overlay_and_refuses_another(shown, tmp_path):
+    overlay = PROJECT_ROOT / "include" / "config" / "overlays" / "simulator"
+    told = f"specs: {overlay.relative_to(PROJECT_ROOT)} is laid over include/config/models"
+    assert (told in shown.asked, told in shown.resumed) == (True, True)
+    assert settings_of(shown.home).specs_overlay == overlay
+    other = demo(shown.home, MLOPS_SPECS=str(tmp_path))
+    said, _ = other.communicate(timeout=60)
+    assert other.returncode == 2
+    assert f"{shown.home} was made with {overlay}" in said
 
 
 def test_the_report_opens_in_a_browser_without_an_error(shown):

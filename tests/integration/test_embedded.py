@@ -17,10 +17,12 @@ import psutil
 import pytest
 
 from include.embedded.api import AirflowApi
+from include.embedded.home import make_home
 from include.embedded.logins import passwords_file, read_password
 from include.embedded.processes import RUN_ID_VARIABLE, ProcessTable
 from include.embedded.supervisor import EmbeddedAirflow
 from include.errors import MlopsError
+from include.home import HomeSettings
 from include.settings import Settings
 
 pytestmark = pytest.mark.timeout(500)
@@ -104,6 +106,21 @@ def test_a_busy_port_is_a_clear_error_and_leaves_nothing(tmp_path):
     assert not up.members()
 
 
+@pytest.mark.parametrize("made_with", [None, "another"], ids=["a new home", "one with another overlay"])
+def test_an_overlay_that_is_not_there_or_not_the_homes_stops_the_start(tmp_path, made_with):
+    home, overlay = tmp_path / "home", tmp_path / "overlay"
+    if made_with is not None:
+        make_home(home, HomeSettings(tmp_path / made_with))
+        overlay.mkdir()
+    up = Up(home, MLOPS_SPECS=str(overlay))
+    said, _ = up.process.communicate(timeout=60)
+    assert up.process.returncode == 2
+    told = f"but {home} was made with {tmp_path / 'another'}" if made_with else f"{str(overlay)!r} is not a folder"
+    assert told in said
+    assert "Traceback" not in said
+    assert not (home / "postgres").exists()
+
+
 def log_in(home: Path, api: AirflowApi, user: str) -> AirflowApi:
     return AirflowApi(api.address, read_password(home, user), user=user)
 
@@ -115,12 +132,15 @@ def secrets_of(home: Path) -> dict[str, str]:
 
 
 def test_two_homes_a_killed_terminal_a_second_start_and_ctrl_c(tmp_path):
-    people = {"MLOPS_USERS": "admin:admin,ada:user"}
+    (tmp_path / "overlay").mkdir()
+    people = {"MLOPS_USERS": "admin:admin,ada:user", "MLOPS_SPECS": str(tmp_path / "overlay")}
     one, other = Up(tmp_path / "one", **people), Up(tmp_path / "other")
     try:
         api, other_api = one.api(), other.api()
         assert api.address != other_api.address
         assert listening({p.pid for p in one.members()}) == {"127.0.0.1"}
+        assert f"specs: {tmp_path / 'overlay'} is laid over include/config/models" in one.said
+        assert "specs: include/config/models as they ship" in other.said
         api.request("POST", "/variables", {"key": "kept", "value": "yes"})
         lines = [" ".join(process.cmdline()) for process in one.members()]
         for name, secret in secrets_of(one.home).items():
@@ -143,6 +163,7 @@ def test_two_homes_a_killed_terminal_a_second_start_and_ctrl_c(tmp_path):
         again = Up(tmp_path / "one")
         try:
             api = again.api()
+            assert f"specs: {tmp_path / 'overlay'} is laid over include/config/models" in again.said
             assert api.request("GET", "/variables/kept")["value"] == "yes"
             again.process.send_signal(signal.SIGINT)
             assert again.process.wait(60) == 0

@@ -20,6 +20,7 @@ from include.embedded.home import make_home
 from include.embedded.logins import write_passwords
 from include.embedded.postgres import EmbeddedPostgres
 from include.errors import MlopsError
+from include.home import HomeSettings
 from include.settings import Settings, embedded_database_url, embedded_socket_dir
 from tests.real_data import require
 from tests.shop import make_orders
@@ -80,7 +81,7 @@ def home(request, tmp_path_factory) -> Iterator[Path]:
     name = "home" if request.param == "short" else "a-home-whose-socket-is-elsewhere-since-its-path-is-too-long" * 2
     folder = tmp_path_factory.mktemp("strangers") / name
     settings = Settings.from_env({"MLOPS_HOME": str(folder), "MLOPS_USERS": "admin:admin,ada:user"})
-    make_home(folder)
+    make_home(folder, HomeSettings(None))
     airflow_environment(settings, port=1)
     write_passwords(folder, settings.users)
     lake = folder / "lake" / "raw"
@@ -137,7 +138,7 @@ def test_a_socket_folder_that_a_stranger_made_first_is_not_used(tmp_path, taken)
 
     as_stranger(make)
     try:
-        make_home(home)
+        make_home(home, HomeSettings(None))
         with pytest.raises(MlopsError, match="belongs to somebody else"):
             EmbeddedPostgres(home).start()
     finally:
@@ -161,6 +162,6 @@ def test_what_a_command_writes_before_a_home_is_made_is_its_owners_alone(tmp_pat
 
 def test_secrets_and_logs_are_their_owners_alone(home):
     kept = [path for name in ("airflow/secrets", "logs") for path in (home / name).rglob("*")]
-    kept += [*(home / "airflow").glob("*password*")]
-    assert len(kept) >= 6
+    kept += [home / "settings.json", *(home / "airflow").glob("*password*")]
+    assert len(kept) >= 7
     assert {path.name: oct(path.stat().st_mode) for path in kept if stat.S_IMODE(path.stat().st_mode) != 0o600} == {}

@@ -1,21 +1,91 @@
-"""A home is its owner's alone."""
+"""What a home remembers, in every process that asks, whatever that process's environment says."""
 
 from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from include.embedded.home import make_home
 from include.errors import UsageError
-from include.home import write_private
-from include.settings import PROJECT_ROOT
+from include.home import HomeSettings, recall, remember, settings_file, write_private
+from include.settings import PROJECT_ROOT, Settings
 
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> Path:
+    folder = tmp_path / "overlay"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, overlay: Path) -> Path:
+    folder = tmp_path / "home"
+    make_home(folder, HomeSettings(overlay))
+    return folder
+
+
+def read(home: Path, specs: str | None = None) -> Path | None:
+    environment = {"MLOPS_HOME": str(home)} | ({} if specs is None else {"MLOPS_SPECS": specs})
+    return Settings.from_env(environment).specs_overlay
+
+
+@pytest.mark.parametrize("specs", [None, ""], ids=["unset", "empty"])
+def test_where_the_environment_names_none_the_homes_overlay_holds(home, overlay, specs):
+    assert read(home, specs) == overlay
+
+
+@pytest.mark.parametrize("form", ["{}", "{}/", "{}/../overlay", "{}-link"])
+def test_the_same_folder_spelled_otherwise_is_the_same(home, overlay, form):
+    Path(f"{overlay}-link").symlink_to(overlay)
+    assert read(home, form.format(overlay)) == overlay
+
+
+@pytest.mark.parametrize("kept", ["another", None], ids=["made with another", "made with none"])
+def test_another_overlay_is_refused_with_what_to_do(home, overlay, tmp_path, kept):
+    other = tmp_path / "another"
+    remember(home, HomeSettings(other if kept else None))
+    with pytest.raises(UsageError) as refusal:
+        read(home, str(overlay))
+    told = str(refusal.value)
+    assert (str(overlay) in told, str(other) in told) == (True, kept is not None)
+    for remedy in ("unset MLOPS_SPECS", "MLOPS_HOME to another folder", str(settings_file(home))):
+        assert remedy in told
+
+
+def test_before_a_home_is_made_the_environment_decides(tmp_path, overlay):
+    assert read(tmp_path / "new", str(overlay)) == overlay
+    assert read(tmp_path / "new") is None
+
+
+def test_a_home_that_is_made_again_keeps_what_it_was_made_with(home, overlay, tmp_path):
+    make_home(home, HomeSettings(tmp_path / "another"))
+    make_home(home, HomeSettings(None))
+    assert recall(home) == HomeSettings(overlay)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"specs_overlay": 3}', '{"specs_overlay"', "\x00"])
+def test_a_file_that_says_something_else_is_refused_with_what_belongs_there(home, text):
+    settings_file(home).write_text(text)
+    with pytest.raises(UsageError, match=r'settings\.json does not say which overlay .*"specs_overlay": "FOLDER"'):
+        read(home)
+
+
+def test_a_command_in_a_process_of_its_own_sees_the_homes_overlay(home, overlay):
+    (overlay / "churn.yaml").write_text("gates:\n  auc_min: 0.123\n")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLOPS_")} | {"MLOPS_HOME": str(home)}
+    script = "from include.specs.models import load_model; print(load_model('churn').gates.auc_min)"
+    said = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout == "0.123\n"
 
 
 @pytest.mark.parametrize("before", [None, 0o755, 0o777], ids=["new", "open", "open to write"])
@@ -24,15 +94,15 @@ def test_a_home_is_its_owners_alone(tmp_path, before):
     if before is not None:
         home.mkdir()
         home.chmod(before)
-    make_home(home)
-    assert mode(home) == 0o700
+    make_home(home, HomeSettings(None))
+    assert (mode(home), mode(settings_file(home))) == (0o700, 0o600)
 
 
 @pytest.mark.parametrize("folder", [Path.home(), PROJECT_ROOT, PROJECT_ROOT.parent, Path("/")], ids=str)
 def test_a_folder_that_holds_more_than_a_home_is_not_closed(folder):
     before = mode(folder)
     with pytest.raises(UsageError, match="holds more than a home"):
-        make_home(folder)
+        make_home(folder, HomeSettings(None))
     assert mode(folder) == before
 
 
