@@ -24,6 +24,7 @@ from include.home import HomeSettings, recall, remember
 from include.settings import PROJECT_ROOT
 
 _DOWN_TIMEOUT_S = 60
+_MADE_FIRST = ("settings.json", "run/up.json", "landing", "lake", "postgres", "demo")
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,25 @@ def make_home(home: Path, made_with: HomeSettings) -> None:
     Raises
     ------
     UsageError
-        If the folder is a person's own, or holds the project: closing it would close more than a home.
+        If the folder is a person's own, holds the project or other things, or is somebody else's: closing it would
+        close more than a home.
     """
-    if home in (Path.home(), PROJECT_ROOT, *PROJECT_ROOT.parents):
+    if home in (Path.home(), PROJECT_ROOT, *PROJECT_ROOT.parents) or _is_of_others(home):
         raise UsageError(f"MLOPS_HOME={str(home)!r} holds more than a home; name a folder that is there for it alone")
     home.mkdir(parents=True, exist_ok=True)
-    home.chmod(0o700)
+    try:
+        home.chmod(0o700)
+    except PermissionError as err:
+        raise UsageError(f"MLOPS_HOME={str(home)!r} is somebody else's; name a folder of your own") from err
     if recall(home) is None:
         remember(home, made_with)
+
+
+def _is_of_others(folder: Path) -> bool:
+    """Say whether a folder has something in it, and nothing that a command of ours puts there first."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return False
+    return not any((folder / name).exists() for name in _MADE_FIRST)
 
 
 class EmbeddedHome:

@@ -106,6 +106,23 @@ def test_a_folder_that_holds_more_than_a_home_is_not_closed(folder):
     assert mode(folder) == before
 
 
+@pytest.mark.parametrize("name", ["letters", "run", ".bashrc", "mlops-port-8080.lock"])
+def test_a_folder_with_other_things_in_it_is_not_closed(tmp_path, name):
+    (tmp_path / name).mkdir()
+    tmp_path.chmod(0o755)
+    with pytest.raises(UsageError, match="holds more than a home"):
+        make_home(tmp_path, HomeSettings(None))
+    assert mode(tmp_path) == 0o755
+
+
+@pytest.mark.parametrize("name", ["landing", "lake", "demo", "settings.json"])
+def test_what_a_command_or_a_delivery_made_before_the_first_start_makes_a_home(tmp_path, name):
+    (tmp_path / name).mkdir() if name != "settings.json" else remember(tmp_path, HomeSettings(None))
+    (tmp_path / "my notes").touch()
+    make_home(tmp_path, HomeSettings(None))
+    assert mode(tmp_path) == 0o700
+
+
 @pytest.mark.parametrize("before", [None, "file", "leftover", "somebody's link"])
 def test_a_private_file_is_private_whatever_was_there(tmp_path, before):
     path, elsewhere = tmp_path / "secret", tmp_path / "elsewhere"
