@@ -97,12 +97,11 @@ def _examples(spec: ModelSpec, inputs: Inputs, labels: Labels) -> pa.Table:
 
 def _write_once(deployment: Deployment, manifest: TrainingSetManifest, examples: pa.Table) -> None:
     is_there = read_manifest(deployment.lake, manifest.model_id, manifest.set_id) is not None
-    if not is_there:
-        write_training_set(deployment.lake, manifest, examples)
+    written = not is_there and write_training_set(deployment.lake, manifest, examples)
     log.info(
         "training_set model=%s set=%s rows=%d positives=%d without_label=%d unpublished=%d written=%s",
         manifest.model_id, manifest.set_id, manifest.rows, manifest.positives, manifest.rows_without_label,
-        len(manifest.unpublished_snapshots), not is_there,
+        len(manifest.unpublished_snapshots), written,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from include.adapters.lake.delta_lake import LakeAdapter
+from include.adapters.lake.listing import count_rows
 from include.steps.find_tables import find_tables
 
 
@@ -28,4 +29,4 @@ def read_lake_tables(lake: LakeAdapter) -> Iterator[LakeTable]:
     for table in find_tables(lake):
         days = [] if table.is_log else lake.partitions(table.name)
         if days:
-            yield LakeTable(table.name, len(days), days[0], days[-1], lake.dataset(table.name).count_rows())
+            yield LakeTable(table.name, len(days), days[0], days[-1], count_rows(lake, table.name))

@@ -41,14 +41,23 @@ def postgres_database(postgres_url: str) -> Iterator[str]:
     engine.dispose()
 
 
+_S3_SERVER = """
+import sys
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+run_simple("127.0.0.1", int(sys.argv[1]), DomainDispatcherApplication(create_backend_app), threaded=False)
+"""
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """Address of an S3 server of this test run."""
-    # A process of its own: deltalake holds the interpreter's lock while it waits for an answer.
+    # A process of its own: deltalake holds the interpreter's lock while it waits for an answer. One request at a time:
+    # with threads another put gets between its look and its put, and S3 promises that a conditional put can't be split.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-c", _S3_SERVER, str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         deadline = time.monotonic() + 60
         while socket.socket().connect_ex(("127.0.0.1", port)):

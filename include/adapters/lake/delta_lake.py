@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.fs as fs
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include.adapters.arrow_files import open_location
+from include.adapters.lake.checked_files import TableFiles
+from include.adapters.lake.commits import in_types_of, make_table, replace_partitions, require_keys
 from include.adapters.lake.row_digest import digest, same_rows
-from include.adapters.lake.whole_log import WHOLE_LOG, keep_log
+from include.adapters.lake.whole_log import keep_log
 from include.errors import MlopsError, nearest
 from include.settings import Settings
 
@@ -56,6 +57,7 @@ class LakeAdapter:
     def __init__(self, uri: str, storage_options: dict[str, str] | None = None) -> None:
         self.uri = uri.rstrip("/")
         self.storage_options = storage_options or {}
+        self.s3_endpoint_url = self.storage_options.get("AWS_ENDPOINT_URL")
 
     @classmethod
     def from_settings(cls, settings: Settings) -> LakeAdapter:
@@ -103,6 +105,8 @@ class LakeAdapter:
     def dataset(self, table: str, *, version: int | None = None, within: Span | None = None) -> Dataset:
         """Return the table as an Arrow dataset, which prunes partitions when it is filtered.
 
+        Its files are held against what was committed, each once in a process.
+
         Parameters
         ----------
         within : Span, optional
@@ -112,7 +116,8 @@ class LakeAdapter:
         Raises
         ------
         MlopsError
-            If the table or the span's column does not exist, or the lake can't be reached.
+            If the table or the span's column does not exist, a file is not what was committed, or the lake can't be
+            reached.
         """
         delta = self.delta(table, version)
         if within is None:
@@ -146,6 +151,11 @@ class LakeAdapter:
         -------
         pyarrow.Table
             Rows in no particular order, but for a single partition, whose rows are as they were written.
+
+        Raises
+        ------
+        MlopsError
+            If the table does not exist, a file is not what was committed, or the lake can't be reached.
         """
         wanted: list[FileFilter] = [("dt", ">=", start)] if start is not None else []
         if end is not None:
@@ -207,9 +217,7 @@ class LakeAdapter:
             except CommitFailedError as err:
                 log.info("lake table=%s conflict attempt=%d reason=%s", table, attempt, err)
             except (DeltaError, OSError) as err:
-                if "already exists" not in str(err):
-                    raise self._unreachable(table, err) from err
-                log.info("lake table=%s was made by another writer attempt=%d", table, attempt)
+                raise self._unreachable(table, err) from err
         raise MlopsError(
             f"lake table {table}: {_MAX_ATTEMPTS} writes in a row met another writer of the same "
             f"partitions ({keys[0]} … {keys[-1]}); run one writer per partition, then retry"
@@ -227,41 +235,24 @@ class LakeAdapter:
     def _update_once(
         self, table: str, keys: list[str], change: Callable[[pa.Table | None], pa.Table], partition_by: str
     ) -> TableRef:
-        uri, options = self.table_uri(table), self.storage_options or None
         delta = self._find(table)
         present = None if delta is None else self._dataset(delta, table, [(partition_by, "in", keys)]).to_table()
         rows = change(present)
-        self._check_keys(table, rows, keys, partition_by)
+        require_keys(rows, keys, table=table, partition_by=partition_by)
         if delta is None or present is None:
-            write_deltalake(
-                uri, rows, mode="error", partition_by=[partition_by], configuration=WHOLE_LOG, storage_options=options
-            )
-        elif same_rows(present, rows):
-            return TableRef(table, delta.version())
-        elif keep_log(delta):
-            # Others may have written before that commit: what was read is no longer what is replaced.
-            return self._update_once(table, keys, change, partition_by)
+            make_table(self.table_uri(table), rows, partition_by=partition_by, s3_endpoint_url=self.s3_endpoint_url)
+            version = 0
         else:
-            quoted = ", ".join(f"'{key}'" for key in keys)
-            write_deltalake(
-                delta,
-                rows,
-                mode="overwrite",
-                predicate=f"{partition_by} IN ({quoted})",
-                schema_mode="merge" if set(rows.column_names) != set(present.column_names) else None,
-                storage_options=options,
-            )
-        version = self.delta(table).version()
+            rows = in_types_of(delta, rows, table=table)
+            if same_rows(present, rows):
+                return TableRef(table, delta.version())
+            if keep_log(delta):
+                # Others may have written before that commit: what was read is no longer what is replaced.
+                return self._update_once(table, keys, change, partition_by)
+            replace_partitions(delta, rows, self._filesystem(table), keys=keys, partition_by=partition_by)
+            version = delta.version()
         log.info("lake table=%s version=%d partitions=%d rows=%d", table, version, len(keys), rows.num_rows)
         return TableRef(table, version)
-
-    def _check_keys(self, table: str, rows: pa.Table, keys: list[str], partition_by: str) -> None:
-        found = {str(value) for value in pc.unique(rows[partition_by]).to_pylist()}
-        if outside := sorted(found - set(keys)):
-            raise MlopsError(
-                f"lake table {table}: rows of {partition_by} {outside[0]!r} would be written by a "
-                f"replacement of {keys[0]} … {keys[-1]}; name every partition that is replaced"
-            )
 
     def _find(self, table: str) -> DeltaTable | None:
         try:
@@ -272,14 +263,19 @@ class LakeAdapter:
             raise self._unreachable(table, err) from err
 
     def _dataset(self, delta: DeltaTable, table: str, wanted: Sequence[FileFilter] = ()) -> Dataset:
-        """Return the files of the partitions that are wanted: describing every file of a long history is what costs."""
+        """Return the files of the partitions that are wanted, checked: every file of a long history is what costs."""
         # Arrow's own file systems: with the Python one that deltalake makes by default, an I/O thread that
         # still holds it at exit aborts the interpreter ("terminate called without an active exception").
         filesystem = self._filesystem(table)
-        return delta.to_pyarrow_dataset(filesystem=filesystem, file_pruning_predicate=list(wanted) or None)
+        found = delta.to_pyarrow_dataset(filesystem=filesystem, file_pruning_predicate=list(wanted) or None)
+        try:
+            TableFiles(table, self.table_uri(table), filesystem).check(found.files)
+        except OSError as err:
+            raise self._unreachable(table, err) from err
+        return found
 
     def _filesystem(self, table: str) -> fs.FileSystem:
-        filesystem, path = open_location(self.table_uri(table), self.storage_options.get("AWS_ENDPOINT_URL"))
+        filesystem, path = open_location(self.table_uri(table), self.s3_endpoint_url)
         return fs.SubTreeFileSystem(path, filesystem)
 
     def _absent(self, table: str) -> MlopsError:

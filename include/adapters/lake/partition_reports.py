@@ -9,7 +9,8 @@ import pyarrow.fs as fs
 
 from include.adapters.arrow_files import open_location
 from include.adapters.lake.delta_lake import LakeAdapter
-from include.errors import UsageError
+from include.adapters.whole_files import put
+from include.errors import MlopsError, UsageError
 from include.features.partition_report import PartitionReport
 from include.tables import quality_reports_name
 
@@ -19,13 +20,13 @@ _JSON = ".json"
 def write_report(lake: LakeAdapter, report: PartitionReport) -> str:
     """Keep a report in place of an earlier one of the same last partition and return its address."""
     filesystem, path = _location(lake, report.group, report.end)
-    filesystem.create_dir(path.rpartition("/")[0], recursive=True)
-    # A rename is atomic on disk; on S3 an object appears whole or not at all.
-    unfinished = f"{path}.unfinished" if isinstance(filesystem, fs.LocalFileSystem) else path
-    with filesystem.open_output_stream(unfinished) as stream:
-        stream.write(report.to_json().encode())
-    if unfinished != path:
-        filesystem.move(unfinished, path)
+    try:
+        put(filesystem, path, report.to_json().encode())
+    except OSError as err:
+        raise MlopsError(
+            f"the quality report of {report.group} {report.end} can't be written to the lake at {lake.uri}: "
+            f"{err.strerror or err}; check MLOPS_LAKE_URI, then build again"
+        ) from err
     return f"{lake.uri}/{_name(report.group, report.end)}"
 
 
@@ -67,5 +68,5 @@ def _name(group: str, end: str) -> str:
 
 
 def _location(lake: LakeAdapter, group: str, end: str) -> tuple[fs.FileSystem, str]:
-    filesystem, root = open_location(lake.uri, lake.storage_options.get("AWS_ENDPOINT_URL"))
+    filesystem, root = open_location(lake.uri, lake.s3_endpoint_url)
     return filesystem, f"{root}/{_name(group, end)}"

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from include.adapters.arrow_files import open_location
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.row_digest import digest
+from include.adapters.whole_files import put, put_once
 from include.errors import MlopsError
 from include.tables import training_sets_name
 from include.training.manifest import TrainingSetManifest
@@ -48,15 +49,18 @@ def remove_training_set(lake: LakeAdapter, model_id: str, set_id: str) -> None:
     filesystem.delete_dir(folder)
 
 
-def write_training_set(lake: LakeAdapter, manifest: TrainingSetManifest, examples: pa.Table) -> None:
-    """Write a set; without its manifest, which comes last, it does not count."""
+def write_training_set(lake: LakeAdapter, manifest: TrainingSetManifest, examples: pa.Table) -> bool:
+    """Write a set and say whether this call did; without its manifest, which comes last, it does not count.
+
+    Of several writers of a set, who have the same rows by its id, one gives it its manifest.
+    """
     filesystem, folder = _folder(lake, manifest.model_id, manifest.set_id)
+    content = pa.BufferOutputStream()
+    pq.write_table(examples, content)
     try:
-        if isinstance(filesystem, fs.LocalFileSystem):
-            filesystem.create_dir(folder, recursive=True)
-        pq.write_table(examples, f"{folder}/{_EXAMPLES}", filesystem=filesystem)
-        with filesystem.open_output_stream(f"{folder}/{_MANIFEST}") as file:
-            file.write(manifest.to_json().encode())
+        put(filesystem, f"{folder}/{_EXAMPLES}", content.getvalue())
+        told = manifest.to_json().encode()
+        return put_once(filesystem, f"{folder}/{_MANIFEST}", told, s3_endpoint_url=lake.s3_endpoint_url)
     except OSError as err:
         raise _unreachable(lake, manifest.model_id, manifest.set_id, err) from err
 
@@ -78,7 +82,11 @@ def read_training_set(lake: LakeAdapter, model_id: str, set_id: str) -> tuple[Tr
     filesystem, folder = _folder(lake, model_id, set_id)
     try:
         examples = pq.read_table(f"{folder}/{_EXAMPLES}", filesystem=filesystem)
-    except (OSError, pa.ArrowInvalid) as err:
+    except FileNotFoundError as err:
+        raise MlopsError(
+            f"training set {set_id} of {model_id} has no {_EXAMPLES} any more; remove {folder} and build the set again"
+        ) from err
+    except (OSError, pa.ArrowException) as err:
         raise _unreachable(lake, model_id, set_id, err) from err
     if (found := digest(examples)) != manifest.rows_sha256:
         raise MlopsError(
@@ -90,7 +98,7 @@ def read_training_set(lake: LakeAdapter, model_id: str, set_id: str) -> tuple[Tr
 
 def _folder(lake: LakeAdapter, model_id: str, set_id: str) -> tuple[fs.FileSystem, str]:
     uri = lake.table_uri(f"{training_sets_name(model_id)}/{set_id}")
-    return open_location(uri, lake.storage_options.get("AWS_ENDPOINT_URL"))
+    return open_location(uri, lake.s3_endpoint_url)
 
 
 def _unreachable(lake: LakeAdapter, model_id: str, set_id: str, err: Exception) -> MlopsError:

@@ -1,0 +1,89 @@
+"""Rows as the data files of a commit, each named after its own bytes: a table's log says what its files hold.
+
+What belongs here: writing files ahead of their commit. What does not: the commit (``commits``), and holding a file
+against its name when it is read (``checked_files``).
+
+delta-rs makes up a file's name before it writes it. So it writes a table apart, whose one log entry says what it wrote;
+the files go to their table under names that end in their sha256, and the commit names them so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.fs as fs
+from deltalake import write_deltalake
+from deltalake.transaction import AddAction
+
+from include.adapters.lake.whole_log import WHOLE_LOG
+
+FIRST_ENTRY = "_delta_log/00000000000000000000.json"
+
+
+@dataclass(frozen=True)
+class DataFiles:
+    """Files that lie in a table's folder and don't belong to it yet.
+
+    Attributes
+    ----------
+    entry : bytes
+        The first entry of a log: it makes a table of them.
+    actions : tuple of AddAction
+        What adds them to a table that is there.
+    """
+
+    entry: bytes
+    actions: tuple[AddAction, ...]
+
+
+def write_files(rows: pa.Table, filesystem: fs.FileSystem, *, partition_by: str) -> DataFiles:
+    """Write rows as files of a table.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        As they shall be kept.
+    filesystem : pyarrow.fs.FileSystem
+        Its root is the table's folder.
+    partition_by : str
+        The partition column.
+    """
+    with TemporaryDirectory(prefix="mlops-lake-") as folder:
+        write_deltalake(folder, rows, mode="error", partition_by=[partition_by], configuration=WHOLE_LOG)
+        log = [json.loads(line) for line in Path(folder, FIRST_ENTRY).read_text(encoding="utf-8").splitlines()]
+        added = [action["add"] for action in log if "add" in action]
+        for add in added:
+            add["path"] = _named_after_its_bytes(Path(folder), add["path"])
+        shutil.rmtree(Path(folder, "_delta_log"))
+        fs.copy_files(folder, "", source_filesystem=fs.LocalFileSystem(), destination_filesystem=filesystem)
+    return DataFiles("".join(f"{json.dumps(action)}\n" for action in log).encode(), tuple(map(_action, added)))
+
+
+def _named_after_its_bytes(folder: Path, logged: str) -> str:
+    """Rename a file and return its path as the log shall have it, in which a partition's value is escaped twice."""
+    partition, _, name = logged.rpartition("/")
+    (path,) = folder.rglob(name)
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    named = path.with_name(f"{name.split('.')[0]}-{sha256}.parquet")
+    path.rename(named)
+    return f"{partition}/{named.name}"
+
+
+def _action(add: dict[str, Any]) -> AddAction:
+    return AddAction(
+        path=unquote(add["path"]),
+        size=add["size"],
+        partition_values=add["partitionValues"],
+        modification_time=add["modificationTime"],
+        data_change=True,
+        stats=add["stats"],
+    )
