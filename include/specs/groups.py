@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from include.errors import SpecError
 from include.settings import PROJECT_ROOT
-from include.specs.yaml_files import CONFIG_ROOT, Days, Fraction, Frozen, Identifier, read_yaml, validated
+from include.specs.yaml_files import CONFIG_ROOT, Days, Fraction, Frozen, Identifier, find_spec, read_yaml, validated
 from include.tables import ORDERS, TableSpec, Word, features_name, features_table, find_person, predictions_name
 
 
@@ -123,8 +123,8 @@ def load_feature_group(group: str) -> FeatureGroupSpec:
     SpecError
         If there is no such group, a value isn't allowed, or the group has no statement.
     """
-    path = CONFIG_ROOT / "features" / f"{group}.yaml"
-    spec = validated(FeatureGroupSpec, read_yaml(path, kind="feature group"), path)
+    path = find_spec(CONFIG_ROOT / "features", group, kind="feature group")
+    spec = validated(FeatureGroupSpec, read_yaml(path), path)
     if not spec.sql_path.is_file():
         raise SpecError(f"{path.name}: group={spec.group!r} has no statement; write include/features/{spec.group}.sql")
     return spec

@@ -184,9 +184,9 @@ def _load_model(model_id: str, overlay_root: Path | None) -> ModelSpec:
         known = sorted({**shipped, **laid})
         raise SpecError(f"there is no model {model_id!r}; known: {', '.join(known)}{nearest(model_id, known)}")
     path = laid.get(model_id) or shipped[model_id]
-    values = read_yaml(path, kind="model")
+    values = read_yaml(path)
     if model_id in laid and model_id in shipped:
-        values = laid_over(read_yaml(shipped[model_id], kind="model"), values, path)
+        values = laid_over(read_yaml(shipped[model_id]), values, path)
     return validated(_schema(values, path, overlay_root), values, path)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, read_yaml, validated
+from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, find_spec, read_yaml, validated
 
 _Columns = Annotated[tuple[Identifier, ...], Field(strict=False, min_length=1)]
 
@@ -61,5 +61,5 @@ def load_feature_service(service: str) -> FeatureServiceSpec:
     SpecError
         If there is no such service, or a value isn't allowed.
     """
-    path = CONFIG_ROOT / "services" / f"{service}.yaml"
-    return validated(FeatureServiceSpec, read_yaml(path, kind="feature service"), path)
+    path = find_spec(CONFIG_ROOT / "services", service, kind="feature service")
+    return validated(FeatureServiceSpec, read_yaml(path), path)

@@ -32,17 +32,28 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def read_yaml(path: Path, *, kind: str) -> dict[str, Any]:
+def find_spec(folder: Path, name: str, *, kind: str) -> Path:
+    """Return the file of a spec: one of the folder's own, whatever path the name would make.
+
+    Raises
+    ------
+    SpecError
+        If there is none of that name.
+    """
+    known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if name not in known:
+        raise SpecError(f"there is no {kind} {name!r}; known: {', '.join(known)}{nearest(name, known)}")
+    return known[name]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
     """Return the values of a spec file.
 
     Raises
     ------
     SpecError
-        If there is no such file, it can't be read, or it is no mapping; if a key is no text, or is there twice.
+        If it can't be read, or it is no mapping; if a key is no text, or is there twice.
     """
-    if not path.exists():
-        known = sorted(other.stem for other in path.parent.glob("*.yaml"))
-        raise SpecError(f"there is no {kind} {path.stem!r}; known: {', '.join(known)}{nearest(path.stem, known)}")
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - a safe one
     except (OSError, UnicodeDecodeError) as err:

@@ -88,7 +88,7 @@ def view_model(model_id: str) -> ModelView:
     files = find_model_files(model_id)
     shipped: dict[str, Any] = {}
     if len(files) > 1:
-        below, above = (dict(_leaves(read_yaml(path, kind="model"))) for path in files)
+        below, above = (dict(_leaves(read_yaml(path))) for path in files)
         shipped = {key: below[key] for key in above}
     return ModelView(values, tuple(files), shipped)
 
