@@ -6,6 +6,7 @@ a command's module is loaded when it is called.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -31,6 +32,11 @@ _COMMANDS = {
     "up": "include.cli.embedded:up",
 }
 _INTERRUPTED = 130
+# What a disk says of itself; any other error of the system is a fault of ours, and shows where it happened.
+_DISK = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room there"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR), "let this user write there"),
+}
 
 
 class _LazyGroup(click.Group):
@@ -79,6 +85,14 @@ def main() -> None:
         # The reader of our output has gone: nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as err:
+        if err.errno not in _DISK:
+            raise
+        where = err.filename or "the disk"
+        code = _fail(
+            f"{where}: {os.strerror(err.errno)}; {_DISK[err.errno]}, or point MLOPS_HOME or MLOPS_LAKE_URI elsewhere",
+            MlopsError.exit_code,
+        )
     sys.exit(code)
 
 

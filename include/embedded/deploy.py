@@ -9,6 +9,7 @@ import logging
 import sys
 
 from include.adapters.deployment import Deployment
+from include.steps.apply_features import apply_features
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
     deployment = Deployment.from_env()
     deployment.state.migrate()
     deployment.model_registry.initialise()
-    deployment.feature_store.apply()
+    apply_features(deployment)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from include.training.version import train_version
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
+    from include.adapters.registry.model_registry import ModelRegistryAdapter
 
 log = logging.getLogger(__name__)
 
@@ -42,31 +43,28 @@ def train_model(deployment: Deployment, training_set: TrainingSetRef) -> Candida
     """
     spec = load_model(training_set.model_id)
     registry = deployment.model_registry
-    known = registry.find(spec.registered_name, tag=TRAINING_SET_TAG, value=training_set.set_id)
+    known = _find(registry, spec, training_set)
     if known is not None:
-        registry.download(spec.registered_name, known.version)
-        log.info("train model=%s set=%s is version=%d already", spec.model_id, training_set.set_id, known.version)
-        return CandidateRef(spec.model_id, known.version, known.run_id, training_set.as_of)
+        return known
     manifest, examples = read_training_set(deployment.lake, training_set.model_id, training_set.set_id)
     if manifest.spec_sha256 != spec_sha256(spec):
         raise MlopsError(
             f"the spec of {spec.model_id} changed after training set {manifest.set_id} was built; build the set again"
         )
     trained = train_version(spec, manifest, examples)
-    registered = registry.register(
-        spec.registered_name,
-        run_name=f"{spec.model_id}-{manifest.set_id}",
-        files=trained.files,
-        params=_params(spec, manifest),
-        metrics=trained.metrics,
-        tags={
-            "model_id": spec.model_id,
-            "as_of": manifest.as_of,
-            TRAINING_SET_TAG: manifest.set_id,
-            "training_set_sha256": manifest.rows_sha256,
-            "mlflow.source.git.commit": manifest.provenance.code_commit,
-        },
-    )
+    with deployment.state.alone(f"registering {spec.registered_name}"):
+        # Who trained on the same set meanwhile has registered it: one set is one version.
+        known = _find(registry, spec, training_set)
+        if known is not None:
+            return known
+        registered = registry.register(
+            spec.registered_name,
+            run_name=f"{spec.model_id}-{manifest.set_id}",
+            files=trained.files,
+            params=_params(spec, manifest),
+            metrics=trained.metrics,
+            tags=_tags(spec, manifest),
+        )
     evaluation = trained.evaluation
     log.info(
         "train model=%s set=%s rows=%d version=%d auc=%.4f [%.4f, %.4f]",
@@ -74,6 +72,25 @@ def train_model(deployment: Deployment, training_set: TrainingSetRef) -> Candida
         evaluation.auc, evaluation.auc_low, evaluation.auc_high,
     )  # fmt: skip
     return CandidateRef(spec.model_id, registered.version, registered.run_id, training_set.as_of)
+
+
+def _find(registry: ModelRegistryAdapter, spec: ModelSpec, training_set: TrainingSetRef) -> CandidateRef | None:
+    known = registry.find(spec.registered_name, tag=TRAINING_SET_TAG, value=training_set.set_id)
+    if known is None:
+        return None
+    registry.download(spec.registered_name, known.version)
+    log.info("train model=%s set=%s is version=%d already", spec.model_id, training_set.set_id, known.version)
+    return CandidateRef(spec.model_id, known.version, known.run_id, training_set.as_of)
+
+
+def _tags(spec: ModelSpec, manifest: TrainingSetManifest) -> dict[str, str]:
+    return {
+        "model_id": spec.model_id,
+        "as_of": manifest.as_of,
+        TRAINING_SET_TAG: manifest.set_id,
+        "training_set_sha256": manifest.rows_sha256,
+        "mlflow.source.git.commit": manifest.provenance.code_commit,
+    }
 
 
 def _params(spec: ModelSpec, manifest: TrainingSetManifest) -> dict[str, str]:

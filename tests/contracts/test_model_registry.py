@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -204,3 +207,34 @@ def test_unreachable_mlflow_is_told_at_once_and_without_its_password(uri, tmp_pa
 def test_nothing_is_sent_about_its_use(registry):
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert Path(registry.cache).name == "cache"
+
+
+KILLED_WHILE_REGISTERING = """
+import os, pathlib, signal, sys
+from include.adapters.registry.model_registry import ModelRegistryAdapter
+tracking, artifacts, cache, name = sys.argv[1:]
+adapter = ModelRegistryAdapter(tracking, artifacts, pathlib.Path(cache))
+adapter._log = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+adapter.register(name, run_name="cut off", files={"checksums.json": b"{}"}, params={}, metrics={}, tags={"as_of": "x"})
+"""
+
+
+def test_a_run_that_was_killed_is_marked_so_by_the_next_registration_and_no_other_is(
+    registry, files, backend, tmp_path
+):
+    command = [sys.executable, "-c", KILLED_WHILE_REGISTERING, *backend, str(tmp_path), "cut-off"]
+    for _ in range(2):
+        assert subprocess.run(command, check=False, timeout=120).returncode == -signal.SIGKILL
+    experiment = registry._client.get_experiment_by_name("cut-off").experiment_id
+    somebody_elses = registry._client.create_run(experiment, run_name="by hand").info.run_id
+
+    version = register(registry, files, "cut-off").version
+
+    runs = {run.info.run_id: run.info for run in registry._client.search_runs([experiment])}
+    assert runs.pop(somebody_elses).status == "RUNNING"
+    assert sorted((info.run_name, info.status) for info in runs.values()) == [
+        ("a run", "FINISHED"),
+        ("cut off", "KILLED"),
+        ("cut off", "KILLED"),
+    ]
+    assert version == 1

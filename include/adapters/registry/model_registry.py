@@ -85,6 +85,8 @@ class ModelRegistryAdapter:
     ) -> RegisteredVersion:
         """Record a run with its files, and register them as the next version of `name`.
 
+        One caller at a time for a name: a run of the kind that is still RUNNING was killed, and is marked so.
+
         Parameters
         ----------
         name : str
@@ -96,7 +98,9 @@ class ModelRegistryAdapter:
         """
         sealed = {**tags, _CHECKSUMS_TAG: hashlib.sha256(files[CHECKSUMS]).hexdigest()}
         with self._mlflow(f"{name} can't be registered") as client:
-            run = client.create_run(self._experiment_id(client, name), run_name=run_name, tags=dict(tags))
+            experiment_id = self._experiment_id(client, name)
+            self._close_killed(client, experiment_id, tags)
+            run = client.create_run(experiment_id, run_name=run_name, tags=dict(tags))
             run_id = run.info.run_id
             try:
                 self._log(client, run_id, files, params, metrics)
@@ -223,6 +227,13 @@ class ModelRegistryAdapter:
         with tempfile.TemporaryDirectory(prefix="mlops-model-") as folder:
             write_files(Path(folder), files)
             client.log_artifacts(run_id, folder, _FOLDER)
+
+    def _close_killed(self, client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> None:
+        for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+            # An experiment may hold runs that aren't ours; those have not all of our tags.
+            if tags.keys() <= run.data.tags.keys():
+                client.set_terminated(run.info.run_id, status="KILLED")
+                log.warning("run=%s had been left running by a process that was killed", run.info.run_id)
 
     def _experiment_id(self, client: MlflowClient, name: str) -> str:
         from mlflow.exceptions import MlflowException

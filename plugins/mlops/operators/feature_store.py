@@ -48,8 +48,9 @@ class FeastApplyOperator(BaseOperator):
         """Apply and return the views."""
         from include.adapters.deployment import Deployment
         from include.specs.deployed import load_specs
+        from include.steps.apply_features import apply_features
 
-        Deployment.from_env().feature_store.apply()
+        apply_features(Deployment.from_env())
         return list(load_specs().groups)
 
 

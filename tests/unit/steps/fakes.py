@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
@@ -37,6 +38,10 @@ class FakeState:
 
     def table_versions(self, target: str) -> dict[str, int]:
         return dict(sorted(self._versions.get(target, {}).items()))
+
+    @contextmanager
+    def alone(self, work: str) -> Iterator[None]:
+        yield
 
     def confirm_source(self, target: str, agreeing: Mapping[str, int], source_version: int) -> None:
         known = self._sources.setdefault(target, {})
