@@ -24,6 +24,10 @@ class MlopsError(Exception):
     exit_code = 3
 
 
+class ExpiredError(MlopsError):
+    """A version of a lake table is asked for that is not kept any more, or never was."""
+
+
 class UsageError(MlopsError):
     """The caller asked for something that can't be: a wrong key, an unreadable file."""
 
@@ -56,6 +60,10 @@ class RefusedError(MlopsError):
 
 class ConflictError(RefusedError):
     """A compare-and-set found another state than the caller had read."""
+
+
+class NotYetError(RefusedError):
+    """What is asked about has not come yet, and will come without the caller: asking again later may bring it."""
 
 
 def nearest(value: str, allowed: Iterable[str]) -> str:

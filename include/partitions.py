@@ -119,8 +119,8 @@ def end_of(key: str) -> datetime:
 def resolve(context: Mapping[str, Any]) -> str:
     """Return the partition key that an Airflow task works on.
 
-    Asked in this order: the run's partition key, the extra of a triggering asset event, the
-    Param ``partition``.
+    It is named by the run's partition key, the extra of a triggering asset event, or the Param ``partition``; those
+    that name one name the same.
 
     Parameters
     ----------
@@ -130,14 +130,19 @@ def resolve(context: Mapping[str, Any]) -> str:
     Raises
     ------
     UsageError
-        If none of the three is there, or it isn't a day.
+        If none of the three is there, one isn't a day, or two differ.
     """
-    for key in _candidates(context):
-        if key:
-            return key_of(parse(key))
-    raise UsageError(
-        "this run has no partition: trigger it with a partition key (YYYY-MM-DD), or set the Param 'partition'"
-    )
+    named = {key_of(parse(key)) for key in _candidates(context) if key}
+    if not named:
+        raise UsageError(
+            "this run has no partition: trigger it with a partition key (YYYY-MM-DD), or set the Param 'partition'"
+        )
+    if len(named) > 1:
+        raise UsageError(
+            f"this run names several days ({', '.join(sorted(named))}) by its partition key, its event and its Param "
+            "'partition': name one"
+        )
+    return named.pop()
 
 
 def _candidates(context: Mapping[str, Any]) -> Iterator[str | None]:

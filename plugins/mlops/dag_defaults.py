@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import CronPartitionTimetable, Param
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk import CronPartitionTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk.exceptions import AirflowSkipException
 
 from include import partitions
-from include.errors import ConflictError, RefusedError
+from include.errors import ConflictError, NotYetError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -62,30 +62,30 @@ def skip(reason: str) -> NoReturn:
 
 @contextmanager
 def refusals_skip() -> Iterator[None]:
-    """Turn a "no" of a step into a skipped task: retrying would not change it, as it may a lost compare-and-set."""
+    """Turn a "no" of a step into a skipped task, where the night goes on without it; not one that time may change."""
     try:
         yield
-    except ConflictError:
+    except (ConflictError, NotYetError):
         raise
     except RefusedError as no:
         skip(str(no))
 
 
-@contextmanager
-def refusals_fail() -> Iterator[None]:
-    """Turn a "no" of a step into a task that fails at once: it is an incident, and retrying would not change it."""
-    try:
-        yield
-    except ConflictError:
-        raise
-    except RefusedError as no:
-        raise AirflowFailException(str(no)) from no
-
+# Wherever it is raised, in a template too: a verdict and wrong use are the same on the second try. The rules are asked
+# in their order.
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(ConflictError, RetryAction.DEFAULT, reason="another writer was first; it may not be again"),
+        RetryRule(NotYetError, RetryAction.RETRY, timedelta(minutes=5), reason="what is waited for may come"),
+        RetryRule([RefusedError, UsageError], RetryAction.FAIL, reason="another try would be answered in the same way"),
+    ]
+)
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "mlops",
     "retries": 2,
     "retry_delay": timedelta(seconds=15),
+    "retry_policy": RETRY_POLICY,
     "execution_timeout": timedelta(minutes=30),
     "on_failure_callback": report_failure,
 }

@@ -1,33 +1,46 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk import RetryAction
+from airflow.sdk.exceptions import AirflowSkipException
 
-from include.errors import ConflictError, MlopsError, RefusedError, UsageError
-from mlops.dag_defaults import refusals_fail, refusals_skip
-
-BROKEN = (MlopsError, UsageError, ConflictError, ConnectionError)
+from include.errors import ConflictError, MlopsError, NotYetError, RefusedError, UsageError
+from mlops.dag_defaults import RETRY_POLICY, refusals_skip
 
 
-@pytest.mark.parametrize(
-    ("block", "becomes"),
-    [(refusals_skip, AirflowSkipException), (refusals_fail, AirflowFailException)],
-    ids=["skip", "fail"],
-)
-def test_a_no_ends_the_task_at_once_with_its_reason(block, becomes):
-    with pytest.raises(becomes, match="the reason"), block():
+def below(kind: type[MlopsError]) -> Iterator[type[MlopsError]]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from below(each)
+
+
+def test_a_no_skips_the_task_with_its_reason():
+    with pytest.raises(AirflowSkipException, match="the reason"), refusals_skip():
         raise RefusedError("the reason")
 
 
-@pytest.mark.parametrize("block", [refusals_skip, refusals_fail], ids=["skip", "fail"])
-@pytest.mark.parametrize("error", BROKEN, ids=lambda error: error.__name__)
-def test_what_a_retry_may_mend_is_left_to_airflow(block, error):
-    with pytest.raises(error), block():
+@pytest.mark.parametrize(
+    "error", [MlopsError, UsageError, ConflictError, NotYetError, ConnectionError], ids=lambda error: error.__name__
+)
+def test_what_is_no_verdict_is_left_to_airflow(error):
+    with pytest.raises(error), refusals_skip():
         raise error("the reason")
 
 
-@pytest.mark.parametrize("block", [refusals_skip, refusals_fail], ids=["skip", "fail"])
-def test_a_yes_is_left_as_it_is(block):
-    with block():
+def test_a_yes_is_left_as_it_is():
+    with refusals_skip():
         done = True
     assert done
+
+
+@pytest.mark.parametrize("error", [*below(RefusedError), *below(UsageError)], ids=lambda error: error.__name__)
+def test_a_verdict_and_wrong_use_are_not_tried_again(error):
+    expected = {ConflictError: RetryAction.DEFAULT, NotYetError: RetryAction.RETRY}.get(error, RetryAction.FAIL)
+    assert RETRY_POLICY.evaluate(error("the reason"), 1, 2).action == expected
+
+
+@pytest.mark.parametrize("error", [MlopsError, ConnectionError, TimeoutError], ids=lambda error: error.__name__)
+def test_what_broke_is_tried_again(error):
+    assert RETRY_POLICY.evaluate(error("the reason"), 1, 2).action == RetryAction.DEFAULT

@@ -11,6 +11,7 @@ from include import partitions
 from include.errors import UsageError
 
 DAYS = st.dates().map(partitions.key_of)
+DAY = "2026-01-01"
 
 
 @given(DAYS)
@@ -47,31 +48,37 @@ def event(partition):
 
 
 @pytest.mark.parametrize(
-    ("context", "expected"),
+    "context",
     [
+        pytest.param({"dag_run": SimpleNamespace(partition_key=DAY)}, id="the partition key"),
+        pytest.param({"triggering_asset_events": {"a": [event(None), event(DAY)]}}, id="the event"),
+        pytest.param({"params": {"partition": DAY}}, id="the param"),
         pytest.param(
             {
-                "dag_run": SimpleNamespace(partition_key="2026-01-01"),
-                "triggering_asset_events": {"a": [event("2026-01-02")]},
-                "params": {"partition": "2026-01-03"},
+                "dag_run": SimpleNamespace(partition_key=DAY),
+                "triggering_asset_events": {"a": [event(DAY)]},
+                "params": {"partition": DAY},
             },
-            "2026-01-01",
-            id="the partition key wins",
+            id="all three",
         ),
-        pytest.param(
-            {
-                "dag_run": SimpleNamespace(partition_key=None),
-                "triggering_asset_events": {"a": [event("2026-01-02")]},
-                "params": {"partition": "2026-01-03"},
-            },
-            "2026-01-02",
-            id="then the event",
-        ),
-        pytest.param({"params": {"partition": "2026-01-03"}}, "2026-01-03", id="then the param"),
     ],
 )
-def test_a_task_finds_its_day(context, expected):
-    assert partitions.resolve(context) == expected
+def test_a_task_finds_its_day(context):
+    assert partitions.resolve(context) == DAY
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"dag_run": SimpleNamespace(partition_key=DAY), "params": {"partition": "2026-01-02"}},
+        {"dag_run": SimpleNamespace(partition_key=DAY), "triggering_asset_events": {"a": [event("2026-01-02")]}},
+        {"triggering_asset_events": {"a": [event("2026-01-02"), event(DAY)]}},
+    ],
+    ids=["key and param", "key and event", "two events"],
+)
+def test_a_task_that_is_given_two_days_takes_neither(context):
+    with pytest.raises(UsageError, match=r"several days \(2026-01-01, 2026-01-02\)"):
+        partitions.resolve(context)
 
 
 def test_a_task_without_a_day_says_what_to_pass():

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
-from mlops.dag_defaults import refusals_fail
-
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import TaskInstanceKey
@@ -85,8 +83,7 @@ class FeatureGroupBuildOperator(BaseOperator):
         from include.adapters.deployment import Deployment
         from include.steps.build_features import build_features
 
-        with refusals_fail():
-            return build_features(Deployment.from_env(), self.group, start=self.start, end=self.end)
+        return build_features(Deployment.from_env(), self.group, start=self.start, end=self.end)
 
 
 class FeatureGroupHealOperator(BaseOperator):
@@ -113,8 +110,7 @@ class FeatureGroupHealOperator(BaseOperator):
         from include.adapters.deployment import Deployment
         from include.steps.heal_features import heal_features
 
-        with refusals_fail():
-            return heal_features(Deployment.from_env(), self.group)
+        return heal_features(Deployment.from_env(), self.group)
 
 
 class FeastMaterializeOperator(BaseOperator):
