@@ -6,7 +6,8 @@ The version that the ledger puts in Production before that night scores its enti
 - **In**: assets `features_<group>` of the model's group and of all groups that its feature service reads, their lake
   tables, the promotion ledger.
 - **Out**: lake table `predictions/<model>`; asset `predictions_<model>`.
-- **Hazards**: where no version was in Production before the night, the task skips: there is nothing to score with.
+- **Hazards**: where no version was in Production before the night, the task skips: there is nothing to score with. An
+  older version may read groups that the spec does not any more: the task tries again for an hour until they are there.
 - **Re-run**: clear the task; a range goes through `rescore_range__<model>`, which leaves the nights that can't be
   scored yet and says which; the others are monitored as any night is. The same night twice gives the same rows.
 """
@@ -40,7 +41,8 @@ def build_dags(spec: ModelSpec) -> None:
         tags=[Tag.INFERENCE, spec.owner],
     )
     def score_batch() -> None:
-        @task(outlets=[assets.predictions(spec.model_id)])
+        # An hour for groups that only an older version in Production reads: their events are not waited for.
+        @task(outlets=[assets.predictions(spec.model_id)], retries=12)
         def score(outlet_events=None, **context) -> object:
             from include.adapters.deployment import Deployment
             from include.steps.score_batch import score_batch

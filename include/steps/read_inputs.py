@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from include.adapters.feature_store.as_of_join import FeatureRows, features_as_of
 from include.adapters.lake.span import Span
-from include.errors import MlopsError
+from include.errors import MlopsError, NotYetError, UsageError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from include.features.versions import newest_versions
 from include.question.population import ROWS, population_statement
@@ -78,17 +78,35 @@ def read_partition(deployment: Deployment, spec: ModelSpec, partition: str, *, s
 
     Raises
     ------
+    UsageError
+        If the night's features of a group that the model reads are not published.
+    NotYetError
+        If those are of groups that only this service reads: the model's DAG does not wait for them.
     MlopsError
-        If the night's features are not published, or a table is not there.
+        If a table is not there.
     """
-    inputs = _read(deployment, spec, service, [partition], knowing="now")
-    if inputs.unpublished:
-        group = spec.features.group
-        raise MlopsError(
-            f"{load_feature_group(group).table} of {partition} is not published, so {spec.model_id} has nothing to "
-            f"read; build it: mlops features build --group {group} --date {partition}"
+    _require_published(deployment, spec, partition, service)
+    return _read(deployment, spec, service, [partition], knowing="now")
+
+
+def _require_published(deployment: Deployment, spec: ModelSpec, partition: str, service: str) -> None:
+    absent = [
+        group
+        for group in (spec.features.group, *other_groups(spec, service))
+        if partition not in deployment.state.publications(_table(group))
+    ]
+    if not absent:
+        return
+    builds = "; ".join(f"mlops features build --group {group} --date {partition}" for group in absent)
+    told = f"{' and '.join(map(_table, absent))} of {partition} {'is' if len(absent) == 1 else 'are'} not published"
+    if {spec.features.group, *load_feature_service(spec.features.service).features}.isdisjoint(absent):
+        raise NotYetError(
+            f"{told}, which the version that scores reads (feature service {service}) and the spec of {spec.model_id} "
+            f"does not any more (feature service {spec.features.service}), so that its DAG does not wait for it; build "
+            f"it: {builds}"
         )
-    return inputs
+    what = "would read older values" if spec.features.group not in absent else "has nothing to read"
+    raise UsageError(f"{told}, so {spec.model_id} {what}; build it: {builds}")
 
 
 def read_snapshots(deployment: Deployment, spec: ModelSpec, days: Sequence[str]) -> Inputs:

@@ -19,8 +19,9 @@ import pytest
 from include import partitions
 from include.adapters.deployment import Deployment
 from include.adapters.lake.training_sets import read_training_set
+from include.errors import NotYetError, UsageError
 from include.refs import CandidateRef
-from include.specs.models import load_model, model_ids
+from include.specs.models import FeaturesSpec, load_model, model_ids
 from include.steps.audit_features import audit_features
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
@@ -41,7 +42,7 @@ pytestmark = pytest.mark.timeout(600)
 
 SPECS = Path(__file__).parents[1] / "overlays" / "more_models"
 TRAINED = partitions.shift(FIRST_DAY, 99)
-OPEN, CLOSED, NEXT = partitions.span(partitions.shift(TRAINED, 1), partitions.shift(TRAINED, 3))
+OPEN, CLOSED, NEXT, LAGGING = partitions.span(partitions.shift(TRAINED, 1), partitions.shift(TRAINED, 4))
 INSTANT = pa.timestamp("us", tz="UTC")
 
 
@@ -275,3 +276,23 @@ def test_vectors_over_two_views_are_logged_and_audited_once_both_are_online(depl
     assert report.rows > 50
     assert report.mismatches == dict.fromkeys(report.mismatches, 0)
     assert "churn_risk_score" in report.mismatches
+
+
+def test_a_night_is_not_scored_with_older_values_of_a_view_that_lags(deployment, in_production, shop):
+    # Delivered, and built of one of the two views only.
+    folder = deployment.settings.home / "landing" / "orders" / f"dt={LAGGING}"
+    folder.mkdir(parents=True)
+    (folder / "_SUCCESS").touch()
+    import_delivery(deployment, LAGGING, cross_check=False)
+    build_features(deployment, "customer_daily", start=LAGGING, end=LAGGING)
+    told = f"features/churn_scores of {LAGGING} is not published.*mlops features build --group churn_scores --date"
+    with pytest.raises(UsageError, match=f"{told}.*") as refusal:
+        score_batch(deployment, "winback", partition=LAGGING)
+    assert "would read older values" in str(refusal.value)
+    assert LAGGING not in deployment.state.publications("predictions/winback")
+    # A version in Production that reads more than the spec does by now: the DAG comes too early for it.
+    spec = load_model("winback")
+    newer = spec.model_copy(update={"features": FeaturesSpec(service="churn_v1", group="customer_daily")})
+    with pytest.raises(NotYetError, match=f"features/churn_scores of {LAGGING} is not published, which the version"):
+        read_partition(deployment, newer, LAGGING, service=spec.features.service)
+    assert read_partition(deployment, newer, LAGGING, service="churn_v1").rows.num_rows > 0
