@@ -10,7 +10,8 @@ said. A retrain of an earlier night that no training has claimed, as while train
 - **Out**: state tables `monitoring_metric` and `retrain_decision`; asset `retrain_<model>`, only when a decision acts.
 - **Hazards**: none for a replay: a decision acts only where its partition is newer than the model's watermark and
   is the newest published one; otherwise it is recorded with `acted = false`. A training that is asked for twice
-  starts once: its decision is claimed.
+  starts once: its decision is claimed. `audit` skips where no online vector was logged, and fails where none can be:
+  the model's feature service was not applied, for example.
 - **Re-run**: clear the tasks; the run gets its own decision back.
 """
 
@@ -24,7 +25,7 @@ from include import partitions
 from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, skip
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, refusals_skip, skip
 
 
 def build_dag(spec: ModelSpec) -> None:
@@ -83,7 +84,9 @@ def build_dag(spec: ModelSpec) -> None:
             from include.adapters.deployment import Deployment
             from include.steps.audit_features import require_no_skew
 
-            return require_no_skew(Deployment.from_env(), spec.model_id, partition=partitions.resolve(context))
+            day = partitions.resolve(context)
+            with refusals_skip():
+                return require_no_skew(Deployment.from_env(), spec.model_id, partition=day)
 
         audit()
         measured = measure()

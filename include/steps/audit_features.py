@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from include import partitions
 from include.adapters.lake.online_log import ASKED_AT, REQUEST, read_vectors
-from include.errors import MlopsError, UsageError
+from include.errors import MlopsError, RefusedError, UsageError
 from include.specs.models import load_model
 from include.steps.read_inputs import read_at
 from include.tables import online_vectors_name, online_vectors_table
@@ -85,18 +85,24 @@ def audit_features(deployment: Deployment, model_id: str, *, partition: str) -> 
 
 
 def require_no_skew(deployment: Deployment, model_id: str, *, partition: str) -> dict[str, int]:
-    """Audit a day, where vectors were logged on it, and return the mismatches by feature: all of them 0.
+    """Audit what stood at the end of a night, and return the mismatches by feature: all of them 0.
 
     Raises
     ------
+    RefusedError
+        If no vector was logged, as of a night that was not the newest when it went online, or of one without rows.
     MlopsError
-        If a value differs.
+        If a value differs. If no vector was logged because none can be read online, with the reason.
     """
     # What stands at the end of a partition was asked for on the next day.
     asked_on = partitions.shift(partition, 1)
     if asked_on not in deployment.lake.partitions(online_vectors_name(model_id)):
-        log.info("audit model=%s partition=%s: no vector was logged", model_id, partition)
-        return {}
+        _require_readable(deployment, model_id, partition)
+        raise RefusedError(
+            f"no online vector of {model_id} was logged for {partition}, so that none is audited: the verify task of "
+            "its feature group logs a sample of a night that has rows, while it is the newest; its log says where "
+            "that failed"
+        )
     report = audit_features(deployment, model_id, partition=asked_on)
     if report.differing.num_rows:
         found = {name: count for name, count in report.mismatches.items() if count}
@@ -106,6 +112,18 @@ def require_no_skew(deployment: Deployment, model_id: str, *, partition: str) ->
             f"mlops features audit --model {model_id} --date {asked_on} --out FILE"
         )
     return report.mismatches
+
+
+def _require_readable(deployment: Deployment, model_id: str, partition: str) -> None:
+    """Say why vectors are not there where they can't be: the task that logs them has ended well, as others need it."""
+    service = load_model(model_id).features.service
+    try:
+        deployment.feature_store.warm(service)
+    except MlopsError as err:
+        raise MlopsError(
+            f"no online vector of {model_id} was logged for {partition}, as its feature service {service} can't be "
+            f"read online: {err}; run apply_feature_repo where it was never applied, then the task verify of its group"
+        ) from err
 
 
 def _differs(given: pa.ChunkedArray | None, truth: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from include import partitions
 from include.adapters.lake.online_log import ASKED_AT, REQUEST, append_vectors
-from include.errors import MlopsError
+from include.errors import ExpiredError, MlopsError, RefusedError, UsageError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PARTITION
 from include.features.versions import newest_versions
 from include.specs.deployed import load_specs
@@ -60,11 +60,17 @@ def verify_online(deployment: Deployment, group: str, *, partition: str, sample:
     ------
     MlopsError
         If a row differs, with the keys and features that do.
+    RefusedError
+        If the version of the table that went online is not kept any more.
+    UsageError
+        If the partition is not published.
     """
     spec = load_feature_group(group)
     if partition not in deployment.state.publications(spec.table):
-        log.info("verify group=%s partition=%s: it is not published", group, partition)
-        return 0
+        raise UsageError(
+            f"{group} of {partition} can't be compared: {spec.table} of that day is not published; build it first "
+            f"(mlops features build --group {group} --date {partition})"
+        )
     chosen = _chosen(deployment, spec, partition, sample)
     keys, at = _keys(chosen, spec.entity.keys), partitions.end_of(partition)
     online = deployment.feature_store.online_group(group, keys, at=at)
@@ -90,7 +96,14 @@ def _chosen(deployment: Deployment, spec: FeatureGroupSpec, partition: str, samp
     """Return the newest rows of some entities of a partition, as they went online; none of who was erased since."""
     # A heal may have added later versions since, which go online in its own time.
     version = deployment.state.table_versions(f"online/{spec.group}").get(partition)
-    stored = deployment.lake.read(spec.table, start=partition, end=partition, version=version)
+    try:
+        stored = deployment.lake.read(spec.table, start=partition, end=partition, version=version)
+    except ExpiredError as err:
+        raise RefusedError(
+            f"{spec.group} of {partition} went online from version {version} of {spec.table}, which has expired since "
+            f"(replaced rows are kept for {deployment.settings.retention_days} days), so that nothing can be compared; "
+            f"bring the day online anew: run backfill_features__{spec.group} with start and end {partition}"
+        ) from err
     keys = list(spec.entity.keys)
     present = deployment.lake.read(spec.table, start=partition, end=partition, columns=keys)
     stored = stored.join(present, keys=keys, join_type="left semi")

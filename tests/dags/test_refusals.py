@@ -23,6 +23,11 @@ MEMBERS = {
     "find_candidate": ("promote_model__churn", "include.steps.move_model.describe_candidate", {}),
     "promote": ("promote_model__churn", "include.steps.move_model.promote_version", {"ti": ASKED}),
     "record_rejection": ("promote_model__churn", "include.steps.move_model.close_question", {"ti": ASKED}),
+    "audit": (
+        "monitor_model__churn",
+        "include.steps.audit_features.require_no_skew",
+        {"dag_run": SimpleNamespace(partition_key=DAY, conf={}), "params": {}},
+    ),
     "score": (
         "score_batch__churn",
         "include.steps.score_batch.score_batch",

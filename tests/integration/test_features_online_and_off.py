@@ -16,11 +16,12 @@ import yaml
 from click.testing import CliRunner
 
 from include.adapters.deployment import Deployment
+from include.adapters.lake.history import remove_old_files
 from include.adapters.lake.online_log import append_vectors, read_vectors
 from include.adapters.lake.row_digest import digest
 from include.cli.features import features as features_cli
 from include.cli.orders import orders as orders_cli
-from include.errors import MlopsError, UsageError
+from include.errors import MlopsError, RefusedError, UsageError
 from include.partitions import end_of, parse, shift, span
 from include.specs import deployed, groups, models, services
 from include.specs.deployed import load_specs
@@ -108,10 +109,15 @@ def test_a_model_that_has_no_vectors_yet_does_not_keep_the_others_from_theirs(
     assert read_vectors(deployment.lake, "churn", ASKED) is not None
     assert not deployment.lake.exists("online_vectors/another")
     assert ("model=another" in caplog.text) == (service == "not_applied_v1")
+    with pytest.raises(MlopsError) as told:
+        require_no_skew(deployment, "another", partition=LAST)
+    assert ("run apply_feature_repo" in str(told.value)) == (service == "not_applied_v1")
+    assert isinstance(told.value, RefusedError) == (service != "not_applied_v1")
 
 
-def test_a_partition_without_rows_has_nothing_to_compare(deployment: Deployment) -> None:
-    assert verify_online(deployment, GROUP, partition="2023-01-01") == 0
+def test_a_night_that_is_not_published_is_not_called_compared(deployment: Deployment) -> None:
+    with pytest.raises(UsageError, match=r"customer_daily of 2023-01-01 can.t be compared: .* is not published"):
+        verify_online(deployment, GROUP, partition="2023-01-01")
 
 
 def test_the_verified_vectors_are_logged_once_and_agree_with_the_offline_store(deployment: Deployment) -> None:
@@ -202,7 +208,8 @@ def test_vectors_of_another_version_of_the_service_lie_in_one_log(deployment: De
 def test_a_day_without_vectors_can_not_be_audited(deployment: Deployment) -> None:
     with pytest.raises(UsageError, match="no online vector of churn of 2024-02-01 is there"):
         audit_features(deployment, "churn", partition="2024-02-01")
-    assert require_no_skew(deployment, "churn", partition="2024-02-01") == {}
+    with pytest.raises(RefusedError, match="no online vector of churn was logged for 2024-02-01"):
+        require_no_skew(deployment, "churn", partition="2024-02-01")
 
 
 def test_a_correction_reaches_both_stores_and_leaves_what_was_known_before(deployment: Deployment) -> None:
@@ -258,3 +265,17 @@ def _without(deployment: Deployment, table: str, customer: str) -> str:
     rows = deployment.lake.read(table)
     assert pc.any(pc.equal(rows["customer_id"], customer)).as_py()
     return digest(rows.filter(pc.not_equal(rows["customer_id"], customer)))
+
+
+def test_a_night_whose_version_has_expired_says_so_and_can_be_brought_online_anew(deployment: Deployment) -> None:
+    deployment.state.record_publications(f"online/{GROUP}", [(LAST, 12)], 0)
+    correct(deployment, LAST, late(LAST, "c5"))
+    heal_features(deployment, GROUP)
+    deployment.state.record_publications(f"online/{GROUP}", [(LAST, 12)], 0)
+    remove_old_files(deployment.lake, TABLE, retention_days=0, keep_versions=())
+    with pytest.raises(RefusedError, match=r"went online from version 0 of features/customer_daily, which has expired"):
+        verify_online(deployment, GROUP, partition=LAST)
+    # What the message says to run.
+    build_features(deployment, GROUP, start=LAST, end=LAST)
+    materialize_features(deployment, GROUP, start=LAST, end=LAST)
+    assert verify_online(deployment, GROUP, partition=LAST) > 0

@@ -21,7 +21,7 @@ from include.adapters.lake.checked_files import TableFiles
 from include.adapters.lake.commits import in_types_of, make_table, replace_partitions, require_keys
 from include.adapters.lake.row_digest import digest, same_rows
 from include.adapters.lake.whole_log import keep_log
-from include.errors import MlopsError, nearest
+from include.errors import ExpiredError, MlopsError, nearest
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ class LakeAdapter:
         newest = self.version(table)
         if newest is None:
             return self._absent(table)
-        return MlopsError(
+        return ExpiredError(
             f"lake table {table} has no version {version}: it was removed, or never written; the newest is {newest}, "
             "and mlops lake pins lists the older ones that are kept"
         )
