@@ -69,8 +69,8 @@ class LabelKind:
 
 def label_kinds(overlay_root: Path | None) -> Mapping[str, Path]:
     """Return the statement of every kind, by name; an overlay's folder ``labels`` adds to the shipped ones."""
-    folders = [LABELS_ROOT, *([overlay_root / "labels"] if overlay_root is not None else [])]
-    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.sql"))}
+    shipped, added = _statements(LABELS_ROOT), _statements(_folder(overlay_root))
+    return {**shipped, **added}
 
 
 def load_label_kind(name: str, overlay_root: Path | None) -> LabelKind:
@@ -79,15 +79,30 @@ def load_label_kind(name: str, overlay_root: Path | None) -> LabelKind:
     Raises
     ------
     SpecError
-        If there is none of that name, or its statement doesn't declare what it uses.
+        If there is none of that name, or one that ships and one of the overlay; if its statement doesn't declare what
+        it uses.
     """
-    known = label_kinds(overlay_root)
+    shipped, added = _statements(LABELS_ROOT), _statements(_folder(overlay_root))
+    known = {**shipped, **added}
     if name not in known:
         raise SpecError(
             f"there is no kind of label {name!r}; known: {', '.join(known)}{nearest(name, known)}; a new one is a "
             f"statement {name}.sql in {LABELS_ROOT.relative_to(PROJECT_ROOT)}"
         )
+    if name in shipped and name in added:
+        raise SpecError(
+            f"{name}.sql ships, and is in {added[name].parent} too; an overlay adds kinds of label and replaces none: "
+            "give that one another name, and write it to label.kind"
+        )
     return _read_kind(known[name])
+
+
+def _folder(overlay_root: Path | None) -> Path | None:
+    return overlay_root / "labels" if overlay_root is not None else None
+
+
+def _statements(folder: Path | None) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.sql"))} if folder is not None else {}
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from include.errors import SpecError
-from include.specs.labels import load_label_kind
+from include.specs.labels import LABELS_ROOT, load_label_kind
 from include.specs.models import _load_model
 
 DISPUTED = """-- disputed: 1 when the order is disputed within the horizon.
@@ -90,4 +90,15 @@ def test_a_statement_that_does_not_say_what_it_takes_is_named(tmp_path, sql, mes
 def test_a_population_that_is_no_condition_is_an_error_of_the_file(tmp_path):
     (tmp_path / "churn.yaml").write_text("population: count(*) > 3\n")
     with pytest.raises(SpecError, match=r"churn.yaml: population='count\(\*\) > 3': .*more than one row"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in LABELS_ROOT.glob("*.sql")])
+def test_a_kind_that_ships_is_not_replaced_by_the_overlays_of_that_name(tmp_path, name):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / f"{name}.sql").write_text(DISPUTED)
+    with pytest.raises(SpecError, match=rf"{name}\.sql ships, and is in {tmp_path}/labels too; .*another name"):
+        load_label_kind(name, tmp_path)
+    (tmp_path / "churn.yaml").write_text(yaml.safe_dump({"label": {"kind": name}}))
+    with pytest.raises(SpecError, match=rf"churn\.yaml: label\.kind='{name}': {name}\.sql ships"):
         load(tmp_path)
