@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from include.cli import options
+
 
 @click.group()
 def features() -> None:
@@ -17,9 +19,9 @@ def features() -> None:
 
 
 @features.command()
-@click.option("--group", required=True, help="Feature group, e.g. customer_daily.")
-@click.option("--date", "start", required=True, help="Partition, YYYY-MM-DD; the first of a range with --end.")
-@click.option("--end", help="Last partition, included.")
+@options.group
+@options.day("--date", "start", required=True, help="Partition; the first of a range with --end.")
+@options.day("--end", help="Last partition, included.")
 def build(group: str, start: str, end: str | None) -> None:
     """Compute partitions from raw orders, check them and publish them in one commit."""
     from include.adapters.deployment import Deployment
@@ -30,8 +32,8 @@ def build(group: str, start: str, end: str | None) -> None:
 
 
 @features.command()
-@click.option("--group", required=True, help="Feature group, e.g. customer_daily.")
-@click.option("--date", "partition", required=True, help="Partition, YYYY-MM-DD.")
+@options.group
+@options.day("--date", "partition", required=True, help="Partition.")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write: .parquet or .csv."
 )
@@ -45,9 +47,9 @@ def export(group: str, partition: str, out: Path) -> None:
 
 
 @features.command()
-@click.option("--group", required=True, help="Feature group, e.g. customer_daily.")
-@click.option("--date", "start", required=True, help="Partition, YYYY-MM-DD; the first of a range with --end.")
-@click.option("--end", help="Last partition, included.")
+@options.group
+@options.day("--date", "start", required=True, help="Partition; the first of a range with --end.")
+@options.day("--end", help="Last partition, included.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def check(group: str, start: str, end: str | None, as_json: bool) -> int:
     """Hold published partitions to their group's YAML; exit 1 where they break it."""
@@ -65,7 +67,7 @@ def check(group: str, start: str, end: str | None, as_json: bool) -> int:
 
 
 @features.command()
-@click.option("--group", required=True, help="Feature group, e.g. customer_daily.")
+@options.group
 def heal(group: str) -> None:
     """Build anew the partitions that have received late rows or corrections, and bring them online.
 
@@ -82,8 +84,8 @@ def heal(group: str) -> None:
 
 
 @features.command()
-@click.option("--model", "model_id", required=True, help="Model, e.g. churn.")
-@click.option("--date", "partition", required=True, help="Day on which the vectors were asked for, YYYY-MM-DD.")
+@options.model
+@options.day("--date", "partition", required=True, help="Day on which the vectors were asked for.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write every differing value (.parquet).")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
 def audit(model_id: str, partition: str, out: Path | None, as_json: bool) -> int:

@@ -14,7 +14,7 @@ import warnings
 
 import click
 
-from include.errors import MlopsError, nearest
+from include.errors import MlopsError, UsageError, nearest
 
 _COMMANDS = {
     "demo": "include.cli.demo:demo",
@@ -73,14 +73,13 @@ def main() -> None:
     # Orders, scores and passwords: what a command writes is for whoever runs it.
     os.umask(0o077)
     try:
-        code = cli.main(standalone_mode=False) or 0
+        code = cli.main(prog_name="mlops", standalone_mode=False) or 0
     except MlopsError as err:
         code = _fail(str(err), err.exit_code)
     except click.exceptions.Abort:
         code = _fail("interrupted", _INTERRUPTED)
     except click.ClickException as err:
-        err.show()
-        code = 2
+        code = _refuse(err)
     except BrokenPipeError:
         # The reader of our output has gone: nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -96,6 +95,16 @@ def main() -> None:
     sys.exit(code)
 
 
+def _refuse(err: click.ClickException) -> int:
+    """Say what is wrong with the words of a command; one without any has asked for help."""
+    if isinstance(err, click.exceptions.NoArgsIsHelpError):
+        err.show()
+        return UsageError.exit_code
+    context = err.ctx if isinstance(err, click.UsageError) else None
+    said = " ".join(err.format_message().split()).removesuffix(".")
+    return _fail(f"{said}; see {context.command_path if context is not None else 'mlops'} --help", UsageError.exit_code)
+
+
 def _fail(message: str, code: int) -> int:
-    click.echo(f"mlops: {message}", err=True)
+    click.echo(f"mlops: {' '.join(message.splitlines())}", err=True)
     return code

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from include.cli import options
 from include.errors import UsageError
 from include.simulation.incidents import MEANINGS, parse_incident
 from include.tables import ORDERS
@@ -82,8 +83,8 @@ def _list_incidents() -> str:
 @orders.command("generate", epilog=_list_incidents())
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A folder that is not there yet.")
 @click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="The same seed, the same bytes.")
-@click.option("--start", default="2024-04-13", show_default=True, metavar="DATE", help="The shop opens.")
-@click.option("--end", default="2026-03-30", show_default=True, metavar="DATE", help="The last day, included.")
+@options.day("--start", default="2024-04-13", show_default=True, help="The shop opens.")
+@options.day("--end", default="2026-03-30", show_default=True, help="The last day, included.")
 @click.option("--nights", default=0, show_default=True, type=click.IntRange(0), help="Days that arrive one by one.")
 @click.option(
     "--orders", "wanted", type=click.IntRange(1, 100_000_000), help="About so many orders. Default: ten arrivals a day."

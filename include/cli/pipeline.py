@@ -10,18 +10,10 @@ from dataclasses import asdict
 
 import click
 
+from include.cli import options
 
-def _that_stands(_context: click.Context, _parameter: click.Parameter, model_id: str) -> str:
-    """Take a model whose DAGs Airflow has: what it would not run is not run here."""
-    from include.specs.deployed import require_standing
-
-    require_standing(model_id)
-    return model_id
-
-
-_model = click.option("--model", "model_id", required=True, callback=_that_stands, help="The model's id, e.g. churn.")
-_date = click.option("--date", "partition", required=True, help="The partition, YYYY-MM-DD.")
-_as_of = click.option("--as-of", required=True, help="Train as of this partition, YYYY-MM-DD.")
+_date = options.day("--date", "partition", required=True, help="The partition.")
+_as_of = options.day("--as-of", required=True, help="Train as of this partition.")
 
 
 @click.group("training-set")
@@ -30,7 +22,7 @@ def training_set() -> None:
 
 
 @training_set.command("build")
-@_model
+@options.model
 @_as_of
 def build(model_id: str, as_of: str) -> None:
     """Build the training set of a model as of a day."""
@@ -41,7 +33,7 @@ def build(model_id: str, as_of: str) -> None:
 
 
 @click.command()
-@_model
+@options.model
 @_as_of
 def train(model_id: str, as_of: str) -> None:
     """Train and register a version as of a day, and run its gates; recorded as a decision, as in the DAG."""
@@ -65,9 +57,9 @@ def train(model_id: str, as_of: str) -> None:
 
 
 @click.command()
-@_model
+@options.model
 @_date
-@click.option("--shadow", type=int, help="A version that scores beside the one in Production.")
+@options.version("--shadow", help="A version that scores beside the one in Production.")
 def score(model_id: str, partition: str, shadow: int | None) -> None:
     """Score one partition with the version that was in Production before it."""
     from include.adapters.deployment import Deployment
@@ -78,7 +70,7 @@ def score(model_id: str, partition: str, shadow: int | None) -> None:
 
 
 @click.command()
-@_model
+@options.model
 @_date
 def monitor(model_id: str, partition: str) -> None:
     """Measure a scored partition and print what was found; nothing is decided."""

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from include.cli import options
+
 if TYPE_CHECKING:
     from include.governance.lifecycle import LedgerMove
-
-_model = click.option("--model", "model_id", required=True, help="The model's id, e.g. churn.")
-_reason = click.option("--reason", required=True, help="Why; kept in the ledger.")
 
 
 @click.group()
@@ -25,7 +24,7 @@ def registry() -> None:
 
 
 @registry.command()
-@_model
+@options.past_model
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def status(model_id: str, as_json: bool) -> None:
     """Say which version stands at which stage."""
@@ -44,8 +43,8 @@ def status(model_id: str, as_json: bool) -> None:
 
 
 @registry.command()
-@_model
-@click.option("--at", "partition", help="Only what governs this partition, YYYY-MM-DD.")
+@options.past_model
+@options.day("--at", "partition", help="Only what governs this partition.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def ledger(model_id: str, partition: str | None, as_json: bool) -> None:
     """Print every move, or with --at what was in Production then, trained on what, approved by whom."""
@@ -80,9 +79,9 @@ def _trained_on(row: dict[str, Any]) -> Iterator[tuple[str, object]]:
 
 
 @registry.command()
-@_model
-@click.option("--version", required=True, type=int, help="The version that waits in Staging.")
-@_reason
+@options.model
+@options.version("--version", required=True, help="The version that waits in Staging.")
+@options.reason
 def promote(model_id: str, version: int, reason: str) -> None:
     """Move a version from Staging to Production in your name."""
     from include.adapters.deployment import Deployment
@@ -93,9 +92,9 @@ def promote(model_id: str, version: int, reason: str) -> None:
 
 
 @registry.command()
-@_model
-@click.option("--version", required=True, type=int, help="The version that waits in Staging.")
-@_reason
+@options.model
+@options.version("--version", required=True, help="The version that waits in Staging.")
+@options.reason
 def reject(model_id: str, version: int, reason: str) -> None:
     """Archive a version that waits in Staging; Production stays."""
     from include.adapters.deployment import Deployment
@@ -106,9 +105,9 @@ def reject(model_id: str, version: int, reason: str) -> None:
 
 
 @registry.command()
-@_model
-@click.option("--from", "leaving", required=True, type=int, help="The version to leave; repeating is harmless.")
-@_reason
+@options.model
+@options.version("--from", "leaving", required=True, help="The version to leave; repeating is harmless.")
+@options.reason
 def rollback(model_id: str, leaving: int, reason: str) -> None:
     """Put the version back that was in Production before."""
     from include.adapters.deployment import Deployment

@@ -72,10 +72,9 @@ def read_standing(deployment: Deployment, model_id: str) -> ModelStanding:
     Raises
     ------
     SpecError
-        If there is no such model.
+        If there is no such model, and never was.
     """
-    load_model(model_id)
-    moves = deployment.state.ledger(model_id)
+    moves = _read_moves(deployment, model_id)
     return ModelStanding(model_id, tuple(list_versions(moves)), lifecycle.aliases(moves))
 
 
@@ -85,18 +84,25 @@ def read_ledger(deployment: Deployment, model_id: str, *, at: str | None = None)
     Raises
     ------
     SpecError
-        If there is no such model.
+        If there is no such model, and never was.
     UsageError
         If `at` is no partition.
     """
-    load_model(model_id)
     if at is not None:
         partitions.parse(at)
-    moves = deployment.state.ledger(model_id)
+    moves = _read_moves(deployment, model_id)
     if at is None:
         return ModelLedger(model_id, None, None, moves)
     version = lifecycle.production_at(moves, at)
     return ModelLedger(model_id, at, version, tuple(m for m in moves if m.version == version and m.partition < at))
+
+
+def _read_moves(deployment: Deployment, model_id: str) -> tuple[LedgerMove, ...]:
+    """Return the moves of a model, of one whose spec is wrong or gone too: what was decided stays readable."""
+    moves = deployment.state.ledger(model_id)
+    if not moves:
+        load_model(model_id)
+    return moves
 
 
 def list_versions(moves: Sequence[LedgerMove]) -> Iterator[ModelVersion]:

@@ -78,13 +78,23 @@ def test_models_are_listed_and_those_that_can_not_be_used_told_of(wrong):
     assert json.loads(models("list", "--json", specs=wrong).stdout) == {"models": []}
 
 
-@pytest.mark.parametrize("command", ["training-set build", "train", "score", "monitor"])
-def test_the_loop_does_not_run_for_a_model_that_has_anothers_registered_name(tmp_path, command):
+@pytest.mark.parametrize(
+    "command",
+    [
+        "training-set build --as-of 2026-03-01",
+        "train --as-of 2026-03-01",
+        "score --date 2026-03-01",
+        "monitor --date 2026-03-01",
+        "registry promote --version 1 --reason better",
+        "registry reject --version 1 --reason worse",
+        "registry rollback --from 1 --reason worse",
+    ],
+)
+def test_nothing_is_run_or_moved_for_a_model_that_has_anothers_registered_name(tmp_path, command):
     """Nothing is up here: it is told before anything is asked."""
     twin = yaml.safe_load((CONFIG_ROOT / "models" / "churn.yaml").read_text())
     (tmp_path / "twin.yaml").write_text(yaml.safe_dump({**twin, "model_id": "twin"}))
-    day = "--date" if command in ("score", "monitor") else "--as-of"
-    done = mlops(*command.split(), "--model", "twin", day, "2026-03-01", specs=tmp_path)
+    done = mlops(*command.split(), "--model", "twin", specs=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("mlops: twin.yaml: registered_name='churn-predictor' is that of churn")
 

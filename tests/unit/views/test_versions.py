@@ -72,3 +72,13 @@ def test_what_is_no_model_and_what_is_no_day_are_told():
         read_standing(home(()), "chrun")
     with pytest.raises(UsageError, match="3 March"):
         read_ledger(home(()), "churn", at="3 March")
+
+
+def test_a_ledger_is_readable_when_its_models_spec_is_gone_and_a_model_that_never_was_is_not_there():
+    moves = make_moves(*STEPS)
+    gone = SimpleNamespace(state=SimpleNamespace(ledger=lambda model_id: moves if model_id == "gone" else ()))
+    assert read_ledger(gone, "gone").moves == moves
+    assert [v.version for v in read_standing(gone, "gone").versions] == [1, 2]
+    for read in (read_ledger, read_standing):
+        with pytest.raises(SpecError, match="there is no model 'churm'; known: churn"):
+            read(gone, "churm")

@@ -1,0 +1,80 @@
+"""Options that several commands take, and what is held against their values before anything is started.
+
+What belongs here: an option that means the same in two commands, and its check. What does not: an option of one
+command, and checks that need data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from include.errors import UsageError
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_Option = Callable[[_Command], _Command]
+
+
+def day(*names: str, **given: Any) -> _Option[Any]:
+    """Return an option that is a partition, YYYY-MM-DD."""
+    return click.option(*names, callback=_check_day, metavar="YYYY-MM-DD", **given)
+
+
+def version(*names: str, **given: Any) -> _Option[Any]:
+    """Return an option that is the number of a model's version."""
+    return click.option(*names, type=click.IntRange(min=1), metavar="VERSION", **given)
+
+
+def _check_day(_context: click.Context, parameter: click.Parameter, key: str | None) -> str | None:
+    from include.partitions import parse
+
+    if key is not None:
+        try:
+            parse(key)
+        except UsageError as err:
+            raise UsageError(f"{parameter.opts[0]}: {err}") from err
+    return key
+
+
+def _check_model(_context: click.Context, _parameter: click.Parameter, model_id: str) -> str:
+    """Take a model whose DAGs Airflow has: what it would not run is not run by hand, and nothing of it is moved."""
+    from include.specs.deployed import require_standing
+    from include.specs.models import load_model
+
+    require_standing(model_id)
+    load_model(model_id)
+    return model_id
+
+
+def _check_group(_context: click.Context, _parameter: click.Parameter, group: str) -> str:
+    from include.specs.groups import load_feature_group
+
+    load_feature_group(group)
+    return group
+
+
+def _check_reason(_context: click.Context, parameter: click.Parameter, text: str) -> str:
+    if not text.strip():
+        raise UsageError(f"{parameter.opts[0]}={text!r} gives none; write why, in a sentence: it is kept")
+    return text
+
+
+def _check_word(_context: click.Context, parameter: click.Parameter, word: str) -> str:
+    if not re.fullmatch("[a-z][a-z0-9_]*", word):
+        raise UsageError(
+            f"{parameter.opts[0]}={word!r} is no model's id; write small letters, digits and _, e.g. churn"
+        )
+    return word
+
+
+model = click.option("--model", "model_id", required=True, callback=_check_model, help="The model's id, e.g. churn.")
+# For what is told of it: its spec may be wrong, or gone.
+past_model = click.option(
+    "--model", "model_id", required=True, callback=_check_word, help="The model's id, e.g. churn."
+)
+group = click.option("--group", required=True, callback=_check_group, help="Feature group, e.g. customer_daily.")
+reason = click.option("--reason", required=True, callback=_check_reason, help="Why; kept in the ledger.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
