@@ -24,6 +24,7 @@ GROUPS = ("churn_scores", "customer_daily", "order_risk", "product_daily")
 ALL = {
     "apply_feature_repo",
     "ingest_orders",
+    "tell_ignored_events",
     *CHURN,
     *(f"{kind}_features__{group}" for kind in ("materialize", "backfill") for group in GROUPS),
 }

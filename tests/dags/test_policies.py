@@ -21,6 +21,7 @@ BUILT_FROM_SCORES = {task: after for task, after in BUILT_FROM_ORDERS.items() if
 ONCE = {
     "ingest_orders": {"wait_for_delivery": {"import_delivery"}, "import_delivery": set()},
     "apply_feature_repo": {"apply": set()},
+    "tell_ignored_events": {"tell": set()},
 }
 PER_GROUP = {"backfill_features": {"build_range": {"materialize"}, "materialize": {"verify"}, "verify": set()}}
 PER_MODEL = {
