@@ -52,6 +52,10 @@ class UnreadableInputError(UsageError):
     """A file as a whole can't be taken: absent, empty, truncated, wrong columns or types."""
 
 
+class UnpublishedError(UsageError):
+    """A night is named whose features are not published."""
+
+
 class RefusedError(MlopsError):
     """The answer is no: a gate failed, somebody else moved first, nothing is there to do."""
 

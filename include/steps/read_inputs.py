@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from include.adapters.feature_store.as_of_join import FeatureRows, features_as_of
 from include.adapters.lake.span import Span
-from include.errors import MlopsError, NotYetError, UsageError
+from include.errors import MlopsError, NotYetError, UnpublishedError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from include.features.versions import newest_versions
 from include.question.population import ROWS, population_statement
@@ -78,7 +78,7 @@ def read_partition(deployment: Deployment, spec: ModelSpec, partition: str, *, s
 
     Raises
     ------
-    UsageError
+    UnpublishedError
         If the night's features of a group that the model reads are not published.
     NotYetError
         If those are of groups that only this service reads: the model's DAG does not wait for them.
@@ -106,7 +106,7 @@ def _require_published(deployment: Deployment, spec: ModelSpec, partition: str, 
             f"it: {builds}"
         )
     what = "would read older values" if spec.features.group not in absent else "has nothing to read"
-    raise UsageError(f"{told}, so {spec.model_id} {what}; build it: {builds}")
+    raise UnpublishedError(f"{told}, so {spec.model_id} {what}; build it: {builds}")
 
 
 def read_snapshots(deployment: Deployment, spec: ModelSpec, days: Sequence[str]) -> Inputs:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.errors import RefusedError
+from include.errors import NotYetError, RefusedError, UnpublishedError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from include.monitoring.missed_nights import MissedNight, tell_missed
 from include.question.matrix import feature_matrix
@@ -124,8 +124,12 @@ def score_range(deployment: Deployment, model_id: str, *, start: str, end: str) 
         elif night not in published:
             left.append(MissedNight(night, "scores", f"{table} is not published"))
         else:
-            score_batch(deployment, model_id, partition=night)
-            scored.append(night)
+            try:
+                score_batch(deployment, model_id, partition=night)
+            except (NotYetError, UnpublishedError) as no:
+                left.append(MissedNight(night, "scores", str(no)))
+            else:
+                scored.append(night)
     told = tell_missed(left)
     for sentence in told:
         log.warning("score model=%s: %s", model_id, sentence)

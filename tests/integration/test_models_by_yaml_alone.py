@@ -32,7 +32,7 @@ from include.steps.materialize_features import materialize_features
 from include.steps.monitor_model import load_nights, measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.read_inputs import read_partition, read_snapshots
-from include.steps.score_batch import CHALLENGER, CHAMPION, score_batch
+from include.steps.score_batch import CHALLENGER, CHAMPION, score_batch, score_range
 from include.steps.train_model import train_model
 from include.steps.verify_online import verify_online
 from tests.deployments import deployed_beside
@@ -289,6 +289,9 @@ def test_a_night_is_not_scored_with_older_values_of_a_view_that_lags(deployment,
     with pytest.raises(UsageError, match=f"{told}.*") as refusal:
         score_batch(deployment, "winback", partition=LAGGING)
     assert "would read older values" in str(refusal.value)
+    done = score_range(deployment, "winback", start=NEXT, end=LAGGING)
+    assert done.scored == (NEXT,)
+    assert f"{LAGGING} was not scored: features/churn_scores of {LAGGING} is not published" in done.left[-1]
     assert LAGGING not in deployment.state.publications("predictions/winback")
     # A version in Production that reads more than the spec does by now: the DAG comes too early for it.
     spec = load_model("winback")
