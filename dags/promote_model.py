@@ -2,12 +2,17 @@
 ### Ask a person, then promote
 
 A version in Staging waits for approval with its evidence; approved, it goes to Production; rejected, it is archived
-with the reason and Production stays; not answered in time, it is archived too.
+with the reason and Production stays; not answered in time, it waits on and is asked about again. One task asks and
+moves: whose answer it was is read from Airflow's own record of the question, and nothing lies between that anybody
+could write. `ask_about_waiting` finds each night what waits without a question: a version that was trained by hand, or
+one that came while promotion was paused.
 
-- **In**: asset `candidate_<model>`, the promotion ledger.
-- **Out**: one ledger row per move; MLflow's aliases follow the ledger.
-- **Hazards**: one candidate waits per model: a newer one supersedes it, and approving the older is refused.
-- **Re-run**: clear the tasks; a version that is in Production already is left as it is. A rollback:
+- **In**: asset `candidate_<model>`, the promotion ledger, Airflow's record of the answer.
+- **Out**: one ledger row per move, with the reference to that record; MLflow's aliases follow the ledger.
+- **Hazards**: one candidate waits per model: a newer one supersedes it, and the older one's question is closed. A task
+  or run that is marked as success moves nothing.
+- **Re-run**: clear the task, or trigger the DAG: a question that waits goes on waiting, an answer that is on record is
+  taken, and a version that is in Production already is left as it is. A rollback:
   `mlops registry rollback --model <model> --from <version>`.
 """
 
@@ -15,13 +20,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import Param, PartitionedAssetTimetable, TriggerRule, dag, task
+from airflow.sdk import Param, PartitionedAssetTimetable, dag, task
 
+from include import partitions
 from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, refusals_skip, skip
-from mlops.operators.approval import ANSWER_KEY, RecordedApprovalOperator
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, nightly, partition_param, refusals_skip
 from mlops.operators.model_registry import MLflowPromoteModelOperator
 
 
@@ -41,44 +46,53 @@ def build_dag(spec: ModelSpec) -> None:
         tags=[Tag.GOVERNANCE, spec.owner],
     )
     def promote_model() -> None:
-        @task
-        def find_candidate() -> dict[str, str]:
-            from include.adapters.deployment import Deployment
-            from include.steps.move_model import describe_candidate
-
-            with refusals_skip():
-                return describe_candidate(Deployment.from_env(), spec.model_id)
-
-        approve = RecordedApprovalOperator(
+        MLflowPromoteModelOperator(
             task_id="approve",
-            subject=f"Promote {spec.registered_name} version "
-            "{{ ti.xcom_pull(task_ids='find_candidate')['version'] }} to Production?",
-            body="{{ ti.xcom_pull(task_ids='find_candidate')['evidence'] }}",
+            model_id=spec.model_id,
             params={"reason": Param("", type="string", title="Reason", description="Kept in the promotion ledger.")},
             response_timeout=timedelta(hours=spec.approval.response_timeout_hours),
             execution_timeout=None,
+            # An answer that Airflow itself loses by the way costs a try each time: it is still on record.
+            retries=8,
+            retry_delay=timedelta(seconds=5),
         )
-        promote = MLflowPromoteModelOperator(
-            task_id="promote",
-            model_id=spec.model_id,
-            version="{{ ti.xcom_pull(task_ids='find_candidate')['version'] }}",
-            approval_task_id="approve",
-        )
-
-        @task(trigger_rule=TriggerRule.ALL_DONE)
-        def record_rejection(ti=None) -> str:
-            from include.adapters.deployment import Deployment
-            from include.steps.move_model import close_question
-
-            found, answer = ti.xcom_pull(task_ids="find_candidate"), ti.xcom_pull(task_ids="approve", key=ANSWER_KEY)
-            version = int(found["version"]) if found else skip("no version was asked for")
-            with refusals_skip():
-                return close_question(Deployment.from_env(), spec.model_id, version=version, answer=answer)
-
-        find_candidate() >> approve >> promote >> record_rejection()
 
     promote_model()
 
 
+@dag(
+    dag_id="ask_about_waiting",
+    doc_md=__doc__,
+    description="Have every version asked about that waits in Staging without a question.",
+    schedule=nightly(),
+    start_date=START_DATE,
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=1),
+    default_args=DEFAULT_ARGS,
+    params={"partition": partition_param()},
+    is_paused_upon_creation=False,
+    tags=[Tag.GOVERNANCE],
+)
+def ask_about_waiting() -> None:
+    for spec in load_specs().models.values():
+        remind(spec)
+
+
+def remind(spec: ModelSpec) -> None:
+    @task(task_id=f"remind_of_{spec.model_id}", outlets=[assets.candidate(spec.model_id)])
+    def remind_of_candidate(outlet_events=None, **context) -> int:
+        from include.adapters.deployment import Deployment
+        from include.steps.ask_approval import find_candidate
+
+        with refusals_skip():
+            waiting = find_candidate(Deployment.from_env(), spec.model_id)
+        outlet_events[assets.candidate(spec.model_id)].add_partitions(partitions.resolve(context))
+        return waiting.version
+
+    remind_of_candidate()
+
+
 for model in load_specs().models.values():
     build_dag(model)
+ask_about_waiting()

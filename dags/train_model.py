@@ -72,12 +72,13 @@ def build_dag(spec: ModelSpec) -> None:
                 return train_model(Deployment.from_env(), training_set)
 
         @task(outlets=[assets.candidate(spec.model_id)])
-        def gate(candidate: object, outlet_events=None) -> object:
+        def gate(candidate: object, dag_run=None, outlet_events=None, **context) -> object:
             from include.adapters.deployment import Deployment
             from include.steps.move_model import stage_or_refuse
 
+            request = describe_request(dag_run, context)
             with refusals_skip():
-                stage_or_refuse(Deployment.from_env(), candidate)
+                stage_or_refuse(Deployment.from_env(), candidate, requested_by=request.requester)
             outlet_events[assets.candidate(spec.model_id)].add_partitions(candidate.as_of)
             return candidate
 

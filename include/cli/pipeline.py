@@ -48,12 +48,12 @@ def train(model_id: str, as_of: str) -> None:
     deployment = Deployment.from_env()
     person = getpass.getuser()
     request = TrainingRequest(
-        f"mlops train {person} {as_of}", f"asked for on the command line by {person}", by_hand=True
+        f"mlops train {person} {as_of}", f"asked for on the command line by {person}", by_hand=True, requester=person
     )
     claim_training(deployment, model_id, partition=as_of, request=request)
     candidate = train_model(deployment, build_training_set(deployment, model_id, as_of=as_of))
     click.echo(json.dumps(asdict(candidate)))
-    stage_or_refuse(deployment, candidate)
+    stage_or_refuse(deployment, candidate, requested_by=person)
 
 
 @click.command()

@@ -37,12 +37,15 @@ class TrainingRequest:
     keys : tuple of str
         What business events are known by, where they say so: the same key again gets the same decision. Without
         one the run is the request.
+    requester : str
+        Who asked, by name: the ledger keeps it.
     """
 
     run_id: str
     asked_by: str | None = None
     by_hand: bool = False
     keys: tuple[str, ...] = ()
+    requester: str = "monitoring"
 
 
 def claim_training(deployment: Deployment, model_id: str, *, partition: str, request: TrainingRequest) -> DecisionRow:

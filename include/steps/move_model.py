@@ -7,11 +7,12 @@ not: which move is allowed (`governance.lifecycle`), whether a gate passes (`gov
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from include.adapters.deployment import Deployment
-from include.errors import MlopsError, RefusedError
+from include.errors import RefusedError
 from include.governance import lifecycle
+from include.governance.approval import Approval
 from include.governance.evidence import Evidence, GateReport
 from include.governance.lifecycle import LedgerMove, MoveRequest, Stage
 from include.refs import CandidateRef
@@ -25,8 +26,15 @@ _Plan = Callable[[Sequence[LedgerMove], MoveRequest], tuple[LedgerMove, ...]]
 _PIPELINE = "train_model"
 
 
-def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> None:
+def stage_or_refuse(deployment: Deployment, candidate: CandidateRef, *, requested_by: str | None = None) -> None:
     """Run a candidate's gates and move it to Staging, or to Archived where one does not pass.
+
+    Parameters
+    ----------
+    deployment : Deployment
+    candidate : CandidateRef
+    requested_by : str, optional
+        Who asked for the training; the ledger keeps it beside who moves the version.
 
     Raises
     ------
@@ -51,23 +59,23 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef) -> None:
     told = "; ".join(_told(report) for report in (failed or evidence.gates))
     plan = lifecycle.refuse_candidate if failed else lifecycle.stage_candidate
     reason = f"gates not passed: {told}" if failed else f"gates passed: {told}"
-    _move(deployment, plan, candidate.model_id, candidate.version, actor=_PIPELINE, reason=reason, evidence=evidence)
+    _move(
+        deployment,
+        plan,
+        candidate.model_id,
+        candidate.version,
+        actor=_PIPELINE,
+        reason=reason,
+        evidence=evidence,
+        requested_by=requested_by,
+    )
     if failed:
         raise RefusedError(f"{candidate.model_id} version {candidate.version}: {reason}")
 
 
-def describe_candidate(deployment: Deployment, model_id: str) -> dict[str, str]:
-    """Return the version that waits in Staging with its evidence as Markdown.
-
-    Raises
-    ------
-    RefusedError
-        If none waits.
-    """
+def describe_candidate(deployment: Deployment, model_id: str, *, version: int) -> str:
+    """Return the evidence of a version that was staged, as Markdown."""
     moves = deployment.state.ledger(model_id)
-    version = lifecycle.holder(moves, Stage.STAGING)
-    if version is None:
-        raise RefusedError(f"no version of {model_id} waits in Staging")
     evidence = _staging_evidence(moves, version)
     champion = lifecycle.holder(moves, Stage.PRODUCTION)
     lines = [
@@ -81,10 +89,12 @@ def describe_candidate(deployment: Deployment, model_id: str) -> dict[str, str]:
             for g in (evidence.gates if evidence else ())
         ),
     ]
-    return {"version": str(version), "evidence": "\n".join(lines)}
+    return "\n".join(lines)
 
 
-def promote_version(deployment: Deployment, model_id: str, *, version: int, actor: str, reason: str) -> int:
+def promote_version(
+    deployment: Deployment, model_id: str, *, version: int, actor: str, reason: str, approval: Approval | None = None
+) -> int:
     """Move a version from Staging to Production and return it; a version that is there already stays.
 
     Raises
@@ -95,40 +105,18 @@ def promote_version(deployment: Deployment, model_id: str, *, version: int, acto
         If somebody else moved a version at the same time.
     """
     staged = _verdict_of_today(deployment, model_id, version)
-    _move(deployment, lifecycle.promote, model_id, version, actor=actor, reason=reason, evidence=staged)
+    who = {"actor": actor, "reason": reason}
+    _move(deployment, lifecycle.promote, model_id, version, **who, evidence=staged, approval=approval)
     return version
 
 
-def reject_version(deployment: Deployment, model_id: str, *, version: int, actor: str, reason: str) -> str:
+def reject_version(
+    deployment: Deployment, model_id: str, *, version: int, actor: str, reason: str, approval: Approval | None = None
+) -> str:
     """Archive a version that waits in Staging and return the reason; Production stays."""
-    _move(deployment, lifecycle.reject, model_id, version, actor=actor, reason=f"rejected: {reason}")
+    why = f"rejected: {reason}"
+    _move(deployment, lifecycle.reject, model_id, version, actor=actor, reason=why, approval=approval)
     return reason
-
-
-def close_question(deployment: Deployment, model_id: str, *, version: int, answer: Mapping[str, str] | None) -> str:
-    """Archive a version that was rejected, or that nobody answered for, and return why.
-
-    A version that waits without a question would hold every later retrain back.
-
-    Parameters
-    ----------
-    answer : mapping or None
-        ``option``, ``actor`` and ``reason``; None where nobody answered in time.
-
-    Raises
-    ------
-    RefusedError
-        If it does not wait in Staging: it was promoted or superseded, and stays where it is.
-    MlopsError
-        If it was approved and is not in Production: the promotion itself failed.
-    """
-    if lifecycle.stages(deployment.state.ledger(model_id)).get(version) != Stage.STAGING:
-        raise RefusedError("nothing was rejected")
-    if answer is None:
-        return reject_version(deployment, model_id, version=version, actor="nobody", reason="not answered in time")
-    if answer["option"] == "Approve":
-        raise MlopsError(f"{model_id} version {version} was approved and is not in Production; clear the task promote")
-    return reject_version(deployment, model_id, version=version, actor=answer["actor"], reason=answer["reason"])
 
 
 def roll_back(deployment: Deployment, model_id: str, *, leaving: int, actor: str, reason: str) -> int:
@@ -178,10 +166,21 @@ def _move(
     actor: str,
     reason: str,
     evidence: Evidence | None = None,
+    requested_by: str | None = None,
+    approval: Approval | None = None,
 ) -> None:
     moves = deployment.state.ledger(model_id)
     partition = _newest_published(deployment, model_id)
-    request = MoveRequest(model_id, version, partition, actor=actor, reason=reason, evidence=evidence)
+    request = MoveRequest(
+        model_id,
+        version,
+        partition,
+        actor=actor,
+        reason=reason,
+        evidence=evidence,
+        requested_by=requested_by,
+        approval=approval,
+    )
     planned = plan(moves, request)
     if planned:
         deployment.state.append_moves(planned)

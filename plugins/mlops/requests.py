@@ -19,13 +19,14 @@ def describe_request(dag_run: Any, context: Mapping[str, Any]) -> TrainingReques
 
     if getattr(dag_run.run_type, "value", dag_run.run_type) == "manual":
         person = getattr(dag_run, "triggering_user_name", None) or "an unknown user"
-        return TrainingRequest(dag_run.run_id, f"asked for by hand by {person}", by_hand=True)
+        return TrainingRequest(dag_run.run_id, f"asked for by hand by {person}", by_hand=True, requester=person)
     posted = [extra for extra in _extras(context) if extra.get("from_rest_api")]
     if not posted:
         return TrainingRequest(dag_run.run_id)
     reasons = dict.fromkeys(str(extra.get("reason", "posted without a reason")) for extra in posted)
     keys = dict.fromkeys(str(extra["key"]) for extra in posted if extra.get("key"))
-    return TrainingRequest(dag_run.run_id, f"business event: {'; '.join(reasons)}", keys=tuple(keys))
+    told = f"business event: {'; '.join(reasons)}"
+    return TrainingRequest(dag_run.run_id, told, keys=tuple(keys), requester="a business event")
 
 
 def _extras(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -22,7 +22,7 @@ from include.steps.claim_training import TrainingRequest, claim_training
 from include.steps.decide_retrain import judge_night
 from include.steps.find_waiting import find_waiting
 from include.steps.gate_candidate import thresholds
-from include.steps.move_model import close_question, describe_candidate, promote_version, roll_back, stage_or_refuse
+from include.steps.move_model import describe_candidate, promote_version, roll_back, stage_or_refuse
 from include.steps.record_decision import record_decision
 from include.training.artifacts import MANIFEST
 from include.training.version import train_version
@@ -177,19 +177,6 @@ def test_a_rollback_interrupted_before_the_registry_is_told_completes_when_repea
     assert told["production"] == 1
 
 
-def test_a_question_nobody_answers_does_not_leave_a_version_waiting(deployment):
-    move(deployment, lifecycle.stage_candidate, 1)
-    assert close_question(deployment, "churn", version=1, answer=None) == "not answered in time"
-    last = deployment.state.ledger("churn")[-1]
-    assert (last.to_stage, last.actor) == ("Archived", "nobody")
-
-
-def test_an_approval_whose_promotion_failed_is_not_hidden(deployment):
-    move(deployment, lifecycle.stage_candidate, 1)
-    with pytest.raises(MlopsError, match="was approved and is not in Production"):
-        close_question(deployment, "churn", version=1, answer={"option": "Approve", "actor": "ada", "reason": "x"})
-
-
 @pytest.fixture
 def gated(monkeypatch) -> None:
     """Every candidate passes one gate."""
@@ -274,6 +261,14 @@ def test_every_gate_says_what_it_holds_a_candidate_against_before_there_is_one()
     assert thresholds(gates) == {"auc": gates.auc_min, "latency": gates.latency_p99_ms_max, "manifest": None}
 
 
+def test_who_asked_for_a_training_is_kept_apart_from_who_moves_the_version(deployment, gated):
+    stage_or_refuse(deployment, CandidateRef("churn", 1, "run", NIGHT), requested_by="ada")
+    promote_version(deployment, "churn", version=1, actor="bob", reason="better")
+    staged, promoted = deployment.state.ledger("churn")
+    assert (staged.requested_by, staged.actor) == ("ada", "train_model")
+    assert (promoted.requested_by, promoted.actor) == (None, "bob")
+
+
 def test_a_candidate_that_has_left_staging_is_refused(deployment, gated):
     two_versions(deployment)
     for version, stage in ((1, "Archived"), (2, "Production")):
@@ -283,28 +278,12 @@ def test_a_candidate_that_has_left_staging_is_refused(deployment, gated):
 
 def test_the_version_that_waits_is_described_with_what_its_gates_said(deployment, gated):
     stage_or_refuse(deployment, CandidateRef("churn", 1, "run", NIGHT))
-    described = describe_candidate(deployment, "churn")
-    assert described["version"] == "1"
-    lines = described["evidence"].splitlines()
+    lines = describe_candidate(deployment, "churn", version=1).splitlines()
     assert lines[0] == f"Trained as of **{NIGHT}**; in Production now: nothing"
     assert lines[4:6] == [
         "| auc | pass | 0.91 | 0.85 | AUC 0.9100 ≥ 0.85, 95 % interval [0.9001, 0.9199] |",
         "| latency | pass | 0.041 | 50 | p99 of 2000 one-row calls is 0.041 ms, at most 50 ms |",
     ]
-
-
-def test_where_no_version_waits_none_is_described(deployment):
-    two_versions(deployment)
-    with pytest.raises(RefusedError, match="no version of churn waits in Staging"):
-        describe_candidate(deployment, "churn")
-
-
-def test_a_promoted_or_superseded_version_is_left_alone(deployment):
-    two_versions(deployment)
-    for version in (1, 2):
-        with pytest.raises(RefusedError, match="nothing was rejected"):
-            close_question(deployment, "churn", version=version, answer=None)
-    assert len(deployment.state.ledger("churn")) == 5
 
 
 def test_a_database_without_our_tables_says_how_to_bring_them(postgres_database):

@@ -23,6 +23,7 @@ CHURN = {f"{kind}__churn" for kind in ("monitor_model", "promote_model", "rescor
 GROUPS = ("churn_scores", "customer_daily", "order_risk", "product_daily")
 ALL = {
     "apply_feature_repo",
+    "ask_about_waiting",
     "ingest_orders",
     "tell_ignored_events",
     *CHURN,

@@ -22,6 +22,7 @@ ONCE = {
     "ingest_orders": {"wait_for_delivery": {"import_delivery"}, "import_delivery": set()},
     "apply_feature_repo": {"apply": set()},
     "tell_ignored_events": {"tell": set()},
+    "ask_about_waiting": {f"remind_of_{model_id}": set() for model_id in SPECS.models},
 }
 PER_GROUP = {"backfill_features": {"build_range": {"materialize"}, "materialize": {"verify"}, "verify": set()}}
 PER_MODEL = {
@@ -40,12 +41,7 @@ PER_MODEL = {
         "train": {"gate"},
         "gate": set(),
     },
-    "promote_model": {
-        "find_candidate": {"approve"},
-        "approve": {"promote"},
-        "promote": {"record_rejection"},
-        "record_rejection": set(),
-    },
+    "promote_model": {"approve": set()},
 }
 FROM_SCORES = {f"materialize_features__{name}": spec for name, spec in SPECS.groups.items() if spec.scored_by}
 FROM_ORDERS = {f"materialize_features__{name}": spec for name, spec in SPECS.groups.items() if not spec.scored_by}
@@ -77,6 +73,7 @@ def emitted(model_id: str) -> dict[tuple[str, str], str]:
         (f"monitor_model__{model_id}", "ask_again"): f"mlops://retrain/{model_id}",
         (f"monitor_model__{model_id}", "signal"): f"mlops://retrain/{model_id}",
         (f"train_model__{model_id}", "gate"): f"mlops://candidate/{model_id}",
+        ("ask_about_waiting", f"remind_of_{model_id}"): f"mlops://candidate/{model_id}",
     }
 
 
@@ -86,7 +83,7 @@ OUTLETS = {
     **{(f"materialize_features__{group}", "verify"): f"mlops://features/{group}" for group in SPECS.groups},
     **{task: asset for name in SPECS.models for task, asset in emitted(name).items()},
 }
-PRODUCERS = ("ingest_orders", *FROM_ORDERS)
+PRODUCERS = ("ingest_orders", "ask_about_waiting", *FROM_ORDERS)
 
 
 def test_there_are_specs_of_every_kind_to_derive_from():

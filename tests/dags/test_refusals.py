@@ -10,24 +10,26 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import ConflictError, MlopsError, RefusedError
 
-ANSWER = {"option": "Reject", "actor": "ada", "reason": "too soon"}
-ASKED = SimpleNamespace(
-    xcom_pull=lambda task_ids, key="return_value": {"version": "3"} if key == "return_value" else ANSWER
-)
+ASKING = SimpleNamespace(dag_id="promote_model__churn", run_id="run-1", task_id="approve", map_index=-1, id="try-1")
+ANSWER = {"ti_id": "try-1", "option": "Approve", "user_id": "1", "user_name": "ada", "reason": "better"}
+ANSWERED = {"found": {"outcome": "answered", "answer": {**ANSWER, "answered_at": "2026-03-01T08:00:00+00:00"}}}
 DAY = "2026-03-01"
 
 MEMBERS = {
     "build_training_set": ("train_model__churn", "include.steps.build_training_set.build_training_set", {"day": DAY}),
     "train": ("train_model__churn", "include.steps.train_model.train_model", {"training_set": None}),
-    "gate": ("train_model__churn", "include.steps.move_model.stage_or_refuse", {"candidate": None}),
-    "find_candidate": ("promote_model__churn", "include.steps.move_model.describe_candidate", {}),
-    "promote": ("promote_model__churn", "include.steps.move_model.promote_version", {"ti": ASKED}),
-    "record_rejection": ("promote_model__churn", "include.steps.move_model.close_question", {"ti": ASKED}),
     "audit": (
         "monitor_model__churn",
         "include.steps.audit_features.require_no_skew",
         {"dag_run": SimpleNamespace(partition_key=DAY, conf={}), "params": {}},
     ),
+    "gate": (
+        "train_model__churn",
+        "include.steps.move_model.stage_or_refuse",
+        {"candidate": None, "dag_run": SimpleNamespace(run_type="manual", run_id="run-1")},
+    ),
+    "approve": ("promote_model__churn", "include.steps.ask_approval.find_candidate", {"ti": ASKING}),
+    "remind_of_churn": ("ask_about_waiting", "include.steps.ask_approval.find_candidate", {}),
     "score": (
         "score_batch__churn",
         "include.steps.score_batch.score_batch",
@@ -49,10 +51,18 @@ def answer(request: pytest.FixtureRequest, bag: Any, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(step, asked)
         if hasattr(task, "python_callable"):
             return task.python_callable(**given)
-        monkeypatch.setattr(task, "version", "3")
         return task.execute(given)
 
     return run
+
+
+def test_an_answer_to_a_version_that_has_moved_on_is_a_no_too(bag, monkeypatch):
+    def moved_on(*_: object) -> None:
+        raise RefusedError("version 3 is in stage Archived")
+
+    monkeypatch.setattr("include.steps.ask_approval.take_answer", moved_on)
+    with pytest.raises(AirflowSkipException, match="version 3 is in stage Archived"):
+        bag.dags["promote_model__churn"].get_task("approve").execute_complete({"ti": ASKING}, ANSWERED)
 
 
 def test_a_no_skips_with_its_reason(answer):

@@ -65,21 +65,17 @@ def test_training_puts_a_gated_version_into_staging(bag, deployment):
 
 
 def test_approval_puts_it_into_production(bag, deployment, monkeypatch):
-    # dag.test() would wait for a person for ever: the question is answered where it is asked.
-    from mlops.operators.approval import RecordedApprovalOperator
+    # dag.test() would wait for a person for ever: Airflow's record is read as if one had answered.
+    from include.governance.approval import Answer
 
-    answer = {
-        "chosen_options": ["Approve"],
-        "params_input": {"reason": "first"},
-        "responded_at": datetime(2026, 4, 15, tzinfo=UTC),
-        "responded_by_user": {"id": "1", "name": "ada"},
-    }
-    monkeypatch.setattr(
-        RecordedApprovalOperator, "execute", lambda self, context: self.execute_complete(context, answer)
-    )
+    def read_answer(ti_id):
+        return Answer(ti_id, "Approve", "1", "ada", datetime(2026, 4, 15, tzinfo=UTC), "first")
+
+    monkeypatch.setattr("mlops.triggers.approval.read_answer", read_answer)
     run(bag, "promote_model__churn", conf={})
     last = deployment.state.ledger("churn")[-1]
     assert (last.to_stage, last.actor, last.reason) == ("Production", "ada", "first")
+    assert last.approval.dag_id == "promote_model__churn"
     assert deployment.model_registry.aliases("churn-predictor")["production"] == 1
 
 

@@ -77,7 +77,7 @@ def bring_into_production(loop: Loop, folder: Path) -> None:
     pq.write_table(on_days(loop.orders, FIRST_DAY, OLDER[-1]), history)
     import_orders(loop.deployment, history, order_format="canonical", as_of=datetime(2026, 5, 1, tzinfo=UTC))
     known = lambda: {d["dag_id"] for d in loop.api.request("GET", "/dags", limit=100)["dags"]}  # noqa: E731
-    loop.until(lambda: len(known()) == 16, "parsing")
+    loop.until(lambda: len(known()) == 17, "parsing")
     _fill(loop, FIRST_DAY, TRAINED)
     # The day as the form's Param, without a partition key: consumers must be reached all the same.
     loop.runs["first training"] = loop.api.trigger("train_model__churn", conf={"partition": TRAINED})

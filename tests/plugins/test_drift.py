@@ -17,6 +17,11 @@ def test_the_trigger_serialises_to_its_path_and_arguments():
     )
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr("mlops.triggers.drift.FIRST_LOOK_S", 0.0)
+
+
 def fire(trigger):
     async def first():
         return await anext(aiter(trigger.run()))
@@ -53,9 +58,19 @@ def test_the_sensor_skips_when_too_few_drifted():
         sensor(features_min=2).execute_complete({}, {"partition": "2026-01-01", "drifted": {"a": 0.3}})
 
 
-def test_the_sensor_hands_its_wait_to_the_triggerer():
+def measured(monkeypatch, drifted):
+    monkeypatch.setattr("include.steps.monitor_model.drifted_features", lambda *_: drifted)
+
+
+def test_a_night_that_has_been_measured_needs_no_trigger(monkeypatch):
+    measured(monkeypatch, {"recency": 0.4})
+    assert sensor().execute({}) == {"recency": 0.4}
+
+
+def test_the_sensor_hands_its_wait_to_the_triggerer(monkeypatch):
     from airflow.sdk.exceptions import TaskDeferred
 
+    measured(monkeypatch, None)
     with pytest.raises(TaskDeferred) as deferred:
         sensor(threshold=0.3).execute({})
     assert deferred.value.trigger.threshold == 0.3

@@ -18,6 +18,11 @@ def answering(monkeypatch, *answers):
     monkeypatch.setattr("include.steps.find_day.find_day", lambda _: left.pop(0) if len(left) > 1 else left[0])
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr("mlops.triggers.lake.FIRST_LOOK_S", 0.0)
+
+
 def fire(trigger):
     async def first():
         return await anext(aiter(trigger.run()))

@@ -36,7 +36,7 @@ class PsiDriftSensor(BaseSensorOperator):
     Returns
     -------
     dict of str to float
-        PSI by drifted feature, from `execute_complete`.
+        PSI by drifted feature.
     """
 
     template_fields: Sequence[str] = ("partition",)
@@ -54,8 +54,13 @@ class PsiDriftSensor(BaseSensorOperator):
         self.threshold = threshold
         self.features_min = features_min
 
-    def execute(self, context: Context) -> None:
-        """Hand the wait to the triggerer."""
+    def execute(self, context: Context) -> dict[str, float]:
+        """Judge at once where the night has been measured, else hand the wait to the triggerer."""
+        from include.steps.monitor_model import drifted_features
+
+        drifted = drifted_features(self.model_id, self.partition, self.threshold)
+        if drifted is not None:
+            return self.execute_complete(context, PsiDriftEvent(partition=self.partition, drifted=drifted))
         self.defer(
             trigger=PsiDriftTrigger(self.model_id, self.partition, self.threshold, self.poke_interval),
             method_name="execute_complete",

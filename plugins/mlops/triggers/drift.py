@@ -11,6 +11,8 @@ from typing import Any, TypedDict
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from mlops.triggers.settling import FIRST_LOOK_S
+
 
 class PsiDriftEvent(TypedDict):
     """What the trigger fires with: the features whose PSI is at or above the threshold, by name."""
@@ -55,9 +57,8 @@ class PsiDriftTrigger(BaseTrigger):
         """Look until the night is there, then fire once."""
         from include.steps.monitor_model import drifted_features
 
-        while True:
-            drifted = await asyncio.to_thread(drifted_features, self.model_id, self.partition, self.threshold)
-            if drifted is not None:
-                yield TriggerEvent(PsiDriftEvent(partition=self.partition, drifted=drifted))
-                return
+        looked_for = (self.model_id, self.partition, self.threshold)
+        await asyncio.sleep(FIRST_LOOK_S)
+        while (drifted := await asyncio.to_thread(drifted_features, *looked_for)) is None:
             await asyncio.sleep(self.poll_interval_s)
+        yield TriggerEvent(PsiDriftEvent(partition=self.partition, drifted=drifted))

@@ -11,6 +11,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from mlops.triggers.settling import FIRST_LOOK_S
+
 
 class RawPartitionTrigger(BaseTrigger):
     """Fire when a day of raw orders has been delivered, or when the wait is over.
@@ -40,7 +42,8 @@ class RawPartitionTrigger(BaseTrigger):
         """Look until the day is there or the time is over, then fire once with what is known of it."""
         from include.steps.find_day import find_day
 
-        waited = 0.0
+        await asyncio.sleep(FIRST_LOOK_S)
+        waited = FIRST_LOOK_S
         found = await asyncio.to_thread(find_day, self.partition)
         while found.status != "delivered" and waited < self.timeout_s:
             await asyncio.sleep(self.poll_interval_s)
