@@ -60,6 +60,9 @@ class Settings:
         Where deliveries of orders arrive, one folder ``dt=YYYY-MM-DD`` a day.
     database_url : str
         SQLAlchemy URL of the state database (PostgreSQL, psycopg).
+    state_owner_url : str or None
+        The same database as the role that owns its tables: for migrations, and for nothing else. None where the
+        application owns them itself.
     feast_registry_url, feast_online_url : str
         URLs of Feast's SQL registry (SQLAlchemy) and of its online store: PostgreSQL, SQLite or Redis.
     mlflow_tracking_uri : str
@@ -89,6 +92,7 @@ class Settings:
     lake_uri: str
     landing_uri: str
     database_url: str
+    state_owner_url: str | None
     feast_registry_url: str
     feast_online_url: str
     mlflow_tracking_uri: str
@@ -126,6 +130,7 @@ class Settings:
             lake_uri=_uri(env, "MLOPS_LAKE_URI", home / "lake"),
             landing_uri=_uri(env, "MLOPS_LANDING_URI", home / "landing"),
             database_url=env.get("MLOPS_DATABASE_URL", embedded.format("state")),
+            state_owner_url=env.get("MLOPS_STATE_OWNER_URL"),
             feast_registry_url=env.get("MLOPS_FEAST_REGISTRY_URL", embedded.format("feast_registry")),
             feast_online_url=env.get("MLOPS_FEAST_ONLINE_URL", embedded.format("feast_online")),
             mlflow_tracking_uri=env.get("MLFLOW_TRACKING_URI", embedded.format("mlflow")),

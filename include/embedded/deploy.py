@@ -8,7 +8,11 @@ from __future__ import annotations
 import logging
 import sys
 
+import sqlalchemy as sa
+
 from include.adapters.deployment import Deployment
+from include.adapters.state.database import StateDatabase
+from include.settings import Settings
 from include.steps.apply_features import apply_features
 
 
@@ -16,9 +20,17 @@ def main() -> None:
     """Migrate our state, initialise MLflow's database, apply the feature repository."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     deployment = Deployment.from_env()
-    deployment.state.migrate()
+    migrate_state(deployment.settings)
     deployment.model_registry.initialise()
     apply_features(deployment)
+
+
+def migrate_state(settings: Settings) -> None:
+    """Migrate our state as its owner, and give the application the rights that it needs and no more."""
+    owner = sa.make_url(settings.state_owner_url or settings.database_url)
+    app_role = sa.make_url(settings.database_url).username
+    url = owner.render_as_string(hide_password=False)
+    StateDatabase(url).migrate(app_role if app_role != owner.username else None)
 
 
 if __name__ == "__main__":

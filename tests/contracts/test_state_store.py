@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
+from include.adapters.state.history import append
 from include.adapters.state.state_store import StateStoreAdapter
 from include.adapters.state.tables import promotion_ledger
 from include.errors import ConflictError, MlopsError
@@ -116,11 +117,11 @@ def test_of_two_movers_one_wins_and_the_other_is_told(store):
     assert len(store.ledger("churn")) == 1
 
 
-def insert_move(store, seq, evidence):
-    move = {"model_id": "churn", "seq": seq, "version": seq, "from_stage": "None", "to_stage": "Staging"}
+def insert_move(store, seq, evidence, **told):
+    move = {"seq": seq, "version": seq, "from_stage": "None", "to_stage": "Staging", **told}
     told = {"partition_key": "2026-01-01", "actor": "train_model", "reason": "gates passed", "evidence": evidence}
     with store._engine.begin() as connection:
-        connection.execute(sa.insert(promotion_ledger).values(**move, **told))
+        append(connection, promotion_ledger, "churn", [{**move, **told}])
 
 
 def kept_evidence(store):
@@ -164,8 +165,7 @@ def test_a_move_keeps_who_asked_for_the_training_apart_from_whose_answer_it_rest
 
 
 def test_a_row_whose_approval_nobody_of_ours_wrote_is_named(store):
-    insert_move(store, 1, {})
-    tell(store, """UPDATE promotion_ledger SET approval = '{"user_name": "eve"}'""")
+    insert_move(store, 1, {}, approval={"user_name": "eve"})
     with pytest.raises(MlopsError, match=r"promotion_ledger, churn move 1: this code did not write its approval"):
         store.ledger("churn")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from include.adapters.state.protection import protect
 from include.errors import MlopsError
 
 # PostgreSQL's undefined_table and undefined_column.
@@ -30,8 +31,14 @@ class StateDatabase:
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url, pool_pre_ping=True, poolclass=sa.NullPool)
 
-    def migrate(self) -> None:
-        """Bring the tables to the newest revision; two callers at once wait for one another."""
+    def migrate(self, app_role: str | None = None) -> None:
+        """Bring the tables to the newest revision, and guard history; two callers at once wait for one another.
+
+        Parameters
+        ----------
+        app_role : str, optional
+            The role that the application connects as, where that is not this one, which owns the tables.
+        """
         from alembic import command
         from alembic.config import Config
 
@@ -41,6 +48,7 @@ class StateDatabase:
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('mlops-state-migration'))"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            protect(connection, app_role)
 
     @staticmethod
     def _lock(connection: sa.Connection, model_id: str) -> None:

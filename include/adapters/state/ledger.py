@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
-from include.adapters.state import tables
+from include.adapters.state import history, tables
 from include.adapters.state.database import StateDatabase
 from include.errors import ConflictError
 from include.governance import approval, evidence
@@ -51,9 +50,9 @@ class LedgerTable(StateDatabase):
         ConflictError
             If another move was recorded since the ledger was read.
         """
+        model_id = moves[0].model_id
         rows = [
             {
-                "model_id": move.model_id,
                 "seq": move.seq,
                 "version": move.version,
                 "from_stage": move.from_stage.value,
@@ -67,13 +66,13 @@ class LedgerTable(StateDatabase):
             }
             for move in moves
         ]
-        try:
-            with self._transaction() as connection:
-                connection.execute(sa.insert(tables.promotion_ledger), rows)
-        except IntegrityError as err:
+        with self._transaction() as connection:
+            self._lock(connection, model_id)
+            appended = history.append(connection, tables.promotion_ledger, model_id, rows)
+        if appended is None:
             raise ConflictError(
-                f"{moves[0].model_id}: somebody else moved a version at the same time; read the ledger and decide again"
-            ) from err
+                f"{model_id}: somebody else moved a version at the same time; read the ledger and decide again"
+            )
 
     def production_version_at(self, model_id: str, partition: str) -> int | None:
         """Return the version that scores a partition, by the ledger; None where nothing was in Production."""

@@ -1,4 +1,4 @@
-"""Our relational state as one object: ledger, questions, decisions, nights, publications and locks.
+"""Our relational state as one object: histories, nights, publications and locks.
 
 What belongs here: putting the parts together. What does not: any of them.
 """
@@ -6,15 +6,19 @@ What belongs here: putting the parts together. What does not: any of them.
 from __future__ import annotations
 
 from include.adapters.state.decisions import DecisionTables
+from include.adapters.state.histories import HistoryTables
 from include.adapters.state.ledger import LedgerTable
 from include.adapters.state.locks import Locks
 from include.adapters.state.nights import NightTable
 from include.adapters.state.publications import PublicationTable
 from include.adapters.state.questions import QuestionTable
+from include.adapters.state.registrations import RegistrationTable
 from include.settings import Settings
 
 
-class StateStoreAdapter(LedgerTable, QuestionTable, DecisionTables, NightTable, PublicationTable, Locks):
+class StateStoreAdapter(
+    LedgerTable, RegistrationTable, HistoryTables, QuestionTable, DecisionTables, NightTable, PublicationTable, Locks
+):
     """The state database, whole."""
 
     @classmethod

@@ -9,8 +9,16 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from include.governance.chain import OWN, PREVIOUS
+
 METADATA = sa.MetaData()
 _WHEN = sa.DateTime(timezone=True)
+
+
+def _chained() -> tuple[sa.Column[str], sa.Column[str]]:
+    """Return the columns by which a history's rows are chained: see `governance.chain`."""
+    return sa.Column(PREVIOUS, sa.Text, nullable=False), sa.Column(OWN, sa.Text, nullable=False)
+
 
 # One row per move. `seq` counts a model's moves: inserting the next one is the compare-and-set.
 promotion_ledger = sa.Table(
@@ -29,6 +37,21 @@ promotion_ledger = sa.Table(
     # Who asked for the training, of a move that ended one; and whose answer it rests on, where Airflow was asked.
     sa.Column("requested_by", sa.Text),
     sa.Column("approval", JSONB(none_as_null=True)),
+    *_chained(),
+)
+
+# One row per registered version: the sha256 of each of its files, by name, as it was trained.
+registration = sa.Table(
+    "registration",
+    METADATA,
+    sa.Column("model_id", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("files", JSONB, nullable=False),
+    sa.Column("recorded_at", _WHEN, nullable=False),
+    *_chained(),
+    sa.UniqueConstraint("model_id", "version"),
 )
 
 # One row per question and try of the task that asks: Airflow keeps the answer under the try's id.
@@ -106,3 +129,15 @@ publication = sa.Table(
     sa.Column("source_version", sa.Integer),
     sa.Column("rows", sa.BigInteger, nullable=False),
 )
+
+# What is only ever added to: nobody but a migration changes a row of these, and the database refuses it.
+HISTORY = (
+    "promotion_ledger",
+    "registration",
+    "approval_question",
+    "retrain_decision",
+    "training_claim",
+    "training_request",
+)
+# Of these, those whose rows are chained by hash.
+CHAINED = (promotion_ledger, registration)
