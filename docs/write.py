@@ -91,7 +91,7 @@ def _person(person: Person) -> str:
 def _kept(entry: TableSpec | FolderSpec) -> str:
     if entry.kept_days is not None:
         return f"{entry.kept_days} days"
-    return "for good" if isinstance(entry, TableSpec) else "while its version may serve"
+    return entry.kept if isinstance(entry, FolderSpec) else "for good"
 
 
 GENERATED: Mapping[str, Mapping[str, Callable[[Path], str]]] = {

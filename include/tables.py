@@ -100,12 +100,15 @@ class FolderSpec:
     kept_days : int or None
         The age at which a file is removed, unless a training set that is kept looks at its day; None where something
         else decides.
+    kept : str
+        How long a file is kept where `kept_days` does not say it.
     """
 
     name: str
     file: str
     person: Person
     kept_days: int | None
+    kept: str = "for good"
 
 
 def features_name(group: str) -> str:
@@ -131,6 +134,11 @@ def training_sets_name(model_id: str) -> str:
 def quality_reports_name(group: str) -> str:
     """Return the name of the folder of a feature group's quality reports."""
     return f"quality_reports/{group}"
+
+
+def ledger_heads_name(history: str) -> str:
+    """Return the name of the folder of the hashes of a history's rows, below it a folder for each model."""
+    return f"{LEDGER_HEADS.name}/{history}"
 
 
 def find_person(keys: tuple[str, ...]) -> Person:
@@ -275,6 +283,7 @@ def training_sets_folder(model_id: str, keys: tuple[str, ...]) -> FolderSpec:
         person=find_person(keys),
         # A set goes when its version may no longer serve, and not before MLOPS_RETENTION_DAYS after its day.
         kept_days=None,
+        kept="while its version may serve",
     )
 
 
@@ -291,3 +300,9 @@ def quality_reports_folder(group: str) -> FolderSpec:
 ONCE = (ORDERS, QUARANTINE, DELIVERIES)
 PER_GROUP = (features_table,)
 PER_MODEL = (predictions_table, online_vectors_table)
+LEDGER_HEADS = FolderSpec(
+    name="audit/heads",
+    file="the hash of one row of a history in the database, written once",
+    person=Person.NOBODY,
+    kept_days=None,
+)

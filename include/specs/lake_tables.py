@@ -29,6 +29,7 @@ def list_tables() -> list[TableSpec]:
 def list_folders() -> list[FolderSpec]:
     """Return every folder that is no table."""
     return [
+        tables.LEDGER_HEADS,
         *(tables.training_sets_folder(spec.model_id, spec.entity.keys) for spec in load_models()),
         *(tables.quality_reports_folder(spec.group) for spec in load_feature_groups()),
     ]

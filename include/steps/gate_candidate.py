@@ -18,6 +18,7 @@ from include.governance.gate import CandidateFacts, Gate
 from include.governance.gate_registry import find_gates
 from include.governance.gates.latency import MIN_LATENCY_CALLS
 from include.specs.models import GatesSpec, load_model
+from include.steps.load_version import load_version
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -47,7 +48,7 @@ def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> Evidence:
         If the version can't be read, or its files are not what was registered.
     """
     spec = load_model(candidate.model_id)
-    loaded = deployment.model_registry.load(spec.registered_name, candidate.version)
+    loaded = load_version(deployment, candidate.model_id, candidate.version)
     rows = _typical_rows(loaded.profile, loaded.signature.feature_names)
     facts = CandidateFacts(loaded.metrics, _measure_calls_ms(loaded.model, rows), loaded.manifest)
     reports = tuple(_ask(gate, facts, spec.gates) for gate in find_gates())

@@ -24,6 +24,7 @@ from include.monitoring.drift import measure_drift
 from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, load_model
 from include.specs.services import load_feature_service
+from include.steps.load_version import load_version
 from include.steps.read_inputs import created_column, other_groups, read_scored
 from include.steps.score_batch import CHAMPION, FEATURE_CREATED
 from include.tables import DELIVERIES, ORDERS, predictions_name
@@ -86,7 +87,7 @@ def drifted_features(model_id: str, partition: str, threshold: float) -> dict[st
 def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMetrics:
     scores = _champion_rows(deployment, spec, partition)
     version = _version_of(deployment, spec, partition, scores)
-    loaded = deployment.model_registry.load(spec.registered_name, version)
+    loaded = load_version(deployment, spec.model_id, version)
     profile, names = loaded.profile, [feature.name for feature in loaded.profile.features]
     service = loaded.signature.feature_service
     scored = _with_features(deployment, spec, partition, scores, service=service)

@@ -17,6 +17,7 @@ from include.governance.evidence import Evidence, GateReport
 from include.governance.lifecycle import LedgerMove, MoveRequest, Stage
 from include.refs import CandidateRef
 from include.specs.models import load_model
+from include.steps.anchor_history import anchor_history
 from include.steps.gate_candidate import gate_candidate, thresholds
 from include.tables import features_name
 
@@ -148,7 +149,8 @@ def roll_back(deployment: Deployment, model_id: str, *, leaving: int, actor: str
 
 
 def project(deployment: Deployment, model_id: str) -> None:
-    """Make MLflow's aliases and lifecycle tags say what the ledger says; safe to repeat."""
+    """Make MLflow's aliases and lifecycle tags say what the ledger says, and keep its rows' hashes; safe to repeat."""
+    anchor_history(deployment, model_id)
     name = load_model(model_id).registered_name
     moves = deployment.state.ledger(model_id)
     for version, stage in lifecycle.stages(moves).items():

@@ -21,6 +21,7 @@ from include.monitoring.missed_nights import MissedNight, tell_missed
 from include.question.matrix import feature_matrix
 from include.refs import PredictionsRef
 from include.specs.models import ModelSpec, load_model
+from include.steps.load_version import load_version
 from include.steps.read_inputs import Inputs, created_column, other_groups, read_partition
 from include.tables import features_name, predictions_name
 
@@ -74,7 +75,7 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
     model_version = champion if shadow is None else shadow
     if model_version is None:
         raise RefusedError(f"no version of {model_id} was in Production before {partition}")
-    loaded = deployment.model_registry.load(spec.registered_name, model_version)
+    loaded = load_version(deployment, model_id, model_version)
     service = loaded.signature.feature_service
     inputs = read_partition(deployment, spec, partition, service=service)
     scores = loaded.model.predict(feature_matrix(inputs.rows, loaded.signature.feature_names))

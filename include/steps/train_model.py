@@ -6,18 +6,22 @@ What belongs here: reading the set, registering the version. What does not: trai
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from include.adapters.lake.training_sets import read_training_set
 from include.errors import MlopsError
+from include.governance.lifecycle import stages
 from include.refs import CandidateRef, TrainingSetRef
 from include.specs.models import ModelSpec, load_model
+from include.steps.anchor_history import anchor_history
+from include.training.artifacts import checksums
 from include.training.manifest import TrainingSetManifest, spec_sha256
 from include.training.version import train_version
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
-    from include.adapters.registry.model_registry import ModelRegistryAdapter
+    from include.adapters.registry.model_registry import RegisteredVersion
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +46,7 @@ def train_model(deployment: Deployment, training_set: TrainingSetRef) -> Candida
         If the set can't be split.
     """
     spec = load_model(training_set.model_id)
-    registry = deployment.model_registry
-    known = _find(registry, spec, training_set)
+    known = _find(deployment, spec, training_set)
     if known is not None:
         return known
     manifest, examples = read_training_set(deployment.lake, training_set.model_id, training_set.set_id)
@@ -54,10 +57,10 @@ def train_model(deployment: Deployment, training_set: TrainingSetRef) -> Candida
     trained = train_version(spec, manifest, examples)
     with deployment.state.alone(f"registering {spec.registered_name}"):
         # Who trained on the same set meanwhile has registered it: one set is one version.
-        known = _find(registry, spec, training_set)
+        known = _find(deployment, spec, training_set)
         if known is not None:
             return known
-        registered = registry.register(
+        registered = deployment.model_registry.register(
             spec.registered_name,
             run_name=f"{spec.model_id}-{manifest.set_id}",
             files=trained.files,
@@ -65,6 +68,7 @@ def train_model(deployment: Deployment, training_set: TrainingSetRef) -> Candida
             metrics=trained.metrics,
             tags=_tags(spec, manifest),
         )
+        _record(deployment, spec, registered, checksums(trained.files))
     evaluation = trained.evaluation
     log.info(
         "train model=%s set=%s rows=%d version=%d auc=%.4f [%.4f, %.4f]",
@@ -74,11 +78,11 @@ def train_model(deployment: Deployment, training_set: TrainingSetRef) -> Candida
     return CandidateRef(spec.model_id, registered.version, registered.run_id, training_set.as_of)
 
 
-def _find(registry: ModelRegistryAdapter, spec: ModelSpec, training_set: TrainingSetRef) -> CandidateRef | None:
-    known = registry.find(spec.registered_name, tag=TRAINING_SET_TAG, value=training_set.set_id)
+def _find(deployment: Deployment, spec: ModelSpec, training_set: TrainingSetRef) -> CandidateRef | None:
+    known = deployment.model_registry.find(spec.registered_name, tag=TRAINING_SET_TAG, value=training_set.set_id)
     if known is None:
         return None
-    registry.download(spec.registered_name, known.version)
+    _confirm(deployment, spec, known)
     log.info("train model=%s set=%s is version=%d already", spec.model_id, training_set.set_id, known.version)
     return CandidateRef(spec.model_id, known.version, known.run_id, training_set.as_of)
 
@@ -91,6 +95,20 @@ def _tags(spec: ModelSpec, manifest: TrainingSetManifest) -> dict[str, str]:
         "training_set_sha256": manifest.rows_sha256,
         "mlflow.source.git.commit": manifest.provenance.code_commit,
     }
+
+
+def _confirm(deployment: Deployment, spec: ModelSpec, known: RegisteredVersion) -> None:
+    """Check the files of a version that is there; what it was registered with is kept now where a kill came between."""
+    registration = deployment.state.registration(spec.model_id, known.version)
+    registered = registration.files if registration else None
+    files = deployment.model_registry.read(known.name, known.version, registered=registered)
+    if registration is None and known.version not in stages(deployment.state.ledger(spec.model_id)):
+        _record(deployment, spec, known, checksums(files))
+
+
+def _record(deployment: Deployment, spec: ModelSpec, version: RegisteredVersion, files: Mapping[str, str]) -> None:
+    deployment.state.record_registration(spec.model_id, version.version, run_id=version.run_id, files=files)
+    anchor_history(deployment, spec.model_id)
 
 
 def _params(spec: ModelSpec, manifest: TrainingSetManifest) -> dict[str, str]:

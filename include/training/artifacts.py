@@ -86,10 +86,14 @@ def metrics_from_json(text: str) -> Mapping[str, float]:
         raise MlopsError(f"these are not a model's metrics ({problems(err)}); train the version again") from err
 
 
+def checksums(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the sha256 of each file, by name; ``checksums.json`` is left out, which says the same."""
+    return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items()) if name != CHECKSUMS}
+
+
 def with_checksums(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the files and ``checksums.json``, which holds the sha256 of each of them."""
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
-    return {**files, CHECKSUMS: to_json(sums).encode()}
+    return {**files, CHECKSUMS: to_json(checksums(files)).encode()}
 
 
 def to_json(value: Any) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from include.adapters.registry.model_registry import ModelRegistryAdapter, RegisteredVersion
 from include.errors import MlopsError
+from include.training.artifacts import CHECKSUMS, checksums
 from include.training.manifest import TrainingSetManifest
 from include.training.version import train_version
 from tests.unit.training.examples_builder import NAMES, make_examples, make_manifest, make_spec
@@ -98,17 +99,24 @@ def test_a_new_version_stands_nowhere(registry, files):
     assert registry.aliases("placeless") == {}
 
 
+def cached(registry: ModelRegistryAdapter, version: int) -> Path:
+    """Return the folder that a version of `NAME` was downloaded to."""
+    registry.read(NAME, version, registered=None)
+    return next((registry.cache / NAME / str(version)).iterdir())
+
+
 def test_files_come_back_as_they_were_registered(registry, files):
-    folder = registry.download(NAME, register(registry, files).version)
-    found = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    assert found == files
+    version = register(registry, files).version
+    sums = checksums(files)
+    assert registry.read(NAME, version, registered=sums) == {n: c for n, c in files.items() if n != CHECKSUMS}
+    assert registry.stored(NAME, version) == sums
 
 
 def test_a_loaded_version_scores_as_the_trained_one(registry, files):
     from include.question.matrix import feature_matrix
     from include.scoring.model import ScoringModel
 
-    loaded = registry.load(NAME, register(registry, files).version)
+    loaded = registry.load(NAME, register(registry, files).version, registered=None)
     matrix = feature_matrix(make_examples(seed=5), NAMES)
     trained = ScoringModel(NAMES, native=files["model.ubj"], onnx=files["model.onnx"])
     assert loaded.signature.feature_names == NAMES
@@ -121,36 +129,36 @@ def test_a_loaded_version_scores_as_the_trained_one(registry, files):
 @pytest.mark.parametrize("name", ["model.ubj", "model.onnx", "signature.json", "checksums.json", "plots/roc.png"])
 def test_a_changed_file_is_found_at_the_next_load(registry, files, name):
     version = register(registry, files).version
-    path = registry.download(NAME, version) / name
+    path = cached(registry, version) / name
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(MlopsError, match=f"{name} has sha256 {hashlib.sha256(files[name] + b' ').hexdigest()}"):
-        registry.load(NAME, version)
+        registry.load(NAME, version, registered=None)
 
 
 @pytest.mark.parametrize("change", ["added", "removed"])
 def test_a_file_too_many_or_too_few_is_found(registry, files, change):
     version = register(registry, files).version
-    folder = registry.download(NAME, version)
+    folder = cached(registry, version)
     if change == "added":
         (folder / "extra.txt").write_text("x")
     else:
         (folder / "model.onnx").unlink()
     with pytest.raises(MlopsError, match=r"extra\.txt|model\.onnx"):
-        registry.download(NAME, version)
+        registry.load(NAME, version, registered=None)
 
 
 def test_what_was_swapped_in_the_artifact_store_is_not_downloaded(registry, files, backend, tmp_path):
     version = register(registry, {**files, "model.onnx": files["model.onnx"] + b" "}, "swapped").version
     with pytest.raises(MlopsError, match=r"model\.onnx has sha256"):
-        registry.load("swapped", version)
+        registry.load("swapped", version, registered=None)
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
 
 
 def test_a_second_load_reads_the_cache_only(registry, files, monkeypatch):
     version = register(registry, files).version
-    registry.load(NAME, version)
+    registry.load(NAME, version, registered=None)
     monkeypatch.setattr(type(registry._client), "download_artifacts", lambda *_: pytest.fail("downloaded again"))
-    registry.load(NAME, version)
+    registry.load(NAME, version, registered=None)
 
 
 def test_aliases_move_and_vanish(registry, files):
@@ -178,14 +186,14 @@ def test_a_run_keeps_params_metrics_and_name(registry, files):
 
 def test_a_version_that_is_not_there_is_named(registry):
     with pytest.raises(MlopsError, match="churn-predictor version 999 can't be read"):
-        registry.load(NAME, 999)
+        registry.load(NAME, 999, registered=None)
 
 
 def test_a_version_of_somebody_else_is_not_trusted(registry):
     registry._client.create_registered_model("foreign")
     registry._client.create_model_version("foreign", "file:///nowhere")
     with pytest.raises(MlopsError, match="has no tag checksums_sha256"):
-        registry.load("foreign", 1)
+        registry.load("foreign", 1, registered=None)
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def test_a_question_to_a_deployment_that_holds_nothing_makes_nothing(empty, monk
         lambda d: d.feature_store.materialize(GROUP, start=DAYS[0], end=DAYS[0]),
         lambda d: d.model_registry.find("churn-predictor", tag="model_id", value="churn"),
         lambda d: d.model_registry.aliases("churn-predictor"),
-        lambda d: d.model_registry.load("churn-predictor", 1),
+        lambda d: d.model_registry.load("churn-predictor", 1, registered=None),
     ],
     ids=["service_features", "online", "online_group", "materialize", "find", "aliases", "load"],
 )

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import TypeAdapter
 
+from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.registry.model_files import unpack
 from include.adapters.state.state_store import StateStoreAdapter
 from include.errors import MlopsError, RefusedError
@@ -36,12 +37,13 @@ EVENT = TrainingRequest("run-1", "business event: price change")
 
 
 @pytest.fixture
-def deployment(postgres_database) -> SimpleNamespace:
+def deployment(postgres_database, tmp_path) -> SimpleNamespace:
     state = StateStoreAdapter(postgres_database)
     state.migrate()
     state.record_publications("features/customer_daily", [(NIGHT, 10)], 0)
+    state.record_registration("churn", 1, run_id="run", files={})
     registry = SimpleNamespace(set_lifecycle=lambda *_: None, set_alias=lambda *_: None)
-    return SimpleNamespace(state=state, model_registry=registry)
+    return SimpleNamespace(state=state, model_registry=registry, lake=LakeAdapter(tmp_path.as_uri()))
 
 
 def claim(deployment, request, partition=NIGHT):
@@ -69,7 +71,7 @@ def test_a_candidate_whose_manifest_lacks_something_is_archived_with_the_reason(
     stated = json.loads(files[MANIFEST])
     del stated["rows_sha256"]
     loaded = unpack({**files, MANIFEST: json.dumps(stated).encode()})
-    deployment.model_registry.load = lambda *_: loaded
+    deployment.model_registry.load = lambda *_, **__: loaded
     with pytest.raises(RefusedError) as refusal:
         stage_or_refuse(deployment, CandidateRef("churn", 1, "run", stated["as_of"]))
     (archived,) = deployment.state.ledger("churn")
@@ -82,7 +84,7 @@ def test_a_candidate_that_a_gate_breaks_on_is_archived_with_the_reason(deploymen
     broken = Gate("broken", lambda facts, gates: 1 / 0)
     monkeypatch.setattr("include.steps.gate_candidate.find_gates", lambda: (broken,))
     loaded = unpack(files)
-    deployment.model_registry.load = lambda *_: loaded
+    deployment.model_registry.load = lambda *_, **__: loaded
     with pytest.raises(RefusedError) as refusal:
         stage_or_refuse(deployment, CandidateRef("churn", 1, "run", NIGHT))
     (archived,) = deployment.state.ledger("churn")
@@ -203,7 +205,7 @@ def waiting(deployment, files, monkeypatch):
             monkeypatch.setattr(f"include.steps.{step}.load_model", lambda _: laid)
         return laid.gates
 
-    deployment.model_registry.load = lambda *_: unpack(files)
+    deployment.model_registry.load = lambda *_, **__: unpack(files)
     hold_to(auc_min=0.5)
     stage_or_refuse(deployment, CandidateRef("churn", 1, "run", NIGHT))
     return hold_to

@@ -21,7 +21,6 @@ from include.adapters.lake.training_sets import read_training_set
 from include.errors import MlopsError
 from include.features.versions import newest_versions
 from include.specs.groups import FeatureGroupSpec
-from include.specs.models import load_model
 from include.steps.audit_features import audit_features
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
@@ -30,6 +29,7 @@ from include.steps.export_features import export_features
 from include.steps.forget_customer import forget_customer
 from include.steps.import_orders import import_delivery, import_orders
 from include.steps.judge_features import check_features
+from include.steps.load_version import load_version
 from include.steps.materialize_features import materialize_features
 from include.steps.monitor_model import measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
@@ -162,7 +162,7 @@ def test_the_version_knows_its_keys(deployment: Deployment) -> None:
     version = deployment.state.production_version_at(MODEL, NIGHT)
     assert version is not None
 
-    loaded = deployment.model_registry.load(load_model(MODEL).registered_name, version)
+    loaded = load_version(deployment, MODEL, version)
 
     assert loaded.signature.entity_keys == KEYS
 

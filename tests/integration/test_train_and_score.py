@@ -23,6 +23,7 @@ from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.gate_candidate import gate_candidate
 from include.steps.import_orders import import_orders
+from include.steps.load_version import load_version
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
 from tests.raw_orders import SCHEMA, publish_orders
@@ -208,7 +209,7 @@ def test_scores_are_the_models_on_the_nights_features(deployment, in_production)
     assert (rows.feature_event_timestamp == partitions.end_of(LAST)).all()
     assert (rows.feature_created_timestamp >= rows.feature_event_timestamp).all()
     assert set(rows.model_version) == {in_production}
-    loaded = deployment.model_registry.load("churn-predictor", in_production)
+    loaded = load_version(deployment, "churn", in_production)
     features = (
         deployment.lake.read("features/customer_daily", start=LAST, end=LAST).to_pandas().set_index("customer_id")
     )
@@ -237,7 +238,7 @@ def test_real_orders_give_an_honest_auc(tmp_path, monkeypatch):
     build_features(real, "customer_daily", start="2011-02-01", end="2011-11-25")
     real.feature_store.apply()
     candidate = train_model(real, build_training_set(real, "churn", as_of="2011-11-25"))
-    metrics = real.model_registry.load("churn-predictor", candidate.version).metrics
+    metrics = load_version(real, "churn", candidate.version).metrics
     # What logistic regression and boosting reach on this log with a time split is 0.68 to 0.79.
     assert 0.70 < metrics["auc_low"] < metrics["auc"] < metrics["auc_high"] < 0.90
     assert {report.gate: report.verdict for report in gate_candidate(real, candidate).gates}["auc"] == "pass"

@@ -23,6 +23,7 @@ from include.training.artifacts import (
     REFERENCE_PROFILE,
     SIGNATURE,
     Signature,
+    checksums,
     metrics_from_json,
 )
 from include.training.manifest import TrainingSetManifest
@@ -61,6 +62,12 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         path.write_bytes(content)
 
 
+def list_files(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder, by name, unchecked."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
 def read_files(folder: Path, *, checksums_sha256: str) -> dict[str, bytes]:
     """Return the files of a version, each one checked.
 
@@ -81,9 +88,7 @@ def read_files(folder: Path, *, checksums_sha256: str) -> dict[str, bytes]:
     MlopsError
         If a file is absent, changed, or not among the checksums.
     """
-    files = {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
-    }
+    files = list_files(folder)
     listed = files.pop(CHECKSUMS, None)
     if listed is None:
         raise MlopsError(f"{folder} holds no {CHECKSUMS}: it is not a trained version, or not all of it")
@@ -94,6 +99,36 @@ def read_files(folder: Path, *, checksums_sha256: str) -> dict[str, bytes]:
     for name, sha256 in expected.items():
         _check(folder, name, files[name], sha256)
     return files
+
+
+def require_registered(what: str, files: Mapping[str, bytes], registered: Mapping[str, str]) -> None:
+    """Compare the files of a version with those that the ledger says were registered.
+
+    Parameters
+    ----------
+    what : str
+        The version, for the message.
+    files : mapping of str to bytes
+        By name.
+    registered : mapping of str to str
+        sha256 by name.
+
+    Raises
+    ------
+    MlopsError
+        If a file is another one, too many or too few.
+    """
+    if wrong := differing(checksums(files), registered):
+        raise MlopsError(
+            f"{what} is not loaded: {', '.join(wrong)} is not what the ledger says was registered, though the "
+            "registry's own checksum agrees with it: files and checksum were changed together. Put the registered "
+            "files back, or roll back to another version; mlops registry verify says what else disagrees"
+        )
+
+
+def differing(found: Mapping[str, str], registered: Mapping[str, str]) -> list[str]:
+    """Return the names of files whose sha256 is not the registered one, of those too many and of those too few."""
+    return sorted(name for name in {*found, *registered} if found.get(name) != registered.get(name))
 
 
 def unpack(files: Mapping[str, bytes]) -> LoadedModel:

@@ -18,10 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.adapters.registry.mlflow_client import connect, explained, shown
-from include.adapters.registry.model_files import LoadedModel, read_files, unpack, write_files
+from include.adapters.registry.model_files import (
+    LoadedModel,
+    list_files,
+    read_files,
+    require_registered,
+    unpack,
+    write_files,
+)
 from include.errors import MlopsError
 from include.settings import Settings
-from include.training.artifacts import CHECKSUMS
+from include.training.artifacts import CHECKSUMS, checksums
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,6 +48,11 @@ class RegisteredVersion:
     version: int
     run_id: str
     tags: Mapping[str, str]
+
+    @property
+    def lifecycle(self) -> str | None:
+        """Return the stage that its tag says; None where there is no tag."""
+        return self.tags.get(_LIFECYCLE_TAG)
 
 
 class ModelRegistryAdapter:
@@ -133,8 +145,16 @@ class ModelRegistryAdapter:
             found = client.get_model_version(name, str(version))
         return RegisteredVersion(name, int(found.version), found.run_id, dict(found.tags))
 
-    def download(self, name: str, version: int) -> Path:
-        """Return the local folder of a version's files, downloaded at the first call, checked at every one.
+    def read(self, name: str, version: int, *, registered: Mapping[str, str] | None) -> dict[str, bytes]:
+        """Return the files of a version, downloaded at the first call, checked at every one.
+
+        Parameters
+        ----------
+        name : str
+        version : int
+        registered : mapping of str to str or None
+            sha256 of each file as the ledger has it. None of a version that was registered before the ledger had
+            it: what it is compared with lies beside it then.
 
         Raises
         ------
@@ -142,23 +162,39 @@ class ModelRegistryAdapter:
             If a file is not what was registered.
         """
         folder, sha256 = self._cached(name, version)
-        read_files(folder, checksums_sha256=sha256)
-        return folder
+        files = read_files(folder, checksums_sha256=sha256)
+        if registered is not None:
+            require_registered(f"{name} version {version}", files, registered)
+        return files
 
-    def load(self, name: str, version: int) -> LoadedModel:
-        """Return a version, ready to score.
+    def load(self, name: str, version: int, *, registered: Mapping[str, str] | None) -> LoadedModel:
+        """Return a version, ready to score; the parameters are those of `read`.
 
         Raises
         ------
         MlopsError
             If a file is not what was registered.
         """
-        folder, sha256 = self._cached(name, version)
-        return unpack(read_files(folder, checksums_sha256=sha256))
+        return unpack(self.read(name, version, registered=registered))
+
+    def stored(self, name: str, version: int) -> dict[str, str]:
+        """Return the sha256 of each file of a version as the artifact store holds it now, whatever was downloaded."""
+        found = self.get(name, version)
+        with tempfile.TemporaryDirectory(prefix="mlops-model-") as folder:
+            with self._mlflow(f"the files of {name} version {version} can't be downloaded") as client:
+                fetched = Path(client.download_artifacts(found.run_id, _FOLDER, folder))
+            return checksums(list_files(fetched))
+
+    def versions(self, name: str) -> list[RegisteredVersion]:
+        """Return every version of a model, by number; none where there is no such model."""
+        with self._mlflow(f"versions of {name} can't be listed") as client:
+            found = client.search_model_versions(f"name = '{name}'")
+        versions = [RegisteredVersion(name, int(v.version), v.run_id, dict(v.tags)) for v in found]
+        return sorted(versions, key=lambda v: v.version)
 
     def set_lifecycle(self, name: str, version: int, lifecycle: str) -> None:
         """Write a version's stage as a tag."""
-        if self.get(name, version).tags.get(_LIFECYCLE_TAG) == lifecycle:
+        if self.get(name, version).lifecycle == lifecycle:
             return
         with self._mlflow(f"{name} version {version} can't be tagged {lifecycle}") as client:
             client.set_model_version_tag(name, str(version), _LIFECYCLE_TAG, lifecycle)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.adapters.lake.delta_lake import LakeAdapter
+from include.adapters.state.registrations import Registration
+from include.governance.chain import Row
+from include.governance.lifecycle import LedgerMove
 
 
 class FakeState:
@@ -18,6 +21,7 @@ class FakeState:
         self._rows: dict[str, dict[str, int]] = {}
         self._sources: dict[str, dict[str, int | None]] = {}
         self._versions: dict[str, dict[str, int]] = {}
+        self._registrations: dict[tuple[str, int], Registration] = {}
 
     def record_publications(
         self, target: str, partitions: Sequence[tuple[str, int]], version: int, *, source_version: int | None = None
@@ -46,6 +50,18 @@ class FakeState:
     def confirm_source(self, target: str, agreeing: Mapping[str, int], source_version: int) -> None:
         known = self._sources.setdefault(target, {})
         known.update({key: source_version for key, built_from in agreeing.items() if known.get(key) == built_from})
+
+    def record_registration(self, model_id: str, version: int, *, run_id: str, files: Mapping[str, str]) -> None:
+        self._registrations[model_id, version] = Registration(model_id, 1, version, run_id, files)
+
+    def registration(self, model_id: str, version: int) -> Registration | None:
+        return self._registrations.get((model_id, version))
+
+    def ledger(self, model_id: str) -> tuple[LedgerMove, ...]:
+        return ()
+
+    def histories(self, model_id: str) -> dict[str, list[Row]]:
+        return {}
 
 
 class FakeFeatureStore:
