@@ -8,11 +8,13 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from include.cli import options
+from include.errors import RefusedError
 
 if TYPE_CHECKING:
     from include.governance.lifecycle import LedgerMove
@@ -76,6 +78,33 @@ def _trained_on(row: dict[str, Any]) -> Iterator[tuple[str, object]]:
         yield "trained as of", row["trained"].get("as_of")
         for what, value in row["trained"].get("trained_on", {}).items():
             yield what.replace("_", " "), value
+
+
+@registry.command()
+@click.argument("model_id", metavar="[MODEL]", required=False)
+@options.as_json
+def verify(model_id: str | None, as_json: bool) -> int:
+    """Look for rows that are not as they were written, and for what of MLflow and the artifacts disagrees with them.
+
+    Of MODEL, or of every model. An alias or a stage that was moved in MLflow is put right. Exit 1 where anything was
+    found; what can't be told, or is not guarded, is a note on standard error.
+    """
+    from include.adapters.deployment import Deployment
+    from include.steps.verify_registry import verify_registry
+
+    found = verify_registry(Deployment.from_env(), model_id)
+    if as_json:
+        told = {"findings": [*map(asdict, found.findings)], "notes": [*map(asdict, found.notes)]}
+        click.echo(json.dumps({"ok": not found.findings, "models": found.models, "rows": found.rows, **told}))
+        return RefusedError.exit_code if found.findings else 0
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    for finding in found.findings:
+        click.echo(finding)
+    if not found.findings:
+        models = ", ".join(found.models) or "no model"
+        click.echo(f"{found.rows} rows of {models} are whole; MLflow and the artifacts agree")
+    return RefusedError.exit_code if found.findings else 0
 
 
 @registry.command()

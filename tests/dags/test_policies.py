@@ -23,6 +23,7 @@ ONCE = {
     "apply_feature_repo": {"apply": set()},
     "tell_ignored_events": {"tell": set()},
     "ask_about_waiting": {f"remind_of_{model_id}": set() for model_id in SPECS.models},
+    "verify_registry": {"verify": set()},
 }
 PER_GROUP = {"backfill_features": {"build_range": {"materialize"}, "materialize": {"verify"}, "verify": set()}}
 PER_MODEL = {
