@@ -17,6 +17,7 @@ from include.cli import options
 from include.errors import RefusedError
 
 if TYPE_CHECKING:
+    from include.governance.approval import Question
     from include.governance.lifecycle import LedgerMove
 
 
@@ -39,9 +40,18 @@ def status(model_id: str, as_json: bool) -> None:
         click.echo(json.dumps({"model": model_id, "versions": stages, "aliases": standing.aliases}))
         return
     for version, stage in stages.items():
-        click.echo(f"version {version:>4}  {stage}")
+        asked = _asked(model_id, standing.question) if stage == "Staging" else ""
+        click.echo(f"version {version:>4}  {stage}{asked}")
     if not stages:
         click.echo(f"{model_id} has no version yet")
+
+
+def _asked(model_id: str, question: Question | None) -> str:
+    """Return where the version that waits is asked about; a person sees there whether somebody has answered."""
+    if question is None:
+        return f", nobody was asked: ask_about_waiting does so tonight, promote_model__{model_id} now"
+    until = f"{question.expires_at:%Y-%m-%d %H:%M}Z"
+    return f", asked about in Airflow: {question.by.dag_id}, run {question.by.run_id}, until {until}"
 
 
 @registry.command()
@@ -68,7 +78,7 @@ def ledger(model_id: str, partition: str | None, as_json: bool) -> None:
 def _print_move(row: dict[str, Any]) -> None:
     move = f"version {row['version']}  {row['from']} → {row['to']}"
     click.echo(f"{row['partition']}  {move}  by {row['actor']}: {row['reason']}")
-    for what, value in _trained_on(row):
+    for what, value in (*_trained_on(row), *_asked_for(row)):
         click.echo(f"            {what}: {value}")
 
 
@@ -78,6 +88,14 @@ def _trained_on(row: dict[str, Any]) -> Iterator[tuple[str, object]]:
         yield "trained as of", row["trained"].get("as_of")
         for what, value in row["trained"].get("trained_on", {}).items():
             yield what.replace("_", " "), value
+
+
+def _asked_for(row: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield who asked for the training that a move ended, and Airflow's record of the answer that it rests on."""
+    if row["requested_by"] is not None:
+        yield "training asked for by", row["requested_by"]
+    if (record := row["approval"]) is not None:
+        yield "answer on record", f"{record['option']} by {record['user_name']}, {record['dag_id']} {record['run_id']}"
 
 
 @registry.command()
@@ -148,7 +166,7 @@ def rollback(model_id: str, leaving: int, reason: str) -> None:
 
 
 def _row(move: LedgerMove) -> dict[str, Any]:
-    from include.governance import evidence
+    from include.governance import approval, evidence
 
     trained = evidence.to_json(move.evidence)
     gates = trained.pop("gates", ())
@@ -161,6 +179,8 @@ def _row(move: LedgerMove) -> dict[str, Any]:
         "recorded_at": move.recorded_at.isoformat() if move.recorded_at else None,
         "actor": move.actor,
         "reason": move.reason,
+        "requested_by": move.requested_by,
+        "approval": approval.to_json(move.approval),
         "trained": trained,
         "gates": gates,
     }

@@ -14,7 +14,7 @@ import httpx
 from include.errors import MlopsError
 
 USER = "admin"
-_ANSWER_TIMEOUT_S = 60
+_ANSWER_TIMEOUT_S = 180
 
 
 class AirflowApi:
@@ -126,22 +126,17 @@ class AirflowApi:
     def answer(self, approval: dict[str, Any], option: str, *, reason: str = "") -> None:
         """Answer an approval and see it taken.
 
-        Airflow 3.3 loses an answer that comes within a second of the question: the scheduler finds the
-        task queued again while it still hears of its first end, retries it, and it asks anew. Then
-        it is answered anew.
-
         Raises
         ------
         MlopsError
-            If the task still waits after a minute.
+            If the task has not ended after three minutes.
         """
         task = approval["task_instance"]
         path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}"
+        body = {"chosen_options": [option], "params_input": {"reason": reason}}
+        self.request("PATCH", f"{path}/{task['map_index']}/hitlDetails", body)
         deadline = time.monotonic() + _ANSWER_TIMEOUT_S
         while time.monotonic() < deadline:
-            if not self.request("GET", f"{path}/-1/hitlDetails")["response_received"]:
-                body = {"chosen_options": [option], "params_input": {"reason": reason}}
-                self.request("PATCH", f"{path}/-1/hitlDetails", body)
             time.sleep(1)
             if self.request("GET", path)["state"] in ("success", "failed", "skipped"):
                 return

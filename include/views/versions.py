@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from include import partitions
 from include.adapters.deployment import Deployment
 from include.governance import lifecycle
+from include.governance.approval import Question
 from include.governance.evidence import GateReport
 from include.governance.lifecycle import LedgerMove, Stage
 from include.specs.models import load_model
@@ -38,11 +39,14 @@ class ModelStanding:
         By number.
     aliases : mapping of str to int or None
         The registry's, as the ledger implies them.
+    question : Question or None
+        The newest one about the version that waits in Staging; None where nobody was asked, or none waits.
     """
 
     model_id: str
     versions: tuple[ModelVersion, ...]
     aliases: Mapping[str, int | None]
+    question: Question | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,10 @@ def read_standing(deployment: Deployment, model_id: str) -> ModelStanding:
         If there is no such model, and never was.
     """
     moves = _read_moves(deployment, model_id)
-    return ModelStanding(model_id, tuple(list_versions(moves)), lifecycle.aliases(moves))
+    waiting = lifecycle.holder(moves, Stage.STAGING)
+    asked = [question for question in deployment.state.questions(model_id) if question.version == waiting]
+    question = asked[-1] if asked else None
+    return ModelStanding(model_id, tuple(list_versions(moves)), lifecycle.aliases(moves), question)
 
 
 def read_ledger(deployment: Deployment, model_id: str, *, at: str | None = None) -> ModelLedger:

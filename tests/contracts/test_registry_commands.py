@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
 
 from include.adapters.state.state_store import StateStoreAdapter
 from include.cli.main import cli
+from include.governance.approval import Answer, Approval, AskedBy, Question
+from include.governance.lifecycle import MoveRequest, promote
 from tests.unit.demo.accounts import make_moves
 from tests.unit.governance.evidence_builder import make_evidence
 
@@ -54,6 +57,44 @@ def registry(*arguments: str) -> str:
 
 def test_status_lists_the_versions(ledger):
     assert registry("status") == "version    1  Archived\nversion    2  Production\n"
+
+
+@pytest.fixture
+def waiting(ledger, postgres_database) -> StateStoreAdapter:
+    """A third version waits in Staging, whose training ada asked for."""
+    state = StateStoreAdapter(postgres_database)
+    staged = make_moves(*STEPS, (3, "None", "Staging", LATER, "train_model", "gates passed"))[-1]
+    state.append_moves([replace(staged, requested_by="ada")])
+    return state
+
+
+ASKED_AT = datetime(2026, 3, 20, 8, tzinfo=UTC)
+QUESTION = Question(
+    "churn", 3, AskedBy("promote_model__churn", "run-1", "approve", -1, "try-1"), ASKED_AT, ASKED_AT + timedelta(days=3)
+)
+
+
+def test_status_says_where_a_version_that_waits_is_asked_about(waiting):
+    nobody = "version    3  Staging, nobody was asked: ask_about_waiting does so tonight, promote_model__churn now\n"
+    assert registry("status").endswith(nobody)
+    waiting.record_question(replace(QUESTION, version=2))
+    assert registry("status").endswith(nobody)
+    waiting.record_question(replace(QUESTION, by=replace(QUESTION.by, ti_id="try-2")))
+    assert registry("status").endswith(
+        "version    3  Staging, asked about in Airflow: promote_model__churn, run run-1, until 2026-03-23 08:00Z\n"
+    )
+
+
+def test_the_ledger_tells_who_asked_for_a_training_and_whose_answer_moved_its_version(waiting):
+    answer = Answer("try-1", "Approve", "7", "bob", ASKED_AT, "better")
+    request = MoveRequest("churn", 3, LATER, "bob", "better", approval=Approval.of(QUESTION, answer))
+    waiting.append_moves(promote(waiting.ledger("churn"), request))
+    told, (*_, staged, _, promoted) = registry("ledger"), json.loads(registry("ledger", "--json"))["moves"]
+    assert "            training asked for by: ada\n" in told
+    assert told.endswith("            answer on record: Approve by bob, promote_model__churn run-1\n")
+    assert (staged["requested_by"], staged["approval"]) == ("ada", None)
+    assert (promoted["requested_by"], promoted["actor"]) == (None, "bob")
+    assert (promoted["approval"]["ti_id"], promoted["approval"]["user_id"]) == ("try-1", "7")
 
 
 def test_status_as_json_has_the_aliases_too(ledger):

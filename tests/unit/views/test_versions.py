@@ -23,7 +23,8 @@ STEPS = (
 
 
 def home(moves: tuple[LedgerMove, ...]) -> SimpleNamespace:
-    return SimpleNamespace(state=SimpleNamespace(ledger=lambda model_id: moves if model_id == "churn" else ()))
+    state = SimpleNamespace(ledger=lambda model_id: moves if model_id == "churn" else (), questions=lambda _: ())
+    return SimpleNamespace(state=state)
 
 
 def test_each_version_stands_once_by_number_with_its_evidence():
@@ -76,7 +77,9 @@ def test_what_is_no_model_and_what_is_no_day_are_told():
 
 def test_a_ledger_is_readable_when_its_models_spec_is_gone_and_a_model_that_never_was_is_not_there():
     moves = make_moves(*STEPS)
-    gone = SimpleNamespace(state=SimpleNamespace(ledger=lambda model_id: moves if model_id == "gone" else ()))
+    gone = SimpleNamespace(
+        state=SimpleNamespace(ledger=lambda model_id: moves if model_id == "gone" else (), questions=lambda _: ())
+    )
     assert read_ledger(gone, "gone").moves == moves
     assert [v.version for v in read_standing(gone, "gone").versions] == [1, 2]
     for read in (read_ledger, read_standing):
