@@ -20,6 +20,7 @@ from include.adapters.deployment import Deployment
 from include.embedded.api import AirflowApi
 from include.embedded.logins import read_password
 from include.steps.import_orders import import_orders
+from tests.dags.test_policies import TOPOLOGY
 from tests.shop import FIRST_DAY, make_orders, on_days
 
 TRAINED = "2026-04-14"
@@ -77,7 +78,7 @@ def bring_into_production(loop: Loop, folder: Path) -> None:
     pq.write_table(on_days(loop.orders, FIRST_DAY, OLDER[-1]), history)
     import_orders(loop.deployment, history, order_format="canonical", as_of=datetime(2026, 5, 1, tzinfo=UTC))
     known = lambda: {d["dag_id"] for d in loop.api.request("GET", "/dags", limit=100)["dags"]}  # noqa: E731
-    loop.until(lambda: len(known()) == 17, "parsing")
+    loop.until(lambda: set(TOPOLOGY) <= known(), "parsing")
     _fill(loop, FIRST_DAY, TRAINED)
     # The day as the form's Param, without a partition key: consumers must be reached all the same.
     loop.runs["first training"] = loop.api.trigger("train_model__churn", conf={"partition": TRAINED})
