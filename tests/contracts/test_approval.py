@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 
+from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.state.state_store import StateStoreAdapter
 from include.governance import lifecycle
 from include.governance.approval import AskedBy
@@ -40,12 +41,12 @@ def migrated(postgres_url) -> str:
 
 
 @pytest.fixture
-def deployment(postgres_url, migrated, monkeypatch) -> SimpleNamespace:
+def deployment(postgres_url, migrated, tmp_path, monkeypatch) -> SimpleNamespace:
     """A version in Staging, on a real PostgreSQL, and a registry that takes everything."""
     state = StateStoreAdapter(create_database(postgres_url, "asked", like=migrated))
     state.record_publications("features/customer_daily", [(NIGHT, 10)], 0)
     registry = SimpleNamespace(set_lifecycle=lambda *_: None, set_alias=lambda *_: None)
-    made = SimpleNamespace(state=state, model_registry=registry)
+    made = SimpleNamespace(state=state, model_registry=registry, lake=LakeAdapter(tmp_path.as_uri()))
     monkeypatch.setattr("include.adapters.deployment.Deployment.from_env", lambda: made)
     monkeypatch.setattr("mlops.triggers.approval.FIRST_LOOK_S", 0.0)
     move(made, lifecycle.stage_candidate, 1)

@@ -23,6 +23,7 @@ from include.refs import CandidateRef
 from include.specs.models import GatesSpec
 from include.steps.gate_candidate import gate_candidate
 from include.training.version import train_version
+from tests.unit.steps.fakes import FakeState
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 
 GATES = GatesSpec(auc_min=0.7, latency_p99_ms_max=50)
@@ -108,7 +109,9 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 def deployment() -> SimpleNamespace:
     spec, examples = make_spec(), make_examples()
     loaded = unpack(train_version(spec, make_manifest(spec, examples), examples).files)
-    return SimpleNamespace(model_registry=SimpleNamespace(load=lambda *_: loaded))
+    state = FakeState()
+    state.record_registration("churn", 1, run_id="run", files={})
+    return SimpleNamespace(state=state, model_registry=SimpleNamespace(load=lambda *_, **__: loaded))
 
 
 CANDIDATE = CandidateRef("churn", 1, "run", "2024-06-30")
