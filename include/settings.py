@@ -28,6 +28,8 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 # Of the memory that this process may have; the rest is for the rows that are returned, and for a neighbour.
 MEMORY_LIMIT = "50%"
 _SCHEMES = ("file://", "s3://")
+# delta-rs takes it for another sign, or for the end of a folder's name.
+_NO_FOLDER = re.compile(r"%[0-9A-Fa-f]{2}|[\\\x00-\x1f]")
 # sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero.
 _SOCKET_PATH_MAX = 103
 _MEMORY = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(%|[MGT]i?B)", re.IGNORECASE)
@@ -252,7 +254,22 @@ def _uri(env: Mapping[str, str], name: str, default: Path) -> str:
         raise UsageError(
             f"{name}={value!r} has no scheme that is supported; write {' or '.join(_SCHEMES)}…, e.g. {default.as_uri()}"
         )
+    if value.startswith("file://"):
+        _check_path(value, name)
     return value.rstrip("/")
+
+
+def _check_path(value: str, name: str) -> None:
+    """Refuse an address that would be another folder's to one of those who read it."""
+    parsed = urlparse(value)
+    if parsed.netloc:
+        raise UsageError(
+            f"{name}={value!r} is no absolute path; write file:///{parsed.netloc}{parsed.path}, or its parent"
+        )
+    if parsed.query or parsed.fragment or value.endswith(("?", "#")):
+        raise UsageError(f"{name}={value!r} ends for a reader at ? or #; write %3F or %23 for them")
+    if found := _NO_FOLDER.search(str(local_path(value))):
+        raise UsageError(f"{name}={value!r}: no table can be kept in a folder with {found[0]!r} in its name; rename it")
 
 
 def _port(env: Mapping[str, str], name: str) -> int | None:

@@ -19,8 +19,10 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from include.adapters.arrow_files import open_location
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.history import remove_old_files
+from include.adapters.lake.listing import list_stored
 from include.adapters.lake.row_digest import digest
 from include.adapters.lake.span import Span
 from include.errors import MlopsError
@@ -196,6 +198,32 @@ def test_a_lake_that_can_not_be_reached_is_named(tmp_path):
     (tmp_path / "lake").write_text("a file where a folder should be")
     with pytest.raises(MlopsError, match="check MLOPS_LAKE_URI"):
         LakeAdapter((tmp_path / "lake").as_uri()).replace("raw/x", rows("2026-01-01", [1]), keys=["2026-01-01"])
+
+
+FOLDERS = ("[ab]", "{a,b}", "a*", "a?", "*/**", "a b", "ü", "100%", "a'b", "#1", "~")
+# Of an address as it is a ? or # is the end.
+ADDRESSES = [(folder, True) for folder in FOLDERS] + [
+    (folder, False) for folder in FOLDERS if not set(folder) & {*"?#"}
+]
+
+
+@pytest.mark.parametrize(("folder", "is_escaped"), ADDRESSES)
+def test_a_lake_lies_in_any_folder(tmp_path, folder, is_escaped):
+    path = tmp_path / folder
+    lake = LakeAdapter(path.as_uri() if is_escaped else f"file://{path}")
+    beside = LakeAdapter((tmp_path / "a").as_uri())
+    for value in (1, 2):
+        lake.replace("raw/x", rows("2026-01-01", [value]), keys=["2026-01-01"])
+        beside.replace("raw/x", rows("2026-01-01", [10 * value]), keys=["2026-01-01"])
+    computed = DuckDbCompute().run_select(
+        "SELECT sum(value)::BIGINT AS s FROM x WHERE dt = DATE '2026-01-01'",
+        {"x": lake.dataset("raw/x")},
+        purpose="a sum",
+    )
+    assert computed["s"].to_pylist() == lake.read("raw/x")["value"].to_pylist() == [2]
+    assert list_stored(lake) == ["raw/x"]
+    assert remove_old_files(lake, "raw/x", retention_days=0, keep_versions=[]) == 1
+    assert len(list(path.rglob("*.parquet"))) == 1
 
 
 def test_reading_does_not_abort_the_interpreter_at_exit(tmp_path):

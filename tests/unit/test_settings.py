@@ -20,6 +20,30 @@ def test_a_lake_without_a_known_scheme_is_refused_with_an_example(tmp_path):
         Settings.from_env({"MLOPS_HOME": str(tmp_path), "MLOPS_LAKE_URI": "/data/lake"})
 
 
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("file://data/lake", "no absolute path"),
+        ("file:///data?/lake", "write %3F"),
+        ("file:///data#1/lake", "write %3F or %23"),
+        ("file:///lake#", "write %3F or %23"),
+        ("file:///a%2520b/lake", "'%20' in its name"),
+        ("file:///a%5Cb/lake", "in its name"),
+        ("file:///a%0Ab/lake", "in its name"),
+    ],
+)
+@pytest.mark.parametrize("name", ["MLOPS_LAKE_URI", "MLOPS_LANDING_URI"])
+def test_an_address_that_is_another_folders_to_a_reader_is_refused(name, uri, words):
+    with pytest.raises(UsageError, match=name) as raised:
+        Settings.from_env({name: uri})
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("folder", ["a[b]", "{a,b}", "a*b", "a b", "ü", "100%", "a'b", "a%3Fb", "a%23b"])
+def test_an_address_with_signs_that_mean_a_pattern_elsewhere_is_taken(folder):
+    assert Settings.from_env({"MLOPS_LAKE_URI": f"file:///{folder}/lake"}).lake_uri == f"file:///{folder}/lake"
+
+
 @pytest.mark.parametrize("wrong", ["http", "0", "65536", "-1"])
 def test_a_port_that_is_none_is_refused(wrong):
     with pytest.raises(UsageError, match="MLOPS_PORT"):
