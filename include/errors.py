@@ -6,6 +6,7 @@ are written where the value that is wrong is known.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -13,6 +14,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
+
+
+# Of what a library says; a page of it says no more.
+_LONGEST = 400
 
 
 class MlopsError(Exception):
@@ -82,6 +87,21 @@ def nearest(value: str, allowed: Iterable[str]) -> str:
     """
     close = get_close_matches(value, list(allowed), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def one_line(err: BaseException) -> str:
+    r"""Return what an error says in one line, without the colours and arrows of a terminal.
+
+    Examples
+    --------
+    >>> one_line(OSError("local storage\n  \x1b[31m↳\x1b[0m can't write\n  \x1b[31m↳\x1b[0m no room"))
+    "local storage: can't write: no room"
+    >>> one_line(ValueError())
+    'ValueError'
+    """
+    plain = re.sub("\x1b\\[[0-9;]*m", "", str(err))
+    parts = (" ".join(part.split()) for part in plain.split("↳"))
+    return ": ".join(filter(None, parts))[:_LONGEST] or type(err).__name__
 
 
 def problems(err: ValidationError) -> str:

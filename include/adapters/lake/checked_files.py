@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.fs as fs
 
-from include.errors import MlopsError
+from include.errors import MlopsError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class TableFiles:
             for _ in pads.dataset(path, format="parquet", filesystem=self.filesystem).to_batches():
                 pass
         except (pa.ArrowException, OSError) as err:
-            raise self._altered(path, f"can't be read ({' '.join(str(err).split())[:200]})") from err
+            raise self._altered(path, f"can't be read ({one_line(err)})") from err
 
     def _altered(self, path: str, what: str) -> MlopsError:
         return MlopsError(

@@ -23,7 +23,7 @@ from deltalake.table import FilterType
 from include.adapters.arrow_files import open_location
 from include.adapters.lake.data_files import FIRST_ENTRY, write_files
 from include.adapters.whole_files import put_once
-from include.errors import MlopsError
+from include.errors import MlopsError, one_line
 
 
 def make_table(uri: str, rows: pa.Table, *, partition_by: str, s3_endpoint_url: str | None) -> None:
@@ -80,7 +80,7 @@ def in_types_of(delta: DeltaTable, rows: pa.Table, *, table: str) -> pa.Table:
             except pa.ArrowException as err:
                 raise MlopsError(
                     f"lake table {table}: column {name!r} is {field.type}, and its new rows are {rows[name].type} that "
-                    f"it can't hold ({' '.join(str(err).split())}); give them its type"
+                    f"it can't hold ({one_line(err)}); give them its type"
                 ) from err
     return rows
 

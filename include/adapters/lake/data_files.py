@@ -9,8 +9,10 @@ the files go to their table under names that end in their sha256, and the commit
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ from deltalake.transaction import AddAction
 
 from include.adapters.lake.whole_log import WHOLE_LOG
 
+_LEAST_ROOM_BYTES = 1 << 20
 FIRST_ENTRY = "_delta_log/00000000000000000000.json"
 
 
@@ -55,8 +58,14 @@ def write_files(rows: pa.Table, filesystem: fs.FileSystem, *, partition_by: str)
         Its root is the table's folder.
     partition_by : str
         The partition column.
+
+    Raises
+    ------
+    DeltaError, OSError
+        If they can't be written, there or in the temporary folder.
     """
     with TemporaryDirectory(prefix="mlops-lake-") as folder:
+        _require_room(folder, rows)
         write_deltalake(folder, rows, mode="error", partition_by=[partition_by], configuration=WHOLE_LOG)
         log = [json.loads(line) for line in Path(folder, FIRST_ENTRY).read_text(encoding="utf-8").splitlines()]
         added = [action["add"] for action in log if "add" in action]
@@ -65,6 +74,12 @@ def write_files(rows: pa.Table, filesystem: fs.FileSystem, *, partition_by: str)
         shutil.rmtree(Path(folder, "_delta_log"))
         fs.copy_files(folder, "", source_filesystem=fs.LocalFileSystem(), destination_filesystem=filesystem)
     return DataFiles("".join(f"{json.dumps(action)}\n" for action in log).encode(), tuple(map(_action, added)))
+
+
+def _require_room(folder: str, rows: pa.Table) -> None:
+    # A writer of delta-rs that runs out of room prints a stack of its own beside the error.
+    if shutil.disk_usage(folder).free < 2 * rows.nbytes + _LEAST_ROOM_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
 
 
 def _named_after_its_bytes(folder: Path, logged: str) -> str:

@@ -21,7 +21,7 @@ from include.adapters.lake.checked_files import TableFiles
 from include.adapters.lake.commits import in_types_of, make_table, replace_partitions, require_keys
 from include.adapters.lake.row_digest import digest, same_rows
 from include.adapters.lake.whole_log import keep_log
-from include.errors import ExpiredError, MlopsError, nearest
+from include.errors import ExpiredError, MlopsError, nearest, one_line
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -294,5 +294,7 @@ class LakeAdapter:
         )
 
     def _unreachable(self, table: str, err: Exception) -> MlopsError:
-        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
-        return MlopsError(f"the lake at {self.uri} can't be used for table {table}: {reason}; check MLOPS_LAKE_URI")
+        return MlopsError(
+            f"the lake at {self.uri} can't be used for table {table}: {one_line(err)}; check MLOPS_LAKE_URI, and that "
+            "there is room and this user may write"
+        )

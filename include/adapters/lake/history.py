@@ -12,7 +12,7 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from include.adapters.lake.whole_log import keep_log
-from include.errors import MlopsError
+from include.errors import MlopsError, one_line
 
 if TYPE_CHECKING:
     from include.adapters.lake.delta_lake import LakeAdapter
@@ -66,7 +66,8 @@ def remove_old_files(lake: LakeAdapter, table: str, *, retention_days: int, keep
         )
     except (DeltaError, OSError) as err:
         raise MlopsError(
-            f"the old files of lake table {table} at {lake.uri} can't be removed: {err}; run mlops lake expire again"
+            f"the old files of lake table {table} at {lake.uri} can't be removed: {one_line(err)}; "
+            "run mlops lake expire again"
         ) from err
     return len(removed)
 

@@ -10,7 +10,7 @@ import pyarrow.fs as fs
 from include.adapters.arrow_files import open_location
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.whole_files import put
-from include.errors import MlopsError, UsageError
+from include.errors import MlopsError, UsageError, one_line
 from include.features.partition_report import PartitionReport
 from include.tables import quality_reports_name
 
@@ -25,7 +25,7 @@ def write_report(lake: LakeAdapter, report: PartitionReport) -> str:
     except OSError as err:
         raise MlopsError(
             f"the quality report of {report.group} {report.end} can't be written to the lake at {lake.uri}: "
-            f"{err.strerror or err}; check MLOPS_LAKE_URI, then build again"
+            f"{one_line(err)}; check MLOPS_LAKE_URI, and that there is room and this user may write; then build again"
         ) from err
     return f"{lake.uri}/{_name(report.group, report.end)}"
 

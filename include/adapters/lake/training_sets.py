@@ -13,7 +13,7 @@ from include.adapters.arrow_files import open_location
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.row_digest import digest
 from include.adapters.whole_files import put, put_once
-from include.errors import MlopsError
+from include.errors import MlopsError, one_line
 from include.tables import training_sets_name
 from include.training.manifest import TrainingSetManifest
 
@@ -87,7 +87,10 @@ def read_training_set(lake: LakeAdapter, model_id: str, set_id: str) -> tuple[Tr
             f"training set {set_id} of {model_id} has no {_EXAMPLES} any more; remove {folder} and build the set again"
         ) from err
     except (OSError, pa.ArrowException) as err:
-        raise _unreachable(lake, model_id, set_id, err) from err
+        raise MlopsError(
+            f"training set {set_id} of {model_id} can't be read ({one_line(err)}); where its storage is reachable, "
+            f"{_EXAMPLES} is damaged: remove {folder} and build the set again"
+        ) from err
     if (found := digest(examples)) != manifest.rows_sha256:
         raise MlopsError(
             f"training set {set_id} of {model_id}: its rows have sha256 {found}, the manifest says "
@@ -102,7 +105,7 @@ def _folder(lake: LakeAdapter, model_id: str, set_id: str) -> tuple[fs.FileSyste
 
 
 def _unreachable(lake: LakeAdapter, model_id: str, set_id: str, err: Exception) -> MlopsError:
-    reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
     return MlopsError(
-        f"training set {set_id} of {model_id} at {lake.uri} can't be used: {reason}; check MLOPS_LAKE_URI"
+        f"training set {set_id} of {model_id} at {lake.uri} can't be used: {one_line(err)}; check MLOPS_LAKE_URI, and "
+        "that there is room and this user may write"
     )
