@@ -94,6 +94,24 @@ def test_a_lake_that_can_not_be_written_exits_3(tmp_path, orders):
     assert_told(done, 3, lake, "check MLOPS_LAKE_URI")
 
 
+NAMED = {
+    "build": ("features", "build", "--date", "2026-01-01", "--group"),
+    "check": ("features", "check", "--date", "2026-01-01", "--group"),
+    "heal": ("features", "heal", "--group"),
+    "export": ("features", "export", "--date", "2026-01-01", "--out", "OUT", "--group"),
+    "audit": ("features", "audit", "--date", "2026-01-01", "--model"),
+    "train": ("train", "--as-of", "2026-01-01", "--model"),
+    "status": ("registry", "status", "--model"),
+}
+
+
+@pytest.mark.parametrize("command", NAMED)
+@pytest.mark.parametrize("name", ["../../etc", "../models/churn"])
+def test_a_name_that_would_be_a_path_exits_2(tmp_path, command, name):
+    arguments = [str(tmp_path / "out.csv") if word == "OUT" else word for word in NAMED[command]]
+    assert_told(mlops(*arguments, name, home=tmp_path / "home"), 2, "there is no ", repr(name), "known: ")
+
+
 def test_features_without_orders_exit_2_with_the_next_move(tmp_path):
     done = mlops("features", "build", "--group", "customer_daily", "--date", "2026-01-01", home=tmp_path / "home")
     assert_told(done, 2, "no orders", "mlops orders import")

@@ -14,11 +14,13 @@ import pytest
 
 from include import partitions
 from include.adapters.deployment import Deployment
+from include.adapters.lake.online_log import append_vectors
 from include.adapters.lake.training_sets import read_training_set
 from include.errors import MlopsError, RefusedError
 from include.refs import CandidateRef, TrainingSetRef
 from include.settings import PROJECT_ROOT, Settings
 from include.specs.models import load_model
+from include.steps.audit_features import audit_features
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.gate_candidate import gate_candidate
@@ -198,6 +200,53 @@ def test_nothing_in_production_scores_nothing(deployment):
 def test_a_night_without_features_names_the_command_that_builds_it(deployment, in_production):
     with pytest.raises(MlopsError, match=r"mlops features build --group customer_daily --date 2027-01-01"):
         score_batch(deployment, "churn", partition="2027-01-01")
+
+
+@pytest.fixture
+def vectors(deployment, training_set) -> str:
+    """The day on which what the online store would have answered was logged."""
+    manifest, _ = read_training_set(deployment.lake, "churn", training_set.set_id)
+    rows = deployment.lake.read("features/customer_daily", start=AS_OF, end=AS_OF).slice(0, 5)
+    asked = pa.array([partitions.end_of(AS_OF)] * rows.num_rows, pa.timestamp("us", tz="UTC"))
+    logged = {
+        "request_id": pa.array(map(str, range(rows.num_rows))),
+        "customer_id": rows["customer_id"],
+        "event_timestamp": asked,
+        **{name: rows[name] for name in manifest.feature_names},
+    }
+    append_vectors(deployment.lake, "churn", pa.table(logged))
+    return partitions.shift(AS_OF, 1)
+
+
+@pytest.mark.parametrize(
+    ("table", "step"),
+    [
+        ("raw/orders", "train"),
+        ("raw/orders", "build"),
+        ("features/customer_daily", "train"),
+        ("features/customer_daily", "score"),
+        ("features/customer_daily", "audit"),
+        ("online_vectors/churn", "audit"),
+    ],
+)
+def test_a_file_that_was_altered_where_it_lies_stops_who_reads_it(deployment, in_production, vectors, table, step):
+    steps = {
+        "train": lambda: build_training_set(deployment, "churn", as_of=AS_OF),
+        "build": lambda: build_features(deployment, "customer_daily", start=AS_OF, end=AS_OF),
+        "score": lambda: score_batch(deployment, "churn", partition=LAST),
+        "audit": lambda: audit_features(deployment, "churn", partition=vectors),
+    }
+    steps[step]()
+    files = sorted((deployment.settings.home / "lake" / table).rglob("*.parquet"))
+    whole = {path: path.read_bytes() for path in files}
+    try:
+        for path, content in whole.items():
+            path.write_bytes(content[:50] + bytes([content[50] ^ 1]) + content[51:])
+        with pytest.raises(MlopsError, match=rf"{table}: data file .* was changed"):
+            steps[step]()
+    finally:
+        for path, content in whole.items():
+            path.write_bytes(content)
 
 
 def test_scores_are_the_models_on_the_nights_features(deployment, in_production):
