@@ -27,6 +27,14 @@ _SETTLED_AFTER_DAYS = 28
 
 
 @dataclass(frozen=True)
+class PartitionCounts:
+    """How many rows a partition has, and how many nulls each of its features."""
+
+    rows: int
+    nulls: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class PartitionCheck:
     """One promise of a group's YAML, held against the partitions.
 
@@ -86,8 +94,27 @@ class PartitionReport:
         return cls(value["group"], value["start"], value["end"], value["rows"], checks)
 
 
+def count_nulls(rows: pa.Table, spec: FeatureGroupSpec) -> dict[str, PartitionCounts]:
+    """Count rows, and the nulls of each feature, by partition.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        All rows of one partition or several, in the group's schema; may be empty.
+    spec : FeatureGroupSpec
+        Its columns.
+    """
+    names = [column.name for column in spec.columns]
+    grouped = rows.select([PARTITION, *names]).group_by(PARTITION)
+    counted = grouped.aggregate([([], "count_all"), *((name, "count", pc.CountOptions("only_null")) for name in names)])
+    return {
+        str(entry[PARTITION]): PartitionCounts(entry["count_all"], {name: entry[f"{name}_count"] for name in names})
+        for entry in counted.to_pylist()
+    }
+
+
 def profile_partitions(
-    rows: pa.Table,
+    counted: Mapping[str, PartitionCounts],
     keys: Sequence[str],
     spec: FeatureGroupSpec,
     *,
@@ -98,8 +125,8 @@ def profile_partitions(
 
     Parameters
     ----------
-    rows : pyarrow.Table
-        Rows of the partitions, in the group's schema; a partition may have none.
+    counted : mapping of str to PartitionCounts
+        Of the partitions that have rows.
     keys : sequence of str
         The partitions, in order.
     spec : FeatureGroupSpec
@@ -118,17 +145,15 @@ def profile_partitions(
         day), and ``null_fraction.<feature>`` (float64, in [0, 1]; null where there are no rows).
     """
     names = [column.name for column in spec.columns]
-    grouped = rows.select([PARTITION, *names]).group_by(PARTITION)
-    counted = grouped.aggregate([([], "count_all"), *((name, "count", pc.CountOptions("only_null")) for name in names)])
-    by_key = {str(entry[PARTITION]): entry for entry in counted.to_pylist()}
-    counts = {**published, **{key: by_key[key]["count_all"] if key in by_key else 0 for key in keys}}
+    nothing = PartitionCounts(0, dict.fromkeys(names, 0))
+    counts = {**published, **{key: counted.get(key, nothing).rows for key in keys}}
     measured = [
         {
             PARTITION: key,
             ROWS: counts[key],
             VOLUME: _volume_ratio(key, counts, spec.volume.rows_min),
             FRESHNESS: _source_age(key, source_days),
-            **_null_fractions(by_key.get(key, {}), names, counts[key]),
+            **_null_fractions(counted.get(key, nothing)),
         }
         for key in keys
     ]
@@ -137,8 +162,8 @@ def profile_partitions(
     return pa.Table.from_pylist(measured, schema=pa.schema(schema))
 
 
-def _null_fractions(nulls: Mapping[str, int], names: Sequence[str], rows: int) -> dict[str, float | None]:
-    return {f"{NULLS}{name}": nulls[f"{name}_count"] / rows if rows else None for name in names}
+def _null_fractions(counts: PartitionCounts) -> dict[str, float | None]:
+    return {f"{NULLS}{name}": found / counts.rows if counts.rows else None for name, found in counts.nulls.items()}
 
 
 def _volume_ratio(key: str, counts: Mapping[str, int], rows_min: int) -> float | None:

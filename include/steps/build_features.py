@@ -7,14 +7,16 @@ which is SQL, and of a bound, which is YAML; and which partitions a correction h
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
 
 from include.adapters.lake.partition_reports import write_report
+from include.adapters.lake.portions import ROWS_AT_ONCE, in_portions
 from include.adapters.orders.order_deliveries import delivered_days, first_gap
 from include.errors import RefusedError, UsageError
 from include.features.checks import PARTITION
@@ -23,17 +25,21 @@ from include.partitions import parse, span
 from include.refs import FeaturesRef
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.steps.find_stale import find_stale
-from include.steps.judge_features import require_quality
+from include.steps.judge_features import QualityGate
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.dataset import Dataset
 
     from include.adapters.deployment import Deployment
+    from include.adapters.lake.portions import Portion
+    from include.features.partition_report import PartitionReport
 
 log = logging.getLogger(__name__)
 
 _RECEIVED_AT = "received_at"
+# How many times the days of one statement those of the next may be.
+_GROWTH = 8
 
 
 def build_features(deployment: Deployment, group: str, *, start: str, end: str) -> FeaturesRef:
@@ -78,37 +84,63 @@ def build_partitions(
     """
     start, end = partitions[0], partitions[-1]
     source = deployment.lake.dataset(spec.source, version=source_version)
-    rows = deployment.compute.run_select(
-        spec.sql_path.read_text(encoding="utf-8"),
-        {spec.relation: source},
-        purpose=f"feature group {spec.group} of {start} … {end}",
-        parameters={"start_day": start, "end_day": end},
-    )
-    report = require_quality(deployment, spec, rows, partitions, source_version=source_version)
     built_from = deployment.state.source_versions(spec.table)
     corrected = [key for key in partitions if built_from.get(key) != source_version]
+    known_until = cache(lambda: _newest_receipts(source, corrected))
+    judged: list[tuple[PartitionReport, list[tuple[str, int]]]] = []
 
-    def with_versions(present: pa.Table | None) -> pa.Table:
+    def with_versions(rows: pa.Table, present: pa.Table | None) -> pa.Table:
         is_first = present is None or present.num_rows == 0
-        known_until = {} if is_first else _newest_receipts(source, corrected)
-        return add_versions(present, rows, keys=spec.entity.keys, known_until=known_until)
+        return add_versions(present, rows, keys=spec.entity.keys, known_until={} if is_first else known_until())
 
-    published = deployment.lake.update(spec.table, partitions, with_versions)
-    counts = count_by_partition(rows, partitions)
+    def built() -> Iterator[Portion]:
+        gate = QualityGate(deployment, spec)
+        for days, rows in _computed(deployment, spec, partitions, source):
+            gate.add(rows)
+            yield days, partial(with_versions, rows)
+        # Before the commit, which takes all days or none.
+        report = gate.require(partitions, source_version=source_version)
+        judged.append((report, gate.count_by_partition(partitions)))
+
+    published = deployment.lake.rewrite(spec.table, partitions, in_portions(built))
+    report, counts = judged[-1]
     deployment.state.record_publications(spec.table, counts, published.version, source_version=source_version)
     # Last, so that a report that says "published" is true.
     write_report(deployment.lake, report)
     log.info(
         "features group=%s start=%s end=%s rows=%d version=%d source_version=%d",
-        spec.group, start, end, rows.num_rows, published.version, source_version,
+        spec.group, start, end, report.rows, published.version, source_version,
     )  # fmt: skip
-    return FeaturesRef(spec.group, start, end, published.version, rows.num_rows)
+    return FeaturesRef(spec.group, start, end, published.version, report.rows)
 
 
 def count_by_partition(rows: pa.Table, partitions: Sequence[str]) -> list[tuple[str, int]]:
     """Return the number of rows of each partition, 0 where there are none."""
     counted = {str(entry["values"]): entry["counts"] for entry in pc.value_counts(rows[PARTITION]).to_pylist()}
     return [(partition, counted.get(partition, 0)) for partition in partitions]
+
+
+def _computed(
+    deployment: Deployment, spec: FeatureGroupSpec, partitions: Sequence[str], source: Dataset
+) -> Iterator[tuple[Sequence[str], pa.Table]]:
+    """Run the group's statement over days that follow one another, as many at a time as fit into memory.
+
+    A range gives the same rows as its days one by one, whatever a statement does with the entities of a day: days are
+    the one cut that is right for every group. From the last day, which tends to have the most rows.
+    """
+    sql, left, size = spec.sql_path.read_text(encoding="utf-8"), list(partitions), 1
+    while left:
+        days, left = left[-size:], left[:-size]
+        rows = deployment.compute.run_select(
+            sql,
+            {spec.relation: source},
+            purpose=f"feature group {spec.group} of {days[0]} … {days[-1]}",
+            parameters={"start_day": days[0], "end_day": days[-1]},
+        )
+        yield days, rows
+        # Days without rows, as holidays, say little of those before them.
+        growth = _GROWTH if rows.num_rows else 2
+        size = max(1, min(ROWS_AT_ONCE * len(days) // max(rows.num_rows, 1), growth * len(days)))
 
 
 def _newest_receipts(source: Dataset, partitions: Collection[str]) -> dict[date, datetime]:

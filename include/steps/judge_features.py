@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from include.adapters.lake.partition_reports import write_report
+from include.adapters.lake.portions import fitting
 from include.errors import RefusedError, UsageError
-from include.features.checks import find_violations
-from include.features.partition_report import PartitionCheck, PartitionReport, profile_partitions
+from include.features.checks import Violation, find_violations
+from include.features.partition_report import (
+    PartitionCheck,
+    PartitionCounts,
+    PartitionReport,
+    count_nulls,
+    profile_partitions,
+)
 from include.features.versions import newest_versions
 from include.partitions import span
 from include.specs.groups import FeatureGroupSpec, load_feature_group
@@ -22,30 +30,89 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from include.adapters.deployment import Deployment
+    from include.adapters.expectations.feature_expectations import BoundsTally
 
 log = logging.getLogger(__name__)
 
 
-def require_quality(
-    deployment: Deployment, spec: FeatureGroupSpec, rows: pa.Table, partitions: Sequence[str], *, source_version: int
-) -> PartitionReport:
-    """Judge computed rows and return the report, or refuse them where a promise is broken.
+class QualityGate:
+    """What a group's YAML says of partitions whose rows come a table at a time.
 
-    Raises
-    ------
-    RefusedError
-        If a promise is broken, with every one that is; the report is kept.
+    Parameters
+    ----------
+    deployment : Deployment
+        Asked what was published, and on which days the source spoke.
+    spec : FeatureGroupSpec
+        What was promised.
     """
-    report = _judge(deployment, spec, rows, partitions, source_version=source_version)
-    log.info("quality group=%s passed=%s rows=%d", spec.group, report.passed, report.rows)
-    if not report.passed:
-        address = write_report(deployment.lake, report)
-        raise RefusedError(
-            f"{spec.table} {report.start} … {report.end} is not published, it breaks its spec ({spec.group}.yaml): "
-            f"{'; '.join(map(str, report.failed))}; look at {spec.source} of these days, or correct the bound; what "
-            f"was published before stays; the report is {address}"
-        )
-    return report
+
+    def __init__(self, deployment: Deployment, spec: FeatureGroupSpec) -> None:
+        self._deployment, self._spec = deployment, spec
+        self._broken: dict[tuple[str, str, str], Violation] = {}
+        self._bounds: BoundsTally | None = None
+        self._counted: dict[str, PartitionCounts] = {}
+        self.rows = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Look at rows: all those of the partitions that they are of."""
+        self.rows += rows.num_rows
+        for broken in find_violations(rows, self._spec):
+            known = self._broken.setdefault((broken.column, broken.found, broken.allowed), replace(broken, rows=0))
+            self._broken[broken.column, broken.found, broken.allowed] = replace(known, rows=known.rows + broken.rows)
+        if self._broken:
+            return
+        if self._bounds is None:
+            # Great Expectations takes seconds to import: only a build needs it.
+            from include.adapters.expectations.feature_expectations import BoundsTally
+
+            self._bounds = BoundsTally(self._spec)
+        self._bounds.add(rows)
+        self._counted |= count_nulls(rows, self._spec)
+
+    def count_by_partition(self, partitions: Sequence[str]) -> list[tuple[str, int]]:
+        """Return how many of the rows are of each partition, 0 where none is."""
+        return [(key, self._counted[key].rows if key in self._counted else 0) for key in partitions]
+
+    def report(self, partitions: Sequence[str], *, source_version: int) -> PartitionReport:
+        """Return what was found of partitions, once all their rows were looked at."""
+        spec = self._spec
+        checks = [
+            PartitionCheck(
+                "keys" if broken.rows else "schema", broken.column, False, broken.rows, broken.observed, broken.allowed
+            )
+            for broken in self._broken.values()
+        ] or [PartitionCheck("schema", spec.table, True, 0, "as declared", "as declared")]
+        if not self._broken and self._bounds is not None:
+            from include.adapters.expectations.feature_expectations import judge_profile
+
+            profile = profile_partitions(
+                self._counted,
+                partitions,
+                spec,
+                published=self._deployment.state.publications(spec.table),
+                source_days=_source_days(self._deployment, spec, source_version),
+            )
+            checks += [*self._bounds.checks(), *judge_profile(profile, spec)]
+        return PartitionReport(spec.group, partitions[0], partitions[-1], self.rows, tuple(checks))
+
+    def require(self, partitions: Sequence[str], *, source_version: int) -> PartitionReport:
+        """Return the report, or refuse the partitions where a promise is broken.
+
+        Raises
+        ------
+        RefusedError
+            If a promise is broken, with every one that is; the report is kept.
+        """
+        spec, report = self._spec, self.report(partitions, source_version=source_version)
+        log.info("quality group=%s passed=%s rows=%d", spec.group, report.passed, report.rows)
+        if not report.passed:
+            address = write_report(self._deployment.lake, report)
+            raise RefusedError(
+                f"{spec.table} {report.start} … {report.end} is not published, it breaks its spec ({spec.group}.yaml): "
+                f"{'; '.join(map(str, report.failed))}; look at {spec.source} of these days, or correct the bound; "
+                f"what was published before stays; the report is {address}"
+            )
+        return report
 
 
 def check_features(deployment: Deployment, group: str, *, start: str, end: str) -> PartitionReport:
@@ -63,35 +130,12 @@ def check_features(deployment: Deployment, group: str, *, start: str, end: str) 
             f"{spec.table} in {deployment.lake.uri} has no published partition {absent[0]}; build it first "
             f"(mlops features build --group {group} --date {absent[0]})"
         )
-    rows = deployment.lake.read(spec.table, start=start, end=end)
-    source_version = deployment.lake.version(spec.source) or 0
-    newest = newest_versions(rows, keys=spec.entity.keys)
-    return _judge(deployment, spec, newest, partitions, source_version=source_version)
-
-
-def _judge(
-    deployment: Deployment, spec: FeatureGroupSpec, rows: pa.Table, partitions: Sequence[str], *, source_version: int
-) -> PartitionReport:
-    structure = find_violations(rows, spec)
-    checks = [
-        PartitionCheck(
-            "keys" if broken.rows else "schema", broken.column, False, broken.rows, broken.observed, broken.allowed
-        )
-        for broken in structure
-    ] or [PartitionCheck("schema", spec.table, True, 0, "as declared", "as declared")]
-    if not structure:
-        # Great Expectations takes seconds to import: only a build needs it.
-        from include.adapters.expectations.feature_expectations import judge_bounds, judge_profile
-
-        profile = profile_partitions(
-            rows,
-            partitions,
-            spec,
-            published=deployment.state.publications(spec.table),
-            source_days=_source_days(deployment, spec, source_version),
-        )
-        checks += [*judge_bounds(rows, spec), *judge_profile(profile, spec)]
-    return PartitionReport(spec.group, partitions[0], partitions[-1], rows.num_rows, tuple(checks))
+    version, source_version = deployment.lake.version(spec.table), deployment.lake.version(spec.source) or 0
+    gate = QualityGate(deployment, spec)
+    for days in fitting([(key, published[key]) for key in partitions]):
+        rows = deployment.lake.read(spec.table, keys=days, version=version)
+        gate.add(newest_versions(rows, keys=spec.entity.keys))
+    return gate.report(partitions, source_version=source_version)
 
 
 def _source_days(deployment: Deployment, spec: FeatureGroupSpec, source_version: int) -> list[str]:

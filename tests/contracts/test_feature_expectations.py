@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from include.adapters.expectations import feature_expectations
-from include.adapters.expectations.feature_expectations import judge_bounds, judge_profile
-from include.features.partition_report import profile_partitions
+from include.adapters.expectations.feature_expectations import BoundsTally, judge_profile
+from include.features.partition_report import count_nulls, profile_partitions
 from include.partitions import shift
 from include.specs.groups import VolumeSpec
 from tests.unit.features.group_builder import group, rows_of
@@ -19,12 +20,15 @@ DAY = "2024-03-01"
 
 
 def failures(rows: pa.Table) -> dict[str, int]:
-    return {check.column: check.failures for check in judge_bounds(rows, group())}
+    tally = BoundsTally(group())
+    tally.add(rows)
+    return {check.column: check.failures for check in tally.checks()}
 
 
 def judged(rows: pa.Table, *days: str, spec=None, published=None, source=(DAY,)) -> dict[str, bool]:
     spec = spec or group()
-    profile = profile_partitions(rows, days or (DAY,), spec, published=published or {}, source_days=source)
+    counted = count_nulls(rows, spec)
+    profile = profile_partitions(counted, days or (DAY,), spec, published=published or {}, source_days=source)
     return {f"{check.check} {check.column.split(',')[0]}": check.passed for check in judge_profile(profile, spec)}
 
 
@@ -40,6 +44,18 @@ def test_values_out_of_bounds_are_counted_as_by_a_loop(seed: int, monkeypatch: p
     assert found["orders"] == sum(value is not None and not 0 <= value <= 10 for value in orders)
     assert found["gap"] == sum(value is not None and not 0 <= value < math.inf for value in gaps)
     assert found["orders"] > 0 < found["gap"]
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (100, 100, 299)], ids=["one", "two", "four, one empty"])
+def test_bounds_of_rows_that_come_in_parts_are_those_of_all_together(cuts: tuple[int, ...]) -> None:
+    rows = rows_of(DAY, 300, orders=[n % 14 for n in range(300)], gap=[-1.0 if n % 7 == 0 else 1.0 for n in range(300)])
+    whole, parts = BoundsTally(group()), BoundsTally(group())
+
+    whole.add(rows)
+    for start, end in pairwise((0, *cuts, 300)):
+        parts.add(rows.slice(start, end - start))
+
+    assert [check.failures for check in parts.checks()] == [check.failures for check in whole.checks()] == [63, 43]
 
 
 def test_bounds_are_inclusive_and_no_rows_break_none() -> None:
@@ -77,6 +93,7 @@ def test_a_source_that_has_been_silent_too_long_is_not_fresh(age: int, passed: b
 
 
 def test_a_failure_names_the_partition_and_its_value() -> None:
-    profile = profile_partitions(rows_of(DAY, 5), (DAY,), group(), published={}, source_days=(shift(DAY, -9),))
+    counted = count_nulls(rows_of(DAY, 5), group())
+    profile = profile_partitions(counted, (DAY,), group(), published={}, source_days=(shift(DAY, -9),))
     (broken,) = [check for check in judge_profile(profile, group()) if not check.passed]
     assert str(broken) == "freshness of the newest day of raw/orders: 2024-03-01 9, allowed: [0, 3]"

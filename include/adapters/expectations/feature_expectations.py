@@ -28,48 +28,53 @@ _PIECE = 1_000_000
 _LARGEST = sys.float_info.max
 
 
-def judge_bounds(rows: pa.Table, spec: FeatureGroupSpec) -> list[PartitionCheck]:
-    """Hold every numeric value against its column's bounds.
+class BoundsTally:
+    """Values out of their columns' bounds, counted a table at a time.
 
     Parameters
     ----------
-    rows : pyarrow.Table
-        In the group's schema; may be empty. NaN and infinities are out of any bounds, null is in.
     spec : FeatureGroupSpec
-        Its columns.
-
-    Returns
-    -------
-    list of PartitionCheck
-        One for each numeric column, in the spec's order; failures are rows.
+        Its columns; those of text have no bounds.
     """
-    import great_expectations.expectations as gxe
 
-    columns = {column.name: column for column in spec.columns if column.dtype != "string"}
-    bounds = {name: _bounds(column) for name, column in columns.items()}
-    suite = {
-        name: gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high)
-        for name, (low, high) in bounds.items()
-    }
-    failures: Counter[str] = Counter()
-    seen: dict[str, list[float]] = {name: [] for name in columns}
-    for start in range(0, max(rows.num_rows, 1), _PIECE):
-        frame = _numbers(rows.select(list(columns)).slice(start, _PIECE))
-        for result in run_expectations(spec.table, frame, suite.values()):
-            name = result.expectation_config.kwargs["column"]
-            failures[name] += int(result.result["unexpected_count"])
-            seen[name] += [float(value) for value in result.result.get("partial_unexpected_list", [])]
-    return [
-        PartitionCheck(
-            "bounds",
-            name,
-            passed=not failures[name],
-            failures=failures[name],
-            observed=_found(failures[name], seen[name]),
-            allowed=_interval(column),
-        )
-        for name, column in columns.items()
-    ]
+    def __init__(self, spec: FeatureGroupSpec) -> None:
+        self._table = spec.table
+        self._columns = {column.name: column for column in spec.columns if column.dtype != "string"}
+        self._failures: Counter[str] = Counter()
+        self._seen: dict[str, list[float]] = {name: [] for name in self._columns}
+
+    def add(self, rows: pa.Table) -> None:
+        """Hold every numeric value of rows in the group's schema against its column's bounds.
+
+        There may be no rows. NaN and infinities are out of any bounds, null is in.
+        """
+        import great_expectations.expectations as gxe
+
+        bounds = {name: _bounds(column) for name, column in self._columns.items()}
+        suite = {
+            name: gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high)
+            for name, (low, high) in bounds.items()
+        }
+        for start in range(0, max(rows.num_rows, 1), _PIECE):
+            frame = _numbers(rows.select(list(self._columns)).slice(start, _PIECE))
+            for result in run_expectations(self._table, frame, suite.values()):
+                name = result.expectation_config.kwargs["column"]
+                self._failures[name] += int(result.result["unexpected_count"])
+                self._seen[name] += [float(value) for value in result.result.get("partial_unexpected_list", [])]
+
+    def checks(self) -> list[PartitionCheck]:
+        """Return what was found: one check for each numeric column, in the spec's order; failures are rows."""
+        return [
+            PartitionCheck(
+                "bounds",
+                name,
+                passed=not self._failures[name],
+                failures=self._failures[name],
+                observed=_found(self._failures[name], self._seen[name]),
+                allowed=_interval(column),
+            )
+            for name, column in self._columns.items()
+        ]
 
 
 def judge_profile(profile: pa.Table, spec: FeatureGroupSpec) -> list[PartitionCheck]:

@@ -11,7 +11,7 @@ table was read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,13 +26,15 @@ from include.adapters.whole_files import put_once
 from include.errors import MlopsError, one_line
 
 
-def make_table(uri: str, rows: pa.Table, *, partition_by: str, s3_endpoint_url: str | None) -> None:
-    """Make a table with its first rows.
+def make_table(uri: str, pieces: Iterable[pa.Table], *, partition_by: str, s3_endpoint_url: str | None) -> int:
+    """Make a table with its first rows, and return their number.
 
     Parameters
     ----------
     uri : str
         The table's address, ``file://…`` or ``s3://bucket/…``.
+    pieces : iterable of pyarrow.Table
+        As of `write_files`.
 
     Raises
     ------
@@ -42,9 +44,19 @@ def make_table(uri: str, rows: pa.Table, *, partition_by: str, s3_endpoint_url: 
         If it can't be written.
     """
     filesystem, folder = open_location(uri, s3_endpoint_url)
-    files = write_files(rows, fs.SubTreeFileSystem(folder, filesystem), partition_by=partition_by)
+    files = write_files(pieces, fs.SubTreeFileSystem(folder, filesystem), partition_by=partition_by)
     if not put_once(filesystem, f"{folder}/{FIRST_ENTRY}", files.entry, s3_endpoint_url=s3_endpoint_url):
         raise CommitFailedError("the table was made by another writer")
+    return files.rows
+
+
+def conformed(
+    delta: DeltaTable | None, pieces: Iterable[pa.Table], keys: Sequence[str], *, table: str, partition_by: str
+) -> Iterator[pa.Table]:
+    """Return rows as a table takes them: `require_keys`, and `in_types_of` where it is there."""
+    for rows in pieces:
+        require_keys(rows, keys, table=table, partition_by=partition_by)
+        yield rows if delta is None else in_types_of(delta, rows, table=table)
 
 
 def require_keys(rows: pa.Table, keys: Sequence[str], *, table: str, partition_by: str) -> None:
@@ -86,16 +98,21 @@ def in_types_of(delta: DeltaTable, rows: pa.Table, *, table: str) -> pa.Table:
 
 
 def replace_partitions(
-    delta: DeltaTable, rows: pa.Table, filesystem: fs.FileSystem, *, keys: Sequence[str], partition_by: str
-) -> None:
+    delta: DeltaTable, pieces: Iterable[pa.Table], filesystem: fs.FileSystem, *, keys: Sequence[str], partition_by: str
+) -> int:
     """Put rows in the place of those that some partitions had when the table was read, and look at it anew.
 
     Parameters
     ----------
-    rows : pyarrow.Table
-        As `in_types_of` gives them. A column that the table does not have is added to it.
+    pieces : iterable of pyarrow.Table
+        As of `write_files`, and as `in_types_of` gives them. A column that the table does not have is added to it.
     filesystem : pyarrow.fs.FileSystem
         Its root is the table's folder.
+
+    Returns
+    -------
+    int
+        The number of rows.
 
     Raises
     ------
@@ -105,10 +122,10 @@ def replace_partitions(
         If it can't be written.
     """
     stored = _schema(delta)
-    added = [field for field in rows.schema.remove_metadata() if field.name not in stored.names]
-    files = write_files(rows, filesystem, partition_by=partition_by)
     replaced = [(partition_by, "in", list(keys))]
     read = _state(delta, replaced)
+    files = write_files(pieces, filesystem, partition_by=partition_by)
+    added = [field for field in files.schema.remove_metadata() if field.name not in stored.names]
     while True:
         version = delta.version()
         moved = [Transaction(f"{partition_by}={key}", version + 1) for key in keys]
@@ -122,7 +139,7 @@ def replace_partitions(
                 commit_properties=CommitProperties(app_transactions=moved),
             )
             delta.update_incremental()
-            return
+            return files.rows
         except CommitFailedError:
             # Whoever removed a file of another partition is in the way of this commit too, and of no row of it.
             delta.update_incremental()

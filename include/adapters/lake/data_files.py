@@ -14,6 +14,8 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,19 +43,24 @@ class DataFiles:
         The first entry of a log: it makes a table of them.
     actions : tuple of AddAction
         What adds them to a table that is there.
+    schema : pyarrow.Schema
+        Their columns, with the one of the partitions.
+    rows : int
     """
 
     entry: bytes
     actions: tuple[AddAction, ...]
+    schema: pa.Schema
+    rows: int
 
 
-def write_files(rows: pa.Table, filesystem: fs.FileSystem, *, partition_by: str) -> DataFiles:
-    """Write rows as files of a table.
+def write_files(pieces: Iterable[pa.Table], filesystem: fs.FileSystem, *, partition_by: str) -> DataFiles:
+    """Write rows as files of a table, a piece at a time; where one can't be had or written, none is left.
 
     Parameters
     ----------
-    rows : pyarrow.Table
-        As they shall be kept.
+    pieces : iterable of pyarrow.Table
+        One at least; rows as they shall be kept, all in the same columns.
     filesystem : pyarrow.fs.FileSystem
         Its root is the table's folder.
     partition_by : str
@@ -64,16 +71,37 @@ def write_files(rows: pa.Table, filesystem: fs.FileSystem, *, partition_by: str)
     DeltaError, OSError
         If they can't be written, there or in the temporary folder.
     """
+    head: list[dict[str, Any]] = []
+    added: list[dict[str, Any]] = []
+    schema, rows = pa.schema([]), 0
+    try:
+        for piece in pieces:
+            log = _write_piece(piece, filesystem, partition_by=partition_by)
+            head = [action for action in log if "add" not in action]
+            added += [action["add"] for action in log if "add" in action]
+            schema, rows = piece.schema, rows + piece.num_rows
+    except BaseException:
+        for add in added:
+            with suppress(OSError):
+                filesystem.delete_file(unquote(add["path"]))
+        raise
+    entry = "".join(f"{json.dumps(action)}\n" for action in (*head, *({"add": add} for add in added)))
+    return DataFiles(entry.encode(), tuple(map(_action, added)), schema, rows)
+
+
+def _write_piece(rows: pa.Table, filesystem: fs.FileSystem, *, partition_by: str) -> list[dict[str, Any]]:
+    """Write files and return the log that would make a table of them."""
     with TemporaryDirectory(prefix="mlops-lake-") as folder:
         _require_room(folder, rows)
         write_deltalake(folder, rows, mode="error", partition_by=[partition_by], configuration=WHOLE_LOG)
         log = [json.loads(line) for line in Path(folder, FIRST_ENTRY).read_text(encoding="utf-8").splitlines()]
-        added = [action["add"] for action in log if "add" in action]
-        for add in added:
-            add["path"] = _named_after_its_bytes(Path(folder), add["path"])
+        written = {path.name: path for path in Path(folder).rglob("*.parquet")}
+        for action in log:
+            if "add" in action:
+                action["add"]["path"] = _named_after_its_bytes(written, action["add"]["path"])
         shutil.rmtree(Path(folder, "_delta_log"))
         fs.copy_files(folder, "", source_filesystem=fs.LocalFileSystem(), destination_filesystem=filesystem)
-    return DataFiles("".join(f"{json.dumps(action)}\n" for action in log).encode(), tuple(map(_action, added)))
+    return log
 
 
 def _require_room(folder: str, rows: pa.Table) -> None:
@@ -82,10 +110,10 @@ def _require_room(folder: str, rows: pa.Table) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
 
 
-def _named_after_its_bytes(folder: Path, logged: str) -> str:
+def _named_after_its_bytes(written: Mapping[str, Path], logged: str) -> str:
     """Rename a file and return its path as the log shall have it, in which a partition's value is escaped twice."""
     partition, _, name = logged.rpartition("/")
-    (path,) = folder.rglob(name)
+    path = written[name]
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     named = path.with_name(f"{name.split('.')[0]}-{sha256}.parquet")

@@ -7,8 +7,9 @@ what a table's rows mean.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -18,8 +19,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from include.adapters.arrow_files import open_location
 from include.adapters.lake.checked_files import TableFiles
-from include.adapters.lake.commits import in_types_of, make_table, replace_partitions, require_keys
-from include.adapters.lake.row_digest import digest, same_rows
+from include.adapters.lake.commits import conformed, make_table, replace_partitions
+from include.adapters.lake.portions import in_portions
+from include.adapters.lake.row_digest import digest
 from include.adapters.lake.whole_log import keep_log
 from include.errors import ExpiredError, MlopsError, nearest, one_line
 from include.settings import Settings
@@ -27,6 +29,7 @@ from include.settings import Settings
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
 
+    from include.adapters.lake.portions import Change, Rewriting
     from include.adapters.lake.span import FileFilter, Span
 
 log = logging.getLogger(__name__)
@@ -192,14 +195,7 @@ class LakeAdapter:
         """
         return self.update(table, keys, lambda _: rows, partition_by=partition_by)
 
-    def update(
-        self,
-        table: str,
-        keys: Sequence[str],
-        change: Callable[[pa.Table | None], pa.Table],
-        *,
-        partition_by: str = "dt",
-    ) -> TableRef:
+    def update(self, table: str, keys: Sequence[str], change: Change, *, partition_by: str = "dt") -> TableRef:
         """Replace partitions by what `change` makes of their present rows, in one commit.
 
         When another writer commits to the same partitions in between, the rows are read
@@ -211,9 +207,14 @@ class LakeAdapter:
             Takes the present rows of `keys` (None where the table does not exist) and returns the
             rows that shall be there instead.
         """
+        rewriting = in_portions(lambda: [(keys, change)], partition_by=partition_by)
+        return self.rewrite(table, keys, rewriting, partition_by=partition_by)
+
+    def rewrite(self, table: str, keys: Sequence[str], rewriting: Rewriting, *, partition_by: str = "dt") -> TableRef:
+        """As `update`, by the rows that `rewriting` gives a table at a time; none where nothing shall change."""
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
-                return self._update_once(table, sorted(set(keys)), change, partition_by)
+                return self._rewrite_once(table, sorted(set(keys)), rewriting, partition_by)
             except CommitFailedError as err:
                 log.info("lake table=%s conflict attempt=%d reason=%s", table, attempt, err)
             except (DeltaError, OSError) as err:
@@ -232,26 +233,23 @@ class LakeAdapter:
         """
         return digest(self.read(table, start=start, end=end, version=version))
 
-    def _update_once(
-        self, table: str, keys: list[str], change: Callable[[pa.Table | None], pa.Table], partition_by: str
-    ) -> TableRef:
+    def _rewrite_once(self, table: str, keys: list[str], rewriting: Rewriting, partition_by: str) -> TableRef:
         delta = self._find(table)
-        present = None if delta is None else self._dataset(delta, table, [(partition_by, "in", keys)]).to_table()
-        rows = change(present)
-        require_keys(rows, keys, table=table, partition_by=partition_by)
-        if delta is None or present is None:
-            make_table(self.table_uri(table), rows, partition_by=partition_by, s3_endpoint_url=self.s3_endpoint_url)
-            version = 0
+        present = None if delta is None else self._dataset(delta, table, [(partition_by, "in", keys)])
+        pieces = conformed(delta, rewriting(present), keys, table=table, partition_by=partition_by)
+        if delta is None:
+            uri, version = self.table_uri(table), 0
+            rows = make_table(uri, pieces, partition_by=partition_by, s3_endpoint_url=self.s3_endpoint_url)
         else:
-            rows = in_types_of(delta, rows, table=table)
-            if same_rows(present, rows):
+            if (first := next(pieces, None)) is None:
                 return TableRef(table, delta.version())
             if keep_log(delta):
                 # Others may have written before that commit: what was read is no longer what is replaced.
-                return self._update_once(table, keys, change, partition_by)
-            replace_partitions(delta, rows, self._filesystem(table), keys=keys, partition_by=partition_by)
+                return self._rewrite_once(table, keys, rewriting, partition_by)
+            written = chain([first], pieces)
+            rows = replace_partitions(delta, written, self._filesystem(table), keys=keys, partition_by=partition_by)
             version = delta.version()
-        log.info("lake table=%s version=%d partitions=%d rows=%d", table, version, len(keys), rows.num_rows)
+        log.info("lake table=%s version=%d partitions=%d rows=%d", table, version, len(keys), rows)
         return TableRef(table, version)
 
     def _find(self, table: str) -> DeltaTable | None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 
-from include.features.partition_report import PartitionCheck, PartitionReport, profile_partitions
+from include.features.partition_report import PartitionCheck, PartitionReport, count_nulls, profile_partitions
 from include.partitions import shift
 from tests.unit.features.group_builder import group, rows_of
 
@@ -15,7 +15,9 @@ DAY = "2024-03-01"
 
 
 def profile(rows: pa.Table, *days: str, published: dict[str, int] | None = None, source: tuple[str, ...] = ()) -> list:
-    found = profile_partitions(rows, days or (DAY,), group(), published=published or {}, source_days=source)
+    found = profile_partitions(
+        count_nulls(rows, group()), days or (DAY,), group(), published=published or {}, source_days=source
+    )
     return found.to_pylist()
 
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from include.adapters.orders.order_deliveries import delivered_days
 from include.errors import RefusedError, UsageError
+from include.steps import build_features as build_features_module
 from include.steps.build_features import build_features
 from tests.raw_orders import line, orders, publish_orders, random_orders
 from tests.unit.steps.fakes import FakeDeployment
@@ -124,3 +126,59 @@ def test_orders_that_come_while_a_build_looks_are_in_what_it_builds_from(
 def test_a_range_that_ends_before_it_starts_is_refused(deployment: FakeDeployment) -> None:
     with pytest.raises(UsageError, match="swap them"):
         build(deployment, "2024-01-02", "2024-01-01")
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 40])
+def test_a_range_that_is_built_in_portions_is_the_one_that_is_built_at_once(
+    deployment: FakeDeployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
+) -> None:
+    raw = random_orders(rows=300, customers=20, first_day="2024-01-01", days=40, seed=3)
+    later = random_orders(rows=330, customers=20, first_day="2024-01-01", days=40, seed=3)
+    in_portions = FakeDeployment(tmp_path / "portions")
+    refs = []
+    for target, rows in ((deployment, 10**6), (in_portions, rows_at_once)):
+        monkeypatch.setattr(build_features_module, "ROWS_AT_ONCE", rows)
+        for delivered in (raw, later):
+            publish_orders(target.lake, delivered)
+            refs.append(build(target, "2024-01-24", "2024-01-29"))
+
+    assert refs[2:] == refs[:2]
+    assert in_portions.lake.digest(TABLE) == deployment.lake.digest(TABLE)
+    assert in_portions.state.recorded == deployment.state.recorded
+
+
+@pytest.mark.parametrize("bad_day", ["2024-01-02", "2024-01-05"])
+def test_one_day_out_of_bounds_keeps_back_every_portion_of_its_range(
+    deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch, bad_day: str
+) -> None:
+    monkeypatch.setattr(build_features_module, "ROWS_AT_ONCE", 1)
+    days = [line(f"2024-01-{day:02}", customer=f"c{day}") for day in range(1, 6)]
+    publish_orders(deployment.lake, orders(*days, line(bad_day, order="huge", quantity=10**9)))
+
+    with pytest.raises(RefusedError, match="total_spend_30d"):
+        build(deployment, "2024-01-01", "2024-01-05")
+
+    assert not deployment.lake.exists(TABLE)
+    assert not list(Path(deployment.lake.uri.removeprefix("file://"), TABLE).rglob("*.parquet"))
+
+
+def test_a_day_without_rows_does_not_let_the_days_before_it_come_all_at_once(
+    deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = random_orders(rows=600, customers=30, first_day="2024-01-01", days=60, seed=4)
+    publish_orders(deployment.lake, pa.concat_tables([raw, orders(line("2024-03-04"))]))
+    monkeypatch.setattr(build_features_module, "ROWS_AT_ONCE", 100)
+    asked: list[int] = []
+    real = deployment.compute.run_select
+
+    def noted(*args: Any, **options: Any) -> pa.Table:
+        found = real(*args, **options)
+        asked.append(found.num_rows)
+        return found
+
+    monkeypatch.setattr(deployment.compute, "run_select", noted)
+    build_features(deployment, "order_risk", start="2024-01-01", end="2024-03-03")
+
+    assert asked[0] == 0
+    assert sum(asked) > 250
+    assert max(asked) <= 200
