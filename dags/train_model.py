@@ -4,8 +4,9 @@
 Claims the decision that asked for it, builds the training set as of the partition, fits, converts to ONNX, proves
 both equal, registers the version and runs its gates.
 
-- **In**: asset `retrain_<model>` (from monitoring, or a business event posted with a partition key, a `reason` and a
-  `key` of its own in `extra`), lake tables `raw/orders` and `features/<group>`.
+- **In**: asset `retrain_<model>` (from monitoring, or a business event by `request_retrain__<model>`; one that is
+  posted to the asset has a partition key, and in `extra` a `reason` and a `key` of its own), lake tables `raw/orders`
+  and `features/<group>`.
 - **Out**: lake folder `training_sets/<model>/<set>`, a registered version, ledger rows; asset `candidate_<model>`,
   only when every gate passes.
 - **Hazards**: a decision is trained on once; a second run for it skips. A business event is judged, and trained on, as

@@ -62,10 +62,10 @@ def claim_training(deployment: Deployment, model_id: str, *, partition: str, req
     if request.asked_by is None:
         return _claim_signalled(deployment, model_id, partition, request.run_id)
     spec = load_model(model_id)
-    newest = deployment.state.newest_publication(features_name(spec.features.group))
-    if newest is None or (request.by_hand and partition > newest):
+    newest = newest_night(deployment, model_id)
+    if request.by_hand and partition > newest:
         raise RefusedError(
-            f"{model_id} {partition}: the newest published features are of {newest or 'no day'}; name an earlier day"
+            f"{model_id} {partition}: the newest published features are of {newest}; name an earlier day"
         )
     asked = _asked(deployment, model_id, request)
     decision = _judge(deployment, model_id, partition, request, request.asked_by, newest=newest)
@@ -74,6 +74,24 @@ def claim_training(deployment: Deployment, model_id: str, *, partition: str, req
     if not row.acted:
         raise RefusedError(f"decision {row.number} is {row.action}: {'; '.join(row.reasons)}")
     return _claim(deployment, row, request.run_id)
+
+
+def newest_night(deployment: Deployment, model_id: str) -> str:
+    """Return the newest night of the features that a model is built from: what is asked for is judged at it.
+
+    Raises
+    ------
+    RefusedError
+        If none is published.
+    """
+    group = load_model(model_id).features.group
+    newest = deployment.state.newest_publication(features_name(group))
+    if newest is None:
+        raise RefusedError(
+            f"{model_id} can't be trained: the newest published features are of no day; build some first (mlops "
+            f"features build --group {group} …)"
+        )
+    return newest
 
 
 def _asked(deployment: Deployment, model_id: str, request: TrainingRequest) -> DecisionRequest:

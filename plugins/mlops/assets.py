@@ -34,7 +34,7 @@ def predictions(model_id: str) -> Asset:
 
 
 def retrain(model_id: str) -> Asset:
-    """Return the asset whose event starts a training; business events are posted to it."""
+    """Return the asset whose event starts a training; business events come to it by ``request_retrain``."""
     return Asset(name=f"retrain_{model_id}", uri=f"mlops://retrain/{model_id}", group="retrain")
 
 

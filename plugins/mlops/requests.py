@@ -6,27 +6,74 @@ request is granted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from include.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from include.steps.claim_training import TrainingRequest
 
+# What the form of a business event asks for.
+EVENT = ("reason", "key")
+
 
 def describe_request(dag_run: Any, context: Mapping[str, Any]) -> TrainingRequest:
-    """Return the request behind a run: a person's, a business event's, or monitoring's own signal."""
+    """Return the request behind a run: a person's, a business event's, or monitoring's own signal.
+
+    Raises
+    ------
+    UsageError
+        If it is a business event that gives no reason.
+    """
     from include.steps.claim_training import TrainingRequest
 
     if getattr(dag_run.run_type, "value", dag_run.run_type) == "manual":
         person = getattr(dag_run, "triggering_user_name", None) or "an unknown user"
         return TrainingRequest(dag_run.run_id, f"asked for by hand by {person}", by_hand=True, requester=person)
-    posted = [extra for extra in _extras(context) if extra.get("from_rest_api")]
-    if not posted:
-        return TrainingRequest(dag_run.run_id)
-    reasons = dict.fromkeys(str(extra.get("reason", "posted without a reason")) for extra in posted)
-    keys = dict.fromkeys(str(extra["key"]) for extra in posted if extra.get("key"))
-    told = f"business event: {'; '.join(reasons)}"
-    return TrainingRequest(dag_run.run_id, told, keys=tuple(keys), requester="a business event")
+    posted = [extra for extra in _extras(context) if extra.get("from_rest_api") or "reason" in extra]
+    return _business_event(dag_run.run_id, posted) if posted else TrainingRequest(dag_run.run_id)
+
+
+def _business_event(run_id: str, posted: Sequence[Mapping[str, Any]]) -> TrainingRequest:
+    from include.steps.claim_training import TrainingRequest
+
+    told = [extra for extra in posted if str(extra.get("reason") or "").strip()]
+    if not told:
+        raise UsageError(
+            "a business event asks for a training and gives no reason; post it again with one: by a run of "
+            "request_retrain__<model>, or in extra.reason of the event"
+        )
+    # What a post says of who it is from is anybody's word; a run's own is Airflow's.
+    by_runs = [extra for extra in told if not extra.get("from_rest_api")]
+    return TrainingRequest(
+        run_id,
+        f"business event: {'; '.join(_distinct(told, 'reason'))}",
+        keys=_distinct(told, "key"),
+        requester=", ".join(_distinct(by_runs, "by")) or "a business event",
+    )
+
+
+def _distinct(extras: Sequence[Mapping[str, Any]], word: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(extra[word]) for extra in extras if extra.get(word)))
+
+
+def describe_event(dag_run: Any, params: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a business event carries that was asked for by a run: its reason, who told, and what it is known by.
+
+    Raises
+    ------
+    UsageError
+        If the run was given a word that the form does not have: a key that is misspelt would ask twice.
+    """
+    # Airflow puts every word of conf among the params.
+    if strays := sorted(set(params) - set(EVENT)):
+        raise UsageError(
+            f"conf has {', '.join(map(repr, strays))}, which is no word of the form; allowed: {', '.join(EVENT)}"
+            f"{nearest(strays[0], EVENT)}"
+        )
+    person = getattr(dag_run, "triggering_user_name", None) or "an unknown user"
+    return {"reason": params["reason"].strip(), "by": person, "key": params["key"] or dag_run.run_id}
 
 
 def _extras(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:

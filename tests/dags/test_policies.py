@@ -29,6 +29,7 @@ PER_GROUP = {"backfill_features": {"build_range": {"materialize"}, "materialize"
 PER_MODEL = {
     "score_batch": {"score": set()},
     "rescore_range": {"score_range": set()},
+    "request_retrain": {"request": set()},
     "monitor_model": {
         "audit": set(),
         "measure": {"decide"},
@@ -73,6 +74,7 @@ def emitted(model_id: str) -> dict[tuple[str, str], str]:
         (f"rescore_range__{model_id}", "score_range"): f"mlops://predictions/{model_id}",
         (f"monitor_model__{model_id}", "ask_again"): f"mlops://retrain/{model_id}",
         (f"monitor_model__{model_id}", "signal"): f"mlops://retrain/{model_id}",
+        (f"request_retrain__{model_id}", "request"): f"mlops://retrain/{model_id}",
         (f"train_model__{model_id}", "gate"): f"mlops://candidate/{model_id}",
         ("ask_about_waiting", f"remind_of_{model_id}"): f"mlops://candidate/{model_id}",
     }

@@ -156,6 +156,19 @@ def test_the_night_is_measured_and_decided(bag, deployment):
     assert [d.partition for d in deployment.state.decisions("churn")][-1] == NIGHT
 
 
+def test_a_request_asks_at_the_newest_night_with_its_reason_and_key(bag, deployment):
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    run(bag, "request_retrain__churn", conf={"reason": "new prices", "key": "order-7"})
+    with create_session() as session:
+        query = select(AssetEvent).where(AssetEvent.source_dag_id == "request_retrain__churn")
+        (event,) = session.scalars(query).all()
+    assert event.partition_key == deployment.state.newest_publication("features/customer_daily") == NIGHT
+    assert (event.extra["reason"], event.extra["key"]) == ("new prices", "order-7")
+
+
 def test_the_scores_are_written_back_as_a_feature(bag, deployment):
     run(bag, "materialize_features__churn_scores", conf={"partition": NIGHT})
     scored = deployment.lake.read("predictions/churn", start=NIGHT, end=NIGHT)

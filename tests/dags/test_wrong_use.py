@@ -53,6 +53,16 @@ def test_what_is_no_day_is_refused_by_the_form(bag, dag_id, wrong):
         post(bag, dag_id, {"partition": wrong})
 
 
+@pytest.mark.parametrize("model_id", SPECS.models)
+@pytest.mark.parametrize("wrong", [{}, *({"reason": reason} for reason in ("", "  ", None, 5, "x" * 501))], ids=str)
+def test_a_request_without_a_reason_is_refused_by_the_form(bag, model_id, wrong):
+    with pytest.raises(ParamValidationError, match="param reason"):
+        post(bag, f"request_retrain__{model_id}", {**wrong, "key": "k"})
+    for key in ("", " ", 5):
+        with pytest.raises(ParamValidationError, match="param key"):
+            post(bag, f"request_retrain__{model_id}", {"reason": "new prices", "key": key})
+
+
 def test_every_task_fails_at_once_where_another_try_would_change_nothing(bag):
     assert bag.dags
     for dag in bag.dags.values():
@@ -99,3 +109,8 @@ def test_a_run_without_a_day_is_refused_at_the_first_try(fresh, dag_id):
     state, ran = tries(fresh, dag_id, {})
     assert state == "failed"
     assert set(ran.values()) == {("failed", 1)}
+
+
+def test_a_request_with_a_word_too_many_is_refused_at_the_first_try(fresh):
+    state, ran = tries(fresh, f"request_retrain__{next(iter(SPECS.models))}", {"reason": "new prices", "kee": "k"})
+    assert (state, ran) == ("failed", {"request": ("failed", 1)})

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
+
+from include.errors import UsageError
 from include.steps.claim_training import TrainingRequest
 from mlops.operators.feature_store import FeastMaterializeOperator
-from mlops.requests import describe_request
+from mlops.requests import describe_event, describe_request
 
 
 def test_the_window_of_a_materialisation_is_templated():
@@ -20,10 +23,46 @@ def test_a_run_by_hand_names_the_person():
     assert asked == TrainingRequest("r", "asked for by hand by ada", by_hand=True, requester="ada")
 
 
-def test_a_posted_event_is_a_business_event_with_its_reason():
-    posted = {"a": [SimpleNamespace(extra={"from_rest_api": True, "reason": "price change"})]}
-    asked = describe_request(run("asset_triggered"), {"triggering_asset_events": posted})
-    assert asked == TrainingRequest("r", "business event: price change", requester="a business event")
+def posted(*extras):
+    return {"triggering_asset_events": {"a": [SimpleNamespace(extra=extra) for extra in extras]}}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"from_rest_api": True}, {"from_rest_api": True, "by": "ada"}, {"by": "ada"}, {"by": "ada", "key": "k"}],
+    ids=["by hand", "by hand in another's name", "by a run", "with a key"],
+)
+def test_an_event_with_a_reason_is_a_business_event(told):
+    asked = describe_request(run("asset_triggered"), posted({**told, "reason": "price change"}))
+    keys = tuple(filter(None, [told.get("key")]))
+    who = {"requester": "ada" if told.get("by") and "from_rest_api" not in told else "a business event"}
+    assert asked == TrainingRequest("r", "business event: price change", keys=keys, **who)
+
+
+@pytest.mark.parametrize("reason", [{}, {"reason": None}, {"reason": ""}, {"reason": "  "}], ids=repr)
+def test_an_event_by_hand_without_a_reason_is_refused(reason):
+    with pytest.raises(UsageError, match=r"gives no reason; post it again .* request_retrain__<model>"):
+        describe_request(run("asset_triggered"), posted({"from_rest_api": True, "key": "k", **reason}))
+
+
+def test_an_event_without_a_reason_does_not_take_down_the_one_that_came_with_it():
+    bare, told = {"from_rest_api": True}, {"from_rest_api": True, "reason": "price change", "key": "k"}
+    asked = describe_request(run("asset_triggered"), posted(bare, told))
+    assert asked == TrainingRequest("r", "business event: price change", keys=("k",), requester="a business event")
+
+
+@pytest.mark.parametrize(("key", "known_by"), [(None, "r"), ("order-7", "order-7")], ids=["none", "its own"])
+def test_a_request_carries_its_reason_who_told_and_what_it_is_known_by(key, known_by):
+    params = {"reason": " price change ", "key": key}
+    event = describe_event(run("manual", triggering_user_name="ada"), params)
+    assert event == {"reason": "price change", "by": "ada", "key": known_by}
+
+
+def test_a_word_that_the_form_does_not_have_is_refused():
+    # Airflow puts every word of conf among the params.
+    params = {"reason": "price change", "key": None, "kee": "k"}
+    with pytest.raises(UsageError, match=r"conf has 'kee', .* allowed: reason, key; did you mean 'key'"):
+        describe_event(run("manual"), params)
 
 
 def test_monitorings_own_signal_asks_in_nobodys_name():
