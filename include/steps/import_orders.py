@@ -171,8 +171,9 @@ def _publish(deployment: Deployment, judged: Sequence[JudgedFile], judgement: Ju
     days = sorted({day for file in judged for day in file.days})
     counts, version = _merge(deployment, judged, days)
     if days:
-        records = _records(judged, judgement.partition)
-        lake.update(DELIVERIES.name, [day.isoformat() for day in days], lambda present: _with_records(present, records))
+        records, night = _records(judged, judgement.partition), judgement.partition
+        told = {day.isoformat() for day in days} | set(order_deliveries.days_of(lake, night) if night else ())
+        lake.update(DELIVERIES.name, sorted(told), lambda present: _with_records(present, records, night))
     account = _account(judged, days, counts, version, judgement.time_zone)
     log.info(
         "orders imported sources=%s rows_in=%d published=%d quarantined=%d zero_price=%d days=%d time_zone=%s merge=%s",
@@ -249,10 +250,11 @@ def _records(judged: Sequence[JudgedFile], partition: str | None) -> pa.Table:
     )
 
 
-def _with_records(present: pa.Table | None, records: pa.Table) -> pa.Table:
-    """Return what is there, without what the same sources said of these days before, and the records."""
+def _with_records(present: pa.Table | None, records: pa.Table, night: str | None) -> pa.Table:
+    """Return the records and what is there, but what the same sources, or an earlier delivery of the night, said."""
     if present is not None:
-        others = present.filter(pc.invert(pc.is_in(present["source"], records["source"])))
+        of_night = pc.fill_null(pc.equal(present["delivered"], pa.scalar(night, pa.string())), False)
+        others = present.filter(pc.invert(pc.or_(of_night, pc.is_in(present["source"], records["source"]))))
         records = pa.concat_tables([others.select(records.schema.names).cast(records.schema), records])
     return records.sort_by([("dt", "ascending"), ("source", "ascending")])
 

@@ -84,6 +84,18 @@ def drifted_features(model_id: str, partition: str, threshold: float) -> dict[st
     return {d.feature: d.psi for d in nights[-1].drift if d.psi is not None and d.psi >= threshold}
 
 
+def read_delivery(deployment: Deployment, partition: str) -> Delivery | None:
+    """Return the account of the night's own delivery; None where the day came with a file import."""
+    records = deployment.lake.read(DELIVERIES.name, start=partition, end=partition)
+    account = records.filter(pc.equal(records["delivered"], partition))
+    if account.num_rows == 0:
+        return None
+    rows_in, published, quarantined = (
+        int(pc.sum(account[name]).as_py()) for name in ("rows_in", "rows_published", "rows_quarantined")
+    )
+    return Delivery(rows_in, published, quarantined)
+
+
 def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMetrics:
     scores = _champion_rows(deployment, spec, partition)
     version = _version_of(deployment, spec, partition, scores)
@@ -104,7 +116,7 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
         rows_scored=scored.num_rows,
         previous_rows_scored=earlier[-1].rows if earlier else None,
         drift=drift,
-        delivery=_delivery(deployment, partition),
+        delivery=read_delivery(deployment, partition),
         median_prices=_median_prices(deployment, spec, partition),
         nullable=nullable_features(service),
     )
@@ -155,18 +167,6 @@ def _with_features(
 def _column(rows: pa.Table, name: str) -> NDArray[np.float64]:
     values = rows[name].to_numpy(zero_copy_only=False)
     return np.asarray(values, dtype=np.float64)
-
-
-def _delivery(deployment: Deployment, partition: str) -> Delivery | None:
-    """Return the account of the night's own delivery; None where the day came with a file import."""
-    records = deployment.lake.read(DELIVERIES.name, start=partition, end=partition)
-    account = records.filter(pc.equal(records["delivered"], partition))
-    if account.num_rows == 0:
-        return None
-    rows_in, published, quarantined = (
-        int(pc.sum(account[name]).as_py()) for name in ("rows_in", "rows_published", "rows_quarantined")
-    )
-    return Delivery(rows_in, published, quarantined)
 
 
 def _median_prices(deployment: Deployment, spec: ModelSpec, partition: str) -> dict[str, float]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pyarrow.compute as pc
+
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.tables import DELIVERIES, QUARANTINE
 
@@ -64,7 +66,12 @@ def _recorded(lake: LakeAdapter) -> Iterator[tuple[str | None, RowAccount]]:
 
 
 def _quarantined(lake: LakeAdapter) -> Iterator[tuple[str | None, RowAccount]]:
-    if lake.exists(QUARANTINE.name):
-        rows = lake.read(QUARANTINE.name, columns=["delivered", "rule"])
-        for group in rows.group_by(["delivered", "rule"]).aggregate([([], "count_all")]).to_pylist():
-            yield group["delivered"], RowAccount(quarantined=((group["rule"], group["count_all"]),))
+    if not lake.exists(QUARANTINE.name):
+        return
+    rows = lake.read(QUARANTINE.name, columns=["source", "delivered", "rule"])
+    if lake.exists(DELIVERIES.name):
+        # What an earlier delivery of a night had set aside stays in the table, and is no part of its account.
+        standing = pc.unique(lake.read(DELIVERIES.name, columns=["source"])["source"])
+        rows = rows.filter(pc.or_(pc.is_null(rows["delivered"]), pc.is_in(rows["source"], standing)))
+    for group in rows.group_by(["delivered", "rule"]).aggregate([([], "count_all")]).to_pylist():
+        yield group["delivered"], RowAccount(quarantined=((group["rule"], group["count_all"]),))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -38,6 +40,7 @@ TRAINED = "2026-04-14"
 NIGHTS = partitions.span("2026-04-15", "2026-04-24")
 UNSCORED, UNMONITORED, UNTRAINED, FAILED = "2026-04-16", "2026-04-18", "2026-04-20", "2026-04-22"
 REVERSED = NIGHTS[-2:]
+BROKEN = "2026-04-25"
 # Due once, on the night whose training is missed; no drift asks.
 DECISION = {"schedule": "0 0 21 4 *", "cooldown_days": 0, "windows": 90, "breaches": 90}
 TABLES = ("raw/orders", "quarantine/orders", "raw/deliveries", "features/customer_daily", "predictions/churn")
@@ -90,7 +93,7 @@ def trained(deployment: Deployment, as_of: str):
 
 
 def begun(deployment: Deployment) -> Loop:
-    orders = make_orders(days=114)
+    orders = make_orders(days=115)
     history = deployment.settings.home / "history.parquet"
     pq.write_table(on_days(orders, FIRST_DAY, TRAINED), history)
     import_orders(deployment, history, order_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
@@ -215,3 +218,21 @@ def test_after_the_repair_the_tables_are_those_of_a_run_without_a_fault_and_noth
     assert written(faulted) == clean
     assert faulted.trainings == [UNTRAINED]
     assert clean["acted"] == [UNTRAINED]
+
+
+def test_a_bad_delivery_that_is_put_right_lifts_its_veto(faulted):
+    landing, right = faulted.deployment.settings.home / "landing", make_orders(days=115)
+    nameless = right.set_column(2, "customer_id", pa.nulls(right.num_rows, pa.string()))
+    other = nameless.set_column(0, "order_id", pc.binary_join_element_wise("x", nameless["order_id"], ""))
+    judged = []
+    for arrived in (pa.concat_tables([nameless, other]), right):
+        deliver(landing, arrived, BROKEN)
+        faulted.deliver(BROKEN)
+        faulted.build(BROKEN)
+        faulted.score(BROKEN)
+        judged.append(faulted.deployment.state.decisions("churn")[-1])
+    first, second = judged
+    assert (first.partition, first.action) == (BROKEN, "veto")
+    assert "100.0% of" in first.reasons[0]
+    assert (second.partition, second.action, second.acted) == (BROKEN, "hold", False)
+    assert faulted.deployment.state.nights("churn")[-1]["data_quality"]["status"] == "ok"

@@ -85,6 +85,14 @@ def delivered_days(lake: LakeAdapter) -> list[str]:
     return sorted({day.isoformat() for day in records.filter(own)["dt"].to_pylist()})
 
 
+def days_of(lake: LakeAdapter, night: str) -> list[str]:
+    """Return the days that a night's delivery, as it was taken last, had rows for; in order."""
+    if not lake.exists(DELIVERIES.name):
+        return []
+    records = lake.read(DELIVERIES.name, columns=["dt", "delivered"])
+    return sorted({day.isoformat() for day in records.filter(pc.equal(records["delivered"], night))["dt"].to_pylist()})
+
+
 def first_gap(delivered: Sequence[str], until: str) -> str | None:
     """Return the first day from the first delivered one to `until`, included, that is missing; None where none is.
 
