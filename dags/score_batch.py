@@ -1,7 +1,9 @@
 """
 ### Score one night
 
-The version that the ledger puts in Production before that night scores its entities.
+The version that the ledger puts in Production before that night scores its entities. Earlier nights, as many as the
+spec's `scoring.rescore_days`, are scored again where a correction has reached their features since; what is healed
+while the night is scored is found by the next one.
 
 - **In**: assets `features_<group>` of the model's group and of all groups that its feature service reads, their lake
   tables, the promotion ledger.
@@ -53,7 +55,20 @@ def build_dags(spec: ModelSpec) -> None:
             outlet_events[assets.predictions(spec.model_id)].add_partitions(day)
             return scored
 
+        @task(outlets=[assets.predictions(spec.model_id)])
+        def rescore_stale(outlet_events=None, **context) -> list[str]:
+            from include.adapters.deployment import Deployment
+            from include.steps.rescore_stale import rescore_stale
+
+            before = partitions.shift(partitions.resolve(context), -1)
+            stale = rescore_stale(Deployment.from_env(), spec.model_id, until=before)
+            if not stale:
+                skip("no scores were made from features that were corrected since")
+            outlet_events[assets.predictions(spec.model_id)].add_partitions([night.partition for night in stale])
+            return [str(night) for night in stale]
+
         score()
+        rescore_stale()
 
     @dag(
         dag_id=f"rescore_range__{spec.model_id}",

@@ -266,7 +266,14 @@ def online_vectors_table(model_id: str, keys: tuple[str, ...]) -> TableSpec:
     return TableSpec(
         name=online_vectors_name(model_id),
         row="the features that one request was answered with",
-        schema={"request_id": "string", **dict.fromkeys(keys, "string"), "event_timestamp": "instant", "dt": "date"},
+        schema={
+            "request_id": "string",
+            **dict.fromkeys(keys, "string"),
+            "event_timestamp": "instant",
+            "feature_service": "string",
+            "table_versions": "string",
+            "dt": "date",
+        },
         key=("request_id",),
         person=find_person(keys),
         kept_days=_OVER_A_YEAR,

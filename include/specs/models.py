@@ -66,9 +66,10 @@ class ApprovalSpec(Frozen):
 
 
 class ScoringSpec(Frozen):
-    """How a score becomes a decision."""
+    """How a score becomes a decision, and how long a correction of its features makes it anew."""
 
     decision_threshold: Fraction
+    rescore_days: Annotated[int, Field(ge=0, le=90)] = 7
 
 
 class MonitoringSpec(Frozen):

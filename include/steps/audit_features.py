@@ -5,7 +5,9 @@ What belongs here: the one comparison. What does not: logging vectors, and the p
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,14 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.adapters.lake.online_log import ASKED_AT, REQUEST, read_vectors
-from include.errors import MlopsError, RefusedError, UsageError
+from include.adapters.lake.online_log import ASKED_AT, REQUEST, SERVICE, TABLE_VERSIONS, read_vectors
+from include.errors import ExpiredError, MlopsError, RefusedError, UsageError
 from include.specs.models import load_model
 from include.steps.read_inputs import read_at
 from include.tables import online_vectors_name, online_vectors_table
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
+    from include.specs.models import ModelSpec
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +54,9 @@ class SkewReport:
 def audit_features(deployment: Deployment, model_id: str, *, partition: str) -> SkewReport:
     """Recompute a day's online vectors offline, each at its time and as known then, and compare them value by value.
 
+    Held against is what was served then: the feature service that a vector was logged with, and the versions of its
+    tables that were online. What has been corrected since is no skew.
+
     Raises
     ------
     UsageError
@@ -65,18 +71,12 @@ def audit_features(deployment: Deployment, model_id: str, *, partition: str) -> 
             f"no online vector of {model_id} of {partition} is there (table {log_of.name} in {deployment.lake.uri}); "
             f"the verify task of its feature group logs a sample, which is kept for {log_of.kept_days} days"
         )
-    asked = vectors.select([REQUEST, *spec.entity.keys, ASKED_AT])
-    inputs = read_at(deployment, spec, asked)
-    truth, mismatches, found = inputs.rows, {}, []
-    for name in inputs.features:
-        given = vectors[name].cast(truth[name].type) if name in vectors.column_names else None
-        differs = _differs(given, truth[name])
-        mismatches[name] = int(pc.sum(differs).as_py() or 0)
-        rows = asked.filter(differs)
-        rows = rows.append_column("feature", pa.array([name] * rows.num_rows, pa.string()))
-        online = pa.nulls(vectors.num_rows, pa.string()) if given is None else given.cast(pa.string())
-        rows = rows.append_column("online", pc.filter(online, differs))
-        found.append(rows.append_column("offline", truth[name].cast(pa.string()).filter(differs)))
+    mismatches: dict[str, int] = {}
+    found = []
+    for served in _as_served(vectors, spec):
+        for name, differing in _compare(deployment, spec, served):
+            mismatches[name] = mismatches.get(name, 0) + differing.num_rows
+            found.append(differing)
     log.info(
         "audit model=%s partition=%s rows=%d mismatches=%d",
         model_id, partition, vectors.num_rows, sum(mismatches.values()),
@@ -90,7 +90,8 @@ def require_no_skew(deployment: Deployment, model_id: str, *, partition: str) ->
     Raises
     ------
     RefusedError
-        If no vector was logged, as of a night that was not the newest when it went online, or of one without rows.
+        If no vector was logged, as of a night that was not the newest when it went online, or of one without rows. If
+        the versions of the tables that were online then are not kept any more.
     MlopsError
         If a value differs. If no vector was logged because none can be read online, with the reason.
     """
@@ -103,7 +104,10 @@ def require_no_skew(deployment: Deployment, model_id: str, *, partition: str) ->
             "its feature group logs a sample of a night that has rows, while it is the newest; its log says where "
             "that failed"
         )
-    report = audit_features(deployment, model_id, partition=asked_on)
+    try:
+        report = audit_features(deployment, model_id, partition=asked_on)
+    except ExpiredError as err:
+        raise RefusedError(f"what {model_id} was served on {asked_on} can't be audited any more: {err}") from err
     if report.differing.num_rows:
         found = {name: count for name, count in report.mismatches.items() if count}
         raise MlopsError(
@@ -124,6 +128,47 @@ def _require_readable(deployment: Deployment, model_id: str, partition: str) -> 
             f"no online vector of {model_id} was logged for {partition}, as its feature service {service} can't be "
             f"read online: {err}; run apply_feature_repo where it was never applied, then the task verify of its group"
         ) from err
+
+
+@dataclass(frozen=True)
+class _Served:
+    """Vectors of one feature service that were read while the same versions of its tables were online."""
+
+    vectors: pa.Table
+    service: str
+    versions: dict[str, int]
+
+
+def _as_served(vectors: pa.Table, spec: ModelSpec) -> Iterator[_Served]:
+    """Yield the vectors by what they were served from; those of before that was logged as if by the spec, now."""
+    told = [name for name in (SERVICE, TABLE_VERSIONS) if name in vectors.column_names]
+    if len(told) < 2:
+        yield _Served(vectors, spec.features.service, {})
+        return
+    for kind in vectors.group_by(told).aggregate([]).to_pylist():
+        service, versions = kind[SERVICE], kind[TABLE_VERSIONS]
+        chosen = pc.and_(_is(vectors[SERVICE], service), _is(vectors[TABLE_VERSIONS], versions))
+        yield _Served(vectors.filter(chosen), service or spec.features.service, json.loads(versions or "{}"))
+
+
+def _is(column: pa.ChunkedArray, value: str | None) -> pa.ChunkedArray:
+    return pc.is_null(column) if value is None else pc.fill_null(pc.equal(column, value), False)
+
+
+def _compare(deployment: Deployment, spec: ModelSpec, served: _Served) -> Iterator[tuple[str, pa.Table]]:
+    """Yield each feature with the vectors whose value differs."""
+    vectors = served.vectors
+    asked = vectors.select([REQUEST, *spec.entity.keys, ASKED_AT])
+    inputs = read_at(deployment, spec, asked, service=served.service, versions=served.versions)
+    for name in inputs.features:
+        truth = inputs.rows[name]
+        given = vectors[name].cast(truth.type) if name in vectors.column_names else None
+        differs = _differs(given, truth)
+        rows = asked.filter(differs)
+        rows = rows.append_column("feature", pa.array([name] * rows.num_rows, pa.string()))
+        online = pa.nulls(vectors.num_rows, pa.string()) if given is None else given.cast(pa.string())
+        rows = rows.append_column("online", pc.filter(online, differs))
+        yield name, rows.append_column("offline", truth.cast(pa.string()).filter(differs))
 
 
 def _differs(given: pa.ChunkedArray | None, truth: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from include import partitions
 from include.errors import MlopsError
 from include.governance.lifecycle import Stage, holder, production_at
 from include.monitoring.decision import Decision, LedgerFacts, decide
@@ -18,6 +19,7 @@ from include.monitoring.missed_nights import MissedNight, tell_missed
 from include.refs import DecisionRef
 from include.specs.models import ModelSpec, load_model
 from include.steps.find_missed import find_missed
+from include.steps.find_stale_scores import StaleScores, find_stale_scores
 from include.steps.find_waiting import find_waiting
 from include.steps.monitor_model import load_nights, measure_night
 from include.steps.record_decision import record_decision
@@ -32,16 +34,18 @@ def decide_retrain(deployment: Deployment, model_id: str, *, partition: str, run
     """Decide on a measured partition and record the decision; asking again for the same run changes nothing.
 
     Nights before it that were scored and wait for their decision are measured and decided first, in their order. The
-    decision says which nights since the last decided one were missed.
+    decision says which nights since the last decided one were missed, and which have scores that are stale.
     """
     spec = load_model(model_id)
     missed = find_missed(deployment, spec, partition, run_id=run_id)
     watermark = deployment.state.watermark(model_id)
     # A replayed night looks back on nights that were passed over long ago: nothing waits for its turn there.
+    stale: tuple[StaleScores, ...] = ()
     if watermark is None or partition > watermark:
         missed = tuple(_decided_first(deployment, spec, missed, run_id=run_id))
+        stale = find_stale_scores(deployment, spec, until=partitions.shift(partition, -1))
     judged = judge_night(deployment, model_id, partition)
-    decision = replace(judged, reasons=(*judged.reasons, *tell_missed(missed)))
+    decision = replace(judged, reasons=(*judged.reasons, *tell_missed(missed), *map(str, stale)))
     row = record_decision(deployment, spec, decision, partition=partition, run_id=run_id)
     return DecisionRef(model_id, partition, row.number, row.action, row.acted)
 

@@ -9,7 +9,7 @@ those of the group from the row itself, those of other groups as the row's entit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -134,8 +134,10 @@ def read_scored(deployment: Deployment, spec: ModelSpec, partition: str, scored:
     return _read(deployment, spec, service, [partition], knowing="scored", scored=scored)
 
 
-def read_at(deployment: Deployment, spec: ModelSpec, asked: pa.Table) -> Inputs:
-    """Return what was true of keys at times of their own, as it was known then, by the feature store.
+def read_at(
+    deployment: Deployment, spec: ModelSpec, asked: pa.Table, *, service: str, versions: Mapping[str, int]
+) -> Inputs:
+    """Return what was true of keys at times of their own, as it was known then, in their order and number.
 
     Nobody is left out: who was asked about is not chosen anew.
 
@@ -143,11 +145,19 @@ def read_at(deployment: Deployment, spec: ModelSpec, asked: pa.Table) -> Inputs:
     ----------
     asked : pyarrow.Table
         The entity keys and ``event_timestamp``, any times, in any order and number.
+    service : str
+        The feature service that is read.
+    versions : mapping of str to int
+        Of lake tables, the versions that are read; the present one of a table that is not named.
     """
-    service = load_feature_service(spec.features.service)
-    sources = {table: _version(deployment, spec, table) for table in map(_table, service.features)}
-    rows = deployment.feature_store.historical(service.service, asked)
-    return Inputs(rows, service.feature_names, sources)
+    wanted = load_feature_service(service)
+    rows, sources = asked, {}
+    for group, names in wanted.features.items():
+        read = load_feature_group(group)
+        version = versions[read.table] if read.table in versions else _version(deployment, spec, read.table)
+        rows = _with_features(deployment, rows, read, names, version, knowing="then", until=None)
+        sources[read.table] = version
+    return Inputs(rows.select([*asked.column_names, *wanted.feature_names]), wanted.feature_names, sources)
 
 
 def _read(

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.adapters.lake.online_log import ASKED_AT, REQUEST, append_vectors
+from include.adapters.lake.online_log import ASKED_AT, REQUEST, SERVICE, TABLE_VERSIONS, append_vectors
 from include.errors import ExpiredError, MlopsError, RefusedError, UsageError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PARTITION
 from include.features.versions import newest_versions
@@ -183,12 +183,21 @@ def _log_vectors(deployment: Deployment, model: ModelSpec, partition: str, sampl
             **{name: chosen[name] for name in spec.entity.keys},
             **{name: online.values[name] for name in online.columns},
             ASKED_AT: pa.array(_newest_known(online, at), pa.timestamp("us", tz="UTC")),
+            SERVICE: pa.array([service] * chosen.num_rows, pa.string()),
+            TABLE_VERSIONS: pa.array([_versions_online(deployment, service)] * chosen.num_rows, pa.string()),
         }
     )
     # From then on the next partition's row stands offline, which was not online when this was read.
     is_over = pc.greater_equal(vectors[ASKED_AT], pa.scalar(partitions.end_of(partitions.shift(partition, 1))))
     if (lasting := vectors.filter(pc.invert(is_over))).num_rows:
         append_vectors(deployment.lake, model.model_id, lasting)
+
+
+def _versions_online(deployment: Deployment, service: str) -> str:
+    """Return, as JSON, the newest version of each table of a service that has gone online."""
+    groups = load_feature_service(service).features
+    online = {group: deployment.state.table_versions(f"online/{group}") for group in groups}
+    return json.dumps({load_feature_group(group).table: max(held.values()) for group, held in online.items()})
 
 
 def _newest_known(online: OnlineFeatures, at: datetime) -> list[datetime]:

@@ -27,7 +27,7 @@ ONCE = {
 }
 PER_GROUP = {"backfill_features": {"build_range": {"materialize"}, "materialize": {"verify"}, "verify": set()}}
 PER_MODEL = {
-    "score_batch": {"score": set()},
+    "score_batch": {"score": set(), "rescore_stale": set()},
     "rescore_range": {"score_range": set()},
     "request_retrain": {"request": set()},
     "monitor_model": {
@@ -71,6 +71,7 @@ def emitted(model_id: str) -> dict[tuple[str, str], str]:
     """Return the tasks of a model's DAGs that emit, and what."""
     return {
         (f"score_batch__{model_id}", "score"): f"mlops://predictions/{model_id}",
+        (f"score_batch__{model_id}", "rescore_stale"): f"mlops://predictions/{model_id}",
         (f"rescore_range__{model_id}", "score_range"): f"mlops://predictions/{model_id}",
         (f"monitor_model__{model_id}", "ask_again"): f"mlops://retrain/{model_id}",
         (f"monitor_model__{model_id}", "signal"): f"mlops://retrain/{model_id}",

@@ -179,7 +179,10 @@ def test_the_scores_are_written_back_as_a_feature(bag, deployment):
 
 
 def test_a_night_before_the_first_production_version_is_skipped_not_scored(bag, deployment):
-    assert run(bag, "score_batch__churn", conf={"partition": TRAINED}) == {"score": "skipped"}
+    assert run(bag, "score_batch__churn", conf={"partition": TRAINED}) == {
+        "score": "skipped",
+        "rescore_stale": "skipped",
+    }
     assert TRAINED not in deployment.lake.partitions("predictions/churn")
 
 
@@ -196,4 +199,5 @@ def test_a_run_without_a_partition_fails(deployment):
     fresh = DagBag(dag_folder=str(PROJECT_ROOT / "dags" / "score_batch.py"))
     for task in fresh.dags["score_batch__churn"].tasks:
         task.retry_delay = timedelta(0)
-    assert states(fresh, "score_batch__churn", conf={}) == ("failed", {"score": "failed"})
+    both = {"score": "failed", "rescore_stale": "failed"}
+    assert states(fresh, "score_batch__churn", conf={}) == ("failed", both)

@@ -134,6 +134,20 @@ def test_the_verified_vectors_are_logged_once_and_agree_with_the_offline_store(d
     assert require_no_skew(deployment, "churn", partition=LAST) == report.mismatches
 
 
+def test_vectors_are_held_against_the_service_that_they_were_logged_with(deployment: Deployment, config: Path) -> None:
+    shipped = yaml.safe_load((config / "services" / "churn_v1.yaml").read_text())
+    fewer = {GROUP: shipped["features"][GROUP][:1]}
+    moved = yaml.safe_dump({**shipped, "service": "churn_v2", "features": fewer})
+    (config / "services" / "churn_v2.yaml").write_text(moved)
+    model = yaml.safe_load((config / "models" / "churn.yaml").read_text())
+    model["features"]["service"] = "churn_v2"
+    (config / "models" / "churn.yaml").write_text(yaml.safe_dump(model))
+    assert models.load_model("churn").features.service == "churn_v2"
+    report = audit_features(deployment, "churn", partition=ASKED)
+    assert set(report.mismatches) == set(deployment.feature_store.service_features("churn_v1"))
+    assert report.differing.num_rows == 0
+
+
 def test_a_vector_that_was_not_the_offline_one_is_reported_by_feature_and_row(deployment: Deployment) -> None:
     vectors = read_vectors(deployment.lake, "churn", ASKED)
     assert vectors is not None
@@ -175,6 +189,21 @@ def test_a_heal_between_materialising_and_verifying_a_night_fails_neither(deploy
         assert deployment.state.table_versions(f"online/{GROUP}")[FIRST] == version
     finally:
         deployment.lake.replace(TABLE, before, keys=[FIRST])
+
+
+def test_what_was_corrected_after_it_was_served_is_no_skew_whenever_it_says_it_was_known(
+    deployment: Deployment,
+) -> None:
+    table, before = deployment.lake.read(TABLE, start=LAST, end=LAST), deployment.lake.version(TABLE)
+    assert audit_features(deployment, "churn", partition=ASKED).differing.num_rows == 0
+    # Known before the vectors were asked for, by its received_at; in the table only after they were.
+    raised = table.set_column(table.column_names.index("tenure_days"), "tenure_days", pc.add(table["tenure_days"], 1))
+    deployment.lake.replace(TABLE, raised, keys=[LAST])
+    try:
+        assert audit_features(deployment, "churn", partition=ASKED).differing.num_rows == 0
+        assert deployment.lake.version(TABLE) != before
+    finally:
+        deployment.lake.replace(TABLE, table, keys=[LAST])
 
 
 def test_vectors_of_a_night_whose_whole_delivery_was_late_are_not_held_against_the_next_nights_rows(

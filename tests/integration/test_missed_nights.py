@@ -21,14 +21,18 @@ from include import partitions
 from include.adapters.deployment import Deployment
 from include.errors import RefusedError
 from include.governance import lifecycle
+from include.specs.models import load_model
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.claim_training import TrainingRequest, claim_training
 from include.steps.decide_retrain import decide_retrain
+from include.steps.find_stale_scores import find_stale_scores
 from include.steps.find_waiting import find_waiting
+from include.steps.heal_features import heal_features
 from include.steps.import_orders import import_delivery, import_orders
 from include.steps.monitor_model import measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
+from include.steps.rescore_stale import rescore_stale
 from include.steps.score_batch import score_batch, score_range
 from include.steps.train_model import train_model
 from tests.deployments import deployed_beside
@@ -40,7 +44,7 @@ TRAINED = "2026-04-14"
 NIGHTS = partitions.span("2026-04-15", "2026-04-24")
 UNSCORED, UNMONITORED, UNTRAINED, FAILED = "2026-04-16", "2026-04-18", "2026-04-20", "2026-04-22"
 REVERSED = NIGHTS[-2:]
-BROKEN = "2026-04-25"
+BROKEN, LAST = "2026-04-25", "2026-04-26"
 # Due once, on the night whose training is missed; no drift asks.
 DECISION = {"schedule": "0 0 21 4 *", "cooldown_days": 0, "windows": 90, "breaches": 90}
 TABLES = ("raw/orders", "quarantine/orders", "raw/deliveries", "features/customer_daily", "predictions/churn")
@@ -93,7 +97,7 @@ def trained(deployment: Deployment, as_of: str):
 
 
 def begun(deployment: Deployment) -> Loop:
-    orders = make_orders(days=115)
+    orders = make_orders(days=116)
     history = deployment.settings.home / "history.parquet"
     pq.write_table(on_days(orders, FIRST_DAY, TRAINED), history)
     import_orders(deployment, history, order_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
@@ -221,7 +225,7 @@ def test_after_the_repair_the_tables_are_those_of_a_run_without_a_fault_and_noth
 
 
 def test_a_bad_delivery_that_is_put_right_lifts_its_veto(faulted):
-    landing, right = faulted.deployment.settings.home / "landing", make_orders(days=115)
+    landing, right = faulted.deployment.settings.home / "landing", make_orders(days=116)
     nameless = right.set_column(2, "customer_id", pa.nulls(right.num_rows, pa.string()))
     other = nameless.set_column(0, "order_id", pc.binary_join_element_wise("x", nameless["order_id"], ""))
     judged = []
@@ -236,3 +240,41 @@ def test_a_bad_delivery_that_is_put_right_lifts_its_veto(faulted):
     assert "100.0% of" in first.reasons[0]
     assert (second.partition, second.action, second.acted) == (BROKEN, "hold", False)
     assert faulted.deployment.state.nights("churn")[-1]["data_quality"]["status"] == "ok"
+
+
+def test_scores_that_a_correction_has_reached_are_told_and_made_anew_once(faulted):
+    deployment, corrected = faulted.deployment, NIGHTS[-2]
+    deliver_late(deployment.settings.home / "landing", of=corrected)
+    faulted.deliver(LAST)
+    faulted.build(LAST)
+    assert find_stale_scores(deployment, load_model("churn"), until=BROKEN) == ()
+    heal_features(deployment, "customer_daily")
+    before = read_from(deployment, corrected)
+    faulted.score(LAST)
+    stale = find_stale_scores(deployment, load_model("churn"), until=BROKEN)
+    assert [night.partition for night in stale] == [corrected, NIGHTS[-1], BROKEN]
+    assert (stale[0].scores, stale[0].of) == (1, len(before))
+    assert "; ".join(map(str, stale)) in faulted.reasons(LAST)
+    assert rescore_stale(deployment, "churn", until=BROKEN) == stale
+    after = read_from(deployment, corrected)
+    assert [customer for customer, read in after.items() if read != before.get(customer)] == ["c0000"]
+    assert rescore_stale(deployment, "churn", until=BROKEN) == ()
+
+
+def deliver_late(landing: Path, *, of: str) -> None:
+    """Deliver the last day with an order that came too late, of a customer who is scored."""
+    today = on_days(make_orders(days=116), LAST, LAST)
+    late = today.slice(0, 1).to_pylist()[0]
+    late |= {"order_id": "late", "customer_id": "c0000", "ordered_at": partitions.start_of(of)}
+    rows = pa.concat_tables([today, pa.Table.from_pylist([late], schema=today.schema)])
+    received = pa.array([partitions.end_of(LAST)] * rows.num_rows, pa.timestamp("us", "UTC"))
+    folder = landing / "orders" / f"dt={LAST}"
+    folder.mkdir(parents=True)
+    pq.write_table(rows.append_column("received_at", received), folder / "orders.parquet")
+    (folder / "_SUCCESS").touch()
+
+
+def read_from(deployment: Deployment, night: str) -> dict[str, datetime]:
+    """Return by customer when the features of a night's score had become known."""
+    rows = deployment.lake.read("predictions/churn", start=night, end=night)
+    return dict(zip(rows["customer_id"].to_pylist(), rows["feature_created_timestamp"].to_pylist(), strict=True))

@@ -13,6 +13,7 @@ from include.features.checks import EVENT_TIMESTAMP, PARTITION
 from include.tables import online_vectors_name
 
 REQUEST, ASKED_AT = "request_id", EVENT_TIMESTAMP
+SERVICE, TABLE_VERSIONS = "feature_service", "table_versions"
 
 
 def append_vectors(lake: LakeAdapter, model_id: str, vectors: pa.Table) -> None:
@@ -26,7 +27,9 @@ def append_vectors(lake: LakeAdapter, model_id: str, vectors: pa.Table) -> None:
         The model.
     vectors : pyarrow.Table
         One row for each request: ``request_id`` (string), the entity key (string), ``event_timestamp``
-        (timestamp[us, UTC], when it was asked), and the features as they were answered.
+        (timestamp[us, UTC], when it was asked), ``feature_service`` (string, which the features are of),
+        ``table_versions`` (string, a JSON object: of each table, the version that was online), and the features
+        as they were answered.
     """
     days = pc.cast(pc.cast(vectors[ASKED_AT], pa.timestamp("us")), pa.date32())
     rows = vectors.append_column(PARTITION, days)
