@@ -16,6 +16,7 @@ from include import partitions
 from include.errors import NotYetError, UnpublishedError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from include.quality.sql import column, columns
+from include.steps.load_version import load_version
 from include.steps.read_inputs import created_column, other_groups, read_partition
 from include.steps.score_batch import CHAMPION, FEATURE_CREATED
 from include.tables import features_name, predictions_name
@@ -79,7 +80,7 @@ def _compare(deployment: Deployment, spec: ModelSpec, night: str) -> StaleScores
     version = version or deployment.state.production_version_at(spec.model_id, night)
     if version is None:
         return StaleScores(night, 0, 0)
-    service = deployment.model_registry.load(spec.registered_name, version).signature.feature_service
+    service = load_version(deployment, spec.model_id, version).signature.feature_service
     created = [created_column(group) for group in other_groups(spec, service)]
     told = scores.select([*spec.entity.keys, FEATURE_CREATED, *created])
     try:

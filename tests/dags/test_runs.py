@@ -192,6 +192,30 @@ def test_a_range_of_nights_is_scored_again_to_the_same_rows(bag, deployment):
     assert deployment.lake.digest("predictions/churn") == before
 
 
+def emitted(dag_id, task_id):
+    """Return the partition keys of the events that a task has emitted, in order."""
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    query = select(AssetEvent.partition_key).where(AssetEvent.source_dag_id == dag_id)
+    with create_session() as session:
+        return list(session.scalars(query.where(AssetEvent.source_task_id == task_id).order_by(AssetEvent.id)))
+
+
+def test_a_range_that_is_scored_again_has_its_nights_monitored(bag, deployment):
+    assert emitted("rescore_range__churn", "score_range") == [NIGHT]
+
+
+def test_a_training_that_nothing_has_started_is_asked_for_again_by_the_next_night(bag, deployment):
+    assert [d.trained_by for d in deployment.state.decisions("churn") if d.acted][-1] is None
+    for dag_id in ("ingest_orders", "materialize_features__customer_daily", "score_batch__churn"):
+        run(bag, dag_id, conf={"partition": LATER})
+    tasks = run(bag, "monitor_model__churn", conf={"partition": LATER})
+    assert (tasks["signal"], tasks["ask_again"]) == ("skipped", "success")
+    assert emitted("monitor_model__churn", "ask_again") == [NIGHT]
+
+
 def test_a_run_without_a_partition_fails(deployment):
     from airflow.dag_processing.dagbag import DagBag
 

@@ -38,7 +38,7 @@ from include.steps.train_model import train_model
 from tests.deployments import deployed_beside
 from tests.shop import FIRST_DAY, OVERLAY, deliver, make_orders, on_days
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 TRAINED = "2026-04-14"
 NIGHTS = partitions.span("2026-04-15", "2026-04-24")

@@ -65,6 +65,14 @@ def test_a_word_that_the_form_does_not_have_is_refused():
         describe_event(run("manual"), params)
 
 
+def test_events_that_airflow_has_put_into_one_run_are_one_request_with_every_key_and_reason():
+    extras = [{"key": "a", "reason": "price change"}, {"reason": "new shop"}, {"key": "b", "reason": "price change"}]
+    posted = [SimpleNamespace(extra={"from_rest_api": True, **extra}) for extra in extras]
+    asked = describe_request(run("asset_triggered"), {"triggering_asset_events": {"a": posted}})
+    told = "business event: price change; new shop"
+    assert asked == TrainingRequest("r", told, keys=("a", "b"), requester="a business event")
+
+
 def test_monitorings_own_signal_asks_in_nobodys_name():
     emitted = {"a": [SimpleNamespace(extra={})]}
     assert describe_request(run("asset_triggered"), {"triggering_asset_events": emitted}) == TrainingRequest("r")
