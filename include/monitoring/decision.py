@@ -27,6 +27,7 @@ Trigger = Literal["schedule", "drift", "performance", "event", "none"]
 SCORE = "score"
 
 _BUDGET_DAYS = 90
+_CANDIDATE_WAITS = "a candidate waits for approval; approve or reject it first"
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def decide(
     waiting training, a waiting candidate. Then what asks: event, schedule, drift in N of the last M measured nights. A
     night counts for drift when its data was judged ok, it has enough rows, it was measured against
     tonight's version (an older one had other bins), and enough features shifted together. A
-    reason to retrain that was forbidden is still told.
+    reason to retrain that was forbidden is still told, and so is a training or a candidate that waits.
     """
     nights = _until(history, partition)
     tonight = nights[-1] if nights and nights[-1].partition == partition else None
@@ -197,9 +198,7 @@ def _must_wait(policy: DecisionSpec, ledger: LedgerFacts, partition: str) -> str
         return spent
     if ledger.training_waiting is not None:
         return _waiting(ledger.training_waiting)
-    if ledger.candidate_waiting:
-        return "a candidate waits for approval; approve or reject it first"
-    return None
+    return _CANDIDATE_WAITS if ledger.candidate_waiting else None
 
 
 def _spent(policy: DecisionSpec, ledger: LedgerFacts, partition: str) -> str | None:
@@ -274,6 +273,8 @@ def _asides(tonight: NightMetrics | None, ledger: LedgerFacts) -> Iterator[str]:
     yield from _prediction_drift(tonight)
     if ledger.training_waiting is not None:
         yield _waiting(ledger.training_waiting)
+    if ledger.candidate_waiting:
+        yield _CANDIDATE_WAITS
 
 
 def _waiting(night: str) -> str:

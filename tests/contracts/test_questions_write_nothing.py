@@ -18,7 +18,7 @@ from include.adapters.lake.history import changed_partitions
 from include.adapters.lake.online_log import read_vectors
 from include.adapters.lake.partition_reports import read_report
 from include.adapters.lake.training_sets import list_training_sets, read_manifest
-from include.adapters.orders.order_deliveries import delivered_days
+from include.adapters.orders.order_deliveries import days_of, delivered_days
 from include.adapters.state.state_store import StateStoreAdapter
 from include.errors import MlopsError
 from include.governance.lifecycle import MoveRequest, stage_candidate
@@ -27,9 +27,12 @@ from include.settings import Settings
 from include.specs.groups import load_feature_group
 from include.specs.models import load_model
 from include.steps.build_features import build_features
-from include.steps.decide_retrain import judge_night
+from include.steps.decide_retrain import judge_night, judge_request
 from include.steps.find_day import find_day
+from include.steps.find_missed import find_missed
 from include.steps.find_stale import find_stale
+from include.steps.find_stale_scores import find_stale_scores
+from include.steps.find_waiting import find_waiting
 from include.steps.judge_features import check_features
 from include.steps.record_decision import record_decision
 from include.views.deliveries import read_row_accounts
@@ -73,6 +76,12 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
     "find_day": lambda d: find_day(DAYS[-1]),
     "check_features": lambda d: check_features(d, GROUP, start=DAYS[0], end=DAYS[-1]),
     "judge_night": lambda d: judge_night(d, "churn", DAYS[-1]),
+    "judge_request": lambda d: judge_request(d, "churn", DAYS[-1], event="business event: price change"),
+    "find_missed": lambda d: find_missed(d, load_model("churn"), DAYS[-1], run_id="run-1"),
+    "find_waiting": lambda d: find_waiting(d, "churn"),
+    "find_stale_scores": lambda d: find_stale_scores(d, load_model("churn"), until=DAYS[-1]),
+    "watermark": lambda d: d.state.watermark("churn"),
+    "days_of": lambda d: days_of(d.lake, DAYS[-1]),
     "ledger": lambda d: d.state.ledger("churn"),
     "production_version_at": lambda d: d.state.production_version_at("churn", DAYS[-1]),
     "decisions": lambda d: d.state.decisions("churn"),

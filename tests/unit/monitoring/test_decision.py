@@ -135,6 +135,35 @@ def test_an_event_has_to_wait(nights: list[NightMetrics], ledger: LedgerFacts, r
     assert decision.reasons[:2] == (reason, "business event: new price list")
 
 
+@pytest.mark.parametrize(
+    ("waiting", "told"),
+    [
+        ({"training_waiting": "2011-09-18"}, "the retrain that was decided on 2011-09-18 waits"),
+        ({"candidate_waiting": True}, "a candidate waits for approval"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("retrains", "status", "shifts"),
+    [((), "ok", [2] * 5), (("2011-09-18",), "ok", [2] * 5), ((), "incident", [0] * 5)],
+    ids=["alone", "in the cooldown", "on broken data"],
+)
+def test_what_waits_for_a_run_or_a_person_is_told_whatever_was_decided_and_nothing_acts_beside_it(
+    waiting: dict[str, object], told: str, retrains: tuple[str, ...], status: str, shifts: list[int]
+) -> None:
+    decision = decided(
+        make_nights(TONIGHT, shifts, status=status), ledger=make_ledger(retrain_partitions=retrains, **waiting)
+    )
+    assert decision.action != "retrain"
+    assert [told in reason for reason in decision.reasons].count(True) == 1
+
+
+def test_a_request_sees_the_retrain_of_its_own_night() -> None:
+    ledger = make_ledger(retrain_partitions=(TONIGHT,))
+    assert decided(make_nights(TONIGHT, [0]), ledger=ledger, event="event").action == "retrain"
+    held = decided(make_nights(TONIGHT, [0]), ledger=replace(ledger, is_live=True), event="event")
+    assert held.reasons[0].startswith("cooldown: the last retrain was 0 days ago")
+
+
 def test_the_cooldown_ends_on_its_day() -> None:
     nights = make_nights(TONIGHT, [2] * 5)
     assert decided(nights, ledger=make_ledger(retrain_partitions=("2011-09-07",))).action == "hold"
