@@ -43,17 +43,22 @@ def postgres_database(postgres_url: str) -> Iterator[str]:
 
 _S3_SERVER = """
 import sys
+from threading import Lock
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import run_simple
-run_simple("127.0.0.1", int(sys.argv[1]), DomainDispatcherApplication(create_backend_app), threaded=False)
+answer, one_at_a_time = DomainDispatcherApplication(create_backend_app), Lock()
+def answer_alone(environ, start_response):
+    with one_at_a_time:
+        return list(answer(environ, start_response))
+run_simple("127.0.0.1", int(sys.argv[1]), answer_alone, threaded=True)
 """
 
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """Address of an S3 server of this test run."""
-    # A process of its own: deltalake holds the interpreter's lock while it waits for an answer. One request at a time:
-    # with threads another put gets between its look and its put, and S3 promises that a conditional put can't be split.
+    # A process of its own: deltalake holds the interpreter's lock while it waits for an answer. One answer
+    # at a time: else another put gets between its look and its put, and S3 doesn't split a conditional put.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

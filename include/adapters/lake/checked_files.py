@@ -96,6 +96,8 @@ class TableFiles:
             for _ in pads.dataset(path, format="parquet", filesystem=self.filesystem).to_batches():
                 pass
         except (pa.ArrowException, OSError) as err:
+            if "AWS Error" in str(err):
+                raise
             raise self._altered(path, f"can't be read ({one_line(err)})") from err
 
     def _altered(self, path: str, what: str) -> MlopsError:
