@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Literal, cast, get_args
@@ -27,6 +28,9 @@ Role = Literal["viewer", "user", "op", "admin"]
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 # Of the memory that this process may have; the rest is for the rows that are returned, and for a neighbour.
 MEMORY_LIMIT = "50%"
+STATE_OWNER_URL = "MLOPS_STATE_OWNER_URL"
+# The role that owns the embedded state; the application's is called as the database is.
+STATE_OWNER = "state_owner"
 _SCHEMES = ("file://", "s3://")
 # delta-rs takes it for another sign, or for the end of a folder's name.
 _NO_FOLDER = re.compile(r"%[0-9A-Fa-f]{2}|[\\\x00-\x1f]")
@@ -126,16 +130,18 @@ class Settings:
         """
         env = os.environ if environ is None else environ
         home = home_from_env(env)
-        embedded = embedded_database_url(home, "{}")
+        embedded = partial(embedded_database_url, home)
+        database_url = env.get("MLOPS_DATABASE_URL", embedded("state"))
         return cls(
             home=home,
             lake_uri=_uri(env, "MLOPS_LAKE_URI", home / "lake"),
             landing_uri=_uri(env, "MLOPS_LANDING_URI", home / "landing"),
-            database_url=env.get("MLOPS_DATABASE_URL", embedded.format("state")),
-            state_owner_url=env.get("MLOPS_STATE_OWNER_URL"),
-            feast_registry_url=env.get("MLOPS_FEAST_REGISTRY_URL", embedded.format("feast_registry")),
-            feast_online_url=env.get("MLOPS_FEAST_ONLINE_URL", embedded.format("feast_online")),
-            mlflow_tracking_uri=env.get("MLFLOW_TRACKING_URI", embedded.format("mlflow")),
+            database_url=database_url,
+            state_owner_url=env.get(STATE_OWNER_URL)
+            or (embedded("state", role=STATE_OWNER) if database_url == embedded("state") else None),
+            feast_registry_url=env.get("MLOPS_FEAST_REGISTRY_URL", embedded("feast_registry")),
+            feast_online_url=env.get("MLOPS_FEAST_ONLINE_URL", embedded("feast_online")),
+            mlflow_tracking_uri=env.get("MLFLOW_TRACKING_URI", embedded("mlflow")),
             mlflow_artifact_uri=env.get("MLOPS_MLFLOW_ARTIFACTS", (home / "mlflow").as_uri()),
             s3_endpoint_url=env.get("AWS_ENDPOINT_URL"),
             compute=_compute(env, "MLOPS_COMPUTE"),
@@ -160,13 +166,20 @@ def local_path(uri: str) -> Path:
     return Path(url2pathname(urlparse(uri).path))
 
 
-def embedded_database_url(home: Path, database: str) -> str:
+def embedded_database_url(home: Path, database: str, *, role: str | None = None) -> str:
     """Return the URL of a database of the embedded PostgreSQL, reached by its Unix socket.
 
     A socket needs no port, so two homes never meet.
+
+    Parameters
+    ----------
+    home : Path
+    database : str
+    role : str, optional
+        Default: the one of the database's name.
     """
     host = quote(str(embedded_socket_dir(home)), safe="")
-    return f"postgresql+psycopg://postgres:@/{database}?host={host}"
+    return f"postgresql+psycopg://{role or database}:@/{database}?host={host}"
 
 
 def embedded_socket_dir(home: Path) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from include.embedded.environment import DATABASES, airflow_environment
+from include.embedded.environment import airflow_environment
 from include.settings import Settings
 from tests.engines import RedisServer, postgres_server, redis_server
 from tests.shop import write_overlay
@@ -31,12 +31,13 @@ os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 @pytest.fixture(scope="session")
 def home() -> Iterator[Path]:
     """A deployed home: PostgreSQL up, every database migrated, Feast applied, pools there; no Airflow process."""
+    from include.embedded.databases import create_databases
     from include.embedded.postgres import EmbeddedPostgres
 
     postgres = EmbeddedPostgres(_HOME)
     postgres.start()
     try:
-        postgres.create_databases(DATABASES)
+        create_databases(_HOME)
         commands = (["-m", "airflow", "db", "migrate"], ["-m", "include.embedded.deploy"])
         running = [
             subprocess.Popen([sys.executable, *c], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for c in commands

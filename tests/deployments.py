@@ -13,7 +13,7 @@ import pytest
 from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.adapters.deployment import Deployment
 from include.adapters.lake.delta_lake import LakeAdapter
-from include.embedded.environment import DATABASES
+from include.embedded.databases import DATABASES
 from include.settings import Settings, embedded_database_url
 from tests.unit.steps.fakes import FakeState
 
@@ -29,7 +29,7 @@ def deployed_beside(home: Path, folder: Path, name: str, *, specs: Path | None =
             connection.execute(f"CREATE DATABASE {name}_{database}")
     with pytest.MonkeyPatch.context() as patch:
         for variable, database in zip(_VARIABLES, DATABASES[1:], strict=True):
-            patch.setenv(variable, embedded_database_url(home, f"{name}_{database}"))
+            patch.setenv(variable, embedded_database_url(home, f"{name}_{database}", role="postgres"))
         patch.setenv("MLOPS_HOME", str(folder))
         patch.setenv("MLOPS_LAKE_URI", (folder / "lake").as_uri())
         patch.setenv("MLOPS_LANDING_URI", (folder / "landing").as_uri())

@@ -14,7 +14,7 @@ from include.adapters.state.history import chain
 from include.adapters.state.state_store import StateStoreAdapter
 from include.adapters.state.tables import CHAINED, HISTORY, METADATA
 
-OWNER, APP = "state_owner", "state_app"
+OWNER, APP = "history_owner", "history_app"
 
 
 @dataclass(frozen=True)

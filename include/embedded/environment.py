@@ -14,9 +14,7 @@ from pathlib import Path
 
 from include.embedded.logins import passwords_file
 from include.home import write_private
-from include.settings import PROJECT_ROOT, Settings, embedded_database_url
-
-DATABASES = ("airflow", "mlflow", "feast_registry", "feast_online", "state")
+from include.settings import PROJECT_ROOT, STATE_OWNER_URL, Settings, embedded_database_url
 
 # Telemetry of the libraries: nothing leaves the machine.
 _QUIET = {
@@ -43,7 +41,7 @@ def airflow_environment(settings: Settings, port: int) -> dict[str, str]:
     address = f"http://127.0.0.1:{port}"
     database = embedded_database_url(settings.home, "airflow")
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != STATE_OWNER_URL},
         **_QUIET,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONPATH": os.pathsep.join((str(PROJECT_ROOT), str(PROJECT_ROOT / "plugins"))),
@@ -77,6 +75,11 @@ def airflow_environment(settings: Settings, port: int) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         **_handed_on(settings),
     }
+
+
+def owner_environment(settings: Settings) -> dict[str, str]:
+    """Return what the deploy step is given besides: nobody else reaches the state as its owner."""
+    return {} if settings.state_owner_url is None else {STATE_OWNER_URL: settings.state_owner_url}
 
 
 def _handed_on(settings: Settings) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The embedded PostgreSQL: one server per home, from a wheel, reached by a Unix socket only.
 
-What belongs here: initialise, start, stop, create databases. What does not: any table.
+What belongs here: initialise, start, stop. What does not: what is in it (``databases``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import psutil
 
 from include.embedded.processes import open_log
 from include.errors import MlopsError
-from include.settings import embedded_database_url, embedded_socket_dir
+from include.settings import embedded_socket_dir
 
 # PostgreSQL refuses to run as root; the wheel's own launcher uses the same account.
 _SYSTEM_USER = "pgserver"
@@ -139,18 +139,6 @@ class EmbeddedPostgres:
         except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
             return None
         return pid if running else None
-
-    def create_databases(self, names: tuple[str, ...]) -> None:
-        """Create the databases that are missing."""
-        import psycopg
-        from psycopg import sql
-
-        url = embedded_database_url(self.home, "postgres").replace("+psycopg", "")
-        with psycopg.connect(url, autocommit=True) as connection:
-            present = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
-            for name in names:
-                if name not in present:
-                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
     def _make_folders(self) -> None:
         for folder in (self.data_dir, self.socket_dir):

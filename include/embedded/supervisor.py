@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from include.embedded.api import AirflowApi
-from include.embedded.environment import DATABASES, airflow_environment
+from include.embedded.databases import create_databases
+from include.embedded.environment import airflow_environment, owner_environment
 from include.embedded.home import Address, EmbeddedHome, make_home
 from include.embedded.logins import first_admin, read_password, write_passwords
 from include.embedded.ports import PortClaim
@@ -131,7 +132,7 @@ class EmbeddedAirflow(EmbeddedHome):
         env = {**airflow_environment(self.settings, port), RUN_ID_VARIABLE: run_id}
         started = time.monotonic()
         self.postgres.start()
-        self.postgres.create_databases(DATABASES)
+        create_databases(self.home)
         self.say(f"PostgreSQL is up ({time.monotonic() - started:.0f} s)")
         self._write_local_settings()
         self._deploy(env)
@@ -159,7 +160,8 @@ class EmbeddedAirflow(EmbeddedHome):
             "deploy-airflow": [sys.executable, "-m", "airflow", "db", "migrate"],
             "deploy-state": [sys.executable, "-m", "include.embedded.deploy"],
         }
-        running = {name: self.processes.spawn(name, argv, env) for name, argv in steps.items()}
+        as_owner = {**env, **owner_environment(self.settings)}
+        running = {name: self.processes.spawn(name, argv, as_owner) for name, argv in steps.items()}
         for name, process in running.items():
             if code := process.wait():
                 log = self.processes.log(name)
@@ -200,6 +202,7 @@ class EmbeddedAirflow(EmbeddedHome):
         settings = self.settings
         urls = (
             settings.database_url,
+            settings.state_owner_url,
             settings.feast_registry_url,
             settings.feast_online_url,
             settings.mlflow_tracking_uri,

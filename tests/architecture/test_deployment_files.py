@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from include.embedded.environment import DATABASES, airflow_environment
+from include.embedded.databases import DATABASES, OWNERS
+from include.embedded.environment import airflow_environment
 from include.embedded.logins import passwords_file
 from include.embedded.supervisor import POOLS
-from include.settings import PROJECT_ROOT, USERS, Settings
+from include.settings import PROJECT_ROOT, STATE_OWNER, STATE_OWNER_URL, USERS, Settings
 
 AIRFLOW_SECRETS = ("AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY", "FERNET_KEY")
 
@@ -32,8 +33,22 @@ def test_containers_set_only_variables_that_the_settings_know(compose):
 
 
 def test_containers_have_the_databases_of_the_embedded_default(compose):
-    created = re.findall(r"CREATE DATABASE (\w+);", compose["configs"]["databases"]["content"])
-    assert tuple(created) == DATABASES
+    created = re.findall(r"CREATE DATABASE (\w+) OWNER (\w+);", compose["configs"]["databases"]["content"])
+    assert tuple(created) == tuple(OWNERS.items())
+
+
+def test_containers_reach_each_database_by_its_own_role_and_the_deploy_step_alone_by_the_owner_of_the_state(compose):
+    own = re.compile(r"postgresql\+\w+://(\w+):\$\{(\w+)[^}]*\}@postgres/(\w+)")
+    urls = {name: own.fullmatch(str(value)) for name, value in compose["x-airflow"]["environment"].items()}
+    reached = [found.groups() for found in urls.values() if found]
+    assert {(role, database) for role, _, database in reached} == {(name, name) for name in DATABASES}
+    assert len({password for _, password, _ in reached}) == len(DATABASES)
+    assert STATE_OWNER_URL not in compose["x-airflow"]["environment"]
+    given = {name for name, service in compose["services"].items() if STATE_OWNER_URL in service.get("environment", {})}
+    assert given == {"deploy"}
+    owner = own.fullmatch(compose["services"]["deploy"]["environment"][STATE_OWNER_URL])
+    assert (owner[1], owner[3]) == (STATE_OWNER, "state")
+    assert owner[2] not in {password for _, password, _ in reached}
 
 
 def test_containers_speak_to_airflows_own_database_by_the_drivers_of_the_embedded_default(compose, tmp_path):
@@ -52,7 +67,9 @@ def test_containers_run_the_parts_of_the_embedded_default_and_publish_on_loopbac
 
 def test_no_secret_has_a_default(compose):
     text = (PROJECT_ROOT / "docker-compose.yaml").read_text()
-    for secret in ("POSTGRES_PASSWORD", *AIRFLOW_SECRETS):
+    passwords = set(re.findall(r"\$\{(\w+_PASSWORD)", text))
+    assert len(passwords) == 2 + len(DATABASES)
+    for secret in (*passwords, *AIRFLOW_SECRETS):
         assert f"${{{secret}:?" in text
         assert f"${{{secret}:-" not in text
 

@@ -98,11 +98,11 @@ def test_a_careless_owner_is_stopped_too_also_as_a_replica(roles, table, change)
     [
         "CREATE TABLE mine (a int)",
         "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-        "SET ROLE state_owner",
+        "SET ROLE history_owner",
         "UPDATE alembic_version SET version_num = '0001'",
         "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
         "SET session_replication_role = replica",
-        "ALTER DATABASE history OWNER TO state_app",
+        "ALTER DATABASE history OWNER TO history_app",
     ],
 )
 def test_the_applications_role_has_no_other_way(roles, statement):
@@ -153,7 +153,7 @@ def test_deploying_takes_back_what_the_role_was_given_and_arms_the_triggers(copi
 
 
 def test_the_application_can_not_migrate(roles):
-    with pytest.raises(MlopsError, match=r"refuses: .*asked as state_app"):
+    with pytest.raises(MlopsError, match=r"refuses: .*asked as history_app"):
         roles.app.migrate()
 
 

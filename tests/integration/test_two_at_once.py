@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.adapters.deployment import Deployment
-from include.embedded.environment import DATABASES
+from include.embedded.databases import DATABASES
 from include.settings import embedded_database_url
 from include.specs.models import load_model
 from include.specs.services import load_feature_services
@@ -79,7 +79,7 @@ def bare(home: Path, deployment: Deployment) -> Iterator[dict[str, str]]:
     with psycopg.connect(server, autocommit=True) as connection:
         for name in names.values():
             connection.execute(f"CREATE DATABASE {name}")
-        yield {variable: embedded_database_url(home, name) for variable, name in names.items()}
+        yield {variable: embedded_database_url(home, name, role="postgres") for variable, name in names.items()}
         for name in names.values():
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
