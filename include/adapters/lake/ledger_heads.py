@@ -5,12 +5,15 @@ What belongs here: where a head is, writing and reading it. What does not: what 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pyarrow.fs as fs
 
 from include.adapters.arrow_files import open_location
 from include.adapters.lake.delta_lake import LakeAdapter
+from include.adapters.whole_files import put_once
+from include.errors import MlopsError, one_line
 from include.governance.chain import OWN, SEQ, Row
 from include.tables import LEDGER_HEADS, ledger_heads_name
 
@@ -20,18 +23,13 @@ _SUFFIX = ".sha256"
 def write_heads(lake: LakeAdapter, history: str, model_id: str, rows: Sequence[Row]) -> int:
     """Keep the hash of each row that has none kept yet, and return how many those were; one that is there stays."""
     filesystem, folder = _folder(lake, history, model_id)
-    kept = set(_list(filesystem, folder))
-    missing = [row for row in rows if row[SEQ] not in kept]
-    if missing:
-        filesystem.create_dir(folder, recursive=True)
-    for row in missing:
-        path = f"{folder}/{row[SEQ]}{_SUFFIX}"
-        # A rename is atomic on disk; on S3 an object appears whole or not at all.
-        unfinished = f"{path}.unfinished" if isinstance(filesystem, fs.LocalFileSystem) else path
-        with filesystem.open_output_stream(unfinished) as stream:
-            stream.write(f"{row[OWN]}\n".encode())
-        if unfinished != path:
-            filesystem.move(unfinished, path)
+    endpoint_url = lake.storage_options.get("AWS_ENDPOINT_URL")
+    with _explained(lake, history, model_id):
+        kept = set(_list(filesystem, folder))
+        missing = [row for row in rows if row[SEQ] not in kept]
+        for row in missing:
+            path = f"{folder}/{row[SEQ]}{_SUFFIX}"
+            put_once(filesystem, path, f"{row[OWN]}\n".encode(), s3_endpoint_url=endpoint_url)
     return len(missing)
 
 
@@ -39,9 +37,10 @@ def read_heads(lake: LakeAdapter, history: str, model_id: str) -> dict[int, str]
     """Return the hashes that are kept of a model's rows, by the rows' numbers."""
     filesystem, folder = _folder(lake, history, model_id)
     heads = {}
-    for seq in _list(filesystem, folder):
-        with filesystem.open_input_stream(f"{folder}/{seq}{_SUFFIX}") as stream:
-            heads[seq] = stream.read().decode().strip()
+    with _explained(lake, history, model_id):
+        for seq in _list(filesystem, folder):
+            with filesystem.open_input_stream(f"{folder}/{seq}{_SUFFIX}") as stream:
+                heads[seq] = stream.read().decode().strip()
     return heads
 
 
@@ -50,6 +49,18 @@ def list_anchored(lake: LakeAdapter) -> set[str]:
     filesystem, root = open_location(lake.table_uri(LEDGER_HEADS.name), lake.storage_options.get("AWS_ENDPOINT_URL"))
     entries = filesystem.get_file_info(fs.FileSelector(root, allow_not_found=True, recursive=True))
     return {entry.path.split("/")[-2] for entry in entries if entry.base_name.endswith(_SUFFIX)}
+
+
+@contextmanager
+def _explained(lake: LakeAdapter, history: str, model_id: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise MlopsError(
+            f"the hashes of {history} of {model_id} can't be kept in or read from the lake at {lake.uri}: "
+            f"{one_line(err)}; check MLOPS_LAKE_URI, and that there is room and this user may write; then do it again: "
+            "what is in the ledger already stays as it is"
+        ) from err
 
 
 def _list(filesystem: fs.FileSystem, folder: str) -> list[int]:
