@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from include.cli import options
 from include.errors import RefusedError, UsageError
 from include.home import HomeSettings, recall, settings_file
 from include.settings import PROJECT_ROOT, Settings, home_from_env
@@ -39,7 +40,7 @@ _UNATTENDED_S = 30.0
 
 
 @click.command()
-@click.option("--orders", type=click.Path(path_type=Path), help="A .parquet or .csv file in place of the simulator.")
+@click.option("--orders", type=options.PATH, help="A .parquet or .csv file in place of the simulator.")
 @click.option("--format", "order_format", help="Of that file: online-retail or canonical.")
 @click.option("--nights", type=click.IntRange(1, 60), help="How many nights are played.  [default: 17; of a file 14]")
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Nights a minute at most.")
@@ -68,6 +69,7 @@ def demo(
     from include.cli.narrator import TerminalNarrator
     from include.demo.plan import DEFAULT_NIGHTS, DEFAULT_SEED, DemoArguments
     from include.demo.play import Pace
+    from include.specs.models import load_model
 
     stop_on_signals()
     arguments = DemoArguments(
@@ -77,6 +79,8 @@ def demo(
         orders=str(orders.resolve()) if orders else None,
         order_format=_format(orders, order_format, seed),
     )
+    # Before a home is made, or an earlier one removed.
+    load_model(model_id)
     narrator = TerminalNarrator()
     airflow = _home(arguments.order_format, narrator, fresh=fresh)
     unattended = None if narrator.is_terminal else _UNATTENDED_S

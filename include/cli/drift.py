@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from include.cli import options
 from include.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -23,10 +24,8 @@ def drift() -> None:
 
 
 @drift.command()
-@click.option(
-    "--reference", required=True, type=click.Path(path_type=Path), help="Parquet or CSV file to compare with."
-)
-@click.option("--current", required=True, type=click.Path(path_type=Path), help="Parquet or CSV file to judge.")
+@click.option("--reference", required=True, type=options.PATH, help="Parquet or CSV file to compare with.")
+@click.option("--current", required=True, type=options.PATH, help="Parquet or CSV file to judge.")
 @click.option("--columns", help="Columns A,B,… to judge.  [default: all numbers and text in both files]")
 @click.option(
     "--min-rows", type=click.IntRange(min=1), default=50, show_default=True, help="Fewer on a side give no verdict."

@@ -34,9 +34,7 @@ def build(group: str, start: str, end: str | None) -> None:
 @features.command()
 @options.group
 @options.day("--date", "partition", required=True, help="Partition.")
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write: .parquet or .csv."
-)
+@click.option("--out", required=True, type=options.OUT_FILE, help="File to write: .parquet or .csv.")
 def export(group: str, partition: str, out: Path) -> None:
     """Write one partition to a file."""
     from include.adapters.deployment import Deployment
@@ -86,21 +84,18 @@ def heal(group: str) -> None:
 @features.command()
 @options.model
 @options.day("--date", "partition", required=True, help="Day on which the vectors were asked for.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write every differing value (.parquet).")
+@click.option("--out", type=options.OUT_FILE, help="Write every differing value: .parquet or .csv.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
 def audit(model_id: str, partition: str, out: Path | None, as_json: bool) -> int:
     """Hold logged online vectors against the offline truth at their time; exit 1 where they differ."""
-    import pyarrow.parquet as parquet
-
     from include.adapters.deployment import Deployment
-    from include.errors import UsageError
+    from include.adapters.files.writing import writer
     from include.steps.audit_features import audit_features
 
-    if out is not None and out.suffix.lower() != ".parquet":
-        raise UsageError(f"--out {out.name!r} is not a file this can write; name it *.parquet")
+    write = writer(out) if out is not None else None
     report = audit_features(Deployment.from_env(), model_id, partition=partition)
-    if out is not None:
-        parquet.write_table(report.differing, out)
+    if write is not None:
+        write(report.differing)
     if as_json:
         click.echo(json.dumps({"model": model_id, "rows": report.rows, "mismatches": report.mismatches}))
     else:
@@ -111,16 +106,14 @@ def audit(model_id: str, partition: str, out: Path | None, as_json: bool) -> int
 
 
 @features.command()
-@click.option("--entities", required=True, type=click.Path(path_type=Path), help="Rows to join to: .parquet or .csv.")
-@click.option("--features", "stored", required=True, type=click.Path(path_type=Path), help="Feature rows, likewise.")
+@click.option("--entities", required=True, type=options.PATH, help="Rows to join to: .parquet or .csv.")
+@click.option("--features", "stored", required=True, type=options.PATH, help="Feature rows, likewise.")
 @click.option("--key", "keys", required=True, multiple=True, help="Join column; may be given again.")
 @click.option("--ttl", help="Oldest age that still counts: 31d, 12h, 30m, 45s.  [default: any]")
 @click.option(
     "--known-at/--no-known-at", default=True, show_default=True, help="See only rows created by the entity's time."
 )
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write: .parquet or .csv."
-)
+@click.option("--out", required=True, type=options.OUT_FILE, help="File to write: .parquet or .csv.")
 def join(entities: Path, stored: Path, keys: tuple[str, ...], ttl: str | None, known_at: bool, out: Path) -> None:
     """Join features to entity rows as they stood at each row's event_timestamp.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -18,6 +19,20 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Option = Callable[[_Command], _Command]
 
 
+class _NamedPath(click.Path):
+    """A path that names something: an empty one would be the folder that the command is run in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if value == "":
+            self.fail("'' names no file and no folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _NamedPath(path_type=Path)
+OUT_FILE = _NamedPath(path_type=Path, dir_okay=False)
+
+
 def day(*names: str, **given: Any) -> _Option[Any]:
     """Return an option that is a partition, YYYY-MM-DD."""
     return click.option(*names, callback=_check_day, metavar="YYYY-MM-DD", **given)
@@ -25,7 +40,7 @@ def day(*names: str, **given: Any) -> _Option[Any]:
 
 def version(*names: str, **given: Any) -> _Option[Any]:
     """Return an option that is the number of a model's version."""
-    return click.option(*names, type=click.IntRange(min=1), metavar="VERSION", **given)
+    return click.option(*names, type=click.IntRange(1, 2**31 - 1), metavar="VERSION", **given)
 
 
 def _check_day(_context: click.Context, parameter: click.Parameter, key: str | None) -> str | None:
@@ -62,10 +77,10 @@ def _check_reason(_context: click.Context, parameter: click.Parameter, text: str
     return text
 
 
-def _check_word(_context: click.Context, parameter: click.Parameter, word: str) -> str:
-    if not re.fullmatch("[a-z][a-z0-9_]*", word):
+def _check_word(_context: click.Context, parameter: click.Parameter, word: str | None) -> str | None:
+    if word is not None and not re.fullmatch("[a-z][a-z0-9_]*", word):
         raise UsageError(
-            f"{parameter.opts[0]}={word!r} is no model's id; write small letters, digits and _, e.g. churn"
+            f"{parameter.human_readable_name}={word!r} is no model's id; write small letters, digits and _, e.g. churn"
         )
     return word
 
@@ -75,6 +90,7 @@ model = click.option("--model", "model_id", required=True, callback=_check_model
 past_model = click.option(
     "--model", "model_id", required=True, callback=_check_word, help="The model's id, e.g. churn."
 )
+past_model_or_all = click.argument("model_id", metavar="[MODEL]", required=False, callback=_check_word)
 group = click.option("--group", required=True, callback=_check_group, help="Feature group, e.g. customer_daily.")
 reason = click.option("--reason", required=True, callback=_check_reason, help="Why; kept in the ledger.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -33,7 +33,7 @@ def orders() -> None:
 
 
 @orders.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=options.PATH)
 @click.option(
     "--format", "order_format", required=True, metavar="online-retail|canonical", help="What the columns are."
 )
@@ -81,7 +81,7 @@ def _list_incidents() -> str:
 
 
 @orders.command("generate", epilog=_list_incidents())
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="A folder that is not there yet.")
+@click.option("--out", required=True, type=options.PATH, help="A folder that is not there yet.")
 @click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="The same seed, the same bytes.")
 @options.day("--start", default="2024-04-13", show_default=True, help="The shop opens.")
 @options.day("--end", default="2026-03-30", show_default=True, help="The last day, included.")
@@ -126,8 +126,14 @@ def generate_command(
     click.echo(json.dumps(asdict(made), default=str) if as_json else _told_generated(made, out))
 
 
+def _check_customer(_context: click.Context, _parameter: click.Parameter, customer_id: str) -> str:
+    if not customer_id.strip():
+        raise UsageError(f"CUSTOMER_ID={customer_id!r} names nobody; customer ids are strings, e.g. 17850")
+    return customer_id
+
+
 @orders.command("forget")
-@click.argument("customer_id")
+@click.argument("customer_id", callback=_check_customer)
 @click.option("--json", "as_json", is_flag=True, help="Print what was removed as one JSON object.")
 def forget_command(customer_id: str, as_json: bool) -> None:
     """Erase the customer CUSTOMER_ID from every table of the lake and from the online store.

@@ -99,7 +99,7 @@ def _asked_for(row: dict[str, Any]) -> Iterator[tuple[str, object]]:
 
 
 @registry.command()
-@click.argument("model_id", metavar="[MODEL]", required=False)
+@options.past_model_or_all
 @options.as_json
 def verify(model_id: str | None, as_json: bool) -> int:
     """Look for rows that are not as they were written, and for what of MLflow and the artifacts disagrees with them.

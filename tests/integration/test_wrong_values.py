@@ -23,9 +23,11 @@ GIVEN = {
 WRONG = {
     "day": ("", "3 March", "2026-02-30", "2026-3-1", "20260301"),
     "model": ("", "churm", "../churn", "churn "),
-    "group": ("customer_dialy", "customer_daily "),
-    "number": ("-1", "one", "1.5", ""),
+    "group": ("", "customer_dialy", "customer_daily ", "../models/churn"),
+    "number": ("one", "1.5", ""),
     "reason": ("", "  "),
+    "customer": ("", "  "),
+    "path": ("",),
 }
 
 
@@ -48,7 +50,18 @@ def kind_of(parameter: click.Parameter) -> str | None:
         return "day"
     if isinstance(parameter.type, click.types.IntParamType):
         return "number" if isinstance(parameter.type, click.IntRange) else "unbounded number"
-    return {"model_id": "model", "group": "group", "reason": "reason"}.get(str(parameter.name))
+    if isinstance(parameter.type, click.Path):
+        return "path"
+    return {"model_id": "model", "group": "group", "reason": "reason", "customer_id": "customer"}.get(
+        str(parameter.name)
+    )
+
+
+def beside(parameter: click.Parameter) -> Iterator[str]:
+    """Give the numbers next to the bounds of an option."""
+    if isinstance(parameter.type, click.IntRange):
+        yield from (str(bound - 1) for bound in [parameter.type.min] if bound is not None)
+        yield from (str(bound + 1) for bound in [parameter.type.max] if bound is not None)
 
 
 def word(parameter: click.Parameter, value: str) -> list[str]:
@@ -58,8 +71,8 @@ def word(parameter: click.Parameter, value: str) -> list[str]:
 def members() -> Iterator[object]:
     for path, command in COMMANDS.items():
         for parameter in command.params:
-            for value in WRONG.get(str(kind_of(parameter)), ()):
-                if (path[0], value) == ("registry", "churm") and path[-1] in ("status", "ledger"):
+            for value in (*WRONG.get(str(kind_of(parameter)), ()), *beside(parameter)):
+                if (path[0], value) == ("registry", "churm") and path[-1] in ("status", "ledger", "verify"):
                     # It may have been a model once: its ledger is asked first.
                     continue
                 for form in ((), ("--json",)) if any(each.name == "as_json" for each in command.params) else ((),):
@@ -86,6 +99,7 @@ def mlops(tmp_path, monkeypatch, capsys):
         monkeypatch.delenv(name)
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("include.cli.embedded.stop_on_signals", lambda: None)
+    monkeypatch.setattr("include.embedded.supervisor.EmbeddedAirflow.start", lambda _: pytest.fail("it is started"))
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["mlops", *words])
