@@ -27,6 +27,7 @@ ALL = {
     "ask_about_waiting",
     "ingest_orders",
     "tell_ignored_events",
+    "verify_registry",
     *CHURN,
     *(f"{kind}_features__{group}" for kind in ("materialize", "backfill") for group in GROUPS),
 }
