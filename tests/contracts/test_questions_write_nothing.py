@@ -15,6 +15,7 @@ from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.adapters.deployment import Deployment
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.history import changed_partitions
+from include.adapters.lake.ledger_heads import list_anchored, read_heads
 from include.adapters.lake.online_log import read_vectors
 from include.adapters.lake.partition_reports import read_report
 from include.adapters.lake.training_sets import list_training_sets, read_manifest
@@ -83,6 +84,13 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
     "watermark": lambda d: d.state.watermark("churn"),
     "days_of": lambda d: days_of(d.lake, DAYS[-1]),
     "ledger": lambda d: d.state.ledger("churn"),
+    "registration": lambda d: d.state.registration("churn", 1),
+    "histories": lambda d: d.state.histories("churn"),
+    "recorded_models": lambda d: d.state.recorded_models(),
+    "unguarded": lambda d: d.state.unguarded(),
+    "disarmed": lambda d: d.state.disarmed(),
+    "read_heads": lambda d: read_heads(d.lake, "promotion_ledger", "churn"),
+    "list_anchored": lambda d: list_anchored(d.lake),
     "production_version_at": lambda d: d.state.production_version_at("churn", DAYS[-1]),
     "decisions": lambda d: d.state.decisions("churn"),
     "nights": lambda d: d.state.nights("churn"),
