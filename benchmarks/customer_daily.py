@@ -38,10 +38,10 @@ _HERE = "benchmarks.customer_daily"
 _HAND = "benchmarks.customer_daily_by_hand"
 
 
-def make_orders(lines: int, *, seed: int = 0) -> pa.Table:
+def make_orders(lines: int, *, seed: int = 0, lines_per_customer: int = LINES_PER_CUSTOMER) -> pa.Table:
     """Return order lines as ``raw/orders`` keeps them: 1 to 4 a order, 3 % cancelled, 5 % received late."""
     rng = np.random.default_rng(seed)
-    orders, customers = int(lines / 2.5), max(10, lines // LINES_PER_CUSTOMER)
+    orders, customers = int(lines / 2.5), max(10, lines // lines_per_customer)
     weight = rng.gamma(1.0, 1.0, customers) + 0.05
     customer = rng.choice(customers, orders, p=weight / weight.sum())
     second = np.sort(rng.integers(0, DAYS * 86_400, orders))
@@ -76,10 +76,10 @@ def _keys(prefix: str, count: int, width: int) -> pa.Array:
 
 
 def this_project(lake_uri: str) -> Callable[[], pa.Table]:
-    """Return the shipped statement on the deployment's default engine."""
+    """Return the shipped statement on the deployment's default engine, with memory as those by hand have it."""
     lake, spec = LakeAdapter(lake_uri), load_feature_group("customer_daily")
     sql, days = spec.sql_path.read_text(encoding="utf-8"), {"start_day": key_of(START), "end_day": key_of(END)}
-    return lambda: DuckDbCompute().run_select(
+    return lambda: DuckDbCompute("50%").run_select(
         sql, {"orders": lake.dataset("raw/orders")}, purpose="benchmark", parameters=days
     )
 

@@ -171,7 +171,7 @@ def _serve(connection: Connection, contender: Contender) -> None:
             started = time.perf_counter()
             run()
             took = time.perf_counter() - started
-            connection.send((took, _peak_mb() - before))
+            connection.send((took, peak_mb() - before))
     except EOFError:
         return
     except Exception as err:  # whatever it is, the parent shows it and stops the race
@@ -179,10 +179,11 @@ def _serve(connection: Connection, contender: Contender) -> None:
 
 
 def _resident_mb() -> float:
-    return _status("VmRSS") if _STATUS.exists() else _peak_mb()
+    return _status("VmRSS") if _STATUS.exists() else peak_mb()
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
+    """Return the largest memory that this process has held so far, in MB."""
     if _STATUS.exists():
         return _status("VmHWM")
     unit = 1e6 if sys.platform == "darwin" else 1e3

@@ -26,11 +26,12 @@ ComputeEngine = Literal["duckdb", "spark"]
 Role = Literal["viewer", "user", "op", "admin"]
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-# Of the memory that this process may have; the rest is for the rows that are returned, and for a neighbour.
-MEMORY_LIMIT = "50%"
 STATE_OWNER_URL = "MLOPS_STATE_OWNER_URL"
 # The role that owns the embedded state; the application's is called as the database is.
 STATE_OWNER = "state_owner"
+# With it an import of any length stays below 1.5 GB and a build of any range below 2 GB, as `benchmarks/memory.py`
+# measures: a process holds its libraries, half a million rows and their copies besides.
+MEMORY_LIMIT = "700MB"
 _SCHEMES = ("file://", "s3://")
 # delta-rs takes it for another sign, or for the end of a folder's name.
 _NO_FOLDER = re.compile(r"%[0-9A-Fa-f]{2}|[\\\x00-\x1f]")
@@ -205,7 +206,7 @@ def memory_bytes(limit: str, *, total: int) -> int:
     """
     match = _MEMORY.fullmatch(limit)
     if match is None:
-        raise UsageError(f"{limit!r} is no memory limit; write a share such as {MEMORY_LIMIT}, or a size such as 2GB")
+        raise UsageError(f"{limit!r} is no memory limit; write a share such as 50%, or a size such as 2GB")
     number, unit = float(match[1]), match[2].upper()
     if unit == "%":
         return int(total * number / 100)

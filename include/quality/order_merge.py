@@ -14,6 +14,10 @@ from include.quality.sql import column, columns
 # How a partition is kept, so that a join by customer and time reads it in order.
 SORTED_BY = ("dt", "customer_id", "ordered_at", "order_id", "line")
 
+_IS_NEWEST = """
+row_number() OVER (PARTITION BY order_id, line ORDER BY received_at DESC, _present DESC, _delivered DESC) = 1
+"""
+
 
 @dataclass(frozen=True)
 class MergeCounts:
@@ -60,16 +64,27 @@ def merged_sql(names: Sequence[str]) -> str:
     replayed night must not undo what a later one brought.
     """
     return f"""
-WITH together AS (
+WITH together AS ({_together(names)})
+SELECT {columns(names)} FROM together
+QUALIFY {_IS_NEWEST}
+ORDER BY {columns(SORTED_BY)}
+"""
+
+
+def has_changed_sql() -> str:
+    """Return the SELECT of whether `merged_sql` gives other rows than those that are there."""
+    return f"""
+WITH together AS ({_together(("order_id", "line", "received_at"))}),
+newest AS (SELECT _present FROM together QUALIFY {_IS_NEWEST})
+SELECT coalesce(bool_or(NOT _present), false) OR count(*) <> (SELECT count(*) FROM present) FROM newest
+"""
+
+
+def _together(names: Sequence[str]) -> str:
+    return f"""
   SELECT {columns(names)}, true AS _present, 0 AS _delivered FROM present
   UNION ALL
   SELECT {columns(names)}, false, _delivered FROM incoming
-)
-SELECT {columns(names)} FROM together
-QUALIFY row_number() OVER (
-  PARTITION BY order_id, line ORDER BY received_at DESC, _present DESC, _delivered DESC
-) = 1
-ORDER BY {columns(SORTED_BY)}
 """
 
 

@@ -71,6 +71,26 @@ SELECT * EXCLUDE (_copy, _first), coalesce(_first, {superseded}) AS _rule FROM j
 """
 
 
+def bucket_sql(contract: OrdersContract, typed: str) -> str:
+    """Return the SELECT of ``_row`` and an unsigned ``bucket`` of each row of a file.
+
+    Rows are judged by one another where they are equal or versions of one order line, and lines are numbered by order:
+    such rows have one order, and so one bucket. Rows without an order are rejected, and may be equal.
+
+    Parameters
+    ----------
+    contract : OrdersContract
+        The rules.
+    typed : str
+        As `include.quality.order_formats.typed_sql`.
+    """
+    newest = contract.rules[-1]
+    if isinstance(newest, NewestVersionRule) and "order_id" not in newest.key:
+        return "SELECT _row, 0 AS bucket FROM delivered"
+    nobodys = "CASE WHEN order_id IS NULL THEN hash(customer_id, product_id, ordered_at) END"
+    return f"SELECT _row, hash(order_id, {nobodys}) AS bucket FROM ({typed})"
+
+
 def failing_rows_sql(contract: OrdersContract, *, as_of: datetime, identity: Sequence[str]) -> str:
     """Return the SELECT that counts the failing rows of every rule, each for itself.
 

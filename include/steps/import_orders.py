@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -25,20 +26,14 @@ from include import partitions
 from include.adapters.orders import order_deliveries, order_files
 from include.errors import UsageError
 from include.quality.order_formats import check_format
-from include.quality.order_merge import MergeCounts, merge_counts_sql, merged_sql
-from include.steps.judge_orders import (
-    ORDERS_SCHEMA,
-    QUARANTINE_SCHEMA,
-    DayAccount,
-    JudgedFile,
-    Judgement,
-    judge_file,
-    load_contract,
-)
-from include.tables import DELIVERIES, ORDERS, QUARANTINE
+from include.quality.order_merge import MergeCounts
+from include.steps.judge_orders import DayAccount, JudgedFile, Judgement, judge_file, load_contract
+from include.steps.publish_orders import merge_orders, set_aside
+from include.tables import DELIVERIES
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
+    from include.adapters.files.tabular import TableFile
 
 log = logging.getLogger(__name__)
 
@@ -120,8 +115,7 @@ def import_orders(
     if as_of.tzinfo is None:
         raise UsageError(f"as-of {as_of.isoformat()} has no time zone; write e.g. {as_of.isoformat()}Z")
     judgement = Judgement(check_format(order_format), as_of, time_zone, cross_check, partition=None)
-    judged = judge_file(order_files.local_file(source), judgement, deployment.duckdb)
-    return _publish(deployment, [judged], judgement)
+    return _import(deployment, [order_files.local_file(source)], judgement)
 
 
 def import_delivery(
@@ -151,8 +145,7 @@ def import_delivery(
     delivery = order_deliveries.find_delivery(deployment.settings, partition)
     chosen = check_format(delivery.order_format or order_format)
     judgement = Judgement(chosen, as_of, "UTC", cross_check, partition)
-    judged = [judge_file(file, judgement, deployment.duckdb) for file in delivery.files] or [_nothing(partition)]
-    return _publish(deployment, judged, judgement)
+    return _import(deployment, delivery.files, judgement)
 
 
 def _nothing(partition: str) -> JudgedFile:
@@ -160,16 +153,26 @@ def _nothing(partition: str) -> JudgedFile:
     source = f"dt_{partition}#{hashlib.sha256().hexdigest()[:12]}"
     days = {partitions.parse(partition): DayAccount(0, 0, {})}
     rules = dict.fromkeys(load_contract().reasons, 0)
-    return JudgedFile(source, 0, ORDERS_SCHEMA.empty_table(), QUARANTINE_SCHEMA.empty_table(), days, rules, 0)
+    return JudgedFile(source, 0, 0, (), (), days, rules, 0)
+
+
+def _import(deployment: Deployment, files: Sequence[TableFile], judgement: Judgement) -> OrdersAccount:
+    with TemporaryDirectory(prefix="mlops-import-") as folder:
+        judged = []
+        for number, file in enumerate(files):
+            of_file = Path(folder, str(number))
+            of_file.mkdir()
+            judged.append(judge_file(file, judgement, deployment.duckdb, of_file))
+        if judgement.partition is not None and not judged:
+            judged = [_nothing(judgement.partition)]
+        return _publish(deployment, judged, judgement)
 
 
 def _publish(deployment: Deployment, judged: Sequence[JudgedFile], judgement: Judgement) -> OrdersAccount:
     lake = deployment.lake
-    quarantine = pa.concat_tables([file.quarantine for file in judged])
-    sources = [file.source for file in judged]
-    lake.replace(QUARANTINE.name, quarantine, keys=sources, partition_by=QUARANTINE.partition_by)
+    set_aside(deployment, judged)
     days = sorted({day for file in judged for day in file.days})
-    counts, version = _merge(deployment, judged, days)
+    counts, version = merge_orders(deployment, judged, days)
     if days:
         records, night = _records(judged, judgement.partition), judgement.partition
         told = {day.isoformat() for day in days} | set(order_deliveries.days_of(lake, night) if night else ())
@@ -193,42 +196,6 @@ def _publish(deployment: Deployment, judged: Sequence[JudgedFile], judgement: Ju
             counts.conflicting,
         )
     return account
-
-
-def _merge(
-    deployment: Deployment, judged: Sequence[JudgedFile], days: Sequence[date]
-) -> tuple[MergeCounts, int | None]:
-    lake, counts = deployment.lake, MergeCounts(0, 0, 0, 0, 0)
-    numbered = [
-        file.orders.append_column("_delivered", pa.array([n] * file.orders.num_rows, pa.int32()))
-        for n, file in enumerate(judged, start=1)
-    ]
-    incoming = pa.concat_tables(numbered)
-
-    def change(present: pa.Table | None) -> pa.Table:
-        nonlocal counts
-        with deployment.duckdb.open_session(purpose=f"the merge of orders into {ORDERS.name}") as con:
-            con.register("incoming", incoming)
-            con.register("present", ORDERS_SCHEMA.empty_table() if present is None else present)
-            [row] = con.execute(merge_counts_sql(ORDERS_SCHEMA.names)).fetchall()
-            counts = MergeCounts(*row)
-            return con.sql(merged_sql(ORDERS_SCHEMA.names)).to_arrow_table().cast(ORDERS_SCHEMA)
-
-    keys = {day.isoformat() for day in days} | _days_of_other_versions(deployment, incoming)
-    if not keys:
-        return counts, lake.version(ORDERS.name)
-    ref = lake.update(ORDERS.name, sorted(keys), change)
-    return counts, ref.version
-
-
-def _days_of_other_versions(deployment: Deployment, incoming: pa.Table) -> set[str]:
-    """Return the days that hold an incoming order line: a newer version may have moved it to another day."""
-    if not deployment.lake.exists(ORDERS.name):
-        return set()
-    relations = {"incoming": incoming.select(["order_id", "line"]), "present": deployment.lake.dataset(ORDERS.name)}
-    sql = "SELECT DISTINCT dt FROM present SEMI JOIN incoming USING (order_id, line)"
-    days = deployment.duckdb.run_select(sql, relations, purpose=f"the days of {ORDERS.name} that hold these orders")
-    return {day.isoformat() for day in days["dt"].to_pylist()}
 
 
 def _records(judged: Sequence[JudgedFile], partition: str | None) -> pa.Table:
@@ -265,8 +232,8 @@ def _account(
     rules = {name: sum(file.rules[name] for file in judged) for name in judged[0].rules}
     return OrdersAccount(
         rows_in=sum(file.rows_in for file in judged),
-        rows_published=sum(file.orders.num_rows for file in judged),
-        rows_quarantined=sum(file.quarantine.num_rows for file in judged),
+        rows_published=sum(file.rows_published for file in judged),
+        rows_quarantined=sum(file.rows_in - file.rows_published for file in judged),
         rules=rules,
         zero_price=sum(file.zero_price for file in judged),
         partitions=len(days),

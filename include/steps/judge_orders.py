@@ -10,22 +10,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.adapters.files.tabular import TableFile
 from include.adapters.orders import order_files
+from include.adapters.orders.order_buckets import in_buckets
+from include.adapters.orders.order_files import ROWS_AT_ONCE
 from include.errors import MlopsError, UsageError, nearest
 from include.quality import order_formats
 from include.quality.orders_contract import OrdersContract, parse_contract
-from include.quality.orders_verdict import KNOWN_AT, failing_rows_sql, verdict_sql
+from include.quality.orders_verdict import KNOWN_AT, bucket_sql, failing_rows_sql, verdict_sql
 from include.quality.sql import column, literal
 from include.specs.yaml_files import CONFIG_ROOT
 from include.tables import ORDERS, QUARANTINE
 
 ORDERS_SCHEMA, QUARANTINE_SCHEMA = ORDERS.arrow_schema(), QUARANTINE.arrow_schema()
+
+_TAKEN, _SET_ASIDE = "taken", "set aside"
+_COUNT = """
+INSERT INTO counted
+SELECT CAST(ordered_at AS DATE), _rule, count(*), count(*) FILTER (WHERE _rule IS NULL AND unit_price = 0)
+FROM judged GROUP BY ALL
+"""
 
 
 @dataclass(frozen=True)
@@ -45,12 +56,12 @@ class JudgedFile:
     ----------
     source : str
         The file's identity.
-    rows_in : int
-        Rows that the file has.
-    orders : pyarrow.Table
-        Rows that were taken, as `ORDERS_SCHEMA`, in file order.
-    quarantine : pyarrow.Table
-        Rows that were set aside, as `QUARANTINE_SCHEMA`, in file order.
+    rows_in, rows_published : int
+        Rows that the file has, and those of them that were taken.
+    orders : tuple of Path
+        Parquet files of the rows that were taken, in the columns of `ORDERS_SCHEMA`.
+    quarantine : tuple of Path
+        Parquet files of the rows that were set aside, in the columns of `QUARANTINE_SCHEMA`.
     days : dict of date to DayAccount
         The account by UTC day of order. It sums to the file: a row whose day is unknown, or outside
         the days of the rows that were taken, counts on the home day. Empty where there is no home day.
@@ -62,8 +73,9 @@ class JudgedFile:
 
     source: str
     rows_in: int
-    orders: pa.Table
-    quarantine: pa.Table
+    rows_published: int
+    orders: tuple[Path, ...]
+    quarantine: tuple[Path, ...]
     days: dict[date, DayAccount]
     rules: dict[str, int]
     zero_price: int
@@ -93,8 +105,8 @@ def load_contract() -> OrdersContract:
     return parse_contract(path.read_text(encoding="utf-8"), file=path.name)
 
 
-def judge_file(file: TableFile, judgement: Judgement, engine: DuckDbCompute) -> JudgedFile:
-    """Read a file and judge its rows.
+def judge_file(file: TableFile, judgement: Judgement, engine: DuckDbCompute, folder: Path) -> JudgedFile:
+    """Read a file and judge its rows, a bucket of orders at a time.
 
     Parameters
     ----------
@@ -105,6 +117,8 @@ def judge_file(file: TableFile, judgement: Judgement, engine: DuckDbCompute) -> 
         the partition is its home day; otherwise the home day is the last day of a row that was taken.
     engine : DuckDbCompute
         Runs the contract.
+    folder : Path
+        An empty one, where the judged rows are left.
 
     Raises
     ------
@@ -115,26 +129,37 @@ def judge_file(file: TableFile, judgement: Judgement, engine: DuckDbCompute) -> 
     """
     contract = load_contract()
     known = order_formats.file_columns(judgement.order_format, contract)
-    delivered = order_files.read_orders(file, known, may_be_empty=judgement.partition is not None)
-    source = order_files.source_of(file)
-    names = delivered.column_names
+    opened = order_files.open_orders(file, known, may_be_empty=judgement.partition is not None)
+    source, names = order_files.source_of(file), opened.schema.names
+    typed = order_formats.typed_sql(
+        judgement.order_format,
+        contract,
+        present=[column.name for column in known if column.name in names],
+        naive=[field.name for field in opened.schema if field.type == pa.timestamp("us")],
+        time_zone=judgement.time_zone,
+    )
     identity = order_formats.identity(judgement.order_format, contract, present=names)
-    numbered = delivered.append_column(order_formats.ROW_NUMBER, pa.array(range(1, delivered.num_rows + 1), pa.int64()))
+    (folder / _TAKEN).mkdir()
+    (folder / _SET_ASIDE).mkdir()
+    rows_in = 0
     with engine.open_session(purpose=f"the verdict on {file.name}") as con:
-        con.register("delivered", numbered)
         _check_time_zone(con, judgement.time_zone)
-        typed = order_formats.typed_sql(
-            judgement.order_format,
-            contract,
-            present=[column.name for column in known if column.name in names],
-            naive=[field.name for field in delivered.schema if field.type == pa.timestamp("us")],
-            time_zone=judgement.time_zone,
-        )
-        con.execute(f"CREATE TABLE typed AS {typed}")
-        if judgement.cross_check:
-            _check_counts(con, contract, judgement.as_of, identity, source)
-        con.execute(f"CREATE TABLE judged AS {verdict_sql(contract, as_of=judgement.as_of, identity=identity)}")
-        return _judged(con, contract, source, delivered, judgement.partition)
+        _prepare(con, contract)
+        buckets = in_buckets(con, opened, bucket_sql(contract, typed), rows=ROWS_AT_ONCE, folder=folder)
+        for number, bucket in enumerate(buckets):
+            con.register("delivered", bucket)
+            con.execute(f"CREATE OR REPLACE TABLE typed AS {typed}")
+            if judgement.cross_check:
+                _check_counts(con, contract, judgement.as_of, identity, source)
+            verdict = verdict_sql(contract, as_of=judgement.as_of, identity=identity)
+            con.execute(f"CREATE OR REPLACE TABLE judged AS {verdict}")
+            rejected = _quarantine_sql(source, opened.schema, judgement.partition)
+            _write(con, _orders_sql(contract), folder / _TAKEN / f"{number:03}.parquet")
+            _write(con, rejected, folder / _SET_ASIDE / f"{number:03}.parquet")
+            con.execute(_COUNT)
+            rows_in += bucket.num_rows
+            con.unregister("delivered")
+        return _judged(con, contract, source, rows_in, judgement.partition, folder)
 
 
 def _check_time_zone(con: duckdb.DuckDBPyConnection, time_zone: str) -> None:
@@ -160,23 +185,41 @@ def _check_counts(
         )
 
 
-def _judged(
-    con: duckdb.DuckDBPyConnection, contract: OrdersContract, source: str, delivered: pa.Table, partition: str | None
-) -> JudgedFile:
+def _prepare(con: duckdb.DuckDBPyConnection, contract: OrdersContract) -> None:
     con.execute("CREATE TABLE reasons (rule VARCHAR, reason VARCHAR)")
     con.executemany("INSERT INTO reasons VALUES (?, ?)", [list(pair) for pair in contract.reasons.items()])
-    orders = con.sql(_orders_sql(contract)).to_arrow_table().cast(ORDERS_SCHEMA)
-    quarantine = con.sql(_quarantine_sql(source, delivered.schema, partition)).to_arrow_table().cast(QUARANTINE_SCHEMA)
-    if orders.num_rows + quarantine.num_rows != delivered.num_rows:
+    con.execute("CREATE TABLE counted (day DATE, rule VARCHAR, rows BIGINT, zero_price BIGINT)")
+
+
+def _write(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
+    con.execute(f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet)")
+
+
+def _judged(
+    con: duckdb.DuckDBPyConnection,
+    contract: OrdersContract,
+    source: str,
+    rows_in: int,
+    partition: str | None,
+    folder: Path,
+) -> JudgedFile:
+    taken, set_aside = (tuple(sorted((folder / kind).iterdir())) for kind in (_TAKEN, _SET_ASIDE))
+    rows_published, rows_quarantined = (
+        sum(pq.read_metadata(path).num_rows for path in paths) for paths in (taken, set_aside)
+    )
+    if rows_published + rows_quarantined != rows_in:
         raise MlopsError(
-            f"{source}: {delivered.num_rows} rows came in, but {orders.num_rows} were taken and "
-            f"{quarantine.num_rows} set aside; nothing was published: report this with the file"
+            f"{source}: {rows_in} rows came in, but {rows_published} were taken and "
+            f"{rows_quarantined} set aside; nothing was published: report this with the file"
         )
-    fallen = con.execute("SELECT _rule, count(*) FROM judged WHERE _rule IS NOT NULL GROUP BY 1").fetchall()
-    counts = dict(fallen)
-    [(zero_price,)] = con.execute("SELECT count(*) FROM judged WHERE _rule IS NULL AND unit_price = 0").fetchall()
+    counts = dict(con.execute("SELECT rule, CAST(sum(rows) AS BIGINT) FROM counted GROUP BY rule").fetchall())
+    [(zero_price,)] = con.execute("SELECT CAST(coalesce(sum(zero_price), 0) AS BIGINT) FROM counted").fetchall()
     rules = {rule.name: counts.get(rule.name, 0) for rule in contract.rules}
-    return JudgedFile(source, delivered.num_rows, orders, quarantine, _days(con, partition), rules, zero_price)
+    return JudgedFile(source, rows_in, rows_published, taken, set_aside, _days(con, partition), rules, zero_price)
+
+
+def _count_rows(paths: Sequence[Path]) -> int:
+    return sum(pq.read_metadata(path).num_rows for path in paths)
 
 
 def _orders_sql(contract: OrdersContract) -> str:
@@ -193,7 +236,7 @@ def _quarantine_sql(source: str, schema: pa.Schema, partition: str | None) -> st
     return f"""
 SELECT {literal(source)} AS source, judged._row AS row_number, reasons.rule, reasons.reason,
   CASE WHEN year(judged.ordered_at) BETWEEN 1 AND 9999 THEN CAST(judged.ordered_at AS DATE) END AS dt,
-  {delivered} AS delivered, CAST(to_json(struct_pack({fields})) AS VARCHAR) AS "row"
+  CAST({delivered} AS VARCHAR) AS delivered, CAST(to_json(struct_pack({fields})) AS VARCHAR) AS "row"
 FROM judged JOIN delivered ON delivered._row = judged._row JOIN reasons ON reasons.rule = judged._rule
 ORDER BY judged._row
 """
@@ -208,15 +251,13 @@ def _as_json(field: pa.Field) -> str:
 
 
 def _days(con: duckdb.DuckDBPyConnection, partition: str | None) -> dict[date, DayAccount]:
-    taken = "SELECT min(CAST(ordered_at AS DATE)), max(CAST(ordered_at AS DATE)) FROM judged WHERE _rule IS NULL"
-    [(first, last)] = con.execute(taken).fetchall()
+    [(first, last)] = con.execute("SELECT min(day), max(day) FROM counted WHERE rule IS NULL").fetchall()
     home = date.fromisoformat(partition) if partition else last
     if home is None:
         return {}
-    day = "CAST(ordered_at AS DATE)"
     rows = con.execute(
-        f"SELECT CASE WHEN {day} BETWEEN $first AND $last THEN {day} ELSE $home END, _rule, count(*) "
-        "FROM judged GROUP BY ALL",
+        "SELECT CASE WHEN day BETWEEN $first AND $last THEN day ELSE $home END AS day, rule, CAST(sum(rows) AS BIGINT) "
+        "FROM counted GROUP BY ALL",
         {"first": first or home, "last": last or home, "home": home},
     ).fetchall()
     # A file that is imported as a whole says of every day between its first and its last what it had;

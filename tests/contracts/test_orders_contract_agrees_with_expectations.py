@@ -83,16 +83,21 @@ def test_counts_agree_on_a_real_day(tmp_path):
 def test_disagreement_stops_the_import_and_names_rule_and_counts(tmp_path, monkeypatch):
     path = tmp_path / "orders.parquet"
     pq.write_table(make_orders(10), path)
+    (tmp_path / "judged").mkdir()
     real = order_expectations.count_failing_rows
     monkeypatch.setattr(order_expectations, "count_failing_rows", lambda *a, **k: real(*a, **k) | {"kind_unknown": 3})
     judgement = Judgement("canonical", AS_OF, "UTC", cross_check=True, partition=None)
     with pytest.raises(MlopsError, match="kind_unknown: 0 and 3"):
-        judge_file(order_files.local_file(path), judgement, DuckDbCompute())
+        judge_file(order_files.local_file(path), judgement, DuckDbCompute(), tmp_path / "judged")
 
 
 def test_judging_without_the_check_does_not_load_great_expectations(tmp_path, monkeypatch):
     path = tmp_path / "orders.parquet"
     pq.write_table(make_orders(10), path)
+    (tmp_path / "judged").mkdir()
     monkeypatch.setattr(order_expectations, "count_failing_rows", lambda *a, **k: pytest.fail("it was called"))
     judgement = Judgement("canonical", AS_OF, "UTC", cross_check=False, partition=None)
-    assert judge_orders.judge_file(order_files.local_file(path), judgement, DuckDbCompute()).rows_in == 10
+    assert (
+        judge_orders.judge_file(order_files.local_file(path), judgement, DuckDbCompute(), tmp_path / "judged").rows_in
+        == 10
+    )

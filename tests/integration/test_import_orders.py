@@ -187,7 +187,7 @@ def test_crash_between_commits_is_completed_by_a_rerun(deployment, tmp_path, mon
     path = _write(tmp_path / "orders.parquet", make_dirty_orders(seed=2))
     expected = Deployment(Settings.from_env({"MLOPS_HOME": str(tmp_path / "other")}))
     _import(expected, path)
-    real = LakeAdapter.update
+    real = LakeAdapter.rewrite
 
     def crash(self, table_, *args, **kwargs):
         if table_ == failing:
@@ -195,7 +195,7 @@ def test_crash_between_commits_is_completed_by_a_rerun(deployment, tmp_path, mon
         return real(self, table_, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(LakeAdapter, "update", crash)
+        patch.setattr(LakeAdapter, "rewrite", crash)
         with pytest.raises(OSError, match="power failure"):
             _import(deployment, path)
     assert not deployment.lake.exists(DELIVERIES)

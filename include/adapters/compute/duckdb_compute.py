@@ -6,7 +6,8 @@ the data comes from or goes to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -73,7 +74,7 @@ class DuckDbCompute:
         """
         with self.open_session(purpose=purpose) as connection:
             for name, relation in relations.items():
-                _declare(connection, name, relation)
+                declare(connection, name, relation)
             rows: pa.Table = connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
             return rows
 
@@ -115,18 +116,24 @@ def local_parquet(dataset: ds.Dataset) -> LocalParquet | None:
     return LocalParquet(root, tuple(paths)) if paths else None
 
 
-def _declare(connection: duckdb.DuckDBPyConnection, name: str, relation: pa.Table | ds.Dataset) -> None:
+def parquet_sql(paths: Sequence[Path | str], options: str = "") -> str:
+    """Return parquet files as a table of a statement."""
+    # DuckDB takes a path for a pattern: in brackets a sign means itself.
+    listed = ", ".join(literal(re.sub(r"([*?\[])", r"[\1]", str(path))) for path in paths)
+    return f"read_parquet([{listed}]{options})"
+
+
+def declare(connection: duckdb.DuckDBPyConnection, name: str, relation: pa.Table | ds.Dataset) -> None:
+    """Make a relation a table of a session; as `DuckDbCompute.run_select` does."""
     # Arrow's scan of a table of many partitions costs several times DuckDB's own.
     files = local_parquet(relation) if isinstance(relation, ds.Dataset) else None
     if files is None:
         connection.register(name, relation)
         return
-    listed = ", ".join(map(literal, files.paths))
+    found = parquet_sql(files.paths, ", union_by_name = true, hive_partitioning = true, hive_types = {'dt': DATE}")
     try:
         connection.execute(
-            f"CREATE TEMP VIEW {columns([name])} AS SELECT {columns(relation.schema.names)} "
-            f"FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = true, "
-            "hive_types = {'dt': DATE})"
+            f"CREATE TEMP VIEW {columns([name])} AS SELECT {columns(relation.schema.names)} FROM {found}"
         )
     except duckdb.BinderException:
         # A column that was added to the table and is in none of its files yet.

@@ -1,9 +1,10 @@
 """Tables in files that a person names or a shop delivers: parquet or CSV, read as a whole or refused.
 
 What belongs here: the one reading of a file, and every way in which a file as a whole can be unreadable. What does
-not: what a column means, and which columns a caller needs (``keyed_rows``, ``order_files``, the drift report).
+not: a file that is read in parts (``parts``), what a column means, and which columns a caller needs (``keyed_rows``,
+``order_files``, the drift report).
 
-All of a CSV goes through `read_rows`: another parser of records would take its place there.
+All of a CSV goes through `read_rows` or `read_parts`: another parser of records would take its place there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pyarrow.dataset as pads
 import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
+from include.adapters.files.quotes import QuoteScan
 from include.column_types import is_binary
 from include.errors import MlopsError, UnreadableInputError, nearest
 
@@ -29,10 +31,8 @@ EXTENSIONS = (".parquet", ".csv")
 
 Choice: TypeAlias = Callable[[str], bool]
 
-_PARSE = pacsv.ParseOptions(newlines_in_values=True)
-# A quote opens a value at its beginning only, after a byte order mark too, and closes it where it isn't doubled.
-_OPENS = rb'(?:(?<=\A")|(?<=\A\xef\xbb\xbf")|(?<=[,\r\n]"))'
-_ALL_CLOSED = re.compile(rb'(?:[^"]++|"(?!%b)|"%b[^"]*+(?:""[^"]*+)*+")*+' % (_OPENS, _OPENS))
+PARSE = pacsv.ParseOptions(newlines_in_values=True)
+BLOCK_BYTES = 1 << 20
 # What Arrow says of the content of a file that isn't on disk.
 _DAMAGE = re.compile(r"(?i)parquet|thrift|end of stream|corrupt|decompress|codec")
 _NOT_UTF8 = re.compile(r"(?i)utf-?8")
@@ -115,7 +115,7 @@ def read_rows(file: TableFile, *, columns: Sequence[str] | None = None, is_text:
     MlopsError
         If the storage fails.
     """
-    _check_size(file)
+    check_size(file)
     with reading(file):
         return _read_csv(file, columns, is_text) if file.is_csv else _read_parquet(file, columns)
 
@@ -130,11 +130,32 @@ def open_parquet(file: TableFile) -> pads.Dataset:
     MlopsError
         If the storage fails.
     """
-    _check_size(file)
+    check_size(file)
     with reading(file):
         with file.filesystem.open_input_file(file.path) as stream:
-            _check_names(file, pq.read_schema(stream).names)
+            check_names(file, pq.read_schema(stream).names)
         return pads.dataset(file.path, format="parquet", filesystem=file.filesystem)
+
+
+def names_of_csv(file: TableFile) -> list[str]:
+    """Return the columns of a CSV, once each, within `reading`."""
+    with (
+        file.filesystem.open_input_stream(file.path) as stream,
+        pacsv.open_csv(stream, parse_options=PARSE) as reader,
+    ):
+        names: list[str] = reader.schema.names
+    check_names(file, names)
+    return names
+
+
+def check_quotes(file: TableFile) -> None:
+    """Check that the quoted values of a CSV are closed, within `reading`."""
+    scan = QuoteScan()
+    with file.filesystem.open_input_stream(file.path) as stream:
+        while block := stream.read(BLOCK_BYTES):
+            scan.add(block)
+    if not scan.is_closed():
+        raise UnreadableInputError(f"{file.name}: the file ends inside a quoted value; it is truncated: {_AGAIN}")
 
 
 @contextmanager
@@ -184,7 +205,8 @@ def empty_as_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
 
 
-def _check_size(file: TableFile) -> None:
+def check_size(file: TableFile) -> None:
+    """Check that a file has bytes."""
     with reading(file):
         if file.filesystem.get_file_info(file.path).size == 0:
             raise UnreadableInputError(f"{file.name}: the file is empty (0 bytes); {_AGAIN}")
@@ -194,7 +216,7 @@ def _read_parquet(file: TableFile, columns: Sequence[str] | None) -> pa.Table:
     with file.filesystem.open_input_file(file.path) as stream:
         found = pq.ParquetFile(stream)
         names = found.schema_arrow.names
-        _check_names(file, names)
+        check_names(file, names)
         if columns is None:
             return found.read()
         require_columns(file, names, columns, remedy="correct the name")
@@ -202,24 +224,21 @@ def _read_parquet(file: TableFile, columns: Sequence[str] | None) -> pa.Table:
 
 
 def _read_csv(file: TableFile, columns: Sequence[str] | None, is_text: Choice) -> pa.Table:
-    with file.filesystem.open_input_stream(file.path) as stream:
-        content = stream.read()
-    if not _ALL_CLOSED.fullmatch(content):
-        raise UnreadableInputError(f"{file.name}: the file ends inside a quoted value; it is truncated: {_AGAIN}")
-    with pacsv.open_csv(pa.BufferReader(content), parse_options=_PARSE) as reader:
-        names = reader.schema.names
-    _check_names(file, names)
+    check_quotes(file)
+    names = names_of_csv(file)
     require_columns(file, names, columns or (), remedy="correct the name")
     options = pacsv.ConvertOptions(
         column_types={name: pa.string() for name in names if is_text(name)}, include_columns=columns
     )
-    rows = pacsv.read_csv(pa.BufferReader(content), parse_options=_PARSE, convert_options=options)
+    with file.filesystem.open_input_stream(file.path) as stream:
+        rows = pacsv.read_csv(stream, parse_options=PARSE, convert_options=options)
     if bytes_in := [field.name for field in rows.schema if is_binary(field.type)]:
         raise _damaged(file, ValueError(f"column {bytes_in[0]!r} is not UTF-8"))
     return rows
 
 
-def _check_names(file: TableFile, names: Sequence[str]) -> None:
+def check_names(file: TableFile, names: Sequence[str]) -> None:
+    """Check that no two columns have one name."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UnreadableInputError(f"{file.name}: column {twice[0]!r} is there twice; keep one")

@@ -6,6 +6,8 @@ another. What does not: reading the file.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,8 +27,44 @@ _WANTED = {
 }
 
 
-def converted(file: str, values: pa.ChunkedArray, column: FileColumn | None, *, untyped: bool) -> pa.ChunkedArray:
-    """Return a column's values with the type of their family; NaN becomes null.
+@dataclass(frozen=True)
+class Traits:
+    """What one value of a column decides for all: a time in it names a zone, a whole number in it is infinite."""
+
+    has_zone: bool = False
+    has_infinite: bool = False
+
+    def __or__(self, other: Traits) -> Traits:
+        """Return those of two parts of a column together."""
+        return Traits(self.has_zone or other.has_zone, self.has_infinite or other.has_infinite)
+
+
+def has_traits(found: pa.DataType, column: FileColumn | None, *, untyped: bool) -> bool:
+    """Say whether the traits of a column can be others than none."""
+    if column is None or column.family not in (Family.WHOLE, Family.TIME):
+        return False
+    if untyped and is_text(found):
+        return True
+    return column.family is Family.WHOLE and not pa.types.is_integer(value_type(found))
+
+
+def traits_of(values: pa.ChunkedArray, column: FileColumn, *, untyped: bool) -> Traits:
+    """Return the traits of a column, or of a part of it; none where the values are of another family."""
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(value_type(values.type))
+    if column.family is Family.TIME:
+        return Traits(has_zone=pc.any(pc.match_substring_regex(values, _ZONED)).as_py() is True)
+    try:
+        numbers = values.cast(pa.float64()) if is_number(values.type) else _number(values, untyped, Traits())
+    except (pa.ArrowInvalid, _WrongTypeError):
+        return Traits()
+    return Traits(has_infinite=pc.any(pc.is_inf(numbers)).as_py() is True)
+
+
+def converted(
+    file: str, values: pa.ChunkedArray, column: FileColumn | None, *, untyped: bool, traits: Traits
+) -> pa.ChunkedArray:
+    """Return a column's values, or those of a part of it, with the type of their family; NaN becomes null.
 
     Parameters
     ----------
@@ -38,6 +76,8 @@ def converted(file: str, values: pa.ChunkedArray, column: FileColumn | None, *, 
         What the format knows of it; None where it does not know the column.
     untyped : bool
         Whether the file knows no types, so that numbers and times are parsed from text.
+    traits : Traits
+        Those of the column as a whole.
 
     Raises
     ------
@@ -53,7 +93,7 @@ def converted(file: str, values: pa.ChunkedArray, column: FileColumn | None, *, 
     if pa.types.is_null(values.type):
         return values.cast(_EMPTY[column.family])
     try:
-        return _BY_FAMILY[column.family](values, untyped)
+        return _BY_FAMILY[column.family](values, untyped, traits)
     except _WrongTypeError as err:
         found = f"{err}"
     except pa.ArrowInvalid as err:
@@ -68,7 +108,7 @@ class _WrongTypeError(Exception):
     """The column is of another family; the text says what was found."""
 
 
-def _text(values: pa.ChunkedArray, untyped: bool) -> pa.ChunkedArray:
+def _text(values: pa.ChunkedArray, untyped: bool, traits: Traits) -> pa.ChunkedArray:
     if pa.types.is_floating(values.type):
         values = _integers(values)
     if pa.types.is_integer(values.type) or is_text(values.type):
@@ -76,24 +116,23 @@ def _text(values: pa.ChunkedArray, untyped: bool) -> pa.ChunkedArray:
     raise _WrongTypeError(str(values.type))
 
 
-def _whole(values: pa.ChunkedArray, untyped: bool) -> pa.ChunkedArray:
+def _whole(values: pa.ChunkedArray, untyped: bool, traits: Traits) -> pa.ChunkedArray:
     if untyped and is_text(values.type):
-        values = _number(values, untyped)
+        values = _number(values, untyped, traits)
     if pa.types.is_decimal(values.type):
         values = values.cast(pa.float64())
     if pa.types.is_floating(values.type):
         values = values.cast(pa.float64())
-        finite = pc.is_finite(values)
-        if pc.all(finite).as_py() is not False:
+        if not traits.has_infinite:
             return _integers(values)
-        _integers(pc.filter(values, finite))
+        _integers(pc.filter(values, pc.is_finite(values)))
         return values
     if pa.types.is_integer(values.type):
         return _integers(values)
     raise _WrongTypeError(str(values.type))
 
 
-def _number(values: pa.ChunkedArray, untyped: bool) -> pa.ChunkedArray:
+def _number(values: pa.ChunkedArray, untyped: bool, traits: Traits) -> pa.ChunkedArray:
     if untyped and is_text(values.type):
         numbers = values.cast(pa.float64())
         return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
@@ -102,11 +141,9 @@ def _number(values: pa.ChunkedArray, untyped: bool) -> pa.ChunkedArray:
     raise _WrongTypeError(str(values.type))
 
 
-def _time(values: pa.ChunkedArray, untyped: bool) -> pa.ChunkedArray:
+def _time(values: pa.ChunkedArray, untyped: bool, traits: Traits) -> pa.ChunkedArray:
     if untyped and is_text(values.type):
-        zoned = pc.match_substring_regex(values, _ZONED)
-        has_zone = pc.any(zoned).as_py() is True
-        return values.cast(pa.timestamp("us", "UTC" if has_zone else None))
+        return values.cast(pa.timestamp("us", "UTC" if traits.has_zone else None))
     if pa.types.is_timestamp(values.type):
         # Nanoseconds below a microsecond are dropped; a time that leaves the range is an error.
         target = pa.timestamp("us", "UTC" if values.type.tz else None)
