@@ -45,7 +45,10 @@ def test_the_overlay_of_the_real_log_changes_two_values_and_nothing_else():
         ),
         pytest.param({"training": {"seed": "x"}}, r"churn.yaml: training.seed='x': .*integer", id="type"),
         pytest.param({"decision": {"schedule": "daily"}}, r"'daily' is not a cron expression", id="cron"),
-        pytest.param({"decision": {"schedule": "0 0 31 2 *"}}, r"'0 0 31 2 \*' never comes", id="no such day"),
+        *(
+            pytest.param({"decision": {"schedule": f"0 0 {never} *"}}, rf"'0 0 {never} \*' never comes", id=never)
+            for never in ("31 2", "30 2", "31 4,6", "31 4,6,9,11")
+        ),
         pytest.param({"decision": {"schedule": "0 0 30 2 1#1"}}, r"(never comes|is not a cron)", id="no such weekday"),
         pytest.param({"decision": {"breaches": 9}}, r"breaches=9 can't be above windows=5", id="two values disagree"),
         pytest.param("gates: [", r"churn.yaml is not YAML", id="not YAML"),
