@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from include.cli import options
-from include.errors import RefusedError, UsageError
+from include.errors import MlopsError, RefusedError, UsageError
 from include.home import HomeSettings, recall, settings_file
 from include.settings import PROJECT_ROOT, Settings, home_from_env
 
@@ -191,7 +191,12 @@ def _run(airflow: EmbeddedAirflow, narrator: TerminalNarrator, plan: DemoPlan, p
     narrator.say(f"Airflow {address.url}  login {told_login(airflow.home, address.user)}")
     api = AirflowApi(address.url, address.password, user=address.user)
     loop = Demo(Deployment(airflow.settings), api, plan, pace, narrator)
-    loop.run()
+    try:
+        loop.run()
+    except MlopsError:
+        # Whatever the demo stumbled over: it may be a part that could not be kept up.
+        airflow.raise_failure()
+        raise
     loop.report.seconds = {"start the servers": up_s, **loop.report.seconds}
     _report(loop, narrator)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 def up() -> None:
-    """Start PostgreSQL and Airflow for this home and stay until Ctrl-C or `mlops down`.
+    """Start PostgreSQL and Airflow for this home and keep them up until Ctrl-C or `mlops down`.
 
     Everything listens on 127.0.0.1 only. MLOPS_HOME names the home, MLOPS_PORT the port, MLOPS_USERS who logs in.
     """
@@ -60,7 +60,7 @@ def told_login(home: Path, user: str) -> str:
 
 
 def stay_until_stopped(airflow: EmbeddedAirflow) -> None:
-    """Return on Ctrl-C or a polite kill; raise where a part of Airflow has ended by itself."""
+    """Return on Ctrl-C or a polite kill; raise where a part could not be kept up."""
     try:
         airflow.wait()
     except (KeyboardInterrupt, SystemExit):

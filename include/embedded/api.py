@@ -7,6 +7,7 @@ not: what they mean.
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -73,6 +74,16 @@ class AirflowApi:
             return self._client.get("/api/v2/version", timeout=5).is_success
         except httpx.HTTPError:
             return False
+
+    def heard_of(self, part: str) -> datetime | None:
+        """Return when a part of Airflow last gave a sign of life; None where nobody can say."""
+        name = part.replace("-", "_")
+        try:
+            answer = self._client.get("/api/v2/monitor/health", timeout=5)
+            told = answer.json().get(name, {}).get(f"latest_{name}_heartbeat") if answer.is_success else None
+        except (httpx.HTTPError, ValueError):
+            return None
+        return datetime.fromisoformat(told) if told else None
 
     def ensure_pool(self, name: str, slots: int, description: str) -> None:
         """Create the pool, or set its slots."""

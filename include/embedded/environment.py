@@ -72,6 +72,8 @@ def airflow_environment(settings: Settings, port: int) -> dict[str, str]:
         # Airflow sets them itself, whatever the umask is.
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+        # Seconds. Tasks of a scheduler that was killed wait for this look to be run again; by default five minutes.
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         **_handed_on(settings),
     }

@@ -115,6 +115,18 @@ class EmbeddedPostgres:
         told = (self.data_dir / "postmaster.pid").read_text().splitlines()
         return len(told) > _STATUS_LINE and told[_STATUS_LINE].strip() == "ready"
 
+    def life(self) -> int | None:
+        """Return what is another after the server has lost a process and recovered; None where it can't be told.
+
+        A server whose backend is killed ends all its other processes and starts them again.
+        """
+        pid = self.pid()
+        try:
+            children = psutil.Process(pid).children() if pid is not None else []
+            return next((child.pid for child in children if "checkpointer" in " ".join(child.cmdline())), None)
+        except psutil.Error:
+            return None
+
     def stop(self) -> None:
         """Stop the server without waiting for its clients; do nothing where it isn't running."""
         pid = self.pid()

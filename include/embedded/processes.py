@@ -22,6 +22,7 @@ from include.home import write_private
 
 SUPERVISOR = "supervisor"
 RUN_ID_VARIABLE = "MLOPS_RUN_ID"
+_PART_VARIABLE = "MLOPS_PART"
 _TERM_TIMEOUT_S = 20
 _KILL_TIMEOUT_S = 10
 
@@ -77,7 +78,7 @@ class ProcessTable:
         with open_log(self.log(name)) as output:
             process = subprocess.Popen(
                 argv,
-                env=dict(env),
+                env={**env, _PART_VARIABLE: name},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -91,6 +92,19 @@ class ProcessTable:
     def log(self, name: str) -> Path:
         """Return where a process of that name writes."""
         return self.home / "logs" / f"{name}.log"
+
+    def sweep(self, name: str, run_id: str) -> None:
+        """Kill what a part of that name has left behind when it ended, and strike it off.
+
+        A server's workers outlive it: they hold its port, and run tasks that nobody would hear of.
+        """
+        ended = [record for record in self.records() if record.name == name]
+        marks = {RUN_ID_VARIABLE: run_id, _PART_VARIABLE: name}
+        for process in self._members(ended, marks):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        _wait_for(lambda: self._members(ended, marks), _KILL_TIMEOUT_S)
+        self._write([record for record in self.records() if record.name != name])
 
     def alive(self, name: str) -> ProcessRecord | None:
         """Return the record of a running process of that name."""

@@ -1,7 +1,7 @@
-"""The embedded default, started: PostgreSQL, then Airflow, and a guardian that outlives us.
+"""The embedded default, started and kept up: PostgreSQL, then Airflow, and a guardian that outlives us.
 
-What belongs here: the order of starting, and which parts there are. What does not: what the processes do, and how a
-home is stopped (`home`).
+What belongs here: the order of starting, and which parts there are. What does not: what the processes do, when one is
+started again (`watch`), and how a home is stopped (`home`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from include.embedded.api import AirflowApi
@@ -21,13 +24,16 @@ from include.embedded.databases import create_databases
 from include.embedded.environment import airflow_environment, owner_environment
 from include.embedded.home import Address, EmbeddedHome, make_home
 from include.embedded.logins import first_admin, read_password, write_passwords
+from include.embedded.parts import POSTGRES, SERVER, make_parts
 from include.embedded.ports import PortClaim
-from include.embedded.processes import RUN_ID_VARIABLE, SUPERVISOR
+from include.embedded.processes import RUN_ID_VARIABLE, SUPERVISOR, open_log
+from include.embedded.watch import Watch
 from include.errors import MlopsError, RefusedError, UsageError
 from include.home import HomeSettings, settings_file, write_private
 from include.settings import PROJECT_ROOT, Settings
 
 _HEALTHY_TIMEOUT_S = 180
+_LOOK_EVERY_S = 0.5
 # name → slots; airflow_settings.yaml says the same to Astro.
 POOLS = {"feature_store": (1, "writers to Feast's registry"), "training": (1, "model fitting")}
 _DEPLOYED_BY = ("feature_repo", "include/adapters", "include/config/features", "uv.lock")
@@ -50,10 +56,13 @@ class EmbeddedAirflow(EmbeddedHome):
         self.say = say
         self._port = PortClaim()
         self._lifeline: subprocess.Popen[bytes] | None = None
+        self._watcher: threading.Thread | None = None
+        self._is_stopping = threading.Event()
+        self._failure: MlopsError | None = None
         self._has_started = False
 
     def start(self) -> Address:
-        """Start everything and return where it answers.
+        """Start everything, keep it up from then on, and return where it answers.
 
         Raises
         ------
@@ -77,7 +86,7 @@ class EmbeddedAirflow(EmbeddedHome):
             url, user = f"http://127.0.0.1:{port}", first_admin(self.settings.users)
             write_private(self._run_file, json.dumps({"url": url, "port": port, "run_id": run_id, "user": user}))
             self.processes.add(SUPERVISOR, os.getpid())
-            self._has_started = True
+            self._has_started, self._failure = True, None
         self._start_guardian(run_id)
         try:
             self._start_parts(port, url, run_id)
@@ -90,6 +99,9 @@ class EmbeddedAirflow(EmbeddedHome):
         """Stop what this object started, Airflow first, PostgreSQL last; a home that another command runs stays up."""
         if not self._has_started:
             return
+        self._is_stopping.set()
+        if self._watcher is not None:
+            self._watcher.join()
         with self._locked():
             self._stop_parts()
         if self._lifeline is not None:
@@ -100,19 +112,21 @@ class EmbeddedAirflow(EmbeddedHome):
         self._has_started = False
 
     def wait(self) -> None:
-        """Return when a part of Airflow has ended.
+        """Return never, while the parts are kept up.
 
         Raises
         ------
         MlopsError
-            Always: none of them ends by itself; the message names the log.
+            When a part has ended so often that everything was stopped; the message names it and its log.
         """
-        names = ("api-server", "scheduler", "dag-processor", "triggerer")
-        while True:
-            for name in names:
-                if self.processes.alive(name) is None:
-                    raise MlopsError(f"the {name} has ended; its log is {self.processes.log(name)}")
-            time.sleep(1)
+        while self._watcher is not None and self._watcher.is_alive():
+            self._watcher.join(1)
+        self.raise_failure()
+
+    def raise_failure(self) -> None:
+        """Raise why everything was stopped, where a part could not be kept up."""
+        if self._failure is not None:
+            raise self._failure
 
     def _open_home(self) -> None:
         overlay = self.settings.specs_overlay
@@ -130,25 +144,52 @@ class EmbeddedAirflow(EmbeddedHome):
 
     def _start_parts(self, port: int, url: str, run_id: str) -> None:
         env = {**airflow_environment(self.settings, port), RUN_ID_VARIABLE: run_id}
+        parts = make_parts(self, env, AirflowApi(url, ""))
+        postgres, server, *others = parts
         started = time.monotonic()
-        self.postgres.start()
+        self.postgres.initialise()
+        running = {POSTGRES: postgres.start()}
+        self.postgres.wait_until_ready(running[POSTGRES])
         create_databases(self.home)
         self.say(f"PostgreSQL is up ({time.monotonic() - started:.0f} s)")
         self._write_local_settings()
         self._deploy(env)
-        self._airflow("api-server", env, "--host", "127.0.0.1", "--port", str(port))
+        running[SERVER] = server.start()
         self._until_healthy(url)
-        self._airflow("scheduler", env, "--skip-serve-logs")
-        self._airflow("dag-processor", env)
-        self._airflow("triggerer", env, "--skip-serve-logs")
+        running |= {part.name: part.start() for part in others}
         user = first_admin(self.settings.users)
         api = AirflowApi(url, read_password(self.home, user), user=user)
         for name, (slots, description) in POOLS.items():
             api.ensure_pool(name, slots, description)
+        self._start_watch(Watch(parts, running, self._tell), run_id)
         self.say(f"Airflow is up ({time.monotonic() - started:.0f} s)")
 
-    def _airflow(self, component: str, env: dict[str, str], *arguments: str) -> None:
-        self.processes.spawn(component, [sys.executable, "-m", "airflow", component, *arguments], env)
+    def _start_watch(self, watch: Watch, run_id: str) -> None:
+        def keep_up() -> None:
+            try:
+                while not self._is_stopping.wait(_LOOK_EVERY_S):
+                    watch.look()
+                    if self._lifeline is not None and self._lifeline.poll() is not None:
+                        self._start_guardian(run_id)
+                        self._tell("the guardian ended; another one keeps watch")
+            except Exception as err:
+                # In a thread nobody would hear of it.
+                self._failure = err if isinstance(err, MlopsError) else MlopsError(f"the watch broke: {err!r}")
+                self._tell(str(self._failure))
+                with self._locked():
+                    self._stop_parts()
+
+        self._is_stopping.clear()
+        self._watcher = threading.Thread(target=keep_up, name="watch", daemon=True)
+        self._watcher.start()
+
+    def _tell(self, line: str) -> None:
+        """Tell of a part, to the person and in a log."""
+        # A terminal that is gone and a full disk are no reasons to end the watch.
+        with suppress(OSError):
+            self.say(line)
+        with suppress(OSError), open_log(self.processes.log(SUPERVISOR)) as log:
+            log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n".encode())
 
     def _deploy(self, env: dict[str, str]) -> None:
         stamp = self.home / "run" / "deployed"
@@ -171,9 +212,9 @@ class EmbeddedAirflow(EmbeddedHome):
     def _until_healthy(self, url: str) -> None:
         api = AirflowApi(url, "")
         deadline = time.monotonic() + _HEALTHY_TIMEOUT_S
-        log = self.processes.log("api-server")
+        log = self.processes.log(SERVER)
         while not api.is_healthy():
-            if self.processes.alive("api-server") is None:
+            if self.processes.alive(SERVER) is None:
                 raise MlopsError(f"the API server ended at once; its last words: {_tail(log)}; the log is {log}")
             if time.monotonic() > deadline:
                 raise MlopsError(f"the API server is not healthy after {_HEALTHY_TIMEOUT_S} s; its log is {log}")

@@ -1,4 +1,4 @@
-"""One home with a version in Production, for all tests that go on from there."""
+"""One home with a version in Production, and one night of it, for all tests that go on from there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from include.adapters.deployment import Deployment
 from include.embedded.api import AirflowApi
 from include.embedded.supervisor import EmbeddedAirflow
 from include.settings import Settings
-from tests.e2e.loop import Loop, bring_into_production
+from tests.e2e.killing import Killed, play
+from tests.e2e.loop import NIGHT, WRITE_BACK, Loop, bring_into_production
 from tests.shop import write_overlay
 
 
@@ -32,3 +33,21 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
         yield started
     finally:
         airflow.stop()
+
+
+@pytest.fixture(scope="session")
+def killed(loop: Loop) -> Killed:
+    """One keyed night has run through the chain while every part died once, and the training it asked for has ended."""
+    loop.api.unpause(WRITE_BACK)
+    played = play(loop)
+    loop.until(lambda: len(loop.trainings()) == 2, "the second training")
+    loop.until(lambda: len(loop.waiting()) == 1, "the second approval")
+    loop.until(lambda: NIGHT in loop.deployment.state.publications("online/churn_scores"), "the write-back")
+    loop.api.unpause(WRITE_BACK, paused=True)
+    return played
+
+
+@pytest.fixture(scope="session")
+def night(killed: Killed) -> Loop:
+    """The loop after that night."""
+    return killed.loop

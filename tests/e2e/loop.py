@@ -38,7 +38,7 @@ class Loop:
     runs: dict[str, str] = field(default_factory=dict)
     orders: pa.Table = field(default_factory=lambda: make_orders(days=120))
 
-    def until(self, is_true: Callable[[], bool], what: str, timeout_s: float = 300) -> None:
+    def until(self, is_true: Callable[[], bool], what: str, timeout_s: float = 600) -> None:
         deadline = time.monotonic() + timeout_s
         while not is_true():
             assert time.monotonic() < deadline, f"{what} did not happen within {timeout_s} s"

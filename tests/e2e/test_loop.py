@@ -16,25 +16,9 @@ from include import partitions
 from include.embedded.logins import read_password
 from tests.browser import chromium
 from tests.e2e.airflow_pages import PAGES, Visitor
-from tests.e2e.loop import NIGHT, OLDER, TRAINED, WRITE_BACK, Loop
-from tests.shop import deliver
+from tests.e2e.loop import NIGHT, OLDER, TRAINED, Loop
 
-pytestmark = pytest.mark.timeout(900)
-
-
-@pytest.fixture(scope="module")
-def night(loop: Loop) -> Loop:
-    """One keyed night has run through the chain, and the training it asked for has ended."""
-    loop.api.unpause(WRITE_BACK)
-    deliver(loop.deployment.settings.home / "landing", loop.orders, NIGHT)
-    for dag_id in ("ingest_orders", "materialize_features__customer_daily"):
-        loop.runs[dag_id] = loop.api.trigger(dag_id, partition=NIGHT)
-    loop.monitored([NIGHT], 1)
-    loop.until(lambda: len(loop.trainings()) == 2, "the second training")
-    loop.until(lambda: len(loop.waiting()) == 1, "the second approval")
-    loop.until(lambda: NIGHT in loop.deployment.state.publications("online/churn_scores"), "the write-back")
-    loop.api.unpause(WRITE_BACK, paused=True)
-    return loop
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")

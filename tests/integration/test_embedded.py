@@ -156,6 +156,10 @@ def test_two_homes_a_killed_terminal_a_second_start_and_ctrl_c(tmp_path):
         assert (second.process.returncode, "is up already" in said) == (1, True)
         assert api.is_healthy()
 
+        (guardian,) = [p for p in one.members() if "include.embedded.guardian" in p.cmdline()]
+        guardian.kill()
+        told = one.home / "logs" / "supervisor.log"
+        assert until(lambda: told.exists() and "the guardian ended" in told.read_text(), 10)
         one.process.kill()
         assert until(lambda: one.gone(api)), one.members()
         assert other_api.is_healthy()
