@@ -3,10 +3,11 @@
 
 For what monitoring can't see: new prices, a campaign, a merger. A system posts a run with `conf`, a person fills in the
 form. The request is judged at the newest published night; a veto, cooldown, the budget and a candidate that waits stand
-above it. What only a veto stands above is a training by hand: trigger `train_model__<model>`.
+above it. What only a veto stands above is a training by hand: trigger `train_model__<model>`. What was granted while
+training is paused is on record, and monitoring asks for it again each night.
 
 - **In**: the reason; a key of the event's own, so that one that is sent twice asks once.
-- **Out**: asset `retrain_<model>`; `train_model__<model>` records a decision with its reasons, also where that is a no.
+- **Out**: a decision with its reasons, also where that is a no, which skips; asset `retrain_<model>`.
 - **Hazards**: none; without a reason it is refused where it is posted.
 - **Re-run**: clear the task: it is the same request, and asks once.
 """
@@ -20,8 +21,8 @@ from airflow.sdk import Param, dag, task
 from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag
-from mlops.requests import describe_event
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, refusals_skip
+from mlops.requests import business_event, describe_event
 
 _WORDS = {"minLength": 1, "maxLength": 500, "pattern": r"\S"}
 
@@ -54,12 +55,16 @@ def build_dag(spec: ModelSpec) -> None:
         @task(outlets=[assets.retrain(spec.model_id)])
         def request(params=None, dag_run=None, outlet_events=None) -> str:
             from include.adapters.deployment import Deployment
-            from include.steps.claim_training import newest_night
+            from include.steps.claim_training import request_training
 
+            told = describe_event(dag_run, params)
+            with refusals_skip():
+                asked = business_event(dag_run.run_id, [told])
+                decision = request_training(Deployment.from_env(), spec.model_id, asked)
             event = outlet_events[assets.retrain(spec.model_id)]
-            event.extra = describe_event(dag_run, params)
-            event.add_partitions(newest_night(Deployment.from_env(), spec.model_id))
-            return f"asked for a training: {event.extra['reason']}"
+            event.extra = told
+            event.add_partitions(decision.partition)
+            return f"decision {decision.number} starts a training: {told['reason']}"
 
         request()
 

@@ -61,19 +61,20 @@ def claim_training(deployment: Deployment, model_id: str, *, partition: str, req
     """
     if request.asked_by is None:
         return _claim_signalled(deployment, model_id, partition, request.run_id)
-    spec = load_model(model_id)
-    newest = newest_night(deployment, model_id)
-    if request.by_hand and partition > newest:
-        raise RefusedError(
-            f"{model_id} {partition}: the newest published features are of {newest}; name an earlier day"
-        )
-    asked = _asked(deployment, model_id, request)
-    decision = _judge(deployment, model_id, partition, request, request.asked_by, newest=newest)
-    judged_on = partition if request.by_hand else newest
-    row = record_decision(deployment, spec, decision, partition=judged_on, run_id=request.run_id, request=asked)
-    if not row.acted:
-        raise RefusedError(f"decision {row.number} is {row.action}: {'; '.join(row.reasons)}")
-    return _claim(deployment, row, request.run_id)
+    return _claim(deployment, _decide(deployment, model_id, partition, request), request.run_id)
+
+
+def request_training(deployment: Deployment, model_id: str, request: TrainingRequest) -> DecisionRow:
+    """Decide on a business event at the newest published night, and return the decision; again for its key the same.
+
+    What was asked for is on record before any run has heard of it: a training that is paused trains on it later.
+
+    Raises
+    ------
+    RefusedError
+        If no training may start, with the reason, which is on record too.
+    """
+    return _decide(deployment, model_id, newest_night(deployment, model_id), request)
 
 
 def newest_night(deployment: Deployment, model_id: str) -> str:
@@ -94,15 +95,29 @@ def newest_night(deployment: Deployment, model_id: str) -> str:
     return newest
 
 
+def _decide(deployment: Deployment, model_id: str, partition: str, request: TrainingRequest) -> DecisionRow:
+    spec, newest = load_model(model_id), newest_night(deployment, model_id)
+    if request.by_hand and partition > newest:
+        raise RefusedError(
+            f"{model_id} {partition}: the newest published features are of {newest}; name an earlier day"
+        )
+    asked = _asked(deployment, model_id, request)
+    decision = _judge(deployment, model_id, partition, request, newest=newest)
+    judged_on = partition if request.by_hand else newest
+    row = record_decision(deployment, spec, decision, partition=judged_on, run_id=request.run_id, request=asked)
+    if not row.acted:
+        raise RefusedError(f"decision {row.number} is {row.action}: {'; '.join(row.reasons)}")
+    return row
+
+
 def _asked(deployment: Deployment, model_id: str, request: TrainingRequest) -> DecisionRequest:
     keys = tuple(f"event {key}" for key in request.keys) or (f"run {request.run_id}",)
     acted = (decision.decision_id for decision in deployment.state.decisions(model_id) if decision.acted)
     return DecisionRequest(keys, seen=max(acted, default=None))
 
 
-def _judge(
-    deployment: Deployment, model_id: str, partition: str, request: TrainingRequest, asked_by: str, *, newest: str
-) -> Decision:
+def _judge(deployment: Deployment, model_id: str, partition: str, request: TrainingRequest, *, newest: str) -> Decision:
+    asked_by = request.asked_by or request.requester
     now = judge_request(deployment, model_id, newest, event=asked_by)
     if not request.by_hand or now.action == "veto":
         return now

@@ -32,10 +32,17 @@ def describe_request(dag_run: Any, context: Mapping[str, Any]) -> TrainingReques
         person = getattr(dag_run, "triggering_user_name", None) or "an unknown user"
         return TrainingRequest(dag_run.run_id, f"asked for by hand by {person}", by_hand=True, requester=person)
     posted = [extra for extra in _extras(context) if extra.get("from_rest_api") or "reason" in extra]
-    return _business_event(dag_run.run_id, posted) if posted else TrainingRequest(dag_run.run_id)
+    return business_event(dag_run.run_id, posted) if posted else TrainingRequest(dag_run.run_id)
 
 
-def _business_event(run_id: str, posted: Sequence[Mapping[str, Any]]) -> TrainingRequest:
+def business_event(run_id: str, posted: Sequence[Mapping[str, Any]]) -> TrainingRequest:
+    """Return the request that business events make, each by what its ``extra`` says.
+
+    Raises
+    ------
+    UsageError
+        If none gives a reason.
+    """
     from include.steps.claim_training import TrainingRequest
 
     told = [extra for extra in posted if str(extra.get("reason") or "").strip()]

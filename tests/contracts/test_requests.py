@@ -19,7 +19,7 @@ from include.governance.lifecycle import MoveRequest
 from include.monitoring.decision import Decision, NightMetrics
 from include.refs import CandidateRef
 from include.specs.models import GatesSpec, load_model
-from include.steps.claim_training import TrainingRequest, claim_training
+from include.steps.claim_training import TrainingRequest, claim_training, request_training
 from include.steps.decide_retrain import judge_night
 from include.steps.find_waiting import find_waiting
 from include.steps.gate_candidate import thresholds
@@ -391,3 +391,21 @@ def test_a_retrain_that_no_training_has_claimed_holds_the_next_and_is_found_unti
     assert [run.exception() is None for run in runs].count(True) == 1
     assert find_waiting(running, "churn") == ()
     assert row.decision_id == running.state.decisions("churn")[0].decision_id
+
+
+def test_an_event_that_came_while_training_was_paused_is_trained_on_later(running):
+    asked = request_training(running, "churn", posted("request-1", "a"))
+    measured(running, "2026-03-21")
+    assert request_training(running, "churn", posted("request-2", "a")) == asked
+    assert find_waiting(running, "churn", before="2026-03-21") == (asked.partition,)
+    assert claim(running, TrainingRequest("train-1"), partition=asked.partition).decision_id == asked.decision_id
+    with pytest.raises(RefusedError, match=f"decision {asked.number} is trained by train-1"):
+        claim(running, posted("train-2", "a"), partition=asked.partition)
+
+
+def test_an_event_that_may_not_train_is_refused_where_it_is_asked_and_on_record(running):
+    measured(running, LATER, status="incident")
+    with pytest.raises(RefusedError, match="is veto: data incident"):
+        request_training(running, "churn", posted("request-1", "a"))
+    assert [d.acted for d in running.state.decisions("churn")] == [False]
+    assert find_waiting(running, "churn") == ()

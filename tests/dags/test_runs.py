@@ -156,17 +156,21 @@ def test_the_night_is_measured_and_decided(bag, deployment):
     assert [d.partition for d in deployment.state.decisions("churn")][-1] == NIGHT
 
 
-def test_a_request_asks_at_the_newest_night_with_its_reason_and_key(bag, deployment):
+def test_a_request_is_decided_at_the_newest_night_and_asks_with_its_reason_and_key(bag, deployment):
     from airflow.models.asset import AssetEvent
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
+    for waiting in (d for d in deployment.state.decisions("churn") if d.acted and d.trained_by is None):
+        deployment.state.claim_training(waiting.decision_id, "a training")
     run(bag, "request_retrain__churn", conf={"reason": "new prices", "key": "order-7"})
     with create_session() as session:
         query = select(AssetEvent).where(AssetEvent.source_dag_id == "request_retrain__churn")
         (event,) = session.scalars(query).all()
     assert event.partition_key == deployment.state.newest_publication("features/customer_daily") == NIGHT
     assert (event.extra["reason"], event.extra["key"]) == ("new prices", "order-7")
+    (decision,) = deployment.state.decisions("churn")[-1:]
+    assert (decision.acted, decision.requested, decision.partition) == (True, True, NIGHT)
 
 
 def test_the_scores_are_written_back_as_a_feature(bag, deployment):

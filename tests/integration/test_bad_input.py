@@ -101,7 +101,6 @@ NAMED = {
     "export": ("features", "export", "--date", "2026-01-01", "--out", "OUT", "--group"),
     "audit": ("features", "audit", "--date", "2026-01-01", "--model"),
     "train": ("train", "--as-of", "2026-01-01", "--model"),
-    "status": ("registry", "status", "--model"),
 }
 
 
