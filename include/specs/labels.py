@@ -87,7 +87,7 @@ def load_label_kind(name: str, overlay_root: Path | None) -> LabelKind:
     if name not in known:
         raise SpecError(
             f"there is no kind of label {name!r}; known: {', '.join(known)}{nearest(name, known)}; a new one is a "
-            f"statement {name}.sql in {LABELS_ROOT.relative_to(PROJECT_ROOT)}"
+            f"statement, a file NAME.sql in {LABELS_ROOT.relative_to(PROJECT_ROOT)}"
         )
     if name in shipped and name in added:
         raise SpecError(

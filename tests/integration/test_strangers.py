@@ -85,8 +85,11 @@ def home(request, tmp_path_factory) -> Iterator[Path]:
     airflow_environment(settings, port=1)
     write_passwords(folder, settings.users)
     lake = folder / "lake" / "raw"
+    # A command that ran in this process has closed it.
+    closed = os.umask(0o022)
     lake.mkdir(parents=True)
     (lake / "orders.parquet").write_bytes(b"orders")
+    os.umask(closed)
     server = EmbeddedPostgres(folder)
     server.start()
     try:

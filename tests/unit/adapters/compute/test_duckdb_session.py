@@ -109,6 +109,7 @@ def test_whoever_computes_for_a_deployment_keeps_to_its_budget(tmp_path: Path, m
     assert {limit for _, limit in budgets} == {"300MB"}
     assert {purpose for purpose, _ in budgets} == {
         "the verdict on orders.parquet",
+        "what is set aside in quarantine/orders",
         "the merge of orders into raw/orders",
         "the days of raw/orders that hold these orders",
         "features",
