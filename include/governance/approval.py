@@ -6,15 +6,14 @@ not: asking (the DAG), reading Airflow's record (``mlops``), and the move that f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 
-from include.errors import MlopsError, problems
+from include.governance.kept_json import read_kept
 
 APPROVE, REJECT = "Approve", "Reject"
 
@@ -126,12 +125,4 @@ def from_json(kept: object, *, row: str) -> Approval | None:
     MlopsError
         If it is something else; `row` says where.
     """
-    if kept is None:
-        return None
-    try:
-        return _APPROVAL.validate_json(json.dumps(kept))
-    except ValidationError as err:
-        raise MlopsError(
-            f"{row}: this code did not write its approval ({problems(err)}); "
-            "run the code that did, or restore the row from a backup"
-        ) from err
+    return None if kept is None else read_kept(_APPROVAL, kept, what="approval", row=row)

@@ -6,14 +6,13 @@ What belongs here: these values, and the one reading and writing of the ledger's
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 
-from include.errors import MlopsError, problems
+from include.governance.kept_json import read_kept
 from include.training.manifest import Provenance, TrainingSetManifest
 
 Verdict: TypeAlias = Literal["pass", "fail", "unknown", "not_applicable"]
@@ -127,13 +126,4 @@ def from_json(kept: object, *, row: str) -> Evidence | None:
     MlopsError
         If it is something else.
     """
-    if kept == {}:
-        return None
-    try:
-        # By way of text: there an array is a tuple, and nothing else is taken for what it is not.
-        return _EVIDENCE.validate_json(json.dumps(kept))
-    except ValidationError as err:
-        raise MlopsError(
-            f"{row}: this code did not write its evidence ({problems(err)}); "
-            "run the code that did, or restore the row from a backup"
-        ) from err
+    return None if kept == {} else read_kept(_EVIDENCE, kept, what="evidence", row=row)
