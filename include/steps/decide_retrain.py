@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from include import partitions
 from include.errors import MlopsError
-from include.governance.lifecycle import Stage, holder, production_at
+from include.governance.lifecycle import Stage, holder
 from include.monitoring.decision import Decision, LedgerFacts, decide
 from include.monitoring.missed_nights import MissedNight, tell_missed
 from include.refs import DecisionRef
@@ -58,7 +58,7 @@ def judge_night(deployment: Deployment, model_id: str, partition: str, *, event:
     event : str, optional
         Who or what asks for a retrain, in words.
     """
-    return _judge(deployment, model_id, partition, ledger_facts(deployment, model_id, partition), event=event)
+    return _judge(deployment, model_id, partition, _facts(deployment, model_id, before=partition), event=event)
 
 
 def judge_request(deployment: Deployment, model_id: str, partition: str, *, event: str) -> Decision:
@@ -66,39 +66,31 @@ def judge_request(deployment: Deployment, model_id: str, partition: str, *, even
 
     Unlike a night, it sees what has happened since that night was published: a retrain, a move, a version that waits.
     """
-    moves = deployment.state.ledger(model_id)
-    facts = LedgerFacts(
+    return _judge(deployment, model_id, partition, _facts(deployment, model_id, before=None), event=event)
+
+
+def _facts(deployment: Deployment, model_id: str, *, before: str | None) -> LedgerFacts:
+    """Return what was known of a model before a partition, so that a replay sees what the first run saw; None: now."""
+    moves = [move for move in deployment.state.ledger(model_id) if before is None or move.partition < before]
+    return LedgerFacts(
         production_version=holder(moves, Stage.PRODUCTION),
         last_trained_partition=max((m.evidence.as_of for m in moves if m.evidence is not None), default=None),
-        retrain_partitions=_retrains(deployment, model_id),
+        retrain_partitions=_retrains(deployment, model_id, before=before),
         candidate_waiting=holder(moves, Stage.STAGING) is not None,
-        training_waiting=next(iter(find_waiting(deployment, model_id)), None),
-        is_live=True,
+        training_waiting=next(iter(find_waiting(deployment, model_id, before=before)), None),
+        is_live=before is None,
     )
-    return _judge(deployment, model_id, partition, facts, event=event)
 
 
-def ledger_facts(deployment: Deployment, model_id: str, partition: str) -> LedgerFacts:
-    """Return what was known of the model before `partition`, so that a replay sees what the first run saw."""
-    moves = deployment.state.ledger(model_id)
-    before = [move for move in moves if move.partition < partition]
-    return LedgerFacts(
-        production_version=production_at(moves, partition),
-        last_trained_partition=max((m.evidence.as_of for m in before if m.evidence is not None), default=None),
-        retrain_partitions=tuple(key for key in _retrains(deployment, model_id) if key < partition),
-        candidate_waiting=holder(before, Stage.STAGING) is not None,
-        training_waiting=next(iter(find_waiting(deployment, model_id, before=partition)), None),
-    )
+def _retrains(deployment: Deployment, model_id: str, *, before: str | None) -> tuple[str, ...]:
+    acted = (decision.partition for decision in deployment.state.decisions(model_id) if decision.acted)
+    return tuple(sorted(key for key in acted if before is None or key < before))
 
 
 def _judge(deployment: Deployment, model_id: str, partition: str, facts: LedgerFacts, *, event: str | None) -> Decision:
     spec = load_model(model_id)
     nights = load_nights(deployment, model_id, until=partition)
     return decide(nights, spec.decision, spec.monitoring, facts, partition=partition, event=event)
-
-
-def _retrains(deployment: Deployment, model_id: str) -> tuple[str, ...]:
-    return tuple(sorted(d.partition for d in deployment.state.decisions(model_id) if d.acted))
 
 
 def _decided_first(

@@ -6,6 +6,8 @@ What belongs here: what should be, held against what is on record. What does not
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from include import partitions
@@ -15,7 +17,7 @@ from include.errors import UsageError
 from include.governance.lifecycle import Stage, production_at
 from include.monitoring.missed_nights import MissedNight
 from include.specs.groups import load_feature_group
-from include.specs.services import load_feature_service
+from include.steps.read_inputs import other_groups
 from include.tables import predictions_name
 
 if TYPE_CHECKING:
@@ -42,8 +44,9 @@ def find_missed(deployment: Deployment, spec: ModelSpec, partition: str, *, run_
     scored = deployment.state.publications(predictions_name(spec.model_id))
     measured = {str(night["partition"]) for night in deployment.state.nights(spec.model_id, until=partition)}
     monitoring = f"monitor_model__{spec.model_id} did not run on it, or failed"
+    why = _unscored_because(deployment, spec)
     return tuple(
-        MissedNight(night, "scores", _why_unscored(deployment, spec, night))
+        MissedNight(night, "scores", why(night))
         if night not in scored
         else MissedNight(night, "decision" if night in measured else "measurement", monitoring)
         for night in nights
@@ -60,19 +63,26 @@ def _undecided(deployment: Deployment, model_id: str, partition: str, run_id: st
     return [night for night in partitions.span(since, partition)[1:-1] if production_at(moves, night) is not None]
 
 
-def _why_unscored(deployment: Deployment, spec: ModelSpec, night: str) -> str:
-    missing = [table for table in _tables(spec) if night not in deployment.state.publications(table)]
+def _unscored_because(deployment: Deployment, spec: ModelSpec) -> Callable[[str], str]:
+    """Return what says of a night why it was not scored; what stands of all nights is read once, when it is needed."""
     rescore = f"rescore_range__{spec.model_id}"
-    if not missing:
-        return f"score_batch__{spec.model_id} did not run on it, or failed; {rescore} makes up for it"
-    group = load_feature_group(missing[0].rpartition("/")[2])
-    if refused := _read_refusal(deployment, group.group, night):
-        why = f"the quality gate refused {missing[0]} ({refused})"
-    elif group.scored_by is None and night not in delivered_days(deployment.lake):
-        why = "its orders have not been delivered"
-    else:
-        why = f"{missing[0]} was not built"
-    return f"{why}; build it (mlops features build --group {group.group}), then run {rescore}"
+    groups = [load_feature_group(each) for each in (spec.features.group, *other_groups(spec, spec.features.service))]
+    published = cache(deployment.state.publications)
+    delivered = cache(lambda: delivered_days(deployment.lake))
+
+    def why(night: str) -> str:
+        missing = next((group for group in groups if night not in published(group.table)), None)
+        if missing is None:
+            return f"score_batch__{spec.model_id} did not run on it, or failed; {rescore} makes up for it"
+        if refused := _read_refusal(deployment, missing.group, night):
+            cause = f"the quality gate refused {missing.table} ({refused})"
+        elif missing.scored_by is None and night not in delivered():
+            cause = "its orders have not been delivered"
+        else:
+            cause = f"{missing.table} was not built"
+        return f"{cause}; build it (mlops features build --group {missing.group}), then run {rescore}"
+
+    return why
 
 
 def _read_refusal(deployment: Deployment, group: str, night: str) -> str:
@@ -80,8 +90,3 @@ def _read_refusal(deployment: Deployment, group: str, night: str) -> str:
         return "; ".join(map(str, read_report(deployment.lake, group, night).failed))
     except UsageError:
         return ""
-
-
-def _tables(spec: ModelSpec) -> list[str]:
-    groups = dict.fromkeys((spec.features.group, *load_feature_service(spec.features.service).features))
-    return [load_feature_group(group).table for group in groups]
