@@ -30,7 +30,7 @@ def drift() -> None:
 @click.option(
     "--min-rows", type=click.IntRange(min=1), default=50, show_default=True, help="Fewer on a side give no verdict."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.as_json
 @click.option("--fail-on", type=click.Choice(["significant"]), help="Exit with 1 when a column's shift is significant.")
 def report(
     reference: Path, current: Path, columns: str | None, min_rows: int, *, as_json: bool, fail_on: str | None

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import click
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+from include.cli import options
 
 
 @click.group()
@@ -19,7 +19,7 @@ def models() -> None:
 
 
 @models.command("list")
-@_json
+@options.as_json
 def list_(as_json: bool) -> None:
     """List the models of this deployment that can be used."""
     from include.views.specs import check_specs, list_models
@@ -39,7 +39,7 @@ def list_(as_json: bool) -> None:
 
 @models.command()
 @click.argument("model_id", metavar="MODEL")
-@_json
+@options.as_json
 def show(model_id: str, as_json: bool) -> None:
     """Print a model's spec as it holds here: with the overlay laid over it, and what ships beside what it changes."""
     from include.views.specs import view_model, write_model
@@ -53,7 +53,7 @@ def show(model_id: str, as_json: bool) -> None:
 
 
 @models.command()
-@_json
+@options.as_json
 def check(as_json: bool) -> int:
     """Say of every spec whether it can be used: feature groups, feature services, labels, models.
 

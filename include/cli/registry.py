@@ -28,7 +28,7 @@ def registry() -> None:
 
 @registry.command()
 @options.past_model
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@options.as_json
 def status(model_id: str, as_json: bool) -> None:
     """Say which version stands at which stage."""
     from include.adapters.deployment import Deployment
@@ -57,7 +57,7 @@ def _asked(model_id: str, question: Question | None) -> str:
 @registry.command()
 @options.past_model
 @options.day("--at", "partition", help="Only what governs this partition.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@options.as_json
 def ledger(model_id: str, partition: str | None, as_json: bool) -> None:
     """Print every move, or with --at what was in Production then, trained on what, approved by whom."""
     from include.adapters.deployment import Deployment

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from include.embedded.logins import read_password
 from include.embedded.postgres import EmbeddedPostgres
@@ -80,7 +81,7 @@ class EmbeddedHome:
 
     def address(self) -> Address:
         """Return where this home answers, or answered last."""
-        run = json.loads(self._run_file.read_text())
+        run = self._last_run()
         return Address(run["url"], run["user"], read_password(self.home, run["user"]))
 
     def owns_home(self) -> bool:
@@ -89,7 +90,7 @@ class EmbeddedHome:
 
     def run_id(self) -> str | None:
         """Return the mark that all processes of the present or last start carry."""
-        return json.loads(self._run_file.read_text())["run_id"] if self._run_file.exists() else None
+        return self._last_run()["run_id"] if self._run_file.exists() else None
 
     def stop_run(self, run_id: str) -> None:
         """Stop everything of that start, unless the home has been started anew since."""
@@ -109,6 +110,10 @@ class EmbeddedHome:
         with self._locked():
             self._stop_parts()
         return was_up
+
+    def _last_run(self) -> dict[str, Any]:
+        run: dict[str, Any] = json.loads(self._run_file.read_text())
+        return run
 
     def _stop_parts(self) -> None:
         self.processes.stop(self.run_id())

@@ -81,7 +81,7 @@ class EmbeddedAirflow(EmbeddedHome):
                 )
             self._stop_parts()
             write_passwords(self.home, self.settings.users)
-            last = json.loads(self._run_file.read_text())["port"] if self._run_file.exists() else None
+            last = self._last_run()["port"] if self._run_file.exists() else None
             port, run_id = self._port.take(self.settings.port, last=last), uuid.uuid4().hex
             url, user = f"http://127.0.0.1:{port}", first_admin(self.settings.users)
             write_private(self._run_file, json.dumps({"url": url, "port": port, "run_id": run_id, "user": user}))

@@ -69,8 +69,7 @@ class LabelKind:
 
 def label_kinds(overlay_root: Path | None) -> Mapping[str, Path]:
     """Return the statement of every kind, by name; an overlay's folder ``labels`` adds to the shipped ones."""
-    shipped, added = _statements(LABELS_ROOT), _statements(_folder(overlay_root))
-    return {**shipped, **added}
+    return {**_statements(LABELS_ROOT), **_added(overlay_root)}
 
 
 def load_label_kind(name: str, overlay_root: Path | None) -> LabelKind:
@@ -82,7 +81,7 @@ def load_label_kind(name: str, overlay_root: Path | None) -> LabelKind:
         If there is none of that name, or one that ships and one of the overlay; if its statement doesn't declare what
         it uses.
     """
-    shipped, added = _statements(LABELS_ROOT), _statements(_folder(overlay_root))
+    shipped, added = _statements(LABELS_ROOT), _added(overlay_root)
     known = {**shipped, **added}
     if name not in known:
         raise SpecError(
@@ -97,12 +96,12 @@ def load_label_kind(name: str, overlay_root: Path | None) -> LabelKind:
     return _read_kind(known[name])
 
 
-def _folder(overlay_root: Path | None) -> Path | None:
-    return overlay_root / "labels" if overlay_root is not None else None
+def _added(overlay_root: Path | None) -> dict[str, Path]:
+    return _statements(overlay_root / "labels") if overlay_root is not None else {}
 
 
-def _statements(folder: Path | None) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.glob("*.sql"))} if folder is not None else {}
+def _statements(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.sql"))}
 
 
 @lru_cache(maxsize=64)

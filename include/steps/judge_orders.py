@@ -204,9 +204,7 @@ def _judged(
     folder: Path,
 ) -> JudgedFile:
     taken, set_aside = (tuple(sorted((folder / kind).iterdir())) for kind in (_TAKEN, _SET_ASIDE))
-    rows_published, rows_quarantined = (
-        sum(pq.read_metadata(path).num_rows for path in paths) for paths in (taken, set_aside)
-    )
+    rows_published, rows_quarantined = _count_rows(taken), _count_rows(set_aside)
     if rows_published + rows_quarantined != rows_in:
         raise MlopsError(
             f"{source}: {rows_in} rows came in, but {rows_published} were taken and "

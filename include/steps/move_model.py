@@ -106,8 +106,9 @@ def promote_version(
         If somebody else moved a version at the same time.
     """
     staged = _verdict_of_today(deployment, model_id, version)
-    who = {"actor": actor, "reason": reason}
-    _move(deployment, lifecycle.promote, model_id, version, **who, evidence=staged, approval=approval)
+    _move(
+        deployment, lifecycle.promote, model_id, version, actor=actor, reason=reason, evidence=staged, approval=approval
+    )
     return version
 
 

@@ -97,7 +97,7 @@ def age_log(lake: LakeAdapter, *, days: int) -> None:
 
 def drop_log(lake: LakeAdapter, version: int) -> None:
     DeltaTable(lake.table_uri("raw/x"), storage_options=lake.storage_options or None).create_checkpoint()
-    filesystem, path = open_location(lake.table_uri("raw/x"), lake.storage_options.get("AWS_ENDPOINT_URL"))
+    filesystem, path = open_location(lake.table_uri("raw/x"), lake.s3_endpoint_url)
     fs.SubTreeFileSystem(path, filesystem).delete_file(f"_delta_log/{version:020d}.json")
 
 

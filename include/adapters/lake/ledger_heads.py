@@ -23,13 +23,12 @@ _SUFFIX = ".sha256"
 def write_heads(lake: LakeAdapter, history: str, model_id: str, rows: Sequence[Row]) -> int:
     """Keep the hash of each row that has none kept yet, and return how many those were; one that is there stays."""
     filesystem, folder = _folder(lake, history, model_id)
-    endpoint_url = lake.storage_options.get("AWS_ENDPOINT_URL")
     with _explained(lake, history, model_id):
         kept = set(_list(filesystem, folder))
         missing = [row for row in rows if row[SEQ] not in kept]
         for row in missing:
             path = f"{folder}/{row[SEQ]}{_SUFFIX}"
-            put_once(filesystem, path, f"{row[OWN]}\n".encode(), s3_endpoint_url=endpoint_url)
+            put_once(filesystem, path, f"{row[OWN]}\n".encode(), s3_endpoint_url=lake.s3_endpoint_url)
     return len(missing)
 
 
@@ -46,7 +45,7 @@ def read_heads(lake: LakeAdapter, history: str, model_id: str) -> dict[int, str]
 
 def list_anchored(lake: LakeAdapter) -> set[str]:
     """Return the models that a head is kept of."""
-    filesystem, root = open_location(lake.table_uri(LEDGER_HEADS.name), lake.storage_options.get("AWS_ENDPOINT_URL"))
+    filesystem, root = open_location(lake.table_uri(LEDGER_HEADS.name), lake.s3_endpoint_url)
     entries = filesystem.get_file_info(fs.FileSelector(root, allow_not_found=True, recursive=True))
     return {entry.path.split("/")[-2] for entry in entries if entry.base_name.endswith(_SUFFIX)}
 
@@ -71,4 +70,4 @@ def _list(filesystem: fs.FileSystem, folder: str) -> list[int]:
 
 def _folder(lake: LakeAdapter, history: str, model_id: str) -> tuple[fs.FileSystem, str]:
     uri = lake.table_uri(f"{ledger_heads_name(history)}/{model_id}")
-    return open_location(uri, lake.storage_options.get("AWS_ENDPOINT_URL"))
+    return open_location(uri, lake.s3_endpoint_url)

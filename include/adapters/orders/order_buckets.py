@@ -85,4 +85,4 @@ def _numbered(opened: OrdersFile, rows: int) -> Iterator[pa.Table]:
 
 
 def _with_numbers(part: pa.Table, seen: int) -> pa.Table:
-    return part.append_column(ROW_NUMBER, pa.array(range(seen + 1, seen + part.num_rows + 1), pa.int64()))
+    return part.append_column(ROW_NUMBER, pa.array(np.arange(seen + 1, seen + part.num_rows + 1, dtype=np.int64)))
