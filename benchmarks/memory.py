@@ -30,7 +30,7 @@ from include.adapters.lake.delta_lake import LakeAdapter
 from include.partitions import key_of, shift, span
 from include.settings import Settings
 from include.steps.build_features import build_features
-from include.steps.import_orders import import_orders
+from include.steps.import_source import import_file
 from include.tables import DELIVERIES, ORDERS
 
 IMPORT_MB, BUILD_MB = 1_500, 2_000
@@ -91,7 +91,7 @@ def import_log(folder: Path) -> object:
     """Import the file into an empty lake."""
     deployment = Deployment(Settings.from_env({"MLOPS_HOME": str(folder / "home")}))
     as_of = datetime(2030, 1, 1, tzinfo=UTC)
-    return import_orders(deployment, folder / "orders.parquet", order_format="canonical", as_of=as_of)
+    return import_file(deployment, folder / "orders.parquet", file_format="canonical", as_of=as_of)
 
 
 def write_lake(folder: Path, customers: int) -> None:

@@ -58,7 +58,7 @@ def ingest_orders() -> None:
     @task(outlets=[assets.RAW_ORDERS])
     def import_delivery(outlet_events=None, **context) -> dict[str, int]:
         from include.adapters.deployment import Deployment
-        from include.steps.import_orders import import_delivery
+        from include.steps.import_source import import_delivery
 
         day = partitions.resolve(context)
         account = import_delivery(Deployment.from_env(), day)

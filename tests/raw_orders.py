@@ -77,7 +77,7 @@ def random_orders(*, rows: int, customers: int, first_day: str, days: int, seed:
     return orders(*lines)
 
 
-def publish_orders(lake: LakeAdapter, raw: pa.Table) -> None:
+def publish_source(lake: LakeAdapter, raw: pa.Table) -> None:
     """Write orders into a lake, and that every day from the first to the last of them was delivered."""
     days = sorted(map(str, raw["dt"].unique().to_pylist()))
     lake.replace("raw/orders", raw, keys=days)

@@ -41,7 +41,7 @@ _UNATTENDED_S = 30.0
 
 @click.command()
 @click.option("--orders", type=options.PATH, help="A .parquet or .csv file in place of the simulator.")
-@click.option("--format", "order_format", help="Of that file: online-retail or canonical.")
+@click.option("--format", "file_format", help="Of that file: online-retail or canonical.")
 @click.option("--nights", type=click.IntRange(1, 60), help="How many nights are played.  [default: 17; of a file 14]")
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Nights a minute at most.")
 @click.option("--seed", type=click.IntRange(0), help="Of the simulated shop.  [default: 7]")
@@ -51,7 +51,7 @@ _UNATTENDED_S = 30.0
 @click.option("--fresh", is_flag=True, help="Remove what an earlier demo left in this home, and start over.")
 def demo(
     orders: Path | None,
-    order_format: str | None,
+    file_format: str | None,
     nights: int | None,
     speed: float | None,
     seed: int | None,
@@ -77,12 +77,12 @@ def demo(
         nights=nights or (_FILE_NIGHTS if orders else DEFAULT_NIGHTS),
         seed=DEFAULT_SEED if seed is None else seed,
         orders=str(orders.resolve()) if orders else None,
-        order_format=_format(orders, order_format, seed),
+        file_format=_format(orders, file_format, seed),
     )
     # Before a home is made, or an earlier one removed.
     load_model(model_id)
     narrator = TerminalNarrator()
-    airflow = _home(arguments.order_format, narrator, fresh=fresh)
+    airflow = _home(arguments.file_format, narrator, fresh=fresh)
     unattended = None if narrator.is_terminal else _UNATTENDED_S
     pace = Pace(approve_after_s=0.0 if yes else unattended, night_s=60 / speed if speed else 0.0)
     try:
@@ -97,21 +97,21 @@ def demo(
         airflow.stop()
 
 
-def _format(orders: Path | None, order_format: str | None, seed: int | None) -> str:
-    from include.quality.order_formats import check_format
+def _format(orders: Path | None, file_format: str | None, seed: int | None) -> str:
+    from include.quality.formats import check_format
 
     if orders is None:
-        if order_format is not None:
+        if file_format is not None:
             raise UsageError("--format says how a file is to be read: name the file with --orders, or leave it out")
         return "canonical"
     if seed is not None:
         raise UsageError("--seed is of the simulated shop: leave it out, or leave out --orders")
-    if order_format is None:
+    if file_format is None:
         raise UsageError("--orders needs --format: online-retail or canonical")
-    return check_format(order_format)
+    return check_format(file_format)
 
 
-def _home(order_format: str, narrator: TerminalNarrator, *, fresh: bool) -> EmbeddedAirflow:
+def _home(file_format: str, narrator: TerminalNarrator, *, fresh: bool) -> EmbeddedAirflow:
     """Make the home of a demo, or find it again, and return what starts it."""
     from include.embedded.supervisor import EmbeddedAirflow
 
@@ -122,7 +122,7 @@ def _home(order_format: str, narrator: TerminalNarrator, *, fresh: bool) -> Embe
     if fresh:
         _remove(home)
     if not _is_demo(home) or recall(home) is None:
-        _make(home, order_format)
+        _make(home, file_format)
     return EmbeddedAirflow(Settings.from_env(), say=narrator.say)
 
 
@@ -144,13 +144,13 @@ def _holds(home: Path, *names: str) -> bool:
     return any((home / name).exists() for name in names)
 
 
-def _make(home: Path, order_format: str) -> None:
+def _make(home: Path, file_format: str) -> None:
     """Make a home for a new demo, with the overlay that MLOPS_SPECS names, or else the one of such orders."""
     from include.embedded.home import make_home
 
     # A demo that ended before it made a plan has decided nothing.
     settings_file(home).unlink(missing_ok=True)
-    shipped = PROJECT_ROOT / "include" / "config" / "overlays" / _OVERLAYS[order_format]
+    shipped = PROJECT_ROOT / "include" / "config" / "overlays" / _OVERLAYS[file_format]
     make_home(home, HomeSettings(Settings.from_env().specs_overlay or shipped))
 
 

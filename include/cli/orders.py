@@ -24,7 +24,7 @@ from include.tables import ORDERS
 if TYPE_CHECKING:
     from include.steps.forget_customer import Erasure
     from include.steps.generate_orders import GeneratedOrders
-    from include.steps.import_orders import OrdersAccount
+    from include.steps.import_source import ImportAccount
 
 
 @click.group()
@@ -34,9 +34,7 @@ def orders() -> None:
 
 @orders.command("import")
 @click.argument("file", type=options.PATH)
-@click.option(
-    "--format", "order_format", required=True, metavar="online-retail|canonical", help="What the columns are."
-)
+@click.option("--format", "file_format", required=True, metavar="online-retail|canonical", help="What the columns are.")
 @click.option("--as-of", metavar="ISO", help="No order may be later; without a zone it is UTC. Default: now.")
 @click.option(
     "--time-zone",
@@ -46,9 +44,7 @@ def orders() -> None:
 )
 @click.option("--check/--no-check", default=False, help="Let Great Expectations count every rule's rows again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the account as one JSON object.")
-def import_command(
-    file: Path, order_format: str, as_of: str | None, time_zone: str, check: bool, as_json: bool
-) -> None:
+def import_command(file: Path, file_format: str, as_of: str | None, time_zone: str, check: bool, as_json: bool) -> None:
     """Import FILE (.parquet or .csv): publish the rows that pass the contract, set the others aside.
 
     Importing the same file again changes nothing. Orders that are there already are merged by
@@ -57,12 +53,12 @@ def import_command(
     instant = _instant(as_of) if as_of is not None else datetime.now(UTC)
     with _progress(f"importing {file.name}"):
         from include.adapters.deployment import Deployment
-        from include.steps.import_orders import import_orders
+        from include.steps.import_source import import_file
 
-        account = import_orders(
+        account = import_file(
             Deployment.from_env(),
             file,
-            order_format=order_format,
+            file_format=file_format,
             as_of=instant,
             time_zone=time_zone,
             cross_check=check,
@@ -193,7 +189,7 @@ def _progress(what: str) -> AbstractContextManager[object]:
     return Console(stderr=True).status(what)
 
 
-def _shown(account: OrdersAccount) -> dict[str, object]:
+def _shown(account: ImportAccount) -> dict[str, object]:
     names = (
         "rows_in", "rows_published", "rows_quarantined", "rules", "zero_price", "partitions", "first", "last",
         "rows_added", "rows_replaced", "rows_unchanged", "rows_stale", "rows_conflicting", "time_zone", "version",
@@ -201,7 +197,7 @@ def _shown(account: OrdersAccount) -> dict[str, object]:
     return {name: getattr(account, name) for name in names}
 
 
-def _told(account: OrdersAccount) -> str:
+def _told(account: ImportAccount) -> str:
     lines = [
         f"{account.rows_in:>10,} rows in; times without a zone read in {account.time_zone}",
         f"{account.rows_published:>10,} published ({account.rows_added:,} new, {account.rows_replaced:,} replacing, "

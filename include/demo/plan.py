@@ -35,7 +35,7 @@ class DemoArguments:
     nights: int
     seed: int
     orders: str | None = None
-    order_format: str = "canonical"
+    file_format: str = "canonical"
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,10 @@ def _simulated(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoP
 
 def _from_file(folder: Path, arguments: DemoArguments) -> DemoPlan:
     from include.steps.generate_orders import ARRIVALS
-    from include.steps.split_orders import split_orders
+    from include.steps.split_source import split_source
 
     source = Path(arguments.orders or "")
-    split = split_orders(source, order_format=arguments.order_format, nights=arguments.nights, folder=folder)
+    split = split_source(source, file_format=arguments.file_format, nights=arguments.nights, folder=folder)
     return DemoPlan(
         arguments=arguments,
         source=f"the orders of {source.name}, {split.first} … {split.nights[-1]}",

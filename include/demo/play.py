@@ -26,7 +26,7 @@ from include.governance.lifecycle import Stage
 from include.settings import local_path
 from include.specs.models import ModelSpec, load_model
 from include.steps.generate_orders import deliver_night
-from include.steps.import_orders import import_orders
+from include.steps.import_source import import_file
 
 _POLL_S = 0.5
 _MEMORY_EVERY_S = 2.0
@@ -148,7 +148,7 @@ class Demo:
     def _import_history(self) -> None:
         plan = self.plan
         as_of = partitions.end_of(plan.history_end)
-        import_orders(self.deployment, Path(plan.history), order_format=plan.arguments.order_format, as_of=as_of)
+        import_file(self.deployment, Path(plan.history), file_format=plan.arguments.file_format, as_of=as_of)
 
     def _fill_features(self) -> None:
         plan, group = self.plan, self.spec.features.group

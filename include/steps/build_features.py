@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from include.adapters.lake.partition_reports import write_report
 from include.adapters.lake.portions import ROWS_AT_ONCE, in_portions
-from include.adapters.orders.order_deliveries import delivered_days, first_gap
+from include.adapters.sources.deliveries import delivered_days, first_gap
 from include.errors import RefusedError, UsageError
 from include.features.checks import PARTITION
 from include.features.versions import add_versions

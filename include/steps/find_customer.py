@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.quality.order_formats import normal_key
+from include.quality.formats import normal_key
 from include.tables import ORDERS, Person
 
 if TYPE_CHECKING:

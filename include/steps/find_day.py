@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from include.adapters.deployment import Deployment
-from include.adapters.orders.order_deliveries import delivered_days, first_gap
+from include.adapters.sources.deliveries import delivered_days, first_gap
 
 
 @dataclass(frozen=True)

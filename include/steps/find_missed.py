@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from include import partitions
 from include.adapters.lake.partition_reports import read_report
-from include.adapters.orders.order_deliveries import delivered_days
+from include.adapters.sources.deliveries import delivered_days
 from include.errors import UsageError
 from include.governance.lifecycle import Stage, production_at
 from include.monitoring.missed_nights import MissedNight

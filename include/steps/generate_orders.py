@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include import partitions
-from include.adapters.orders.order_deliveries import COMPLETE
+from include.adapters.sources.deliveries import COMPLETE
 from include.errors import MlopsError, UsageError
 from include.simulation.baskets import ORDER_LINES, ORDER_TRUTH
 from include.simulation.deliveries import Arrival, arrivals_of, check_incidents

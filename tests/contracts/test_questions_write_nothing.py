@@ -19,7 +19,7 @@ from include.adapters.lake.ledger_heads import list_anchored, read_heads
 from include.adapters.lake.online_log import read_vectors
 from include.adapters.lake.partition_reports import read_report
 from include.adapters.lake.training_sets import list_training_sets, read_manifest
-from include.adapters.orders.order_deliveries import days_of, delivered_days
+from include.adapters.sources.deliveries import days_of, delivered_days
 from include.adapters.state.state_store import StateStoreAdapter
 from include.errors import MlopsError
 from include.governance.lifecycle import MoveRequest, stage_candidate
@@ -41,7 +41,7 @@ from include.views.lake_tables import read_lake_tables
 from include.views.nights import read_nights
 from include.views.partition_reports import read_group_report
 from include.views.versions import read_ledger, read_standing
-from tests.raw_orders import line, orders, publish_orders
+from tests.raw_orders import line, orders, publish_source
 
 GROUP, TABLE = "customer_daily", "features/customer_daily"
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
@@ -58,9 +58,9 @@ def empty(postgres_database, tmp_path) -> SimpleNamespace:
 @pytest.fixture
 def deployment(empty) -> SimpleNamespace:
     """One with history: three built days, of which a late row has reached the last two, a decision and a version."""
-    publish_orders(empty.lake, orders(*(line(day) for day in DAYS)))
+    publish_source(empty.lake, orders(*(line(day) for day in DAYS)))
     build_features(empty, GROUP, start=DAYS[0], end=DAYS[-1])
-    publish_orders(empty.lake, orders(line(DAYS[1]), line(f"{DAYS[1]} 12:00:00", customer="c2")))
+    publish_source(empty.lake, orders(line(DAYS[1]), line(f"{DAYS[1]} 12:00:00", customer="c2")))
     empty.state.append_moves(stage_candidate((), MoveRequest("churn", 1, DAYS[0], "ada", "first")))
     empty.state.put_night("churn", "2024-02-01", model_version=1, night={"rows": 1})
     hold = Decision("hold", "none", ("because",))

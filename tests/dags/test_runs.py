@@ -12,7 +12,7 @@ from include.adapters.deployment import Deployment
 from include.adapters.lake.partition_reports import read_report
 from include.governance.lifecycle import Stage, holder
 from include.settings import PROJECT_ROOT
-from include.steps.import_orders import import_orders
+from include.steps.import_source import import_file
 from tests.shop import FIRST_DAY, deliver, make_orders, on_days
 
 pytestmark = pytest.mark.timeout(300)
@@ -28,7 +28,7 @@ def deployment(home, tmp_path_factory) -> Deployment:
     orders = make_orders(days=106)
     history = tmp_path_factory.mktemp("shop") / "history.parquet"
     pq.write_table(on_days(orders, FIRST_DAY, TRAINED), history)
-    import_orders(made, history, order_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
+    import_file(made, history, file_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
     deliver(home / "landing", orders, NIGHT)
     deliver(home / "landing", orders, LATER)
     return made

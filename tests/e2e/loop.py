@@ -19,7 +19,7 @@ from include import partitions
 from include.adapters.deployment import Deployment
 from include.embedded.api import AirflowApi
 from include.embedded.logins import read_password
-from include.steps.import_orders import import_orders
+from include.steps.import_source import import_file
 from tests.dags.test_policies import TOPOLOGY
 from tests.shop import FIRST_DAY, make_orders, on_days
 
@@ -76,7 +76,7 @@ class Loop:
 def bring_into_production(loop: Loop, folder: Path) -> None:
     history = folder / "history.parquet"
     pq.write_table(on_days(loop.orders, FIRST_DAY, OLDER[-1]), history)
-    import_orders(loop.deployment, history, order_format="canonical", as_of=datetime(2026, 5, 1, tzinfo=UTC))
+    import_file(loop.deployment, history, file_format="canonical", as_of=datetime(2026, 5, 1, tzinfo=UTC))
     known = lambda: {d["dag_id"] for d in loop.api.request("GET", "/dags", limit=100)["dags"]}  # noqa: E731
     loop.until(lambda: set(TOPOLOGY) <= known(), "parsing")
     _fill(loop, FIRST_DAY, TRAINED)

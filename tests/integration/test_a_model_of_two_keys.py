@@ -27,7 +27,7 @@ from include.steps.build_training_set import build_training_set
 from include.steps.decide_retrain import decide_retrain
 from include.steps.export_features import export_features
 from include.steps.forget_customer import forget_customer
-from include.steps.import_orders import import_delivery, import_orders
+from include.steps.import_source import import_delivery, import_file
 from include.steps.judge_features import check_features
 from include.steps.load_version import load_version
 from include.steps.materialize_features import materialize_features
@@ -103,7 +103,7 @@ def deployment(home: Path, shop: pa.Table, tmp_path_factory: pytest.TempPathFact
         with deployed_beside(home, folder, "pairs", specs=specs) as made:
             pq.write_table(on_days(shop, FIRST_DAY, TRAINED), folder / "history.parquet")
             as_of = datetime.fromisoformat(NIGHT).replace(tzinfo=UTC)
-            import_orders(made, folder / "history.parquet", order_format="canonical", as_of=as_of)
+            import_file(made, folder / "history.parquet", file_format="canonical", as_of=as_of)
             for group in (GROUP, OF_CUSTOMERS):
                 build_features(made, group, start=partitions.shift(TRAINED, -90), end=TRAINED)
             candidate = train_model(made, build_training_set(made, MODEL, as_of=TRAINED))

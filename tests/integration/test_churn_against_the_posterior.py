@@ -30,7 +30,7 @@ from include.specs.yaml_files import CONFIG_ROOT
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.generate_orders import generate_orders
-from include.steps.import_orders import import_orders
+from include.steps.import_source import import_file
 from include.training.split import split_by_time
 from include.training.version import train_version
 from tests.posterior import ShopClock, probability_of_no_order, read_histories
@@ -70,7 +70,7 @@ def play(seed: int, folder: Path) -> Outcome:
     spec, deployment = load_model("churn"), make_deployment(folder)
     shop = generate_orders(folder / "shop", seed=seed, start=START, end=END, nights=0)
     assert shop.history is not None
-    import_orders(deployment, shop.history, order_format="canonical", as_of=partitions.end_of(END))
+    import_file(deployment, shop.history, file_format="canonical", as_of=partitions.end_of(END))
     snapshots = snapshot_days(TRAINED, spec.label, spec.training)
     build_features(deployment, spec.features.group, start=snapshots[0], end=snapshots[-1])
     deployment.feature_store.apply()

@@ -16,7 +16,7 @@ import pytest
 
 from include import partitions
 from include.adapters.lake.row_digest import digest
-from include.adapters.orders.order_deliveries import delivered_days
+from include.adapters.sources.deliveries import delivered_days
 from include.errors import RefusedError, UsageError
 from include.features.versions import newest_versions
 from include.simulation.incidents import parse_incident
@@ -24,7 +24,7 @@ from include.simulation.world import World
 from include.steps.build_features import build_features
 from include.steps.generate_orders import deliver_night, generate_orders
 from include.steps.heal_features import heal_features
-from include.steps.import_orders import import_delivery, import_orders
+from include.steps.import_source import import_delivery, import_file
 from tests.deployments import lake_only
 
 START, END, NIGHTS = "2026-01-01", "2026-02-14", 8
@@ -58,7 +58,7 @@ def run(folder: Path, *incidents: str) -> SimpleNamespace:
     assert made.history is not None
     assert made.history_end is not None
     as_of = partitions.end_of(made.history_end)
-    import_orders(deployment, made.history, order_format="canonical", as_of=as_of)
+    import_file(deployment, made.history, file_format="canonical", as_of=as_of)
     build_features(deployment, GROUP, start=made.history_end, end=made.history_end)
     to_import: list[str] = []
     to_build: list[str] = []

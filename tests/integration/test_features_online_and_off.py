@@ -33,7 +33,7 @@ from include.steps.heal_features import heal_features
 from include.steps.materialize_features import materialize_features
 from include.steps.verify_online import verify_online
 from tests.deployments import deployed_beside
-from tests.raw_orders import line, orders, publish_orders, random_orders
+from tests.raw_orders import line, orders, publish_source, random_orders
 
 GROUP, TABLE = "customer_daily", "features/customer_daily"
 FIRST, LAST = "2024-01-05", "2024-01-12"
@@ -45,7 +45,7 @@ def deployment(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Eight nights of twelve customers, built and online."""
     with deployed_beside(home, tmp_path_factory.mktemp("features"), "on_and_off") as made:
         raw = random_orders(rows=400, customers=12, first_day="2024-01-01", days=12, seed=4)
-        publish_orders(made.lake, raw)
+        publish_source(made.lake, raw)
         build_features(made, GROUP, start=FIRST, end=LAST)
         materialize_features(made, GROUP, start=FIRST, end=LAST)
         verify_online(made, GROUP, partition=LAST)

@@ -18,8 +18,8 @@ from include.adapters.deployment import Deployment
 from include.adapters.lake import portions
 from include.errors import UnreadableInputError
 from include.settings import Settings
-from include.steps import judge_orders, publish_orders
-from include.steps.import_orders import import_delivery, import_orders
+from include.steps import judge_source, publish_source
+from include.steps.import_source import import_delivery, import_file
 from include.tables import DELIVERIES, ORDERS, QUARANTINE
 from tests.unit.quality.orders_builder import AS_OF, INSTANT, make_dirty_orders, make_orders, order, table
 
@@ -33,13 +33,13 @@ Outcome = tuple[list[dict[str, Any]], list[tuple[int | None, str, list[Any]]]]
 def outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """Import files one after another, so many rows at a time; return the accounts and the tables."""
 
-    def run(rows: int, *files: Path, order_format: str = "canonical") -> Outcome:
-        monkeypatch.setattr(judge_orders, "ROWS_AT_ONCE", rows)
+    def run(rows: int, *files: Path, file_format: str = "canonical") -> Outcome:
+        monkeypatch.setattr(judge_source, "ROWS_AT_ONCE", rows)
         monkeypatch.setattr(portions, "ROWS_AT_ONCE", rows)
-        monkeypatch.setattr(publish_orders, "_BATCH", max(1, rows // 3))
+        monkeypatch.setattr(publish_source, "_BATCH", max(1, rows // 3))
         deployment = Deployment(Settings.from_env({"MLOPS_HOME": str(tmp_path / f"home-{rows}")}))
         accounts = [
-            asdict(import_orders(deployment, file, order_format=order_format, as_of=AS_OF, cross_check=False))
+            asdict(import_file(deployment, file, file_format=file_format, as_of=AS_OF, cross_check=False))
             for file in files
         ]
         return accounts, [_table(deployment, name) for name in TABLES]
@@ -89,8 +89,8 @@ def test_lines_of_an_invoice_are_numbered_alike_wherever_the_parts_end(
 ) -> None:
     path, made = tmp_path / f"orders.{extension}", _online_retail(3)
     pq.write_table(made, path) if extension == "parquet" else pacsv.write_csv(made, path)
-    found = outcome(rows, path, path, order_format="online-retail")
-    assert found == outcome(WHOLE, path, path, order_format="online-retail")
+    found = outcome(rows, path, path, file_format="online-retail")
+    assert found == outcome(WHOLE, path, path, file_format="online-retail")
     (account, again), _ = found
     assert 0 < account["rows_published"] < account["rows_in"] == 190
     assert again["rows_unchanged"] == account["rows_published"]
@@ -130,7 +130,7 @@ def test_a_nights_files_in_parts_come_out_as_the_whole(
 ) -> None:
     found = []
     for size in (rows, WHOLE):
-        monkeypatch.setattr(judge_orders, "ROWS_AT_ONCE", size)
+        monkeypatch.setattr(judge_source, "ROWS_AT_ONCE", size)
         monkeypatch.setattr(portions, "ROWS_AT_ONCE", size)
         deployment = Deployment(Settings.from_env({"MLOPS_HOME": str(tmp_path / f"home-{size}")}))
         folder = deployment.settings.home / "landing" / "orders" / "dt=2026-03-20"

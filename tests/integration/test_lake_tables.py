@@ -21,7 +21,7 @@ from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.find_tables import find_unnamed
 from include.steps.forget_customer import Erasure, forget_customer
-from include.steps.import_orders import import_orders
+from include.steps.import_source import import_file
 from include.steps.materialize_features import materialize_features
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.score_batch import score_batch
@@ -57,7 +57,7 @@ def deployment(home: Path, shop: pa.Table, tmp_path_factory: pytest.TempPathFact
     with deployed_beside(home, folder, "tables") as made:
         pq.write_table(shop, folder / "orders.parquet")
         as_of = partitions.end_of(NIGHT)
-        import_orders(made, folder / "orders.parquet", order_format="canonical", as_of=as_of)
+        import_file(made, folder / "orders.parquet", file_format="canonical", as_of=as_of)
         for group in ("customer_daily", "order_risk", "product_daily"):
             build_features(made, group, start=partitions.shift(TRAINED, -80), end=NIGHT)
             bring_online(made, group, start=partitions.shift(NIGHT, -20))

@@ -29,7 +29,7 @@ from include.steps.decide_retrain import decide_retrain
 from include.steps.find_stale_scores import find_stale_scores
 from include.steps.find_waiting import find_waiting
 from include.steps.heal_features import heal_features
-from include.steps.import_orders import import_delivery, import_orders
+from include.steps.import_source import import_delivery, import_file
 from include.steps.monitor_model import measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.rescore_stale import rescore_stale
@@ -100,7 +100,7 @@ def begun(deployment: Deployment) -> Loop:
     orders = make_orders(days=116)
     history = deployment.settings.home / "history.parquet"
     pq.write_table(on_days(orders, FIRST_DAY, TRAINED), history)
-    import_orders(deployment, history, order_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
+    import_file(deployment, history, file_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
     for night in NIGHTS:
         deliver(deployment.settings.home / "landing", orders, night)
     build_features(deployment, "customer_daily", start=FIRST_DAY, end=TRAINED)

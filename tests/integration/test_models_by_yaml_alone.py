@@ -27,7 +27,7 @@ from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.decide_retrain import decide_retrain
 from include.steps.heal_features import heal_features
-from include.steps.import_orders import import_delivery, import_orders
+from include.steps.import_source import import_delivery, import_file
 from include.steps.materialize_features import materialize_features
 from include.steps.monitor_model import load_nights, measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
@@ -100,7 +100,7 @@ def deployment(home: Path, shop: pa.Table, tmp_path_factory: pytest.TempPathFact
     with deployed_beside(home, folder, "more", specs=SPECS) as made:
         pq.write_table(on_days(shop, FIRST_DAY, TRAINED), folder / "history.parquet")
         as_of = datetime.fromisoformat(OPEN).replace(tzinfo=UTC)
-        import_orders(made, folder / "history.parquet", order_format="canonical", as_of=as_of)
+        import_file(made, folder / "history.parquet", file_format="canonical", as_of=as_of)
         start = partitions.shift(TRAINED, -90)
         for group in ("order_risk", "customer_daily"):
             build_features(made, group, start=start, end=TRAINED)
@@ -261,7 +261,7 @@ def late_rows_arrive(deployment: Deployment, shop: pa.Table) -> None:
     schema = shop.schema.append(pa.field("received_at", INSTANT))
     path = deployment.settings.home / "late.parquet"
     pq.write_table(pa.Table.from_pylist(late, schema=schema), path)
-    import_orders(deployment, path, order_format="canonical", as_of=at + timedelta(days=2))
+    import_file(deployment, path, file_format="canonical", as_of=at + timedelta(days=2))
 
 
 def test_vectors_over_two_views_are_logged_and_audited_once_both_are_online(deployment, in_production):

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from include.steps.import_orders import import_delivery
+from include.steps.import_source import import_delivery
 from include.steps.monitor_model import read_delivery
 from include.tables import DELIVERIES
 from include.views.deliveries import read_row_accounts

@@ -17,7 +17,7 @@ from include.errors import RefusedError
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.decide_retrain import decide_retrain
-from include.steps.import_orders import import_delivery, import_orders
+from include.steps.import_source import import_delivery, import_file
 from include.steps.materialize_features import materialize_features
 from include.steps.monitor_model import measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
@@ -51,7 +51,7 @@ def prepare(deployment: Deployment) -> Path:
 
 
 def run_history(deployment: Deployment, history: Path) -> None:
-    import_orders(deployment, history, order_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
+    import_file(deployment, history, file_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
     build_features(deployment, "customer_daily", start=FIRST_DAY, end=TRAINED)
     materialize_features(deployment, "customer_daily", start=TRAINED, end=TRAINED)
     candidate = train_model(deployment, build_training_set(deployment, "churn", as_of=TRAINED))
@@ -131,7 +131,7 @@ def beside(deployment: Deployment, lake: Path) -> SimpleNamespace:
 def test_features_built_out_of_order_equal_one_run_over_the_range(deployment, once, tmp_path):
     other = beside(deployment, tmp_path / "lake")
     history = deployment.settings.home / "history.parquet"
-    import_orders(other, history, order_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
+    import_file(other, history, file_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
     for night in NIGHTS:
         import_delivery(other, night, cross_check=False)
     build_features(other, "customer_daily", start=FIRST_DAY, end=NIGHTS[-1])

@@ -27,7 +27,7 @@ from include.steps.claim_training import TrainingRequest, claim_training
 from include.steps.decide_retrain import decide_retrain
 from include.steps.generate_orders import deliver_night
 from include.steps.heal_features import heal_features
-from include.steps.import_orders import import_delivery, import_orders
+from include.steps.import_source import import_delivery, import_file
 from include.steps.monitor_model import measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.score_batch import score_batch
@@ -65,7 +65,7 @@ def played(request: pytest.FixtureRequest, home: Path, tmp_path_factory: pytest.
 
 def play(deployment: Deployment, plan: DemoPlan) -> None:
     as_of = partitions.end_of(plan.history_end)
-    import_orders(deployment, Path(plan.history), order_format="canonical", as_of=as_of)
+    import_file(deployment, Path(plan.history), file_format="canonical", as_of=as_of)
     build_features(deployment, "customer_daily", start=plan.features_from, end=plan.history_end)
     train(deployment, plan.trained_as_of, TrainingRequest("first", "the first version", by_hand=True))
     for night in plan.nights:

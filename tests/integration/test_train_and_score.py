@@ -24,11 +24,11 @@ from include.steps.audit_features import audit_features
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.gate_candidate import gate_candidate
-from include.steps.import_orders import import_orders
+from include.steps.import_source import import_file
 from include.steps.load_version import load_version
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
-from tests.raw_orders import SCHEMA, publish_orders
+from tests.raw_orders import SCHEMA, publish_source
 from tests.real_data import real_data
 from tests.shop import FIRST_DAY, make_orders
 from tests.unit.steps.fakes import FakeState
@@ -79,7 +79,7 @@ def deployment(tmp_path_factory) -> Deployment:
         "ref_order_id": pa.nulls(raw.num_rows, pa.string()),
         "dt": days,
     }
-    publish_orders(made.lake, pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA))
+    publish_source(made.lake, pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA))
     build_features(made, "customer_daily", start=FIRST_DAY, end=LAST)
     made.feature_store.apply()
     return made
@@ -137,7 +137,7 @@ def test_the_set_is_written_once_with_everything_that_it_was_made_from(deploymen
 def test_orders_of_later_days_change_nothing_of_an_earlier_set(deployment, training_set, tmp_path):
     earlier = make_deployment(tmp_path)
     until = deployment.lake.read("raw/orders", end=AS_OF)
-    publish_orders(earlier.lake, until)
+    publish_source(earlier.lake, until)
     build_features(earlier, "customer_daily", start=FIRST_DAY, end=AS_OF)
     earlier.feature_store.apply()
     assert build_training_set(earlier, "churn", as_of=AS_OF) == training_set
@@ -177,7 +177,7 @@ def test_too_few_rows_are_refused_with_the_numbers(deployment):
 
 def test_snapshots_without_published_features_are_counted(tmp_path, deployment):
     bare = make_deployment(tmp_path)
-    publish_orders(bare.lake, deployment.lake.read("raw/orders"))
+    publish_source(bare.lake, deployment.lake.read("raw/orders"))
     build_features(bare, "customer_daily", start=FIRST_DAY, end=FIRST_DAY)
     bare.feature_store.apply()
     with pytest.raises(RefusedError, match="0 of them positive; features of 8 snapshots are not published"):
@@ -283,7 +283,7 @@ def test_real_orders_give_an_honest_auc(tmp_path, monkeypatch):
     path = real_data("online_retail/online_retail.parquet")
     monkeypatch.setenv("MLOPS_SPECS", str(PROJECT_ROOT / "include" / "config" / "overlays" / "online_retail"))
     real = make_deployment(tmp_path)
-    import_orders(real, path, order_format="online-retail", as_of=datetime(2012, 1, 1, tzinfo=UTC))
+    import_file(real, path, file_format="online-retail", as_of=datetime(2012, 1, 1, tzinfo=UTC))
     build_features(real, "customer_daily", start="2011-02-01", end="2011-11-25")
     real.feature_store.apply()
     candidate = train_model(real, build_training_set(real, "churn", as_of="2011-11-25"))

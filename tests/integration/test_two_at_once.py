@@ -20,7 +20,7 @@ from include.settings import embedded_database_url
 from include.specs.models import load_model
 from include.specs.services import load_feature_services
 from include.steps.build_features import build_features
-from include.steps.import_orders import import_orders
+from include.steps.import_source import import_file
 from include.steps.materialize_features import materialize_features
 from tests.deployments import deployed_beside
 from tests.shop import FIRST_DAY, make_orders, on_days
@@ -46,7 +46,7 @@ def deployment(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with deployed_beside(home, tmp_path_factory.mktemp("at_once"), "at_once") as made:
         history = made.settings.home / "history.parquet"
         pq.write_table(on_days(make_orders(days=109), FIRST_DAY, TRAINED), history)
-        import_orders(made, history, order_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
+        import_file(made, history, file_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
         build_features(made, "customer_daily", start=FIRST_DAY, end=TRAINED)
         materialize_features(made, "customer_daily", start=TRAINED, end=TRAINED)
         yield made

@@ -17,7 +17,7 @@ from include.cli.main import _COMMANDS, cli, main
 
 GIVEN = {
     "model_id": "churn", "group": "customer_daily", "partition": "2026-03-01", "start": "2026-03-01", "reason": "why",
-    "as_of": "2026-03-01", "version": "1", "leaving": "1", "order_format": "canonical", "keys": "customer_id",
+    "as_of": "2026-03-01", "version": "1", "leaving": "1", "file_format": "canonical", "keys": "customer_id",
     "customer_id": "17850",
 }  # fmt: skip
 WRONG = {

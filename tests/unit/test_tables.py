@@ -11,7 +11,7 @@ from include.features.checks import expected_schema
 from include.specs.groups import FeatureGroupSpec, load_feature_groups
 from include.specs.lake_tables import list_tables
 from include.specs.yaml_files import validated
-from include.steps.judge_orders import load_contract
+from include.steps.judge_source import load_contract
 from include.tables import Person, TableSpec, find_person
 from tests.unit.features.group_builder import group
 

@@ -2,7 +2,7 @@
 
 What belongs here: the one reading of a file, and every way in which a file as a whole can be unreadable. What does
 not: a file that is read in parts (``parts``), what a column means, and which columns a caller needs (``keyed_rows``,
-``order_files``, the drift report).
+``source_files``, the drift report).
 
 All of a CSV goes through `read_rows` or `read_parts`: another parser of records would take its place there.
 """

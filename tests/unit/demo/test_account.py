@@ -18,7 +18,7 @@ from include.adapters.state.decisions import DecisionRow
 from include.demo.account import APPROVED_BY_DEMO, DemoAccount, read_account
 from include.governance.lifecycle import LedgerMove, Stage
 from include.monitoring.decision import NightMetrics
-from include.steps.import_orders import import_delivery, import_orders
+from include.steps.import_source import import_delivery, import_file
 from include.tables import QUARANTINE
 from include.views.deliveries import RowAccount
 from include.views.nights import ScoredNight
@@ -71,7 +71,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     deployment = lake_only(home)
     history = home / "history.parquet"
     pq.write_table(without_customer(on_days(orders, FIRST_DAY, HISTORY_LAST), 5), history)
-    import_orders(deployment, history, order_format="canonical", as_of=datetime(2026, 1, 14, tzinfo=UTC))
+    import_file(deployment, history, file_format="canonical", as_of=datetime(2026, 1, 14, tzinfo=UTC))
     for night in NIGHTS:
         nameless = 0 if night == NIGHTS[2] else 3
         deliver(home / "landing", without_customer(on_days(orders, night, night), nameless), night)

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
-from include.quality.orders_contract import WithinRule
 from include.specs.groups import FeatureGroupSpec, load_feature_group
-from include.steps.judge_orders import load_contract
+from include.specs.sources import WithinRule
+from include.steps.judge_source import load_contract
 from tests.promises import broken_promises
 from tests.raw_orders import line, orders
 

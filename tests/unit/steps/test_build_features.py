@@ -6,11 +6,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from include.adapters.orders.order_deliveries import delivered_days
+from include.adapters.sources.deliveries import delivered_days
 from include.errors import RefusedError, UsageError
 from include.steps import build_features as build_features_module
 from include.steps.build_features import build_features
-from tests.raw_orders import line, orders, publish_orders, random_orders
+from tests.raw_orders import line, orders, publish_source, random_orders
 from tests.unit.steps.fakes import FakeDeployment
 
 GROUP, TABLE = "customer_daily", "features/customer_daily"
@@ -31,7 +31,7 @@ def test_without_orders_it_refuses_and_names_the_next_move(deployment: FakeDeplo
 
 
 def test_a_day_after_the_newest_orders_has_not_arrived(deployment: FakeDeployment) -> None:
-    publish_orders(deployment.lake, orders(line("2024-01-01")))
+    publish_source(deployment.lake, orders(line("2024-01-01")))
 
     with pytest.raises(RefusedError, match="of 2024-01-01, so 2024-01-02 has not arrived"):
         build(deployment, "2024-01-01", "2024-01-02")
@@ -39,7 +39,7 @@ def test_a_day_after_the_newest_orders_has_not_arrived(deployment: FakeDeploymen
 
 
 def test_a_range_is_published_in_one_commit_and_recorded_per_partition(deployment: FakeDeployment) -> None:
-    publish_orders(deployment.lake, orders(line("2024-01-02", customer="a"), line("2024-01-04", customer="b")))
+    publish_source(deployment.lake, orders(line("2024-01-02", customer="a"), line("2024-01-04", customer="b")))
 
     ref = build(deployment, "2024-01-01", "2024-01-04")
 
@@ -50,7 +50,7 @@ def test_a_range_is_published_in_one_commit_and_recorded_per_partition(deploymen
 
 
 def test_building_again_changes_nothing(deployment: FakeDeployment) -> None:
-    publish_orders(deployment.lake, random_orders(rows=200, customers=10, first_day="2024-01-01", days=40, seed=1))
+    publish_source(deployment.lake, random_orders(rows=200, customers=10, first_day="2024-01-01", days=40, seed=1))
     build(deployment, "2024-01-05", "2024-02-01")
     before = deployment.lake.digest(TABLE)
 
@@ -62,8 +62,8 @@ def test_building_again_changes_nothing(deployment: FakeDeployment) -> None:
 def test_days_out_of_order_give_the_table_of_the_range(deployment: FakeDeployment, tmp_path: Path) -> None:
     raw = random_orders(rows=200, customers=10, first_day="2024-01-01", days=40, seed=2)
     other = FakeDeployment(tmp_path / "other")
-    publish_orders(deployment.lake, raw)
-    publish_orders(other.lake, raw)
+    publish_source(deployment.lake, raw)
+    publish_source(other.lake, raw)
 
     build(deployment, "2024-01-10", "2024-01-12")
     for day in ("2024-01-11", "2024-01-12", "2024-01-10"):
@@ -73,7 +73,7 @@ def test_days_out_of_order_give_the_table_of_the_range(deployment: FakeDeploymen
 
 
 def test_a_partition_is_kept_sorted_by_key(deployment: FakeDeployment) -> None:
-    publish_orders(deployment.lake, random_orders(rows=200, customers=30, first_day="2024-01-01", days=40, seed=5))
+    publish_source(deployment.lake, random_orders(rows=200, customers=30, first_day="2024-01-01", days=40, seed=5))
     build(deployment, "2024-01-01", "2024-02-01")
 
     kept = deployment.lake.read(TABLE, start="2024-01-20", end="2024-01-20")["customer_id"].to_pylist()
@@ -83,7 +83,7 @@ def test_a_partition_is_kept_sorted_by_key(deployment: FakeDeployment) -> None:
 
 
 def test_rows_out_of_bounds_are_not_published_and_named(deployment: FakeDeployment) -> None:
-    publish_orders(deployment.lake, orders(line("2024-01-01"), line("2024-01-02", quantity=10**9, unit_price=10.0)))
+    publish_source(deployment.lake, orders(line("2024-01-01"), line("2024-01-02", quantity=10**9, unit_price=10.0)))
     build(deployment, "2024-01-01")
     before = deployment.lake.digest(TABLE)
 
@@ -97,7 +97,7 @@ def test_rows_out_of_bounds_are_not_published_and_named(deployment: FakeDeployme
 def test_a_result_of_another_schema_is_not_published(
     deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish_orders(deployment.lake, orders(line("2024-01-01")))
+    publish_source(deployment.lake, orders(line("2024-01-01")))
     real = deployment.compute.run_select
     monkeypatch.setattr(
         deployment.compute, "run_select", lambda *args, **kwargs: real(*args, **kwargs).drop(["tenure_days"])
@@ -111,10 +111,10 @@ def test_a_result_of_another_schema_is_not_published(
 def test_orders_that_come_while_a_build_looks_are_in_what_it_builds_from(
     deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish_orders(deployment.lake, orders(line("2024-01-01")))
+    publish_source(deployment.lake, orders(line("2024-01-01")))
 
     def meanwhile(lake: Any) -> list[str]:
-        publish_orders(lake, orders(line("2024-01-01"), line("2024-01-02")))
+        publish_source(lake, orders(line("2024-01-01"), line("2024-01-02")))
         return delivered_days(lake)
 
     monkeypatch.setattr("include.steps.build_features.delivered_days", meanwhile)
@@ -139,7 +139,7 @@ def test_a_range_that_is_built_in_portions_is_the_one_that_is_built_at_once(
     for target, rows in ((deployment, 10**6), (in_portions, rows_at_once)):
         monkeypatch.setattr(build_features_module, "ROWS_AT_ONCE", rows)
         for delivered in (raw, later):
-            publish_orders(target.lake, delivered)
+            publish_source(target.lake, delivered)
             refs.append(build(target, "2024-01-24", "2024-01-29"))
 
     assert refs[2:] == refs[:2]
@@ -153,7 +153,7 @@ def test_one_day_out_of_bounds_keeps_back_every_portion_of_its_range(
 ) -> None:
     monkeypatch.setattr(build_features_module, "ROWS_AT_ONCE", 1)
     days = [line(f"2024-01-{day:02}", customer=f"c{day}") for day in range(1, 6)]
-    publish_orders(deployment.lake, orders(*days, line(bad_day, order="huge", quantity=10**9)))
+    publish_source(deployment.lake, orders(*days, line(bad_day, order="huge", quantity=10**9)))
 
     with pytest.raises(RefusedError, match="total_spend_30d"):
         build(deployment, "2024-01-01", "2024-01-05")
@@ -166,7 +166,7 @@ def test_a_day_without_rows_does_not_let_the_days_before_it_come_all_at_once(
     deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = random_orders(rows=600, customers=30, first_day="2024-01-01", days=60, seed=4)
-    publish_orders(deployment.lake, pa.concat_tables([raw, orders(line("2024-03-04"))]))
+    publish_source(deployment.lake, pa.concat_tables([raw, orders(line("2024-03-04"))]))
     monkeypatch.setattr(build_features_module, "ROWS_AT_ONCE", 100)
     asked: list[int] = []
     real = deployment.compute.run_select

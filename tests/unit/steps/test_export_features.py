@@ -12,7 +12,7 @@ from include.features.checks import expected_schema
 from include.specs.groups import load_feature_group
 from include.steps.build_features import build_features
 from include.steps.export_features import export_features
-from tests.raw_orders import line, orders, publish_orders
+from tests.raw_orders import line, orders, publish_source
 from tests.unit.steps.fakes import FakeDeployment
 
 GROUP, DAY = "customer_daily", "2024-01-02"
@@ -22,7 +22,7 @@ GROUP, DAY = "customer_daily", "2024-01-02"
 def deployment(tmp_path: Path) -> Any:
     made: Any = FakeDeployment(tmp_path / "lake")
     raw = orders(line("2024-01-02", customer="b"), line("2024-01-02", customer="a"))
-    publish_orders(made.lake, raw)
+    publish_source(made.lake, raw)
     build_features(made, GROUP, start=DAY, end=DAY)
     return made
 
@@ -57,7 +57,7 @@ def test_a_published_day_without_rows_is_a_file_with_none_and_the_columns_of_the
 
 def test_a_group_of_which_only_a_day_without_rows_was_built_is_exported(tmp_path: Path) -> None:
     made: Any = FakeDeployment(tmp_path / "lake")
-    publish_orders(made.lake, orders(line("2024-01-02")))
+    publish_source(made.lake, orders(line("2024-01-02")))
     build_features(made, GROUP, start="2024-01-01", end="2024-01-01")
 
     export_features(made, GROUP, partition="2024-01-01", path=tmp_path / "out.parquet")

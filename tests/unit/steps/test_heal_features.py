@@ -16,7 +16,7 @@ from include.specs.groups import load_feature_group
 from include.steps.build_features import build_features
 from include.steps.heal_features import heal_features
 from include.steps.materialize_features import materialize_features
-from tests.raw_orders import line, orders, publish_orders, random_orders
+from tests.raw_orders import line, orders, publish_source, random_orders
 from tests.unit.steps.fakes import FakeDeployment
 
 GROUP, TABLE = "customer_daily", "features/customer_daily"
@@ -151,10 +151,10 @@ def test_a_group_that_was_never_built_can_not_be_healed(deployment: FakeDeployme
 def with_late_rows(deployment: Any) -> None:
     """Publish forty days of which some rows were received days after, all of them at once and again changed."""
     first = random_orders(rows=300, customers=12, first_day="2024-01-01", days=40, seed=3)
-    publish_orders(deployment.lake, first)
+    publish_source(deployment.lake, first)
     build(deployment, "2024-01-20", "2024-01-26")
     changed = random_orders(rows=300, customers=12, first_day="2024-01-01", days=40, seed=4)
-    publish_orders(deployment.lake, changed)
+    publish_source(deployment.lake, changed)
 
 
 def test_a_heal_of_a_range_gives_the_versions_of_its_days_one_by_one(deployment: Any, tmp_path: Path) -> None:
@@ -190,13 +190,13 @@ def test_a_heal_in_portions_gives_what_one_portion_gives(
 
 def test_a_new_column_is_filled_in_place_over_a_range_with_late_rows(deployment: Any) -> None:
     raw = random_orders(rows=300, customers=12, first_day="2024-01-01", days=40, seed=3)
-    publish_orders(deployment.lake, raw)
+    publish_source(deployment.lake, raw)
     build(deployment, "2024-01-10", "2024-01-30")
     whole = deployment.lake.read(TABLE)
     assert pc.any(pc.greater(whole["created_timestamp"], whole["event_timestamp"])).as_py()
     narrow, keys = whole.drop_columns(["tenure_days"]), deployment.lake.partitions(TABLE)
     older = FakeDeployment(Path(deployment.lake.uri.removeprefix("file://")).with_name("older"))
-    publish_orders(older.lake, raw)
+    publish_source(older.lake, raw)
     published = older.lake.replace(TABLE, narrow, keys=keys)
     source_version = older.lake.version("raw/orders")
     older.state.record_publications(TABLE, [(key, 1) for key in keys], published.version, source_version=source_version)

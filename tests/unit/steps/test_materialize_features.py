@@ -8,7 +8,7 @@ import pytest
 from include.errors import UsageError
 from include.steps.build_features import build_features
 from include.steps.materialize_features import materialize_features
-from tests.raw_orders import line, orders, publish_orders
+from tests.raw_orders import line, orders, publish_source
 from tests.unit.steps.fakes import FakeDeployment
 
 GROUP = "customer_daily"
@@ -18,7 +18,7 @@ GROUP = "customer_daily"
 def deployment(tmp_path: Path) -> Any:
     made: Any = FakeDeployment(tmp_path / "lake")
     raw = orders(line("2024-01-02", customer="a"), line("2024-01-03", customer="b"))
-    publish_orders(made.lake, raw)
+    publish_source(made.lake, raw)
     build_features(made, GROUP, start="2024-01-01", end="2024-01-03")
     made.state.recorded.clear()
     return made

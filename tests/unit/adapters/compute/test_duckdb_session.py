@@ -18,7 +18,7 @@ from include.adapters.compute.spark_compute import _configuration
 from include.adapters.deployment import Deployment
 from include.errors import MlopsError
 from include.settings import Settings
-from include.steps.import_orders import import_orders
+from include.steps.import_source import import_file
 from tests.shop import make_orders
 
 ROWS = pa.table({"n": [1]})
@@ -103,7 +103,7 @@ def test_whoever_computes_for_a_deployment_keeps_to_its_budget(tmp_path: Path, m
     monkeypatch.setattr(duckdb_compute, "open_session", open_noted)
     for _ in range(2):
         as_of = datetime(2030, 1, 1, tzinfo=UTC)
-        import_orders(deployment, tmp_path / "orders.parquet", order_format="canonical", as_of=as_of)
+        import_file(deployment, tmp_path / "orders.parquet", file_format="canonical", as_of=as_of)
     deployment.compute.run_select("SELECT n FROM a", {"a": ROWS}, purpose="features")
 
     assert {limit for _, limit in budgets} == {"300MB"}

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from include.errors import UsageError, nearest
-from include.quality.orders_contract import OrdersContract
 from include.quality.sql import column, literal
+from include.specs.sources import SourceSpec
 
 
 class Family(StrEnum):
@@ -60,28 +60,28 @@ _ONLINE_RETAIL = (
 )
 
 
-def check_format(order_format: str) -> str:
-    """Return `order_format` if it is known.
+def check_format(file_format: str) -> str:
+    """Return `file_format` if it is known.
 
     Raises
     ------
     UsageError
         If it isn't.
     """
-    if order_format not in FORMATS:
-        hint = nearest(order_format, FORMATS)
-        raise UsageError(f"format {order_format!r} is not known; allowed: {', '.join(FORMATS)}{hint}")
-    return order_format
+    if file_format not in FORMATS:
+        hint = nearest(file_format, FORMATS)
+        raise UsageError(f"format {file_format!r} is not known; allowed: {', '.join(FORMATS)}{hint}")
+    return file_format
 
 
-def file_columns(order_format: str, contract: OrdersContract) -> tuple[FileColumn, ...]:
+def file_columns(file_format: str, contract: SourceSpec) -> tuple[FileColumn, ...]:
     """Return the columns that a file of a format has or may have, in order.
 
     Parameters
     ----------
-    order_format : {"canonical", "online-retail"}
+    file_format : {"canonical", "online-retail"}
         The format.
-    contract : OrdersContract
+    contract : SourceSpec
         Its columns are those of the canonical format.
 
     Raises
@@ -89,19 +89,19 @@ def file_columns(order_format: str, contract: OrdersContract) -> tuple[FileColum
     UsageError
         If the format isn't known.
     """
-    if check_format(order_format) == "online-retail":
+    if check_format(file_format) == "online-retail":
         return _ONLINE_RETAIL
     return tuple(FileColumn(c.name, _FAMILIES[c.type], required=c.required) for c in contract.columns)
 
 
-def identity(order_format: str, contract: OrdersContract, *, present: Collection[str]) -> tuple[str, ...]:
+def identity(file_format: str, contract: SourceSpec, *, present: Collection[str]) -> tuple[str, ...]:
     """Return the columns of ``typed`` that make two rows equal: the format's columns, as delivered."""
-    return tuple(DELIVERED + c.name for c in file_columns(order_format, contract) if c.name in present)
+    return tuple(DELIVERED + c.name for c in file_columns(file_format, contract) if c.name in present)
 
 
 def typed_sql(
-    order_format: str,
-    contract: OrdersContract,
+    file_format: str,
+    contract: SourceSpec,
     *,
     present: Collection[str],
     naive: Collection[str],
@@ -111,9 +111,9 @@ def typed_sql(
 
     Parameters
     ----------
-    order_format : {"canonical", "online-retail"}
+    file_format : {"canonical", "online-retail"}
         The format.
-    contract : OrdersContract
+    contract : SourceSpec
         Names the canonical columns.
     present : collection of str
         Columns that the file has.
@@ -137,16 +137,16 @@ def typed_sql(
     its clocks go forward, is read with the offset before the change, as an hour later on the new clock.
     """
     times = {name: _instant(name, naive, time_zone) for name in present}
-    expressions = _online_retail(times) if order_format == "online-retail" else _canonical(contract, present, times)
+    expressions = _online_retail(times) if file_format == "online-retail" else _canonical(contract, present, times)
     canonical = ", ".join(f"{expressions[name]} AS {column(name)}" for name in contract.column_names)
     delivered = _listed(
         f"{column(name.removeprefix(DELIVERED))} AS {column(name)}"
-        for name in identity(order_format, contract, present=present)
+        for name in identity(file_format, contract, present=present)
     )
     return f"SELECT _row, {canonical}{delivered} FROM delivered"
 
 
-def _canonical(contract: OrdersContract, present: Collection[str], times: dict[str, str]) -> dict[str, str]:
+def _canonical(contract: SourceSpec, present: Collection[str], times: dict[str, str]) -> dict[str, str]:
     def expression(name: str, type_: str) -> str:
         if name not in present:
             return "CAST(NULL AS TIMESTAMPTZ)" if type_ == "timestamp" else "CAST(NULL AS VARCHAR)"

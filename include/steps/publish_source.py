@@ -1,7 +1,7 @@
 """Publish judged orders: rows that were set aside, and the merge of the others with those that are there.
 
 What belongs here: two commits, and the SQL of each over rows on disk. What does not: the verdict, the order of the
-commits and the account (``import_orders``), and which of two versions stays (``quality.order_merge``).
+commits and the account (``import_file``), and which of two versions stays (``quality.merge``).
 
 Rows stay on disk: what DuckDB doesn't hold is spilled, and a commit is written a piece at a time.
 """
@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from include.adapters.compute.duckdb_compute import declare, parquet_sql
 from include.adapters.lake.portions import in_pieces
-from include.quality.order_merge import MergeCounts, has_changed_sql, merge_counts_sql, merged_sql
+from include.quality.merge import MergeCounts, has_changed_sql, merge_counts_sql, merged_sql
 from include.quality.sql import columns
-from include.steps.judge_orders import ORDERS_SCHEMA, QUARANTINE_SCHEMA, JudgedFile
+from include.steps.judge_source import ORDERS_SCHEMA, QUARANTINE_SCHEMA, JudgedFile
 from include.tables import ORDERS, QUARANTINE
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def set_aside(deployment: Deployment, judged: Sequence[JudgedFile]) -> None:
     deployment.lake.rewrite(QUARANTINE.name, sources, rewriting, partition_by=QUARANTINE.partition_by)
 
 
-def merge_orders(
+def merge_rows(
     deployment: Deployment, judged: Sequence[JudgedFile], days: Sequence[date]
 ) -> tuple[MergeCounts, int | None]:
     """Merge what was taken with what is there, and return what became of it and the table's version.

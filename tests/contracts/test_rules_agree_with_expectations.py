@@ -10,29 +10,29 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
-from include.adapters.expectations import order_expectations
-from include.adapters.expectations.order_expectations import count_failing_rows
-from include.adapters.orders import order_files
+from include.adapters.expectations import source_expectations
+from include.adapters.expectations.source_expectations import count_failing_rows
+from include.adapters.sources import source_files
 from include.errors import MlopsError
-from include.quality.order_formats import file_columns, identity, typed_sql
-from include.quality.orders_verdict import failing_rows_sql
-from include.steps import judge_orders
-from include.steps.judge_orders import Judgement, judge_file, load_contract
+from include.quality.formats import file_columns, identity, typed_sql
+from include.quality.verdict import failing_rows_sql
+from include.steps import judge_source
+from include.steps.judge_source import Judgement, judge_file, load_contract
 from tests.real_data import real_data
 from tests.unit.quality.orders_builder import AS_OF, make_dirty_orders, make_orders
 
 
-def _both_counts(path: Path, order_format: str, as_of: datetime) -> tuple[dict[str, int], dict[str, int]]:
+def _both_counts(path: Path, file_format: str, as_of: datetime) -> tuple[dict[str, int], dict[str, int]]:
     contract = load_contract()
-    rows = order_files.read_orders(
-        order_files.local_file(path), file_columns(order_format, contract), may_be_empty=True
+    rows = source_files.read_source(
+        source_files.local_file(path), file_columns(file_format, contract), may_be_empty=True
     )
     names = rows.column_names
     naive = [field.name for field in rows.schema if field.type == pa.timestamp("us")]
-    equal_by = identity(order_format, contract, present=names)
+    equal_by = identity(file_format, contract, present=names)
     with DuckDbCompute().open_session(purpose="test") as con:
         con.register("delivered", rows.append_column("_row", pa.array(range(1, rows.num_rows + 1), pa.int64())))
-        typed = typed_sql(order_format, contract, present=names, naive=naive, time_zone="UTC")
+        typed = typed_sql(file_format, contract, present=names, naive=naive, time_zone="UTC")
         con.execute(f"CREATE TABLE typed AS {typed}")
         [sql] = con.sql(failing_rows_sql(contract, as_of=as_of, identity=equal_by)).to_arrow_table().to_pylist()
         frame = con.sql("SELECT * EXCLUDE (_row) FROM typed").to_arrow_table()
@@ -84,20 +84,20 @@ def test_disagreement_stops_the_import_and_names_rule_and_counts(tmp_path, monke
     path = tmp_path / "orders.parquet"
     pq.write_table(make_orders(10), path)
     (tmp_path / "judged").mkdir()
-    real = order_expectations.count_failing_rows
-    monkeypatch.setattr(order_expectations, "count_failing_rows", lambda *a, **k: real(*a, **k) | {"kind_unknown": 3})
+    real = source_expectations.count_failing_rows
+    monkeypatch.setattr(source_expectations, "count_failing_rows", lambda *a, **k: real(*a, **k) | {"kind_unknown": 3})
     judgement = Judgement("canonical", AS_OF, "UTC", cross_check=True, partition=None)
     with pytest.raises(MlopsError, match="kind_unknown: 0 and 3"):
-        judge_file(order_files.local_file(path), judgement, DuckDbCompute(), tmp_path / "judged")
+        judge_file(source_files.local_file(path), judgement, DuckDbCompute(), tmp_path / "judged")
 
 
 def test_judging_without_the_check_does_not_load_great_expectations(tmp_path, monkeypatch):
     path = tmp_path / "orders.parquet"
     pq.write_table(make_orders(10), path)
     (tmp_path / "judged").mkdir()
-    monkeypatch.setattr(order_expectations, "count_failing_rows", lambda *a, **k: pytest.fail("it was called"))
+    monkeypatch.setattr(source_expectations, "count_failing_rows", lambda *a, **k: pytest.fail("it was called"))
     judgement = Judgement("canonical", AS_OF, "UTC", cross_check=False, partition=None)
     assert (
-        judge_orders.judge_file(order_files.local_file(path), judgement, DuckDbCompute(), tmp_path / "judged").rows_in
+        judge_source.judge_file(source_files.local_file(path), judgement, DuckDbCompute(), tmp_path / "judged").rows_in
         == 10
     )

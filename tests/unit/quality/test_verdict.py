@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pytest
 
-from include.quality.order_formats import identity, typed_sql
-from include.quality.orders_contract import parse_contract
-from include.quality.orders_verdict import failing_rows_sql, verdict_sql
+from include.quality.formats import identity, typed_sql
+from include.quality.verdict import failing_rows_sql, verdict_sql
+from include.specs.sources import parse_source
 from include.specs.yaml_files import CONFIG_ROOT
 from tests.unit.quality.orders_builder import AS_OF, make_orders, order, table
 
-CONTRACT = parse_contract((CONFIG_ROOT / "contracts" / "orders.yaml").read_text(encoding="utf-8"), file="orders.yaml")
+CONTRACT = parse_source((CONFIG_ROOT / "contracts" / "orders.yaml").read_text(encoding="utf-8"), file="orders.yaml")
 
 
 def _typed(rows):

@@ -17,9 +17,9 @@ import pyarrow as pa
 from include.adapters.files import tabular
 from include.adapters.files.parts import read_parts, read_schema
 from include.adapters.files.tabular import TableFile, empty_as_null, reading, require_columns
-from include.adapters.orders.order_columns import Traits, converted, has_traits, traits_of
+from include.adapters.sources.typed_columns import Traits, converted, has_traits, traits_of
 from include.errors import UnreadableInputError
-from include.quality.order_formats import ROW_NUMBER, FileColumn
+from include.quality.formats import ROW_NUMBER, FileColumn
 
 # What is held of a file at once.
 ROWS_AT_ONCE = 250_000
@@ -52,7 +52,7 @@ def source_of(file: TableFile) -> str:
 
 
 @dataclass(frozen=True)
-class OrdersFile:
+class SourceFile:
     """A file of orders whose columns have their types, read a part at a time.
 
     Attributes
@@ -96,7 +96,7 @@ class OrdersFile:
         return _typed(self.file, values, self._columns.get(name), self._traits.get(name, Traits()))
 
 
-def open_orders(file: TableFile, columns: Sequence[FileColumn], *, may_be_empty: bool = False) -> OrdersFile:
+def open_source(file: TableFile, columns: Sequence[FileColumn], *, may_be_empty: bool = False) -> SourceFile:
     """Look through a file for what decides the types of its columns.
 
     Parameters
@@ -127,12 +127,12 @@ def open_orders(file: TableFile, columns: Sequence[FileColumn], *, may_be_empty:
         field.name: _typed(file, _nothing(field), known.get(field.name), traits.get(field.name, Traits()))
         for field in found
     }
-    return OrdersFile(file, pa.table(empty).schema, known, traits)
+    return SourceFile(file, pa.table(empty).schema, known, traits)
 
 
-def read_orders(file: TableFile, columns: Sequence[FileColumn], *, may_be_empty: bool = False) -> pa.Table:
-    """Read a file at once; as `open_orders`, and `OrdersFile.parts` together."""
-    opened = open_orders(file, columns, may_be_empty=may_be_empty)
+def read_source(file: TableFile, columns: Sequence[FileColumn], *, may_be_empty: bool = False) -> pa.Table:
+    """Read a file at once; as `open_source`, and `SourceFile.parts` together."""
+    opened = open_source(file, columns, may_be_empty=may_be_empty)
     parts = list(opened.parts(rows=ROWS_AT_ONCE))
     return pa.concat_tables(parts) if parts else opened.schema.empty_table()
 

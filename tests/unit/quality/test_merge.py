@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import duckdb
 import pyarrow as pa
 
-from include.quality.order_merge import MergeCounts, merge_counts_sql, merged_sql
+from include.quality.merge import MergeCounts, merge_counts_sql, merged_sql
 
 SCHEMA = pa.schema(
     [

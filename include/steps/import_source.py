@@ -23,12 +23,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.adapters.orders import order_deliveries, order_files
+from include.adapters.sources import deliveries, source_files
 from include.errors import UsageError
-from include.quality.order_formats import check_format
-from include.quality.order_merge import MergeCounts
-from include.steps.judge_orders import DayAccount, JudgedFile, Judgement, judge_file, load_contract
-from include.steps.publish_orders import merge_orders, set_aside
+from include.quality.formats import check_format
+from include.quality.merge import MergeCounts
+from include.steps.judge_source import DayAccount, JudgedFile, Judgement, judge_file, load_contract
+from include.steps.publish_source import merge_rows, set_aside
 from include.tables import DELIVERIES
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class OrdersAccount:
+class ImportAccount:
     """What became of the rows of one import; ``rows_in = rows_published + rows_quarantined``.
 
     Attributes
@@ -79,15 +79,15 @@ class OrdersAccount:
     version: int | None
 
 
-def import_orders(
+def import_file(
     deployment: Deployment,
     source: Path,
     *,
-    order_format: str,
+    file_format: str,
     as_of: datetime,
     time_zone: str = "UTC",
     cross_check: bool = False,
-) -> OrdersAccount:
+) -> ImportAccount:
     """Import one file of orders, of any number of days.
 
     Parameters
@@ -96,7 +96,7 @@ def import_orders(
         Only its lake and its DuckDB are used.
     source : Path
         A ``.parquet`` or ``.csv`` file.
-    order_format : {"canonical", "online-retail"}
+    file_format : {"canonical", "online-retail"}
         How its columns are to be read.
     as_of : datetime
         Aware; a row with a later time is set aside.
@@ -114,13 +114,13 @@ def import_orders(
     """
     if as_of.tzinfo is None:
         raise UsageError(f"as-of {as_of.isoformat()} has no time zone; write e.g. {as_of.isoformat()}Z")
-    judgement = Judgement(check_format(order_format), as_of, time_zone, cross_check, partition=None)
-    return _import(deployment, [order_files.local_file(source)], judgement)
+    judgement = Judgement(check_format(file_format), as_of, time_zone, cross_check, partition=None)
+    return _import(deployment, [source_files.local_file(source)], judgement)
 
 
 def import_delivery(
-    deployment: Deployment, partition: str, *, order_format: str = "canonical", cross_check: bool = True
-) -> OrdersAccount:
+    deployment: Deployment, partition: str, *, file_format: str = "canonical", cross_check: bool = True
+) -> ImportAccount:
     """Import every file of a night's delivery, ``<landing_uri>/orders/dt=<partition>/``.
 
     Parameters
@@ -129,7 +129,7 @@ def import_delivery(
         Only its settings, its lake and its DuckDB are used.
     partition : str
         The day that was delivered. Its end is the import's as-of. Times without a zone are read in UTC.
-    order_format : {"canonical", "online-retail"}
+    file_format : {"canonical", "online-retail"}
         The format, unless the delivery's ``_FORMAT`` file names one.
     cross_check : bool
         Whether Great Expectations must count the same failing rows before anything is written.
@@ -142,8 +142,8 @@ def import_delivery(
         If the delivery isn't complete, the lake fails, or the two counts disagree.
     """
     as_of = partitions.end_of(partition)
-    delivery = order_deliveries.find_delivery(deployment.settings, partition)
-    chosen = check_format(delivery.order_format or order_format)
+    delivery = deliveries.find_delivery(deployment.settings, partition)
+    chosen = check_format(delivery.file_format or file_format)
     judgement = Judgement(chosen, as_of, "UTC", cross_check, partition)
     return _import(deployment, delivery.files, judgement)
 
@@ -156,7 +156,7 @@ def _nothing(partition: str) -> JudgedFile:
     return JudgedFile(source, 0, 0, (), (), days, rules, 0)
 
 
-def _import(deployment: Deployment, files: Sequence[TableFile], judgement: Judgement) -> OrdersAccount:
+def _import(deployment: Deployment, files: Sequence[TableFile], judgement: Judgement) -> ImportAccount:
     with TemporaryDirectory(prefix="mlops-import-") as folder:
         judged = []
         for number, file in enumerate(files):
@@ -168,14 +168,14 @@ def _import(deployment: Deployment, files: Sequence[TableFile], judgement: Judge
         return _publish(deployment, judged, judgement)
 
 
-def _publish(deployment: Deployment, judged: Sequence[JudgedFile], judgement: Judgement) -> OrdersAccount:
+def _publish(deployment: Deployment, judged: Sequence[JudgedFile], judgement: Judgement) -> ImportAccount:
     lake = deployment.lake
     set_aside(deployment, judged)
     days = sorted({day for file in judged for day in file.days})
-    counts, version = merge_orders(deployment, judged, days)
+    counts, version = merge_rows(deployment, judged, days)
     if days:
         records, night = _records(judged, judgement.partition), judgement.partition
-        told = {day.isoformat() for day in days} | set(order_deliveries.days_of(lake, night) if night else ())
+        told = {day.isoformat() for day in days} | set(deliveries.days_of(lake, night) if night else ())
         lake.update(DELIVERIES.name, sorted(told), lambda present: _with_records(present, records, night))
     account = _account(judged, days, counts, version, judgement.time_zone)
     log.info(
@@ -228,9 +228,9 @@ def _with_records(present: pa.Table | None, records: pa.Table, night: str | None
 
 def _account(
     judged: Sequence[JudgedFile], days: Sequence[date], counts: MergeCounts, version: int | None, time_zone: str
-) -> OrdersAccount:
+) -> ImportAccount:
     rules = {name: sum(file.rules[name] for file in judged) for name in judged[0].rules}
-    return OrdersAccount(
+    return ImportAccount(
         rows_in=sum(file.rows_in for file in judged),
         rows_published=sum(file.rows_published for file in judged),
         rows_quarantined=sum(file.rows_in - file.rows_published for file in judged),

@@ -9,31 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from include.quality.orders_contract import (
+from include.quality.sql import column, columns, literal
+from include.specs.sources import (
     FiniteRule,
     MinRule,
     NewestVersionRule,
     NotAfterAsOfRule,
     NotBeforeRule,
     NotNullRule,
-    OrdersContract,
     PositiveForSaleRule,
     Rule,
+    SourceSpec,
     UniqueRule,
     WithinRule,
 )
-from include.quality.sql import column, columns, literal
 
 # When a row became known: a source that does not say counts as known when its UTC day is over.
 KNOWN_AT = "coalesce(received_at, date_trunc('day', ordered_at) + INTERVAL 1 DAY)"
 
 
-def verdict_sql(contract: OrdersContract, *, as_of: datetime, identity: Sequence[str]) -> str:
+def verdict_sql(contract: SourceSpec, *, as_of: datetime, identity: Sequence[str]) -> str:
     """Return the SELECT that gives every row of table ``typed`` its verdict.
 
     Parameters
     ----------
-    contract : OrdersContract
+    contract : SourceSpec
         The rules.
     as_of : datetime
         Aware; no time may lie after it.
@@ -71,7 +71,7 @@ SELECT * EXCLUDE (_copy, _first), coalesce(_first, {superseded}) AS _rule FROM j
 """
 
 
-def bucket_sql(contract: OrdersContract, typed: str) -> str:
+def bucket_sql(contract: SourceSpec, typed: str) -> str:
     """Return the SELECT of ``_row`` and an unsigned ``bucket`` of each row of a file.
 
     Rows are judged by one another where they are equal or versions of one order line, and lines are numbered by order:
@@ -79,10 +79,10 @@ def bucket_sql(contract: OrdersContract, typed: str) -> str:
 
     Parameters
     ----------
-    contract : OrdersContract
+    contract : SourceSpec
         The rules.
     typed : str
-        As `include.quality.order_formats.typed_sql`.
+        As `include.quality.formats.typed_sql`.
     """
     newest = contract.rules[-1]
     if isinstance(newest, NewestVersionRule) and "order_id" not in newest.key:
@@ -91,7 +91,7 @@ def bucket_sql(contract: OrdersContract, typed: str) -> str:
     return f"SELECT _row, hash(order_id, {nobodys}) AS bucket FROM ({typed})"
 
 
-def failing_rows_sql(contract: OrdersContract, *, as_of: datetime, identity: Sequence[str]) -> str:
+def failing_rows_sql(contract: SourceSpec, *, as_of: datetime, identity: Sequence[str]) -> str:
     """Return the SELECT that counts the failing rows of every rule, each for itself.
 
     Parameters

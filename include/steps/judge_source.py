@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.adapters.files.tabular import TableFile
-from include.adapters.orders import order_files
-from include.adapters.orders.order_buckets import in_buckets
-from include.adapters.orders.order_files import ROWS_AT_ONCE
+from include.adapters.sources import source_files
+from include.adapters.sources.buckets import in_buckets
+from include.adapters.sources.source_files import ROWS_AT_ONCE
 from include.errors import MlopsError, UsageError, nearest
-from include.quality import order_formats
-from include.quality.orders_contract import OrdersContract, parse_contract
-from include.quality.orders_verdict import KNOWN_AT, bucket_sql, failing_rows_sql, verdict_sql
+from include.quality import formats
 from include.quality.sql import column, literal
+from include.quality.verdict import KNOWN_AT, bucket_sql, failing_rows_sql, verdict_sql
+from include.specs.sources import SourceSpec, parse_source
 from include.specs.yaml_files import CONFIG_ROOT
 from include.tables import ORDERS, QUARANTINE
 
@@ -85,7 +85,7 @@ class JudgedFile:
 class Judgement:
     """How files are judged: the format, the two times, and whether SQL's counts are checked by another library."""
 
-    order_format: str
+    file_format: str
     as_of: datetime
     time_zone: str
     cross_check: bool
@@ -93,7 +93,7 @@ class Judgement:
 
 
 @lru_cache(maxsize=1)
-def load_contract() -> OrdersContract:
+def load_contract() -> SourceSpec:
     """Return the contract of this deployment.
 
     Raises
@@ -102,7 +102,7 @@ def load_contract() -> OrdersContract:
         If the file says something that isn't allowed.
     """
     path = CONFIG_ROOT / "contracts" / "orders.yaml"
-    return parse_contract(path.read_text(encoding="utf-8"), file=path.name)
+    return parse_source(path.read_text(encoding="utf-8"), file=path.name)
 
 
 def judge_file(file: TableFile, judgement: Judgement, engine: DuckDbCompute, folder: Path) -> JudgedFile:
@@ -128,17 +128,17 @@ def judge_file(file: TableFile, judgement: Judgement, engine: DuckDbCompute, fol
         If Great Expectations counts other failing rows than SQL, or DuckDB fails.
     """
     contract = load_contract()
-    known = order_formats.file_columns(judgement.order_format, contract)
-    opened = order_files.open_orders(file, known, may_be_empty=judgement.partition is not None)
-    source, names = order_files.source_of(file), opened.schema.names
-    typed = order_formats.typed_sql(
-        judgement.order_format,
+    known = formats.file_columns(judgement.file_format, contract)
+    opened = source_files.open_source(file, known, may_be_empty=judgement.partition is not None)
+    source, names = source_files.source_of(file), opened.schema.names
+    typed = formats.typed_sql(
+        judgement.file_format,
         contract,
         present=[column.name for column in known if column.name in names],
         naive=[field.name for field in opened.schema if field.type == pa.timestamp("us")],
         time_zone=judgement.time_zone,
     )
-    identity = order_formats.identity(judgement.order_format, contract, present=names)
+    identity = formats.identity(judgement.file_format, contract, present=names)
     (folder / _TAKEN).mkdir()
     (folder / _SET_ASIDE).mkdir()
     rows_in = 0
@@ -170,9 +170,9 @@ def _check_time_zone(con: duckdb.DuckDBPyConnection, time_zone: str) -> None:
 
 
 def _check_counts(
-    con: duckdb.DuckDBPyConnection, contract: OrdersContract, as_of: datetime, identity: Sequence[str], source: str
+    con: duckdb.DuckDBPyConnection, contract: SourceSpec, as_of: datetime, identity: Sequence[str], source: str
 ) -> None:
-    from include.adapters.expectations.order_expectations import count_failing_rows
+    from include.adapters.expectations.source_expectations import count_failing_rows
 
     [counts] = con.sql(failing_rows_sql(contract, as_of=as_of, identity=identity)).to_arrow_table().to_pylist()
     rows = con.sql("SELECT * EXCLUDE (_row) FROM typed").to_arrow_table()
@@ -185,7 +185,7 @@ def _check_counts(
         )
 
 
-def _prepare(con: duckdb.DuckDBPyConnection, contract: OrdersContract) -> None:
+def _prepare(con: duckdb.DuckDBPyConnection, contract: SourceSpec) -> None:
     con.execute("CREATE TABLE reasons (rule VARCHAR, reason VARCHAR)")
     con.executemany("INSERT INTO reasons VALUES (?, ?)", [list(pair) for pair in contract.reasons.items()])
     con.execute("CREATE TABLE counted (day DATE, rule VARCHAR, rows BIGINT, zero_price BIGINT)")
@@ -197,7 +197,7 @@ def _write(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
 
 def _judged(
     con: duckdb.DuckDBPyConnection,
-    contract: OrdersContract,
+    contract: SourceSpec,
     source: str,
     rows_in: int,
     partition: str | None,
@@ -220,7 +220,7 @@ def _count_rows(paths: Sequence[Path]) -> int:
     return sum(pq.read_metadata(path).num_rows for path in paths)
 
 
-def _orders_sql(contract: OrdersContract) -> str:
+def _orders_sql(contract: SourceSpec) -> str:
     expressions = {name: column(name) for name in contract.column_names}
     expressions |= {"line": "CAST(line AS BIGINT)", "quantity": "CAST(quantity AS BIGINT)", "received_at": KNOWN_AT}
     expressions["dt"] = "CAST(ordered_at AS DATE)"

@@ -28,7 +28,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class OrderColumn(_Frozen):
+class SourceColumn(_Frozen):
     """A canonical column; `required` says whether a canonical file must have it."""
 
     name: Identifier
@@ -138,11 +138,11 @@ _RULES: dict[str, type[_Rule]] = {
 }
 
 
-class OrdersContract(_Frozen):
+class SourceSpec(_Frozen):
     """Columns and rules of an order line, both in order."""
 
     contract: Literal["orders"]
-    columns: Annotated[tuple[OrderColumn, ...], Field(strict=False, min_length=1)]
+    columns: Annotated[tuple[SourceColumn, ...], Field(strict=False, min_length=1)]
     rules: Annotated[tuple[Annotated[Rule, Field(discriminator="kind")], ...], Field(strict=False, min_length=1)]
 
     @property
@@ -156,7 +156,7 @@ class OrdersContract(_Frozen):
         return {rule.name: rule.reason for rule in self.rules}
 
     @model_validator(mode="after")
-    def _rules_name_columns(self) -> OrdersContract:
+    def _rules_name_columns(self) -> SourceSpec:
         for rule in self.rules:
             for column in _columns_of(rule):
                 if column not in self.column_names:
@@ -166,14 +166,14 @@ class OrdersContract(_Frozen):
         return self
 
     @model_validator(mode="after")
-    def _names_are_there_once(self) -> OrdersContract:
+    def _names_are_there_once(self) -> SourceSpec:
         for label, names in (("column", self.column_names), ("rule", tuple(rule.name for rule in self.rules))):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{label} {twice[0]!r} is there twice; allowed: once")
         return self
 
     @model_validator(mode="after")
-    def _rules_are_in_their_places(self) -> OrdersContract:
+    def _rules_are_in_their_places(self) -> SourceSpec:
         for kind in ("unique", "newest_version"):
             if sum(rule.kind == kind for rule in self.rules) > 1:
                 raise ValueError(f"there are two rules of kind {kind!r}; allowed: one")
@@ -190,7 +190,7 @@ def _columns_of(rule: Rule) -> tuple[str, ...]:
     return rule.columns if isinstance(rule, WithinRule) else (rule.column,)
 
 
-def parse_contract(text: str, *, file: str) -> OrdersContract:
+def parse_source(text: str, *, file: str) -> SourceSpec:
     """Return the contract that a YAML text describes.
 
     Parameters
@@ -213,7 +213,7 @@ def parse_contract(text: str, *, file: str) -> OrdersContract:
     if not isinstance(values, dict):
         raise SpecError(f"{file} must be a mapping of keys to values, found {type(values).__name__}")
     try:
-        return OrdersContract.model_validate(values)
+        return SourceSpec.model_validate(values)
     except ValidationError as err:
         raise SpecError("; ".join(_messages(err, file))) from err
 
@@ -244,7 +244,7 @@ def _messages(err: ValidationError, file: str) -> Iterator[str]:
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
     if len(location) == 1:
-        return list(OrdersContract.model_fields)
+        return list(SourceSpec.model_fields)
     if location[0] == "columns":
-        return list(OrderColumn.model_fields)
+        return list(SourceColumn.model_fields)
     return list(_RULES[str(location[2])].model_fields)

@@ -27,14 +27,14 @@ FORMAT = "_FORMAT"
 
 
 @dataclass(frozen=True)
-class OrderDelivery:
+class Delivery:
     """A complete delivery: its files in order of name, and the format that it names, if it does."""
 
     files: tuple[TableFile, ...]
-    order_format: str | None
+    file_format: str | None
 
 
-def find_delivery(settings: Settings, partition: str) -> OrderDelivery:
+def find_delivery(settings: Settings, partition: str) -> Delivery:
     """Return the delivery of a partition: ``<landing_uri>/orders/dt=<partition>/``.
 
     Raises
@@ -54,12 +54,12 @@ def find_delivery(settings: Settings, partition: str) -> OrderDelivery:
                 f"the delivery {address} is not complete: {found}, no {COMPLETE}; "
                 f"wait for it, or write {COMPLETE} when every file of the day is there"
             )
-        order_format = _read_format(filesystem, names[FORMAT]) if FORMAT in names else None
+        file_format = _read_format(filesystem, names[FORMAT]) if FORMAT in names else None
     except OSError as err:
         reason = " ".join(str(err).split())[:300]
         raise MlopsError(f"the delivery {address} can't be read: {reason}; check MLOPS_LANDING_URI") from err
     orders = [names[name] for name in sorted(names) if _is_of_orders(name)]
-    return OrderDelivery(tuple(TableFile(filesystem, path) for path in orders), order_format)
+    return Delivery(tuple(TableFile(filesystem, path) for path in orders), file_format)
 
 
 def _read_format(filesystem: fs.FileSystem, path: str) -> str:

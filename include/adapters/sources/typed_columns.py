@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from include.column_types import is_number, is_text, value_type
 from include.errors import UnreadableInputError
-from include.quality.order_formats import Family, FileColumn
+from include.quality.formats import Family, FileColumn
 
 # Above it a float no longer tells one whole number from the next.
 _WHOLE_MAX = float(2**53)

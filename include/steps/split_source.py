@@ -13,18 +13,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include import partitions
-from include.adapters.orders import order_files
-from include.adapters.orders.order_deliveries import COMPLETE, FORMAT
+from include.adapters.sources import source_files
+from include.adapters.sources.deliveries import COMPLETE, FORMAT
 from include.errors import UsageError
-from include.quality.order_formats import file_columns
+from include.quality.formats import file_columns
 from include.steps.generate_orders import ARRIVALS, HISTORY
-from include.steps.judge_orders import load_contract
+from include.steps.judge_source import load_contract
 
 _TIME_COLUMN = {"canonical": "ordered_at", "online-retail": "InvoiceDate"}
 
 
 @dataclass(frozen=True)
-class OrdersSplit:
+class SourceSplit:
     """A shop's log in two parts.
 
     Attributes
@@ -43,7 +43,7 @@ class OrdersSplit:
     nights: list[str]
 
 
-def split_orders(source: Path, *, order_format: str, nights: int, folder: Path) -> OrdersSplit:
+def split_source(source: Path, *, file_format: str, nights: int, folder: Path) -> SourceSplit:
     """Write the history, and each of the last `nights` days as it will arrive, to `folder`.
 
     Raises
@@ -51,9 +51,9 @@ def split_orders(source: Path, *, order_format: str, nights: int, folder: Path) 
     UsageError
         If the file can't be read, or holds too few days.
     """
-    columns = file_columns(order_format, load_contract())
-    rows = order_files.read_orders(order_files.local_file(source), columns)
-    day = pc.cast(pc.floor_temporal(rows[_TIME_COLUMN[order_format]], unit="day"), pa.date32())
+    columns = file_columns(file_format, load_contract())
+    rows = source_files.read_source(source_files.local_file(source), columns)
+    day = pc.cast(pc.floor_temporal(rows[_TIME_COLUMN[file_format]], unit="day"), pa.date32())
     first, last = (partitions.key_of(pc.min_max(day)[end].as_py()) for end in ("min", "max"))
     cut = partitions.shift(last, -nights)
     if cut <= first:
@@ -65,13 +65,13 @@ def split_orders(source: Path, *, order_format: str, nights: int, folder: Path) 
     keys = partitions.span(partitions.shift(cut, 1), last)
     for key in keys:
         arrives = folder / ARRIVALS / key / "orders" / f"dt={key}"
-        _deliver(rows.filter(pc.equal(day, pa.scalar(partitions.parse(key)))), arrives, order_format)
-    return OrdersSplit(history, first, cut, keys)
+        _deliver(rows.filter(pc.equal(day, pa.scalar(partitions.parse(key)))), arrives, file_format)
+    return SourceSplit(history, first, cut, keys)
 
 
-def _deliver(rows: pa.Table, folder: Path, order_format: str) -> None:
+def _deliver(rows: pa.Table, folder: Path, file_format: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if rows.num_rows:
         pq.write_table(rows, folder / "orders.parquet")
-    (folder / FORMAT).write_text(order_format)
+    (folder / FORMAT).write_text(file_format)
     (folder / COMPLETE).touch()

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from include.errors import SpecError
-from include.quality.orders_contract import parse_contract
+from include.specs.sources import parse_source
 from include.specs.yaml_files import CONFIG_ROOT
 
 TEXT = (CONFIG_ROOT / "contracts" / "orders.yaml").read_text(encoding="utf-8")
@@ -17,7 +17,7 @@ def _changed(change) -> str:
 
 
 def test_shipped_contract_has_the_canonical_columns_in_order():
-    contract = parse_contract(TEXT, file="orders.yaml")
+    contract = parse_source(TEXT, file="orders.yaml")
     assert contract.column_names == (
         "order_id", "line", "customer_id", "ordered_at", "product_id", "category", "quantity", "unit_price", "country",
         "received_at", "kind", "ref_order_id",
@@ -26,7 +26,7 @@ def test_shipped_contract_has_the_canonical_columns_in_order():
 
 
 def test_contract_cannot_be_changed_after_it_was_loaded():
-    contract = parse_contract(TEXT, file="orders.yaml")
+    contract = parse_source(TEXT, file="orders.yaml")
     with pytest.raises(ValueError, match="frozen"):
         contract.rules[0].reason = "because"  # type: ignore[misc]
 
@@ -66,7 +66,7 @@ MISTAKES = {
 @pytest.mark.parametrize(("change", "parts"), MISTAKES.values(), ids=MISTAKES)
 def test_mistake_is_named_with_file_key_value_and_what_is_allowed(change, parts):
     with pytest.raises(SpecError) as caught:
-        parse_contract(_changed(change), file="orders.yaml")
+        parse_source(_changed(change), file="orders.yaml")
     for part in ["orders.yaml", *parts]:
         assert part in str(caught.value)
 
@@ -74,4 +74,4 @@ def test_mistake_is_named_with_file_key_value_and_what_is_allowed(change, parts)
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [\n", ""], ids=["list", "broken", "empty"])
 def test_text_that_is_no_mapping_is_refused(text):
     with pytest.raises(SpecError, match=r"orders\.yaml"):
-        parse_contract(text, file="orders.yaml")
+        parse_source(text, file="orders.yaml")

@@ -20,7 +20,7 @@ from include.adapters.lake.delta_lake import LakeAdapter
 from include.cli.orders import orders as orders_cli
 from include.errors import MlopsError, UnreadableInputError, UsageError
 from include.settings import Settings
-from include.steps.import_orders import OrdersAccount, import_delivery, import_orders
+from include.steps.import_source import ImportAccount, import_delivery, import_file
 from tests.real_data import real_data
 from tests.unit.quality.orders_builder import AS_OF, SCHEMA, make_dirty_orders, make_orders, order, table
 
@@ -49,8 +49,8 @@ def _deliver(deployment: Deployment, partition: str, *, done: bool = True, **fil
     return folder
 
 
-def _import(deployment: Deployment, path: Path, **options: object) -> OrdersAccount:
-    return import_orders(deployment, path, order_format="canonical", as_of=AS_OF, **options)  # type: ignore[arg-type]
+def _import(deployment: Deployment, path: Path, **options: object) -> ImportAccount:
+    return import_file(deployment, path, file_format="canonical", as_of=AS_OF, **options)  # type: ignore[arg-type]
 
 
 def _state(deployment: Deployment) -> dict[str, tuple[int | None, str]]:
@@ -60,7 +60,7 @@ def _state(deployment: Deployment) -> dict[str, tuple[int | None, str]]:
 
 def test_real_orders_balance_and_every_count_is_what_pandas_counts(deployment):
     path = real_data("online_retail/online_retail.parquet")
-    account = import_orders(deployment, path, order_format="online-retail", as_of=AS_OF)
+    account = import_file(deployment, path, file_format="online-retail", as_of=AS_OF)
 
     frame = pq.read_table(path).to_pandas()
     no_customer = frame.CustomerID.isna()
@@ -89,9 +89,9 @@ def test_real_orders_balance_and_every_count_is_what_pandas_counts(deployment):
 
 def test_real_orders_again_change_no_version(deployment):
     path = real_data("online_retail/online_retail.parquet")
-    first = import_orders(deployment, path, order_format="online-retail", as_of=AS_OF)
+    first = import_file(deployment, path, file_format="online-retail", as_of=AS_OF)
     before = {name: deployment.lake.version(name) for name in TABLES}
-    again = import_orders(deployment, path, order_format="online-retail", as_of=AS_OF)
+    again = import_file(deployment, path, file_format="online-retail", as_of=AS_OF)
     assert {name: deployment.lake.version(name) for name in TABLES} == before
     assert (again.rows_unchanged, again.rows_added) == (first.rows_published, 0)
 
@@ -212,10 +212,10 @@ def test_fault_of_the_whole_file_changes_nothing(deployment, tmp_path, fault):
     if fault == "truncated":
         path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UsageError) as caught:
-        import_orders(
+        import_file(
             deployment,
             path,
-            order_format="canonicl" if fault == "format" else "canonical",
+            file_format="canonicl" if fault == "format" else "canonical",
             as_of=AS_OF.replace(tzinfo=None) if fault == "naive-as-of" else AS_OF,
             time_zone="Europe/Londom" if fault == "time-zone" else "UTC",
         )

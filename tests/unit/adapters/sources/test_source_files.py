@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.adapters.orders.order_files import local_file, read_orders, source_of
+from include.adapters.sources.source_files import local_file, read_source, source_of
 from include.errors import UnreadableInputError
-from include.quality.order_formats import Family, FileColumn
+from include.quality.formats import Family, FileColumn
 
 COLUMNS = (
     FileColumn("order_id", Family.TEXT, required=True),
@@ -38,7 +38,7 @@ def _csv(folder: Path, *lines: str, header: str = HEADER) -> Path:
 
 
 def _read(path: Path, **options: bool) -> pa.Table:
-    return read_orders(local_file(path), COLUMNS, **options)
+    return read_source(local_file(path), COLUMNS, **options)
 
 
 def _refused(path: Path, *parts: str) -> None:

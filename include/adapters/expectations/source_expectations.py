@@ -14,16 +14,16 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from include.adapters.expectations.expectations import run_expectations
-from include.quality.orders_contract import (
+from include.specs.sources import (
     FiniteRule,
     InSetRule,
     MinRule,
     NewestVersionRule,
     NotAfterAsOfRule,
     NotNullRule,
-    OrdersContract,
     PositiveForSaleRule,
     Rule,
+    SourceSpec,
     UniqueRule,
     WithinRule,
 )
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 
 def count_failing_rows(
-    contract: OrdersContract, rows: pa.Table, *, as_of: datetime, identity: Sequence[str]
+    contract: SourceSpec, rows: pa.Table, *, as_of: datetime, identity: Sequence[str]
 ) -> dict[str, int]:
     """Count the failing rows of every rule with Great Expectations, on its pandas engine.
 
     Parameters
     ----------
-    contract : OrdersContract
+    contract : SourceSpec
         The rules.
     rows : pyarrow.Table
         Delivered rows in canonical columns, before any is set aside, and the columns `identity`.

@@ -10,19 +10,19 @@ import pyarrow as pa
 import pytest
 
 from include.errors import UsageError
-from include.quality.order_formats import file_columns, normal_key, typed_sql
-from include.quality.orders_contract import parse_contract
+from include.quality.formats import file_columns, normal_key, typed_sql
+from include.specs.sources import parse_source
 from include.specs.yaml_files import CONFIG_ROOT
 
-CONTRACT = parse_contract((CONFIG_ROOT / "contracts" / "orders.yaml").read_text(encoding="utf-8"), file="orders.yaml")
+CONTRACT = parse_source((CONFIG_ROOT / "contracts" / "orders.yaml").read_text(encoding="utf-8"), file="orders.yaml")
 
 
-def _canonical(rows: pa.Table, order_format: str, time_zone: str = "UTC") -> list[dict]:
+def _canonical(rows: pa.Table, file_format: str, time_zone: str = "UTC") -> list[dict]:
     con = duckdb.connect()
     con.execute("SET TimeZone = 'UTC'")
     con.register("delivered", rows.append_column("_row", pa.array(range(1, rows.num_rows + 1), pa.int64())))
     naive = [field.name for field in rows.schema if field.type == pa.timestamp("us")]
-    sql = typed_sql(order_format, CONTRACT, present=rows.column_names, naive=naive, time_zone=time_zone)
+    sql = typed_sql(file_format, CONTRACT, present=rows.column_names, naive=naive, time_zone=time_zone)
     return con.sql(f"FROM ({sql}) ORDER BY _row").to_arrow_table().to_pylist()
 
 

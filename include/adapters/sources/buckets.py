@@ -1,7 +1,7 @@
 """A file of orders in buckets: rows that are judged by one another are in one, and one at a time is in memory.
 
 What belongs here: cutting and keeping rows as they came. What does not: which rows belong together
-(``quality.orders_verdict``), and their verdict.
+(``quality.verdict``), and their verdict.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow as pa
 
 from include.adapters.files.parts import rows_at_most
-from include.adapters.orders.order_files import OrdersFile
-from include.quality.order_formats import ROW_NUMBER
+from include.adapters.sources.source_files import SourceFile
+from include.quality.formats import ROW_NUMBER
 
 _MOST = 256
 
 
 def in_buckets(
-    con: duckdb.DuckDBPyConnection, opened: OrdersFile, bucket_sql: str, *, rows: int, folder: Path
+    con: duckdb.DuckDBPyConnection, opened: SourceFile, bucket_sql: str, *, rows: int, folder: Path
 ) -> Iterator[pa.Table]:
     """Read a file and yield its rows and their places in it, from 1 on in column ``_row``.
 
@@ -31,7 +31,7 @@ def in_buckets(
     ----------
     con : duckdb.DuckDBPyConnection
         Computes the buckets.
-    opened : OrdersFile
+    opened : SourceFile
         The file.
     bucket_sql : str
         A SELECT over ``delivered`` of ``_row`` and an unsigned ``bucket``; rows of one bucket stay together.
@@ -77,7 +77,7 @@ def _cut(con: duckdb.DuckDBPyConnection, part: pa.Table, bucket_sql: str, count:
         yield ordered.slice(start, end - start)
 
 
-def _numbered(opened: OrdersFile, rows: int) -> Iterator[pa.Table]:
+def _numbered(opened: SourceFile, rows: int) -> Iterator[pa.Table]:
     seen = 0
     for part in opened.parts(rows=rows):
         yield _with_numbers(part, seen)

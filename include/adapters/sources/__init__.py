@@ -1,0 +1,1 @@
+"""Files and deliveries of sources."""
