@@ -133,16 +133,26 @@ def stage_candidate(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[
     if present == Stage.STAGING:
         return ()
     _require(request, present, Stage.NONE)
-    waiting = holder(moves, Stage.STAGING)
-    steps: list[tuple[int, Stage, Stage, str]] = []
-    if waiting is not None and waiting > request.version:
-        raise RefusedError(
-            f"{request.model_id} version {request.version}: the newer version {waiting} waits in Staging"
-        )
-    if waiting is not None:
-        steps.append((waiting, Stage.STAGING, Stage.ARCHIVED, f"superseded by version {request.version}"))
-    steps.append((request.version, Stage.NONE, Stage.STAGING, request.reason))
-    return _moves(moves, request, steps)
+    return _moves(moves, request, _into_staging(moves, request, present))
+
+
+def stage_again(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[LedgerMove, ...]:
+    """Return the moves that put a version into Staging that its gates had archived, once it passes those of today.
+
+    Raises
+    ------
+    RefusedError
+        If it was archived for another reason, or a newer one waits in Staging.
+    """
+    if archived_by_gates(moves, request.version) is None:
+        _require(request, stages(moves).get(request.version, Stage.NONE), Stage.NONE)
+    return _moves(moves, request, _into_staging(moves, request, Stage.ARCHIVED))
+
+
+def archived_by_gates(moves: Sequence[LedgerMove], version: int) -> Evidence | None:
+    """Return the verdict by which a version's gates archived it; None where it stands elsewhere, or a person did."""
+    last = max((move for move in moves if move.version == version), key=lambda m: m.seq, default=None)
+    return last.evidence if last is not None and last.to_stage == Stage.ARCHIVED else None
 
 
 def refuse_candidate(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[LedgerMove, ...]:
@@ -195,6 +205,20 @@ def roll_back(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[Ledger
             f"{request.model_id} can only be rolled back to the version that was in Production before; {known}"
         )
     return _moves(moves, request, _into_production(moves, request, stages(moves)[target]))
+
+
+def _into_staging(
+    moves: Sequence[LedgerMove], request: MoveRequest, from_stage: Stage
+) -> list[tuple[int, Stage, Stage, str]]:
+    waiting = holder(moves, Stage.STAGING)
+    steps = [(request.version, from_stage, Stage.STAGING, request.reason)]
+    if waiting is not None and waiting > request.version:
+        raise RefusedError(
+            f"{request.model_id} version {request.version}: the newer version {waiting} waits in Staging"
+        )
+    if waiting is not None:
+        steps.insert(0, (waiting, Stage.STAGING, Stage.ARCHIVED, f"superseded by version {request.version}"))
+    return steps
 
 
 def _into_production(

@@ -30,6 +30,8 @@ _PIPELINE = "train_model"
 def stage_or_refuse(deployment: Deployment, candidate: CandidateRef, *, requested_by: str | None = None) -> None:
     """Run a candidate's gates and move it to Staging, or to Archived where one does not pass.
 
+    A version that its gates had archived, under other thresholds than today's, is held against those of today.
+
     Parameters
     ----------
     deployment : Deployment
@@ -44,8 +46,10 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef, *, requeste
     ConflictError
         If somebody else moved a version at the same time.
     """
-    present = lifecycle.stages(deployment.state.ledger(candidate.model_id)).get(candidate.version)
-    if present is not None:
+    moves = deployment.state.ledger(candidate.model_id)
+    present = lifecycle.stages(moves).get(candidate.version)
+    failed_before = lifecycle.archived_by_gates(moves, candidate.version)
+    if present is not None and (failed_before is None or _is_of_today(failed_before, candidate.model_id)):
         if present == Stage.STAGING:
             _verdict_of_today(deployment, candidate.model_id, candidate.version)
         project(deployment, candidate.model_id)
@@ -53,12 +57,13 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef, *, requeste
             return
         raise RefusedError(
             f"{candidate.model_id} version {candidate.version} is in {present} already: the same training set gives "
-            "the same version; new orders, another spec or new code give a new one"
+            "the same version; new orders, other features, labels or parameters, or new code give a new one"
         )
     evidence = gate_candidate(deployment, candidate)
     failed = _failed(evidence)
     told = "; ".join(_told(report) for report in (failed or evidence.gates))
-    plan = lifecycle.refuse_candidate if failed else lifecycle.stage_candidate
+    stage = lifecycle.stage_candidate if present is None else lifecycle.stage_again
+    plan = lifecycle.refuse_candidate if failed else stage
     reason = f"gates not passed: {told}" if failed else f"gates passed: {told}"
     _move(
         deployment,
@@ -219,7 +224,7 @@ def _verdict_of_today(deployment: Deployment, model_id: str, version: int) -> Ev
     staged = _staging_evidence(moves, version)
     if staged is None or lifecycle.stages(moves)[version] != Stage.STAGING:
         return staged
-    if thresholds(load_model(model_id).gates) == {report.gate: report.threshold for report in staged.gates}:
+    if _is_of_today(staged, model_id):
         return staged
     evidence = gate_candidate(deployment, CandidateRef(model_id, version, staged.run_id, staged.as_of))
     if failed := _failed(evidence):
@@ -227,6 +232,11 @@ def _verdict_of_today(deployment: Deployment, model_id: str, version: int) -> Ev
         _move(deployment, lifecycle.reject, model_id, version, actor=_PIPELINE, reason=reason, evidence=evidence)
         raise RefusedError(f"{model_id} version {version}: {reason}")
     return evidence
+
+
+def _is_of_today(evidence: Evidence, model_id: str) -> bool:
+    """Say whether a verdict was given by the thresholds that stand now."""
+    return thresholds(load_model(model_id).gates) == {report.gate: report.threshold for report in evidence.gates}
 
 
 def _failed(evidence: Evidence) -> list[GateReport]:

@@ -19,6 +19,19 @@ from include.specs.models import ModelSpec
 UNKNOWN = "unknown"
 # What a field that is not there counts as, by its type; of the others it is None.
 _EMPTY: Mapping[str, Any] = {"str": "", "int": 0, "tuple[str, ...]": (), "Mapping[str, int]": {}}
+# Of a spec: what it is called, and what is done with a model once there is one. What is not named here makes the set,
+# the model or what the model is judged by: a key that is forgotten costs a training, and mixes no two versions up.
+_MAKES_NO_MODEL: Any = {
+    "registered_name": True,
+    "description": True,
+    "owner": True,
+    "training": {"min_rows"},
+    "gates": True,
+    "approval": True,
+    "scoring": True,
+    "monitoring": True,
+    "decision": True,
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ class TrainingSetManifest:
     sources : dict of str to int
         Lake tables and the Delta version that was read.
     spec_sha256 : str
-        Of the model's spec, with its overlay.
+        Of what of the model's spec, with its overlay, makes the model.
     provenance : Provenance
     """
 
@@ -133,8 +146,9 @@ _MANIFEST = TypeAdapter(TrainingSetManifest)
 
 
 def spec_sha256(spec: ModelSpec) -> str:
-    """Return the sha256 of a spec's values."""
-    return hashlib.sha256(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+    """Return the sha256 of the values of a spec that make a training set, and what is trained on it."""
+    values = spec.model_dump(mode="json", exclude=_MAKES_NO_MODEL)
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def set_id(

@@ -23,7 +23,7 @@ from include.steps.claim_training import TrainingRequest, claim_training, reques
 from include.steps.decide_retrain import judge_night
 from include.steps.find_waiting import find_waiting
 from include.steps.gate_candidate import thresholds
-from include.steps.move_model import describe_candidate, promote_version, roll_back, stage_or_refuse
+from include.steps.move_model import describe_candidate, promote_version, reject_version, roll_back, stage_or_refuse
 from include.steps.record_decision import record_decision
 from include.training.artifacts import MANIFEST
 from include.training.version import train_version
@@ -256,6 +256,29 @@ def test_a_version_in_production_stays_there_whatever_its_gates_become(deploymen
     waiting(auc_min=0.999)
     ask_for_promotion(deployment)
     assert [move.to_stage for move in deployment.state.ledger("churn")] == ["Staging", "Production"]
+
+
+def test_a_version_that_its_gates_archived_is_staged_once_it_passes_those_of_today_and_not_before(deployment, waiting):
+    waiting(auc_min=0.999)
+    for _ in range(2):
+        with pytest.raises(RefusedError, match=r"auc fail|is in Archived already"):
+            ask_for_staging(deployment)
+    waiting(auc_min=0.998)
+    with pytest.raises(RefusedError, match="auc fail"):
+        ask_for_staging(deployment)
+    waiting(auc_min=0.6)
+    ask_for_staging(deployment)
+    moves = deployment.state.ledger("churn")
+    assert [move.to_stage for move in moves] == ["Staging", "Archived", "Staging"]
+    assert moves[-1].evidence.gates[0].threshold == 0.6
+    assert lifecycle.holder(moves, lifecycle.Stage.STAGING) == 1
+
+
+def test_a_version_that_a_person_archived_stays_there_whatever_its_gates_become(deployment, waiting):
+    reject_version(deployment, "churn", version=1, actor="ada", reason="not this one")
+    waiting(auc_min=0.6)
+    with pytest.raises(RefusedError, match="churn version 1 is in Archived already"):
+        ask_for_staging(deployment)
 
 
 def test_every_gate_says_what_it_holds_a_candidate_against_before_there_is_one():

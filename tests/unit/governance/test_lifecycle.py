@@ -110,6 +110,7 @@ def test_a_second_rollback_goes_further_back_and_never_to_the_version_that_was_l
 
 PLANS = (
     lifecycle.stage_candidate,
+    lifecycle.stage_again,
     lifecycle.refuse_candidate,
     lifecycle.promote,
     lifecycle.reject,

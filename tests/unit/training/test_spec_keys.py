@@ -1,0 +1,100 @@
+"""Each key of a model's spec makes its training sets and versions, or does not: the hash of a set says so of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from include.specs.models import ModelSpec, load_models
+from include.training.manifest import spec_sha256
+
+MAKES_THE_MODEL = {
+    "model_id",
+    "entity.name",
+    "entity.keys",
+    "features.service",
+    "features.group",
+    "population",
+    "label.kind",
+    "label.horizon_days",
+    "training.window_days",
+    "training.snapshot_every_days",
+    "training.test_days",
+    "training.seed",
+    "training.threads",
+    "training.bootstrap_samples",
+    "training.hyperparameters.n_estimators",
+    "training.hyperparameters.learning_rate",
+    "training.hyperparameters.max_depth",
+    "training.hyperparameters.min_child_weight",
+    "training.hyperparameters.subsample",
+    "training.hyperparameters.colsample_bytree",
+    "training.hyperparameters.reg_lambda",
+}
+MAKES_NO_MODEL = {
+    "registered_name",
+    "description",
+    "owner",
+    "training.min_rows",
+    "gates.auc_min",
+    "gates.latency_p99_ms_max",
+    "approval.response_timeout_hours",
+    "scoring.decision_threshold",
+    "scoring.rescore_days",
+    "monitoring.psi_moderate",
+    "monitoring.psi_significant",
+    "monitoring.min_rows",
+    "monitoring.missing_max",
+    "monitoring.quarantined_max",
+    "monitoring.volume_ratio_min",
+    "monitoring.volume_ratio_max",
+    "monitoring.price_ratio_max",
+    "monitoring.price_days",
+    "decision.schedule",
+    "decision.windows",
+    "decision.breaches",
+    "decision.features_min",
+    "decision.cooldown_days",
+    "decision.budget_per_90_days",
+    "decision.stop",
+}
+SPECS = load_models()
+
+
+def keys(spec: BaseModel) -> Iterator[str]:
+    for name, value in spec:
+        yield from (f"{name}.{key}" for key in keys(value)) if isinstance(value, BaseModel) else (name,)
+
+
+def another(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
+        return not value
+    return value + {str: "x", tuple: ("x",), int: 1, float: 0.5}[type(value)]
+
+
+def changed(spec: Any, key: str) -> Any:
+    """Return a spec with another value of one key."""
+    name, _, rest = key.partition(".")
+    value = getattr(spec, name)
+    return spec.model_copy(update={name: changed(value, rest) if rest else another(value)})
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.model_id)
+def test_every_key_is_declared_to_make_the_model_or_not(spec: ModelSpec):
+    assert not MAKES_THE_MODEL & MAKES_NO_MODEL
+    # A kind of label has parameters of its own, and each of them changes what is learnt.
+    declared = MAKES_THE_MODEL | MAKES_NO_MODEL | {f"label.{name}" for name, _ in spec.label}
+    assert set(keys(spec)) == declared
+
+
+@pytest.mark.parametrize(
+    ("spec", "key"),
+    [(spec, key) for spec in SPECS for key in keys(spec)],
+    ids=lambda each: getattr(each, "model_id", each),
+)
+def test_a_sets_hash_changes_with_the_keys_that_make_the_model_and_with_no_other(spec: ModelSpec, key: str):
+    assert spec_sha256(spec) == spec_sha256(spec.model_copy(deep=True))
+    assert (spec_sha256(changed(spec, key)) != spec_sha256(spec)) == (key not in MAKES_NO_MODEL)
