@@ -58,7 +58,7 @@ class UnreadableInputError(UsageError):
 
 
 class UnpublishedError(UsageError):
-    """A night is named whose features are not published."""
+    """A night is named whose features or scores are not published."""
 
 
 class RefusedError(MlopsError):

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.errors import MlopsError
+from include.errors import SpecError
 from include.features.checks import EVENT_TIMESTAMP
 from include.specs.labels import LabelSpec
 from include.specs.models import TrainingSpec
@@ -73,19 +73,19 @@ def known_labels(labelled: pa.Table, keys: Sequence[str], *, known_until: dateti
 
     Raises
     ------
-    MlopsError
+    SpecError
         If columns are absent, a label is neither 0 nor 1, or an example has two.
     """
     wanted = [*keys, EVENT_TIMESTAMP, LABEL, KNOWN_AT]
     if absent := [name for name in wanted if name not in labelled.column_names]:
-        raise MlopsError(f"{kind}.sql gives no {', '.join(absent)}; a label's statement gives {', '.join(wanted)}")
+        raise SpecError(f"{kind}.sql gives no {', '.join(absent)}; a label's statement gives {', '.join(wanted)}")
     types = {**{key: pa.string() for key in keys}, EVENT_TIMESTAMP: _INSTANT, LABEL: pa.int64(), KNOWN_AT: _INSTANT}
     rows = labelled.select(wanted).cast(pa.schema([(name, types[name]) for name in wanted]))
     strange = pc.invert(pc.fill_null(pc.is_in(rows[LABEL], pa.array([0, 1])), False))
     if pc.any(strange).as_py():
-        raise MlopsError(f"{kind}.sql gives the label {rows.filter(strange)[LABEL][0].as_py()}; a label is 0 or 1")
+        raise SpecError(f"{kind}.sql gives the label {rows.filter(strange)[LABEL][0].as_py()}; a label is 0 or 1")
     identity = [*keys, EVENT_TIMESTAMP]
     if rows.select(identity).group_by(identity).aggregate([]).num_rows < rows.num_rows:
-        raise MlopsError(f"{kind}.sql gives an example more than one label; one row per {', '.join(identity)}")
+        raise SpecError(f"{kind}.sql gives an example more than one label; one row per {', '.join(identity)}")
     known = rows.filter(pc.fill_null(pc.less_equal(rows[KNOWN_AT], pa.scalar(known_until, _INSTANT)), False))
     return known.set_column(known.column_names.index(LABEL), LABEL, known[LABEL].cast(pa.int8()))

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from include.errors import MlopsError
+from include.errors import UsageError
 
 
 def feature_matrix(rows: pa.Table, names: Sequence[str]) -> NDArray[np.float32]:
@@ -31,7 +31,7 @@ def feature_matrix(rows: pa.Table, names: Sequence[str]) -> NDArray[np.float32]:
 
     Raises
     ------
-    MlopsError
+    UsageError
         If a column is absent or isn't numeric.
 
     Examples
@@ -42,7 +42,7 @@ def feature_matrix(rows: pa.Table, names: Sequence[str]) -> NDArray[np.float32]:
     """
     absent = [name for name in names if name not in rows.column_names]
     if absent:
-        raise MlopsError(
+        raise UsageError(
             f"the model reads {', '.join(absent)}, which the rows lack (they have {', '.join(rows.column_names)}); "
             "build the features with the feature service that the model was trained on"
         )
@@ -50,6 +50,6 @@ def feature_matrix(rows: pa.Table, names: Sequence[str]) -> NDArray[np.float32]:
     for index, name in enumerate(names):
         dtype = rows.schema.field(name).type
         if not (pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_boolean(dtype)):
-            raise MlopsError(f"feature {name} is {dtype}; a model reads numbers only, encode it in the feature group")
+            raise UsageError(f"feature {name} is {dtype}; a model reads numbers only, encode it in the feature group")
         matrix[:, index] = rows[name].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return matrix

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from include import partitions
 from include.adapters.deployment import Deployment
-from include.errors import MlopsError
+from include.errors import RefusedError, UnpublishedError
 from include.features.checks import CREATED_TIMESTAMP
 from include.monitoring.data_quality import PRICE_REFERENCE_DAYS, Delivery, judge_data_quality
 from include.monitoring.decision import NightMetrics
@@ -50,8 +50,10 @@ def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> d
 
     Raises
     ------
-    MlopsError
+    UnpublishedError
         If the partition has not been scored.
+    RefusedError
+        If no version was in Production before it.
     """
     spec = load_model(model_id)
     night = _measure(deployment, spec, partition)
@@ -133,7 +135,7 @@ def _champion_rows(deployment: Deployment, spec: ModelSpec, partition: str) -> p
     """Return the partition's scores of the version that governs it; none where nobody was there to score."""
     table = predictions_name(spec.model_id)
     if partition not in deployment.state.publications(table):
-        raise MlopsError(
+        raise UnpublishedError(
             f"{table} of {partition} is not published: score it before it is monitored (mlops score --model "
             f"{spec.model_id} --date {partition})"
         )
@@ -145,7 +147,7 @@ def _version_of(deployment: Deployment, spec: ModelSpec, partition: str, scores:
     governs = deployment.state.production_version_at(spec.model_id, partition)
     version = scores["model_version"][0].as_py() if scores.num_rows else governs
     if version is None:
-        raise MlopsError(
+        raise RefusedError(
             f"no version of {spec.model_id} was in Production before {partition}; there is nothing to measure"
         )
     return int(version)

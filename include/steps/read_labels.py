@@ -52,7 +52,9 @@ def read_labels(deployment: Deployment, spec: ModelSpec, examples: pa.Table, *, 
     Raises
     ------
     MlopsError
-        If there are no orders, or the statement breaks its promises.
+        If there are no orders.
+    SpecError
+        If the statement breaks its promises.
     """
     version = deployment.lake.version(ORDERS.name)
     if version is None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from include.adapters.lake.training_sets import read_training_set
-from include.errors import MlopsError
+from include.errors import UsageError
 from include.governance.lifecycle import stages
 from include.refs import CandidateRef, TrainingSetRef
 from include.specs.models import ModelSpec, load_model
@@ -41,7 +41,9 @@ def train_model(deployment: Deployment, training_set: TrainingSetRef) -> Candida
     Raises
     ------
     MlopsError
-        If set, spec or registered files are not what they were, or the two formats differ.
+        If set or registered files are not what they were, or the two formats differ.
+    UsageError
+        If the spec is not what the set was built by.
     RefusedError
         If the set can't be split.
     """
@@ -51,7 +53,7 @@ def train_model(deployment: Deployment, training_set: TrainingSetRef) -> Candida
         return known
     manifest, examples = read_training_set(deployment.lake, training_set.model_id, training_set.set_id)
     if manifest.spec_sha256 != spec_sha256(spec):
-        raise MlopsError(
+        raise UsageError(
             f"the spec of {spec.model_id} changed after training set {manifest.set_id} was built; build the set again"
         )
     trained = train_version(spec, manifest, examples)

@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import yaml
 
 from include import partitions
 from include.adapters.deployment import Deployment
 from include.adapters.lake.online_log import append_vectors
 from include.adapters.lake.training_sets import read_training_set
-from include.errors import MlopsError, RefusedError
+from include.errors import MlopsError, RefusedError, UnpublishedError, UsageError
 from include.refs import CandidateRef, TrainingSetRef
 from include.settings import PROJECT_ROOT, Settings
 from include.specs.models import load_model
@@ -26,11 +27,12 @@ from include.steps.build_training_set import build_training_set
 from include.steps.gate_candidate import gate_candidate
 from include.steps.import_source import import_file
 from include.steps.load_version import load_version
+from include.steps.monitor_model import measure_night
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
 from tests.raw_orders import SCHEMA, publish_source
 from tests.real_data import real_data
-from tests.shop import FIRST_DAY, make_orders
+from tests.shop import FIRST_DAY, OVERLAY, make_orders
 from tests.unit.steps.fakes import FakeState
 
 DAYS = 110
@@ -155,8 +157,31 @@ def test_a_set_built_under_another_spec_is_not_trained_on(deployment, training_s
     monkeypatch.setenv("MLOPS_SPECS", str(overlay))
     deployed = make_deployment(tmp_path / "other")
     vars(deployed)["lake"] = deployment.lake
-    with pytest.raises(MlopsError, match="the spec of churn changed after training set"):
+    with pytest.raises(UsageError, match="the spec of churn changed after training set"):
         train_model(deployed, training_set)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"scoring": {"rescore_days": 3}},
+        {"gates": {"auc_min": 0.5, "latency_p99_ms_max": 10}},
+        {"decision": {"stop": True}},
+    ],
+    ids=lambda values: next(iter(values)),
+)
+def test_what_is_done_with_a_model_makes_no_other_set_and_no_other_version(
+    deployment, training_set, candidate, monkeypatch, tmp_path, values
+):
+    (tmp_path / "churn.yaml").write_text(yaml.safe_dump({**OVERLAY, **values}))
+    monkeypatch.setenv("MLOPS_SPECS", str(tmp_path))
+    assert build_training_set(deployment, "churn", as_of=AS_OF) == training_set
+    assert train_model(deployment, training_set) == candidate
+
+
+def test_a_night_that_was_not_scored_is_not_measured_and_trying_again_would_not_help(deployment):
+    with pytest.raises(UnpublishedError, match="2027-01-01 is not published: score it before it is monitored"):
+        measure_night(deployment, "churn", partition="2027-01-01")
 
 
 def test_the_candidate_passes_its_gates_with_numbers(deployment, candidate):

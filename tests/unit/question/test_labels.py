@@ -10,7 +10,7 @@ import pytest
 
 from include import partitions
 from include.adapters.compute.duckdb_compute import DuckDbCompute
-from include.errors import MlopsError
+from include.errors import SpecError
 from include.question.labels import known_labels, snapshot_days
 from include.specs.labels import load_label_kind
 from tests.raw_orders import line, orders, random_orders
@@ -135,5 +135,5 @@ def labelled(**changes: list[Any]) -> pa.Table:
     ids=["two", "null", "twice", "no column"],
 )
 def test_a_statement_that_breaks_its_promise_is_named(rows, message):
-    with pytest.raises(MlopsError, match=message):
+    with pytest.raises(SpecError, match=message):
         known_labels(rows, ["customer_id"], known_until=at(AS_OF), kind="disputed")

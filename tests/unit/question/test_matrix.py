@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from include.errors import MlopsError
+from include.errors import UsageError
 from include.question.matrix import feature_matrix
 
 
@@ -27,10 +27,10 @@ def test_chunks_are_one_column():
 
 
 def test_an_absent_feature_is_named():
-    with pytest.raises(MlopsError, match="the model reads c, which the rows lack"):
+    with pytest.raises(UsageError, match="the model reads c, which the rows lack"):
         feature_matrix(pa.table({"a": [1]}), ["a", "c"])
 
 
 def test_text_is_refused():
-    with pytest.raises(MlopsError, match="feature a is string"):
+    with pytest.raises(UsageError, match="feature a is string"):
         feature_matrix(pa.table({"a": ["x"]}), ["a"])
