@@ -48,17 +48,9 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef, *, requeste
     """
     moves = deployment.state.ledger(candidate.model_id)
     present = lifecycle.stages(moves).get(candidate.version)
-    failed_before = lifecycle.archived_by_gates(moves, candidate.version)
-    if present is not None and (failed_before is None or _is_of_today(failed_before, candidate.model_id)):
-        if present == Stage.STAGING:
-            _verdict_of_today(deployment, candidate.model_id, candidate.version)
-        project(deployment, candidate.model_id)
-        if present == Stage.STAGING:
-            return
-        raise RefusedError(
-            f"{candidate.model_id} version {candidate.version} is in {present} already: the same training set gives "
-            "the same version; new orders, other features, labels or parameters, or new code give a new one"
-        )
+    if present is not None and not _failed_other_gates(moves, candidate):
+        _leave(deployment, candidate, present)
+        return
     evidence = gate_candidate(deployment, candidate)
     failed = _failed(evidence)
     told = "; ".join(_told(report) for report in (failed or evidence.gates))
@@ -77,6 +69,18 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef, *, requeste
     )
     if failed:
         raise RefusedError(f"{candidate.model_id} version {candidate.version}: {reason}")
+
+
+def _leave(deployment: Deployment, candidate: CandidateRef, present: Stage) -> None:
+    """Leave a version where it stands, if the gates of today let it; refuse where that is not in Staging."""
+    if present == Stage.STAGING:
+        _verdict_of_today(deployment, candidate.model_id, candidate.version)
+    project(deployment, candidate.model_id)
+    if present != Stage.STAGING:
+        raise RefusedError(
+            f"{candidate.model_id} version {candidate.version} is in {present} already: the same training set gives "
+            "the same version; new orders, other features, labels or parameters, or new code give a new one"
+        )
 
 
 def describe_candidate(deployment: Deployment, model_id: str, *, version: int) -> str:
@@ -232,6 +236,12 @@ def _verdict_of_today(deployment: Deployment, model_id: str, version: int) -> Ev
         _move(deployment, lifecycle.reject, model_id, version, actor=_PIPELINE, reason=reason, evidence=evidence)
         raise RefusedError(f"{model_id} version {version}: {reason}")
     return evidence
+
+
+def _failed_other_gates(moves: Sequence[LedgerMove], candidate: CandidateRef) -> bool:
+    """Say whether a version was archived by its gates, at other thresholds than today's."""
+    verdict = lifecycle.archived_by_gates(moves, candidate.version)
+    return verdict is not None and not _is_of_today(verdict, candidate.model_id)
 
 
 def _is_of_today(evidence: Evidence, model_id: str) -> bool:
