@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.adapters.feature_store.as_of_join import FeatureRows, features_as_of
+from include.adapters.lake.portions import fitting
 from include.adapters.lake.span import Span
 from include.errors import MlopsError, NotYetError, UnpublishedError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
@@ -173,15 +174,16 @@ def _read(
     others = [load_feature_group(name) for name in other_groups(spec, service_name)]
     sources = {table.table: _version(deployment, spec, table.table) for table in (group, *others)}
     published = deployment.state.publications(group.table)
-    rows = deployment.lake.read(
-        group.table, keys=[day for day in days if day in published], version=sources[group.table]
-    )
-    rows = _versions_known(rows, group.entity.keys, knowing=knowing, scored=scored)
-    if scored is None:
+
+    def chosen(keys: Sequence[str]) -> pa.Table:
+        rows = deployment.lake.read(group.table, keys=keys, version=sources[group.table])
+        rows = _versions_known(rows, group.entity.keys, knowing=knowing, scored=scored)
         # Who was scored was in the population then.
-        rows = deployment.duckdb.run_select(
-            population_statement(spec.population), {ROWS: rows}, purpose=f"the population of {spec.model_id}"
-        )
+        return rows if scored is not None else _population(deployment, spec, rows)
+
+    # All snapshots of a training set are many times the rows of whom the model is asked about.
+    there = fitting([(day, published[day]) for day in days if day in published])
+    rows = pa.concat_tables(map(chosen, [*there] or [[]]))
     rows = _in_order(rows, (EVENT_TIMESTAMP, *spec.entity.keys))
     for other in others:
         until = _until(rows, scored, other, spec)
@@ -195,6 +197,11 @@ def _read(
         sources,
         tuple(day for day in days if day not in published),
     )
+
+
+def _population(deployment: Deployment, spec: ModelSpec, rows: pa.Table) -> pa.Table:
+    statement = population_statement(spec.population)
+    return deployment.duckdb.run_select(statement, {ROWS: rows}, purpose=f"the population of {spec.model_id}")
 
 
 def _versions_known(rows: pa.Table, keys: tuple[str, ...], *, knowing: _Knowledge, scored: pa.Table | None) -> pa.Table:
