@@ -9,8 +9,10 @@ both equal, registers the version and runs its gates.
   and `features/<group>`.
 - **Out**: lake folder `training_sets/<model>/<set>`, a registered version, ledger rows; asset `candidate_<model>`,
   only when every gate passes.
-- **Hazards**: a decision is trained on once; a second run for it skips. A business event is judged, and trained on, as
-  of the newest published night, whichever it names; one that comes twice with the same `key` is decided once.
+- **Hazards**: a decision is trained on once; a second run for it skips. Where no version comes of a run, the reason is
+  kept, and each night's decision tells it until another retrain acts; cooldown and budget count the attempt. A business
+  event is judged, and trained on, as of the newest published night, whichever it names; one that comes twice with the
+  same `key` is decided once.
 - **Re-run**: clear the tasks: the same training set gives the same version. A training by hand: trigger with a
   partition key; it is recorded as a decision of its own.
 """
@@ -27,6 +29,7 @@ from include.specs.models import ModelSpec
 from mlops import assets
 from mlops.dag_defaults import DEFAULT_ARGS, POOL_TRAINING, START_DATE, Tag, partition_param, refusals_skip
 from mlops.requests import describe_request
+from mlops.trainings import failure_callbacks, refusals_kept
 
 
 def build_dag(spec: ModelSpec) -> None:
@@ -39,7 +42,7 @@ def build_dag(spec: ModelSpec) -> None:
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=timedelta(hours=6),
-        default_args=DEFAULT_ARGS,
+        default_args={**DEFAULT_ARGS, "on_failure_callback": failure_callbacks(spec.model_id)},
         params={"partition": partition_param()},
         is_paused_upon_creation=False,
         tags=[Tag.TRAINING, spec.owner],
@@ -57,19 +60,19 @@ def build_dag(spec: ModelSpec) -> None:
             return claimed.partition
 
         @task(execution_timeout=timedelta(hours=2))
-        def build_training_set(day: str) -> object:
+        def build_training_set(day: str, **context) -> object:
             from include.adapters.deployment import Deployment
             from include.steps.build_training_set import build_training_set
 
-            with refusals_skip():
+            with refusals_kept(spec.model_id, context):
                 return build_training_set(Deployment.from_env(), spec.model_id, as_of=day)
 
         @task(pool=POOL_TRAINING, execution_timeout=timedelta(hours=4))
-        def train(training_set: object) -> object:
+        def train(training_set: object, **context) -> object:
             from include.adapters.deployment import Deployment
             from include.steps.train_model import train_model
 
-            with refusals_skip():
+            with refusals_kept(spec.model_id, context):
                 return train_model(Deployment.from_env(), training_set)
 
         @task(outlets=[assets.candidate(spec.model_id)])
@@ -78,7 +81,7 @@ def build_dag(spec: ModelSpec) -> None:
             from include.steps.move_model import stage_or_refuse
 
             request = describe_request(dag_run, context)
-            with refusals_skip():
+            with refusals_kept(spec.model_id, context):
                 stage_or_refuse(Deployment.from_env(), candidate, requested_by=request.requester)
             outlet_events[assets.candidate(spec.model_id)].add_partitions(candidate.as_of)
             return candidate

@@ -11,6 +11,7 @@ from dataclasses import asdict
 import click
 
 from include.cli import options
+from include.errors import MlopsError
 
 _date = options.day("--date", "partition", required=True, help="The partition.")
 _as_of = options.day("--as-of", required=True, help="Train as of this partition.")
@@ -42,6 +43,7 @@ def train(model_id: str, as_of: str) -> None:
     from include.adapters.deployment import Deployment
     from include.steps.build_training_set import build_training_set
     from include.steps.claim_training import TrainingRequest, claim_training
+    from include.steps.find_untrained import record_failure
     from include.steps.move_model import stage_or_refuse
     from include.steps.train_model import train_model
 
@@ -51,7 +53,11 @@ def train(model_id: str, as_of: str) -> None:
         f"mlops train {person} {as_of}", f"asked for on the command line by {person}", by_hand=True, requester=person
     )
     claim_training(deployment, model_id, partition=as_of, request=request)
-    candidate = train_model(deployment, build_training_set(deployment, model_id, as_of=as_of))
+    try:
+        candidate = train_model(deployment, build_training_set(deployment, model_id, as_of=as_of))
+    except MlopsError as err:
+        record_failure(deployment, model_id, run_id=request.run_id, why=str(err))
+        raise
     click.echo(json.dumps(asdict(candidate)))
     stage_or_refuse(deployment, candidate, requested_by=person)
 

@@ -30,20 +30,24 @@ def registry() -> None:
 @options.past_model
 @options.as_json
 def status(model_id: str, as_json: bool) -> None:
-    """Say which version stands at which stage."""
+    """Say which version stands at which stage, and of a retrain that came to no version."""
     from include.adapters.deployment import Deployment
     from include.views.versions import read_standing
 
     standing = read_standing(Deployment.from_env(), model_id)
     stages = {str(version.version): version.stage.value for version in standing.versions}
     if as_json:
-        click.echo(json.dumps({"model": model_id, "versions": stages, "aliases": standing.aliases}))
+        untrained = str(standing.untrained) if standing.untrained else None
+        told = {"versions": stages, "aliases": standing.aliases, "untrained": untrained}
+        click.echo(json.dumps({"model": model_id, **told}))
         return
     for version, stage in stages.items():
         asked = _asked(model_id, standing.question) if stage == "Staging" else ""
         click.echo(f"version {version:>4}  {stage}{asked}")
     if not stages:
         click.echo(f"{model_id} has no version yet")
+    if standing.untrained is not None:
+        click.echo(standing.untrained)
 
 
 def _asked(model_id: str, question: Question | None) -> str:

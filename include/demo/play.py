@@ -25,6 +25,7 @@ from include.governance import lifecycle
 from include.governance.lifecycle import Stage
 from include.settings import local_path
 from include.specs.models import ModelSpec, load_model
+from include.steps.find_untrained import find_untrained
 from include.steps.generate_orders import deliver_night
 from include.steps.import_source import import_file
 
@@ -163,8 +164,16 @@ class Demo:
         if self._ledger() or self._open_runs(dag_id):
             return
         self._wait(dag_id, self.api.trigger(dag_id, partition=self.plan.trained_as_of))
+        self._require_trained()
         if not self._ledger():
             raise MlopsError(f"{dag_id} ended without a version; its tasks say why: {self.api.address}/dags/{dag_id}")
+
+    def _require_trained(self) -> None:
+        """Stop where no version has come of a training: the nights after it would show nothing of it."""
+        model = self.spec.model_id
+        if untrained := find_untrained(self.deployment, model):
+            run = f"{self.api.address}/dags/train_model__{model}/runs/{untrained.trained_by}"
+            raise MlopsError(f"{untrained}; look at {run}, and then go on with the same command")
 
     def _play(self, night: str) -> None:
         started = time.monotonic()
@@ -214,6 +223,7 @@ class Demo:
             self._until(is_quiet_or_asks, f"{training} and {promotion} did not come to an end")
             questions = self._waiting(promotion)
             if not questions:
+                self._require_trained()
                 return
             self._have_answered(promotion, questions[0])
             moved = self._ledger()[-1]

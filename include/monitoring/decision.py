@@ -18,6 +18,7 @@ from include import partitions
 from include.errors import UsageError
 from include.monitoring.data_quality import DataQuality
 from include.monitoring.drift import FeatureDrift
+from include.monitoring.untrained import UntrainedRetrain
 from include.specs.models import DecisionSpec, MonitoringSpec
 
 Action = Literal["retrain", "hold", "veto"]
@@ -68,6 +69,8 @@ class LedgerFacts:
         A candidate waits for its approval.
     training_waiting : str or None
         The first night whose retrain acted and that no training has claimed.
+    untrained : UntrainedRetrain or None
+        The last retrain that acted, where its training has come to no version.
     is_live : bool
         A request that comes now is decided, not a night: a retrain of the night itself has happened before it.
     """
@@ -77,6 +80,7 @@ class LedgerFacts:
     retrain_partitions: tuple[str, ...] = ()
     candidate_waiting: bool = False
     training_waiting: str | None = None
+    untrained: UntrainedRetrain | None = None
     is_live: bool = False
 
 
@@ -138,7 +142,8 @@ def decide(
     waiting training, a waiting candidate. Then what asks: event, schedule, drift in N of the last M measured nights. A
     night counts for drift when its data was judged ok, it has enough rows, it was measured against
     tonight's version (an older one had other bins), and enough features shifted together. A
-    reason to retrain that was forbidden is still told, and so is a training or a candidate that waits.
+    reason to retrain that was forbidden is still told, and so is a training or a candidate that waits, and a training
+    that came to nothing.
     """
     nights = _until(history, partition)
     tonight = nights[-1] if nights and nights[-1].partition == partition else None
@@ -273,6 +278,8 @@ def _asides(tonight: NightMetrics | None, ledger: LedgerFacts) -> Iterator[str]:
     yield from _prediction_drift(tonight)
     if ledger.training_waiting is not None:
         yield _waiting(ledger.training_waiting)
+    if ledger.untrained is not None:
+        yield str(ledger.untrained)
     if ledger.candidate_waiting:
         yield _CANDIDATE_WAITS
 

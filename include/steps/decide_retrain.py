@@ -20,6 +20,7 @@ from include.refs import DecisionRef
 from include.specs.models import ModelSpec, load_model
 from include.steps.find_missed import find_missed
 from include.steps.find_stale_scores import StaleScores, find_stale_scores
+from include.steps.find_untrained import find_untrained
 from include.steps.find_waiting import find_waiting
 from include.steps.monitor_model import load_nights, measure_night
 from include.steps.record_decision import record_decision
@@ -78,6 +79,7 @@ def _facts(deployment: Deployment, model_id: str, *, before: str | None) -> Ledg
         retrain_partitions=_retrains(deployment, model_id, before=before),
         candidate_waiting=holder(moves, Stage.STAGING) is not None,
         training_waiting=next(iter(find_waiting(deployment, model_id, before=before)), None),
+        untrained=find_untrained(deployment, model_id, before=before),
         is_live=before is None,
     )
 

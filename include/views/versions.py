@@ -15,7 +15,9 @@ from include.governance import lifecycle
 from include.governance.approval import Question
 from include.governance.evidence import GateReport
 from include.governance.lifecycle import LedgerMove, Stage
+from include.monitoring.untrained import UntrainedRetrain
 from include.specs.models import load_model
+from include.steps.find_untrained import find_untrained
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,15 @@ class ModelStanding:
         The registry's, as the ledger implies them.
     question : Question or None
         The newest one about the version that waits in Staging; None where nobody was asked, or none waits.
+    untrained : UntrainedRetrain or None
+        The last retrain, where its training has come to no version.
     """
 
     model_id: str
     versions: tuple[ModelVersion, ...]
     aliases: Mapping[str, int | None]
     question: Question | None
+    untrained: UntrainedRetrain | None
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ def read_standing(deployment: Deployment, model_id: str) -> ModelStanding:
     waiting = lifecycle.holder(moves, Stage.STAGING)
     asked = [question for question in deployment.state.questions(model_id) if question.version == waiting]
     question = asked[-1] if asked else None
-    return ModelStanding(model_id, tuple(list_versions(moves)), lifecycle.aliases(moves), question)
+    untrained = find_untrained(deployment, model_id)
+    return ModelStanding(model_id, tuple(list_versions(moves)), lifecycle.aliases(moves), question, untrained)
 
 
 def read_ledger(deployment: Deployment, model_id: str, *, at: str | None = None) -> ModelLedger:

@@ -102,6 +102,7 @@ def test_status_as_json_has_the_aliases_too(ledger):
         "model": "churn",
         "versions": {"1": "Archived", "2": "Production"},
         "aliases": {"staging": None, "production": 2, "previous": 1},
+        "untrained": None,
     }
 
 

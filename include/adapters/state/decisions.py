@@ -41,6 +41,8 @@ class DecisionRow:
         Who decided.
     trained_by : str or None
         The run that trains on it.
+    failed_at : str or None
+        Where and why its training came to nothing the last time; a version may have come of it since.
     requested : bool
         A person or a business event asked for it; it is no night's own decision.
     """
@@ -56,6 +58,7 @@ class DecisionRow:
     run_id: str
     recorded_at: datetime
     trained_by: str | None = None
+    failed_at: str | None = None
     requested: bool = False
 
 
@@ -153,6 +156,11 @@ class DecisionTables(StateDatabase):
                 connection.execute(sa.select(table.c.run_id).where(table.c.decision_id == decision_id)).scalar_one()
             )
 
+    def record_training_failure(self, decision_id: int, why: str) -> None:
+        """Keep where and why the training on a decision came to nothing; it may, once more, each time it is tried."""
+        with self._transaction() as connection:
+            connection.execute(insert(tables.training_failure).values(decision_id=decision_id, why=why))
+
 
 def _read_facts(connection: sa.Connection, model_id: str, reads: str) -> ActingFacts:
     mark, published = tables.watermark, tables.publication
@@ -221,9 +229,23 @@ def _decisions(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> 
     # Nothing is deleted, and a model's decisions wait for one another: a number stays what it is.
     count = sa.func.row_number().over(partition_by=table.c.model_id, order_by=table.c.decision_id)
     counted = sa.select(table.c.decision_id, count.label("number")).subquery()
+    failure = tables.training_failure
+    failed_at = (
+        sa.select(failure.c.why)
+        .where(failure.c.decision_id == table.c.decision_id)
+        .order_by(failure.c.failure_id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
     is_requested = sa.exists().where(request.c.decision_id == table.c.decision_id)
     query = (
-        sa.select(table, counted.c.number, claim.c.run_id.label("trained_by"), is_requested.label("requested"))
+        sa.select(
+            table,
+            counted.c.number,
+            claim.c.run_id.label("trained_by"),
+            failed_at.label("failed_at"),
+            is_requested.label("requested"),
+        )
         .join(counted, counted.c.decision_id == table.c.decision_id)
         .join(claim, claim.c.decision_id == table.c.decision_id, isouter=True)
         .where(condition)
@@ -242,5 +264,6 @@ def _decisions(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> 
             run_id=row.run_id,
             recorded_at=row.recorded_at,
             trained_by=row.trained_by,
+            failed_at=row.failed_at,
             requested=row.requested,
         )

@@ -101,6 +101,16 @@ training_claim = sa.Table(
     sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.now()),
 )
 
+# Why a training that claimed a decision came to nothing, each time that it did: the newest row says why it last did.
+training_failure = sa.Table(
+    "training_failure",
+    METADATA,
+    sa.Column("failure_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("decision_id", sa.Integer, sa.ForeignKey("retrain_decision.decision_id"), nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.now()),
+)
+
 # Which decision a request for a training got: one row for each key, so a request that comes twice is decided once.
 training_request = sa.Table(
     "training_request",
@@ -137,6 +147,7 @@ HISTORY = (
     "approval_question",
     "retrain_decision",
     "training_claim",
+    "training_failure",
     "training_request",
 )
 # Of these, those whose rows are chained by hash.

@@ -23,8 +23,10 @@ STEPS = (
 
 
 def home(moves: tuple[LedgerMove, ...]) -> SimpleNamespace:
-    state = SimpleNamespace(ledger=lambda model_id: moves if model_id == "churn" else (), questions=lambda _: ())
-    return SimpleNamespace(state=state)
+    def ledger(model_id: str) -> tuple[LedgerMove, ...]:
+        return moves if model_id == "churn" else ()
+
+    return SimpleNamespace(state=SimpleNamespace(ledger=ledger, questions=lambda _: (), decisions=lambda _: ()))
 
 
 def test_each_version_stands_once_by_number_with_its_evidence():
