@@ -22,9 +22,9 @@ STEPS = (
 )
 
 
-def home(moves: tuple[LedgerMove, ...]) -> SimpleNamespace:
-    def ledger(model_id: str) -> tuple[LedgerMove, ...]:
-        return moves if model_id == "churn" else ()
+def home(moves: tuple[LedgerMove, ...], *, model_id: str = "churn") -> SimpleNamespace:
+    def ledger(asked: str) -> tuple[LedgerMove, ...]:
+        return moves if asked == model_id else ()
 
     return SimpleNamespace(state=SimpleNamespace(ledger=ledger, questions=lambda _: (), decisions=lambda _: ()))
 
@@ -79,9 +79,7 @@ def test_what_is_no_model_and_what_is_no_day_are_told():
 
 def test_a_ledger_is_readable_when_its_models_spec_is_gone_and_a_model_that_never_was_is_not_there():
     moves = make_moves(*STEPS)
-    gone = SimpleNamespace(
-        state=SimpleNamespace(ledger=lambda model_id: moves if model_id == "gone" else (), questions=lambda _: ())
-    )
+    gone = home(moves, model_id="gone")
     assert read_ledger(gone, "gone").moves == moves
     assert [v.version for v in read_standing(gone, "gone").versions] == [1, 2]
     for read in (read_ledger, read_standing):
