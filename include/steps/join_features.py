@@ -199,9 +199,9 @@ def _matched_kind(
         return asked, stored
     if asked[key].null_count == asked.num_rows:
         return _replaced(asked, key, pa.nulls(asked.num_rows, other)), stored
-    if entities.is_csv and key_family(other) == "integer":
+    if entities.is_text and key_family(other) == "integer":
         return _replaced(asked, key, _whole_numbers(asked[key], key, entities)), stored
-    if features.is_csv and key_family(one) == "integer":
+    if features.is_text and key_family(one) == "integer":
         rows = _as_table(stored)
         return asked, _replaced(rows, key, _whole_numbers(rows[key], key, features))
     raise UsageError(

@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from include.adapters.files.tabular import TableFile, every_column, local_file, read_rows
+from include.adapters.files.inference import with_types
+from include.adapters.files.tabular import TableFile, local_file
+from include.adapters.files.whole import read_rows, read_texts
 from include.column_types import is_number, is_text, value_type
 from include.errors import UsageError
 from include.monitoring.columns import category_counts, numeric_values
@@ -101,6 +103,21 @@ class DriftReport:
         }
 
 
+@dataclass(frozen=True)
+class _Side:
+    """A file's rows, and of a text file what they are read from."""
+
+    rows: pa.Table
+    texts: pa.Table | None
+
+    @property
+    def written(self) -> pa.Table:
+        """What stands in a text file's columns that were taken for numbers."""
+        if self.texts is None:
+            return pa.table({})
+        return self.texts.select([field.name for field in self.rows.schema if is_number(field.type)])
+
+
 def report_drift(
     reference: Path, current: Path, *, columns: Sequence[str] | None = None, min_rows: int = MIN_ROWS
 ) -> DriftReport:
@@ -167,35 +184,35 @@ def _read_both(files: Sequence[TableFile], columns: Sequence[str] | None) -> lis
 
     A parquet file says whether a column holds text or numbers, and of a CSV's only the leading zeros do.
     """
-    tables = [read_rows(file, columns=columns) for file in files]
-    sides = list(zip(files, tables, strict=True))
+    sides = [_read_side(file, columns) for file in files]
     codes = _find_codes(sides)
-    return [_with_texts(file, rows, codes) if file.is_csv else rows for file, rows in sides]
+    return [_with_texts(side, codes) for side in sides]
 
 
-def _zero_padded(file: TableFile, rows: pa.Table) -> list[str]:
-    written = _as_written(file, rows, rows.column_names)
-    return [name for name in written.column_names if pc.any(pc.match_substring_regex(written[name], _PADDED)).as_py()]
+def _read_side(file: TableFile, columns: Sequence[str] | None) -> _Side:
+    if not file.is_text:
+        return _Side(read_rows(file, columns=columns), None)
+    texts = read_texts(file, columns=columns)
+    return _Side(with_types(texts), texts)
 
 
-def _with_texts(file: TableFile, rows: pa.Table, names: Collection[str]) -> pa.Table:
-    written = _as_written(file, rows, names)
+def _with_texts(side: _Side, names: Collection[str]) -> pa.Table:
+    rows, written = side.rows, side.written
     for name in written.column_names:
-        rows = rows.set_column(rows.column_names.index(name), name, written[name])
+        if name in names:
+            rows = rows.set_column(rows.column_names.index(name), name, written[name])
     return rows
 
 
-def _as_written(file: TableFile, rows: pa.Table, names: Collection[str]) -> pa.Table:
-    """Return those of a CSV's columns that were taken for numbers, as text."""
-    numbers = [field.name for field in rows.schema if field.name in names and is_number(field.type)]
-    return read_rows(file, columns=numbers, is_text=every_column) if numbers else pa.table({})
-
-
-def _find_codes(sides: Sequence[tuple[TableFile, pa.Table]]) -> set[str]:
+def _find_codes(sides: Sequence[_Side]) -> set[str]:
     """Return the columns that a typed file has as text, or else a CSV with leading zeros."""
-    typed = [field for file, rows in sides if not file.is_csv for field in rows.schema]
-    padded = {name for file, rows in sides if file.is_csv for name in _zero_padded(file, rows)}
+    typed = [field for side in sides if side.texts is None for field in side.rows.schema]
+    padded = {name for side in sides for name in side.written.column_names if _is_padded(side.written[name])}
     return (_names_of(typed, is_text) | padded) - _names_of(typed, is_number)
+
+
+def _is_padded(written: pa.ChunkedArray) -> bool:
+    return pc.any(pc.match_substring_regex(written, _PADDED)).as_py() is True
 
 
 def _names_of(fields: Sequence[pa.Field], is_kind: Callable[[pa.DataType], bool]) -> set[str]:

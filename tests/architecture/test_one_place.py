@@ -48,15 +48,12 @@ def test_a_name_is_found_however_it_is_imported(tmp_path, text):
             {"include.column_types"},
         ),
         (("duckdb.connect",), {"include.adapters.compute.duckdb_session"}),
-        # Whole, and in parts that fit into memory.
-        (
-            ("pyarrow.csv.read_csv", "pyarrow.csv.open_csv", "csv.reader"),
-            {"include.adapters.files.tabular", "include.adapters.files.parts"},
-        ),
+        (("pyarrow.csv.read_csv", "pyarrow.csv.open_csv", "csv.reader"), {"include.adapters.files.records"}),
         (
             ("pyarrow.parquet.ParquetFile", "pyarrow.parquet.read_table", "pyarrow.parquet.read_schema"),
+            # Whole, and in parts that fit into memory.
             {
-                "include.adapters.files.tabular",
+                "include.adapters.files.whole",
                 "include.adapters.files.parts",
                 "include.adapters.lake.training_sets",
             },

@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from include.adapters.files.tabular import TableFile, empty_as_null, every_column, open_parquet, read_rows
+from include.adapters.files.inference import with_types
+from include.adapters.files.tabular import TableFile, empty_as_null
+from include.adapters.files.whole import open_parquet, read_rows, read_texts
 from include.column_types import is_number, is_text
 
 # A CSV is read at once, a parquet file column by column.
@@ -29,7 +31,7 @@ _NO_FINITE_NUMBER = ("NA", "NaN", "nan", "N/A", "n/a", "NULL", "null", "inf", "-
 
 def open_keyed(file: TableFile, keys: Sequence[str], times: Sequence[str], *, as_written: bool) -> Rows:
     """Return the rows of a parquet file to be read column by column, or those of a CSV file as `read_keyed` does."""
-    return read_keyed(file, keys, times, as_written=as_written) if file.is_csv else open_parquet(file)
+    return read_keyed(file, keys, times, as_written=as_written) if file.is_text else open_parquet(file)
 
 
 def read_keyed(file: TableFile, keys: Sequence[str], times: Sequence[str], *, as_written: bool) -> pa.Table:
@@ -54,32 +56,26 @@ def read_keyed(file: TableFile, keys: Sequence[str], times: Sequence[str], *, as
     MlopsError
         If the storage fails.
     """
-    if not file.is_csv:
+    if not file.is_text:
         return read_rows(file)
+    texts = read_texts(file)
     # Keys are opaque: "007" stays "007", and "NA" is a name.
-    rows = read_rows(file, is_text=lambda name: name in keys or (as_written and name not in times))
-    rows = _with_numbers_as_written(file, rows, [*keys, *times])
+    rows = with_types(texts, lambda name: name in keys or (as_written and name not in times))
     for place, name in enumerate(rows.column_names):
         if name in keys:
             rows = rows.set_column(place, name, empty_as_null(rows[name]))
         elif name in times:
             rows = rows.set_column(place, name, _as_times(rows[name]))
+        elif is_number(rows[name].type) and not _is_plain(texts[name], rows[name].type):
+            rows = rows.set_column(place, name, texts[name])
     return rows
 
 
-def _with_numbers_as_written(file: TableFile, rows: pa.Table, others: Sequence[str]) -> pa.Table:
-    """Return rows in which numbers are text again where one of a column isn't plainly written."""
-    numbers = [field.name for field in rows.schema if is_number(field.type) and field.name not in others]
-    if not numbers:
-        return rows
-    written = read_rows(file, columns=numbers, is_text=every_column)
-    for name in numbers:
-        plain = _PLAIN_INTEGER if pa.types.is_integer(rows[name].type) else _PLAIN_FLOAT
-        is_plain = pc.match_substring_regex(written[name], plain)
-        is_absent = pc.is_in(written[name], pa.array(_NO_FINITE_NUMBER))
-        if not pc.all(pc.or_(is_plain, is_absent)).as_py():
-            rows = rows.set_column(rows.column_names.index(name), name, written[name])
-    return rows
+def _is_plain(written: pa.ChunkedArray, kind: pa.DataType) -> bool:
+    """Say whether each number of a column is written as it would be again."""
+    plain = _PLAIN_INTEGER if pa.types.is_integer(kind) else _PLAIN_FLOAT
+    is_absent = pc.is_in(written, pa.array(_NO_FINITE_NUMBER))
+    return bool(pc.all(pc.or_(pc.match_substring_regex(written, plain), is_absent)).as_py())
 
 
 def _as_times(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -138,21 +138,21 @@ def read_source(file: TableFile, columns: Sequence[FileColumn], *, may_be_empty:
 
 
 def _traits(file: TableFile, found: pa.Schema, known: Mapping[str, FileColumn]) -> dict[str, Traits]:
-    names = [field.name for field in found if has_traits(field.type, known.get(field.name), untyped=file.is_csv)]
+    names = [field.name for field in found if has_traits(field.type, known.get(field.name), untyped=file.is_text)]
     traits = dict.fromkeys(names, Traits())
     for part in read_parts(file, rows=ROWS_AT_ONCE, columns=names) if names else ():
         for name in names:
-            traits[name] |= traits_of(_given(file, part[name]), known[name], untyped=file.is_csv)
+            traits[name] |= traits_of(_given(file, part[name]), known[name], untyped=file.is_text)
     return traits
 
 
 def _typed(file: TableFile, values: pa.ChunkedArray, column: FileColumn | None, traits: Traits) -> pa.ChunkedArray:
     # Typed column by column, so that a fault names the column.
-    return converted(file.name, _given(file, values), column, untyped=file.is_csv, traits=traits)
+    return converted(file.name, _given(file, values), column, untyped=file.is_text, traits=traits)
 
 
 def _given(file: TableFile, values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return empty_as_null(values) if file.is_csv else values
+    return empty_as_null(values) if file.is_text else values
 
 
 def _nothing(field: pa.Field) -> pa.ChunkedArray:

@@ -1,7 +1,8 @@
-"""Reading a file by the one reader: its columns, its texts, and who is to blame when it can't be read."""
+"""A file at once: its columns, its texts, and who is to blame when it can't be read."""
 
 from __future__ import annotations
 
+import gzip
 import socket
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pyarrow.fs as fs
 import pyarrow.parquet as pq
 import pytest
 
-from include.adapters.files.tabular import TableFile, every_column, local_file, open_parquet, read_rows
+from include.adapters.files.inference import every_column
+from include.adapters.files.tabular import TableFile, local_file
+from include.adapters.files.whole import open_parquet, read_rows
 from include.errors import MlopsError, UnreadableInputError
 
 
@@ -53,43 +56,6 @@ def test_a_header_without_rows_gives_every_column(tmp_path):
     assert read_rows(csv(tmp_path, b"a,b\n")).to_pydict() == {"a": [], "b": []}
 
 
-@pytest.mark.parametrize(
-    ("content", "values"),
-    [
-        (b'a\n"x, ""y"""\n', ['x, "y"']),
-        (b'a\n"two\nlines"\n', ["two\nlines"]),
-        (b'a\r\n"x"\r\n', ["x"]),
-        (b'"a"\nx', ["x"]),
-        (b'\xef\xbb\xbf"a"\nx\n', ["x"]),
-        (b'a\n5" pipe', ['5" pipe']),
-        (b'a\n5" pipe\n"x"\n', ['5" pipe', "x"]),
-        (b'a\n"5"" pipe"\n', ['5" pipe']),
-    ],
-)
-def test_a_value_that_is_closed_is_read(tmp_path, content, values):
-    assert read_rows(csv(tmp_path, content), is_text=every_column).to_pydict() == {"a": values}
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b'a\n"x',
-        b'a\n"x\n',
-        b'a\n"x\ny\n',
-        b'a\n"x""',
-        b'a\n"x""\n',
-        b'a\r\n"x\r\n',
-        b'"a',
-        b'\xef\xbb\xbf"a\n',
-        b'a\n5" pipe\n"x',
-        b'a,b\n1,"2\n',
-    ],
-)
-def test_a_value_that_nothing_closes_is_refused(tmp_path, content):
-    with pytest.raises(UnreadableInputError, match=r"rows\.csv: the file ends inside a quoted value; it is truncated"):
-        read_rows(csv(tmp_path, content))
-
-
 def test_storage_that_fails_is_no_damaged_file_though_its_name_ends_in_parquet():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -115,3 +81,21 @@ def test_a_file_that_went_away_meanwhile_is_a_failure_of_its_storage(tmp_path):
         with pytest.raises(MlopsError, match=r"rows\.parquet can't be read: .*No such file") as caught:
             read(file)
         assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"), [("rows.csv.gz", gzip.compress), ("rows.CSV.ZST", pa.Codec("zstd").compress), ("rows.csv", bytes)]
+)
+def test_a_compressed_text_is_the_text_and_a_truncated_one_is_refused(tmp_path, name, pack):
+    packed = bytes(pack(b"id,note\n" + b'007,"x, y"\n' * 5000))
+    (tmp_path / name).write_bytes(packed)
+    file = local_file(tmp_path / name)
+    assert read_rows(file, columns=["id"], is_text=every_column)["id"].to_pylist() == ["007"] * 5000
+    (tmp_path / name).write_bytes(packed[:-5])
+    with pytest.raises(UnreadableInputError, match=r"(?i)rows\.csv.*truncated"):
+        read_rows(file)
+
+
+def test_a_tsv_is_read_by_tabs(tmp_path):
+    (tmp_path / "rows.tsv").write_bytes(b"a\tb\n1,5\tx\n")
+    assert read_rows(local_file(tmp_path / "rows.tsv")).to_pydict() == {"a": ["1,5"], "b": ["x"]}
