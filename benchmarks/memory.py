@@ -1,9 +1,10 @@
-"""How much memory an import and a feature build take at most, as orders, customers and days grow.
+"""How much memory imports, feature builds, training sets and scores take at most, as orders, customers and days grow.
 
-What belongs here: the sizes, and their budgets. What does not: how a process is watched (``side_by_side``).
+What belongs here: the sizes, and their budgets. What does not: what there is before (``made_up_lake``), and how a
+process is watched (``side_by_side``).
 
 Each size runs once, in a process of its own, from files on disk to a lake on disk; its peak is all that the process
-held, the libraries included. Orders are made up: `LINES_PER_CUSTOMER` lines a customer, of whom most buy seldom.
+held, the libraries included: what only one size needs is imported by it.
 """
 
 from __future__ import annotations
@@ -12,33 +13,32 @@ import argparse
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from benchmarks.customer_daily import DAYS, FIRST_DAY, make_orders
+from benchmarks.made_up_lake import (
+    END,
+    GROUP,
+    MODEL,
+    deployment_in,
+    write_lake,
+    write_log,
+    write_night,
+    write_snapshots,
+    write_version,
+)
 from benchmarks.side_by_side import peak_mb
 from include.adapters.deployment import Deployment
-from include.adapters.lake.delta_lake import LakeAdapter
-from include.partitions import key_of, shift, span
+from include.partitions import shift
 from include.settings import Settings
 from include.steps.build_features import build_features
 from include.steps.import_source import import_file
-from include.tables import DELIVERIES, ORDERS
 
-IMPORT_MB, BUILD_MB = 1_500, 2_000
-LINES_PER_CUSTOMER = 3
-
-_GROUP = "customer_daily"
-_PIECE = 1_000_000
-_END = key_of(FIRST_DAY + timedelta(days=DAYS - 1))
+IMPORT_MB, BUILD_MB, MODEL_MB = 1_500, 2_000, 2_000
 
 
 @dataclass(frozen=True)
@@ -60,33 +60,6 @@ class Size:
     budget_mb: int
 
 
-class _NoState:
-    """What a build asks of the state, of a group that was never built."""
-
-    def __getattr__(self, name: str) -> Callable[..., Mapping[str, int]]:
-        return lambda *_args, **_kwargs: {}
-
-
-def write_log(folder: Path, lines: int) -> None:
-    """Write a file of order lines as a shop would export it, a million at a time."""
-    with pq.ParquetWriter(folder / "orders.parquet", _log_of(1_000, 0).schema) as writer:
-        for number, first in enumerate(range(0, lines, _PIECE)):
-            writer.write_table(_log_of(min(_PIECE, lines - first), number), row_group_size=250_000)
-
-
-def _log_of(lines: int, seed: int) -> pa.Table:
-    made = make_orders(lines, seed=seed)
-    prefix = pa.array([f"{seed}-"] * made.num_rows)
-    order = pa.compute.binary_join_element_wise(prefix, made["order_id"], "")
-    nothing = pa.nulls(made.num_rows, pa.string())
-    return (
-        made.set_column(0, "order_id", order)
-        .drop_columns(["dt"])
-        .append_column("category", nothing)
-        .append_column("country", nothing)
-    )
-
-
 def import_log(folder: Path) -> object:
     """Import the file into an empty lake."""
     deployment = Deployment(Settings.from_env({"MLOPS_HOME": str(folder / "home")}))
@@ -94,27 +67,23 @@ def import_log(folder: Path) -> object:
     return import_file(deployment, folder / "orders.parquet", file_format="canonical", as_of=as_of)
 
 
-def write_lake(folder: Path, customers: int) -> None:
-    """Write a lake with the orders of so many customers."""
-    lake, keys = LakeAdapter((folder / "lake").as_uri()), span(key_of(FIRST_DAY), _END)
-    made = make_orders(customers * LINES_PER_CUSTOMER, lines_per_customer=LINES_PER_CUSTOMER)
-    lake.replace(ORDERS.name, made, keys=keys)
-    counts = dict.fromkeys(("rows_in", "rows_published", "rows_quarantined"), 1)
-    records = [{"dt": day, "source": "made up", "delivered": None, "rules": "{}", **counts} for day in _days(keys)]
-    lake.replace(DELIVERIES.name, pa.Table.from_pylist(records, schema=DELIVERIES.arrow_schema()), keys=keys)
-
-
-def _days(keys: list[str]) -> list[Any]:
-    return [FIRST_DAY + timedelta(days=n) for n in range(len(keys))]
-
-
 def build_days(folder: Path, days: int) -> object:
     """Build the last days of the group in one backfill."""
-    engine = Deployment(Settings.from_env({"MLOPS_HOME": str(folder)}))
-    deployment: Any = SimpleNamespace(
-        lake=LakeAdapter((folder / "lake").as_uri()), compute=engine.compute, duckdb=engine.duckdb, state=_NoState()
-    )
-    return build_features(deployment, _GROUP, start=shift(_END, 1 - days), end=_END)
+    return build_features(deployment_in(folder), GROUP, start=shift(END, 1 - days), end=END)
+
+
+def make_training_set(folder: Path) -> object:
+    """Make the last training set."""
+    from include.steps.build_training_set import build_training_set
+
+    return build_training_set(deployment_in(folder), MODEL, as_of=END)
+
+
+def score_night(folder: Path) -> object:
+    """Score the last night."""
+    from include.steps.score_batch import score_batch
+
+    return score_batch(deployment_in(folder), MODEL, partition=END)
 
 
 def sizes(scale: float = 1.0) -> list[Size]:
@@ -142,7 +111,15 @@ def sizes(scale: float = 1.0) -> list[Size]:
             (300, scaled(250_000)),
         )
     ]
-    return [*imports, *builds]
+    many = scaled(250_000)
+    models = [
+        Size(
+            f"training set of {many:,} customers", partial(write_snapshots, customers=many), make_training_set, MODEL_MB
+        ),
+        Size("the same, and a version", partial(write_snapshots, customers=many), write_version, MODEL_MB),
+        Size(f"score a night of {many:,} customers", partial(write_night, customers=many), score_night, MODEL_MB),
+    ]
+    return [*imports, *builds, *models]
 
 
 def measure(size: Size) -> tuple[float, float]:
