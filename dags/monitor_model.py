@@ -3,7 +3,8 @@
 
 Judges the night's data first, then its drift against the bins frozen at training, then decides, with reasons. Nights
 before it that were scored and wait are decided first, in their order; what was missed since the last decided one is
-said. A retrain of an earlier night that no training has claimed, as while training was paused, is asked for again.
+said. A retrain of an earlier night that no training has claimed, as while training was paused, is asked for again, and
+so is a business event that was posted to the asset meanwhile.
 
 - **In**: asset `predictions_<model>`, lake tables `predictions/<model>` and `features/<group>`, the account of the
   night's delivery.
@@ -26,6 +27,7 @@ from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
 from mlops import assets
 from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, refusals_skip, skip
+from mlops.requests import posted_unheard
 
 
 def build_dag(spec: ModelSpec) -> None:
@@ -60,17 +62,22 @@ def build_dag(spec: ModelSpec) -> None:
             return decide_retrain(Deployment.from_env(), spec.model_id, partition=day, run_id=dag_run.run_id)
 
         # Also after a night that could not be decided: what waits does not depend on it.
-        @task(outlets=[assets.retrain(spec.model_id)], trigger_rule=TriggerRule.ALL_DONE)
-        def ask_again(outlet_events=None, **context) -> str:
+        @task(
+            inlets=[assets.retrain(spec.model_id)],
+            outlets=[assets.retrain(spec.model_id)],
+            trigger_rule=TriggerRule.ALL_DONE,
+        )
+        def ask_again(inlet_events=None, outlet_events=None, dag_run=None, **context) -> str:
             from include.adapters.deployment import Deployment
-            from include.steps.find_waiting import find_waiting
+            from include.steps.ask_again import ask_again
 
-            day = partitions.resolve(context)
-            waiting = find_waiting(Deployment.from_env(), spec.model_id, before=day)
-            if not waiting:
+            day, asset = partitions.resolve({"dag_run": dag_run, **context}), assets.retrain(spec.model_id)
+            posted = posted_unheard(inlet_events[asset])
+            nights = ask_again(Deployment.from_env(), spec.model_id, posted, partition=day, run_id=dag_run.run_id)
+            if not nights:
                 skip("no training waits for a run")
-            outlet_events[assets.retrain(spec.model_id)].add_partitions(waiting[0])
-            return f"the retrain of {waiting[0]} waits for its training"
+            outlet_events[asset].add_partitions(nights)
+            return f"the retrain of {', '.join(nights)} waits for its training"
 
         @task(outlets=[assets.retrain(spec.model_id)])
         def signal(decision: object, outlet_events=None) -> str:

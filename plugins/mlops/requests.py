@@ -6,12 +6,17 @@ request is granted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from include.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow.sdk.execution_time.comms import AssetEventResult
+
     from include.steps.claim_training import TrainingRequest
 
 # What the form of a business event asks for.
@@ -61,6 +66,20 @@ def business_event(run_id: str, posted: Sequence[Mapping[str, Any]]) -> Training
     )
 
 
+def posted_unheard(events: Iterable[AssetEventResult]) -> list[tuple[datetime, TrainingRequest]]:
+    """Return when each business event was posted that has started no run, and what it asks for.
+
+    Whoever waits for an asset and is paused does not hear of its events; Airflow keeps them all the same. One that
+    gives no reason asks for nothing.
+    """
+    lost = ((e.timestamp, _extra(e)) for e in events if e.partition_key and not e.created_dagruns)
+    return [
+        (posted_at, business_event(extra["key"], [extra]))
+        for posted_at, extra in lost
+        if extra.get("from_rest_api") and str(extra.get("reason") or "").strip()
+    ]
+
+
 def _distinct(extras: Sequence[Mapping[str, Any]], word: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(extra[word]) for extra in extras if extra.get(word)))
 
@@ -86,4 +105,12 @@ def describe_event(dag_run: Any, params: Mapping[str, Any]) -> dict[str, str]:
 def _extras(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return what came with the events of a run; Airflow may have put several of one partition key into one."""
     triggering = (context.get("triggering_asset_events") or {}).values()
-    return [event.extra or {} for events in triggering for event in events]
+    return [_extra(event) for events in triggering for event in events]
+
+
+def _extra(event: Any) -> dict[str, Any]:
+    """Return what an event says; one that was posted without a key of its own is known by when it was."""
+    extra = dict(event.extra or {})
+    if extra.get("from_rest_api") and not extra.get("key"):
+        extra["key"] = f"posted at {event.timestamp.astimezone(UTC).isoformat()}"
+    return extra

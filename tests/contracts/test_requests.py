@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +20,7 @@ from include.governance.lifecycle import MoveRequest
 from include.monitoring.decision import Decision, NightMetrics
 from include.refs import CandidateRef
 from include.specs.models import GatesSpec, load_model
+from include.steps.ask_again import ask_again
 from include.steps.claim_training import TrainingRequest, claim_training, request_training
 from include.steps.decide_retrain import judge_night
 from include.steps.find_waiting import find_waiting
@@ -432,3 +434,36 @@ def test_an_event_that_may_not_train_is_refused_where_it_is_asked_and_on_record(
         request_training(running, "churn", posted("request-1", "a"))
     assert [d.acted for d in running.state.decisions("churn")] == [False]
     assert find_waiting(running, "churn") == ()
+
+
+def unheard(request, after_s=1.0):
+    return datetime.now(UTC) + timedelta(seconds=after_s), request
+
+
+def test_an_event_that_was_posted_while_training_was_paused_is_decided_on_by_the_next_night_and_started_once(running):
+    lost = [unheard(posted("k", "k")), unheard(posted("l", "l"))]
+    assert ask_again(running, "churn", lost, partition=LATER, run_id="night") == [LATER]
+    (first, *others) = running.state.decisions("churn")
+    assert (first.acted, first.requested, first.reasons[0]) == (True, True, "business event: price change")
+    assert [(d.action, d.acted) for d in others] == [("hold", False)]
+    assert ask_again(running, "churn", lost, partition=LATER, run_id="night") == [LATER]
+    claim(running, TrainingRequest("train-1"), partition=LATER)
+    assert ask_again(running, "churn", lost, partition=LATER, run_id="night") == []
+    with pytest.raises(RefusedError, match=f"decision {first.number} is trained by train-1"):
+        claim(running, posted("train-2", "k"))
+    assert [d.acted for d in running.state.decisions("churn")] == [True, False]
+
+
+def test_events_from_before_the_last_night_that_was_decided_are_not_looked_through_again(running):
+    record_decision(running, load_model("churn"), Decision("hold", "none", ("",)), partition=LATER, run_id="before")
+    assert ask_again(running, "churn", [unheard(posted("k", "k"), -60)], partition=LATER, run_id="night") == []
+    assert ask_again(running, "churn", [unheard(posted("k", "k"))], partition=LATER, run_id="night") == [LATER]
+
+
+def test_a_retrain_that_waits_is_asked_for_beside_what_was_posted(running):
+    drift = Decision("retrain", "drift", ("drift",))
+    record_decision(running, load_model("churn"), drift, partition=LATER, run_id="before")
+    measured(running, "2026-03-21")
+    lost = [unheard(posted("k", "k"))]
+    assert ask_again(running, "churn", lost, partition="2026-03-21", run_id="night") == [LATER]
+    assert f"the retrain that was decided on {LATER} waits" in running.state.decisions("churn")[-1].reasons[0]

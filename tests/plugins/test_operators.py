@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from include.errors import UsageError
 from include.steps.claim_training import TrainingRequest
 from mlops.operators.feature_store import FeastMaterializeOperator
-from mlops.requests import describe_event, describe_request
+from mlops.requests import describe_event, describe_request, posted_unheard
 
 
 def test_the_window_of_a_materialisation_is_templated():
@@ -23,8 +24,12 @@ def test_a_run_by_hand_names_the_person():
     assert asked == TrainingRequest("r", "asked for by hand by ada", by_hand=True, requester="ada")
 
 
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KNOWN_BY_TIME = "posted at 2026-03-01T12:00:00+00:00"
+
+
 def posted(*extras):
-    return {"triggering_asset_events": {"a": [SimpleNamespace(extra=extra) for extra in extras]}}
+    return {"triggering_asset_events": {"a": [SimpleNamespace(extra=extra, timestamp=AT) for extra in extras]}}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +39,7 @@ def posted(*extras):
 )
 def test_an_event_with_a_reason_is_a_business_event(told):
     asked = describe_request(run("asset_triggered"), posted({**told, "reason": "price change"}))
-    keys = tuple(filter(None, [told.get("key")]))
+    keys = tuple(filter(None, [told.get("key") or ("from_rest_api" in told and KNOWN_BY_TIME)]))
     who = {"requester": "ada" if told.get("by") and "from_rest_api" not in told else "a business event"}
     assert asked == TrainingRequest("r", "business event: price change", keys=keys, **who)
 
@@ -67,10 +72,30 @@ def test_a_word_that_the_form_does_not_have_is_refused():
 
 def test_events_that_airflow_has_put_into_one_run_are_one_request_with_every_key_and_reason():
     extras = [{"key": "a", "reason": "price change"}, {"reason": "new shop"}, {"key": "b", "reason": "price change"}]
-    posted = [SimpleNamespace(extra={"from_rest_api": True, **extra}) for extra in extras]
-    asked = describe_request(run("asset_triggered"), {"triggering_asset_events": {"a": posted}})
+    asked = describe_request(run("asset_triggered"), posted(*({"from_rest_api": True, **extra} for extra in extras)))
     told = "business event: price change; new shop"
-    assert asked == TrainingRequest("r", told, keys=("a", "b"), requester="a business event")
+    assert asked == TrainingRequest("r", told, keys=("a", KNOWN_BY_TIME, "b"), requester="a business event")
+
+
+def test_of_events_that_were_posted_those_that_no_run_has_taken_ask_by_their_key_or_their_time():
+    told = {"from_rest_api": True, "reason": "price change"}
+    events = [
+        SimpleNamespace(extra=extra, timestamp=AT, partition_key=key, created_dagruns=runs)
+        for extra, key, runs in (
+            ({**told, "key": "k"}, "2026-03-01", []),
+            (told, "2026-03-01", []),
+            (told, "2026-03-01", ["train_model__churn"]),
+            (told, None, []),
+            ({"from_rest_api": True}, "2026-03-01", []),
+            ({"reason": "asked by a run, which is on record", "key": "r"}, "2026-03-01", []),
+            (None, "2026-03-01", []),
+        )
+    ]
+    asked = [
+        TrainingRequest(key, "business event: price change", keys=(key,), requester="a business event")
+        for key in ("k", KNOWN_BY_TIME)
+    ]
+    assert posted_unheard(events) == [(AT, request) for request in asked]
 
 
 def test_monitorings_own_signal_asks_in_nobodys_name():
