@@ -70,3 +70,19 @@ def test_an_event_with_a_key_starts_who_waits_for_it_and_is_not_told_of(session,
     plain, keyed = starts(session, asset, DAY)
     assert plain == set()
     assert dag_id in keyed
+
+
+@pytest.mark.parametrize(("asset", "dag_id"), TAKEN_BY.items(), ids=TAKEN_BY)
+def test_an_event_with_a_key_starts_nothing_of_who_is_paused_and_airflow_keeps_it_as_taken_by_nobody(
+    session, asset, dag_id
+):
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select, update
+
+    session.execute(update(DagModel).where(DagModel.dag_id == dag_id).values(is_paused=True))
+    _, keyed = starts(session, asset, DAY)
+    assert dag_id not in keyed
+    of_asset = select(AssetEvent).join(AssetModel, AssetEvent.asset_id == AssetModel.id).where(AssetModel.name == asset)
+    (kept,) = session.scalars(of_asset.where(AssetEvent.partition_key == DAY))
+    assert [run.dag_id for run in kept.created_dagruns] == []
