@@ -129,8 +129,8 @@ def judge_file(file: TableFile, judgement: Judgement, engine: DuckDbCompute, fol
     """
     contract = load_contract()
     known = formats.file_columns(judgement.file_format, contract)
-    opened = source_files.open_source(file, known, may_be_empty=judgement.partition is not None)
-    source, names = source_files.source_of(file), opened.schema.names
+    opened = source_files.open_source(file, known, folder=folder, may_be_empty=judgement.partition is not None)
+    source, names = opened.source, opened.schema.names
     typed = formats.typed_sql(
         judgement.file_format,
         contract,

@@ -6,98 +6,106 @@ a file unreadable, which ``records`` and ``tabular`` say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.adapters.files.records import open_records
-from include.adapters.files.tabular import TableFile, check_names, check_size, reading
-from include.adapters.files.text_bytes import BLOCK_BYTES, open_text
+from include.adapters.files.tabular import TableFile, check_size, reading
+from include.adapters.files.text_bytes import Watch
 from include.quality.dialect import DEFAULT_DIALECT, Dialect
 
+_Pieces: TypeAlias = Callable[[Sequence[int], int], Iterator[pa.Table]]
+
 _BATCH_ROWS = 1 << 16
+_BUFFER_BYTES = 1 << 20
 
 
-def read_schema(file: TableFile, dialect: Dialect = DEFAULT_DIALECT) -> pa.Schema:
-    """Return the columns of a file as `read_parts` gives them.
+@dataclass(frozen=True)
+class FileParts:
+    """A file that is open, to be read once.
 
-    Raises
-    ------
-    UnreadableInputError, MlopsError
-        As `read_rows`, but for damage inside a parquet file, and to a record after the names.
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        Its columns, in its order; names may be there twice. Those of a text file are text.
     """
-    check_size(file)
-    with reading(file):
-        if file.is_text:
-            with open_records(file, dialect) as records:
-                schema = pa.schema([(name, pa.string()) for name in records.names])
-        else:
-            with file.filesystem.open_input_file(file.path) as stream:
-                schema = pq.read_schema(stream)
-    check_names(file, schema.names)
-    return schema
+
+    schema: pa.Schema
+    _pieces: _Pieces
+
+    def read(self, *, rows: int, places: Sequence[int] | None = None) -> Iterator[pa.Table]:
+        """Read the file in its order, about so many rows at a time; text is as it stands there.
+
+        Parameters
+        ----------
+        rows : int
+            None of the parts is empty; a file without rows has none.
+        places : sequence of int, optional
+            Of the columns that are read, in the file's order; default: all.
+
+        Raises
+        ------
+        UnreadableInputError, MlopsError
+            As `read_rows`.
+        """
+        held: list[pa.Table] = []
+        for piece in self._pieces(range(len(self.schema)) if places is None else places, rows):
+            held += [piece] if piece.num_rows else []
+            if sum(part.num_rows for part in held) >= rows:
+                yield pa.concat_tables(held)
+                held = []
+        if held:
+            yield pa.concat_tables(held)
 
 
-def read_parts(
-    file: TableFile, dialect: Dialect = DEFAULT_DIALECT, *, rows: int, columns: Sequence[str] | None = None
-) -> Iterator[pa.Table]:
-    """Read a file in its order, about so many rows at a time; every column of a text file is text, as it stands there.
-
-    What `read_schema` checks was checked.
+@contextmanager
+def open_parts(
+    file: TableFile, dialect: Dialect = DEFAULT_DIALECT, *, watch: Watch | None = None
+) -> Iterator[FileParts]:
+    """Open a file to read it in parts.
 
     Parameters
     ----------
     dialect : Dialect
         Its delimiter and encoding, where the file is text.
-    rows : int
-        None of the parts is empty; a file without rows has none.
-    columns : sequence of str, optional
-        Those that are read, in this order; default: all.
+    watch : callable, optional
+        Is shown the bytes of a text file, all of them once the parts are at their end.
 
     Raises
     ------
     UnreadableInputError, MlopsError
-        As `read_rows`.
+        As `read_rows`, but for two columns of one name, which there may be; and, as parts are read, for damage.
     """
-    held: list[pa.Table] = []
-    pieces = _texts(file, dialect, columns) if file.is_text else _parquet_batches(file, columns, rows)
-    for piece in pieces:
-        held += [piece] if piece.num_rows else []
-        if sum(part.num_rows for part in held) >= rows:
-            yield pa.concat_tables(held)
-            held = []
-    if held:
-        yield pa.concat_tables(held)
-
-
-def rows_at_most(file: TableFile) -> int:
-    """Return how many rows a file has, or a little more: a line that is within a quoted value counts too.
-
-    Raises
-    ------
-    UnreadableInputError, MlopsError
-        As `read_schema`.
-    """
+    check_size(file)
     with reading(file):
         if file.is_text:
-            with open_text(file, "utf-8") as blocks:
-                return 1 + sum(max(block.count(b"\n"), block.count(b"\r")) for block in blocks)
-        with file.filesystem.open_input_file(file.path) as stream:
-            return int(pq.read_metadata(stream).num_rows)
+            with open_records(file, dialect, watch=watch) as records:
+                names = records.names
+                schema = pa.schema([(name, pa.string()) for name in names])
+                yield FileParts(
+                    schema,
+                    lambda places, _: (
+                        part.rename_columns([names[place] for place in places]) for part in records.parts(places)
+                    ),
+                )
+        else:
+            with file.filesystem.open_input_file(file.path) as stream:
+                # Read ahead of need, a file of one large row group is held whole. INT96 in nanoseconds would wrap.
+                opened = pq.ParquetFile(
+                    stream, pre_buffer=False, buffer_size=_BUFFER_BYTES, coerce_int96_timestamp_unit="us"
+                )
+                yield FileParts(opened.schema_arrow, lambda places, rows: _batches(opened, places, rows))
 
 
-def _parquet_batches(file: TableFile, columns: Sequence[str] | None, rows: int) -> Iterator[pa.Table]:
-    with reading(file), file.filesystem.open_input_file(file.path) as stream:
-        # Read ahead of need, a file of one large row group is held whole.
-        found = pq.ParquetFile(stream, pre_buffer=False, buffer_size=BLOCK_BYTES)
-        names = list(columns) if columns is not None else found.schema_arrow.names
-        for batch in found.iter_batches(batch_size=min(rows, _BATCH_ROWS), columns=names):
-            yield pa.table(batch).select(names)
-
-
-def _texts(file: TableFile, dialect: Dialect, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-    with reading(file), open_records(file, dialect) as records:
-        names = records.names if columns is None else list(columns)
-        for part in records.parts([records.names.index(name) for name in names]):
-            yield part.rename_columns(names)
+def _batches(opened: pq.ParquetFile, places: Sequence[int], rows: int) -> Iterator[pa.Table]:
+    # Arrow takes names, gives all columns that have one in the file's order, and reads "b.a" as a part of "b" too.
+    found = opened.schema_arrow.names
+    wanted = [(found[place], found[:place].count(found[place])) for place in places]
+    for batch in opened.iter_batches(batch_size=min(rows, _BATCH_ROWS), columns=[name for name, _ in wanted]):
+        there = batch.schema.get_all_field_indices
+        yield pa.Table.from_batches([batch]).select([there(name)[nth] for name, nth in wanted])

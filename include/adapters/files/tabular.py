@@ -125,9 +125,10 @@ def require_columns(file: TableFile, found: Sequence[str], wanted: Sequence[str]
     """
     missing = [name for name in wanted if name not in found]
     if missing:
+        others = [name for name in found if name not in wanted]
         raise UnreadableInputError(
             f"{file.name} has no column{'s' if len(missing) > 1 else ''} {', '.join(map(repr, missing))}; "
-            f"it has {', '.join(found)}{''.join(nearest(name, found) for name in missing)}; {remedy}"
+            f"it has {', '.join(found)}{''.join(nearest(name, others) for name in missing)}; {remedy}"
         )
 
 

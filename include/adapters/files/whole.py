@@ -13,6 +13,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from include.adapters.files.inference import Choice, no_column, with_types
+from include.adapters.files.int96 import find_int96_unit
 from include.adapters.files.records import open_records
 from include.adapters.files.tabular import TableFile, check_names, check_size, reading, require_columns
 from include.quality.dialect import DEFAULT_DIALECT
@@ -74,12 +75,13 @@ def open_parquet(file: TableFile) -> pads.Dataset:
     with reading(file):
         with file.filesystem.open_input_file(file.path) as stream:
             check_names(file, pq.read_schema(stream).names)
-        return pads.dataset(file.path, format="parquet", filesystem=file.filesystem)
+        options = pads.ParquetReadOptions(coerce_int96_timestamp_unit=find_int96_unit(file))
+        return pads.dataset(file.path, format=pads.ParquetFileFormat(options), filesystem=file.filesystem)
 
 
 def _read_parquet(file: TableFile, columns: Sequence[str] | None) -> pa.Table:
     with file.filesystem.open_input_file(file.path) as stream:
-        found = pq.ParquetFile(stream)
+        found = pq.ParquetFile(stream, coerce_int96_timestamp_unit=find_int96_unit(file))
         names = found.schema_arrow.names
         check_names(file, names)
         if columns is None:

@@ -15,7 +15,6 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from include.adapters.files.parts import rows_at_most
 from include.adapters.sources.source_files import SourceFile
 from include.quality.formats import ROW_NUMBER
 
@@ -54,7 +53,7 @@ def in_buckets(
     if second is None:
         yield first
         return
-    paths = [folder / f"bucket-{number}.arrow" for number in range(min(_MOST, 1 + rows_at_most(opened.file) // rows))]
+    paths = [folder / f"bucket-{number}.arrow" for number in range(min(_MOST, 1 + opened.rows // rows))]
     with ExitStack() as stack:
         writers = [stack.enter_context(pa.ipc.new_file(path, first.schema)) for path in paths]
         for part in chain([first, second], parts):

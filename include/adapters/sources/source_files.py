@@ -1,30 +1,39 @@
-"""Files of orders, on disk or on S3, read with the types that a format wants.
+"""Files of a source, on disk or on S3, read once, with the types that a format wants.
 
-What belongs here: a file's identity, and what a file of orders must be beside being readable. What does not: reading a
-file (``tabular``), what a row means, and which rows are taken.
+What belongs here: a file's identity, and what a source's file must be beside being readable. What does not: reading a
+file (``files``), one column's values (``typed_columns``), what a row means, and which rows are taken.
+
+A file is read once. What it holds is kept beside the import, in the types that it has, so that all who look at it
+later see the bytes that its identity names.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
+import pyarrow.fs as fs
 
 from include.adapters.files import tabular
-from include.adapters.files.parts import read_parts, read_schema
-from include.adapters.files.tabular import TableFile, empty_as_null, reading, require_columns
-from include.adapters.sources.typed_columns import Traits, converted, has_traits, traits_of
-from include.errors import UnreadableInputError
+from include.adapters.files.parts import open_parts
+from include.adapters.files.tabular import TableFile, reading, require_columns
+from include.adapters.sources.typed_columns import TypedColumn
+from include.adapters.sources.unknown_columns import as_shown, free_name, shown_type
+from include.errors import MlopsError, UnreadableInputError, one_line
+from include.quality.dialect import DEFAULT_DIALECT, Dialect
 from include.quality.formats import ROW_NUMBER, FileColumn
 
 # What is held of a file at once.
 ROWS_AT_ONCE = 250_000
 
 _CHUNK_BYTES = 1 << 20
+_KEPT = "delivered"
 
 
 def local_file(path: Path) -> TableFile:
@@ -38,131 +47,198 @@ def local_file(path: Path) -> TableFile:
     return tabular.local_file(path.resolve())
 
 
-def source_of(file: TableFile) -> str:
-    """Return the file's identity: its name, ``#``, and the first 12 hex digits of its sha256.
-
-    The same content under the same name is the same source, wherever and whenever it is read.
-    Characters of the name that an SQL predicate or a path could trip over become ``_``.
-    """
-    sha = hashlib.sha256()
-    with reading(file), file.filesystem.open_input_stream(file.path) as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            sha.update(chunk)
-    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', file.name)}#{sha.hexdigest()[:12]}"
-
-
 @dataclass(frozen=True)
 class SourceFile:
-    """A file of orders whose columns have their types, read a part at a time.
+    """A source's file that was read to its end, its columns in their types.
 
     Attributes
     ----------
     file : TableFile
+    source : str
+        The file's identity: its name, ``#``, and the first 12 hex digits of its sha256. The same content under the
+        same name is the same source, wherever and whenever it is read.
     schema : pyarrow.Schema
-        Every column of the file, in its order. Text is string; a whole number is int64, or float64 where one is
-        infinite; a number is float64; a time is timestamp[us], with zone UTC where the file gave a zone. NaN is null.
-        Columns that the format does not know come as they are.
+        Its columns, in its order. Text is string; a whole number is int64, or float64 where one is infinite; a number
+        is float64; a time is timestamp[us], with zone UTC where the file names zones. Columns that the format does
+        not know are there in a type that can be shown, under a name that is free.
+    rows : int
+        How many it has.
+    trimmed, null_words : mapping of str to int
+        By known column that had any: values that lost blanks at their ends, and values that were a word, or blanks,
+        that mean nothing.
+    left_out : tuple of str
+        Columns that the format does not know and that can't be shown.
     """
 
     file: TableFile
+    source: str
     schema: pa.Schema
-    _columns: Mapping[str, FileColumn]
-    _traits: Mapping[str, Traits]
+    rows: int
+    trimmed: Mapping[str, int]
+    null_words: Mapping[str, int]
+    left_out: tuple[str, ...]
+    _kept: tuple[Path, ...]
 
     def parts(self, *, rows: int) -> Iterator[pa.Table]:
-        """Read the file in its order, about so many rows at a time; a file without rows has no part.
-
-        Raises
-        ------
-        UnreadableInputError
-            Once the file was read to its end, if a column has a value of another family; the first of such columns.
-        """
-        names, fault = self.schema.names, None
-        for part in read_parts(self.file, rows=rows):
-            typed: dict[str, pa.ChunkedArray] = {}
-            for place, name in enumerate(names):
-                try:
-                    typed[name] = self._typed(name, part[name])
-                except UnreadableInputError as err:
-                    # Only an earlier column would be named instead.
-                    names, fault = names[:place], err
-                    break
-            if fault is None:
-                yield pa.table(typed, schema=self.schema)
-        if fault is not None:
-            raise fault
-
-    def _typed(self, name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
-        return _typed(self.file, values, self._columns.get(name), self._traits.get(name, Traits()))
+        """Give the file's rows in their order, at most so many at a time; a file without rows has no part."""
+        for path in self._kept:
+            with pa.memory_map(str(path)) as kept:
+                part = pa.ipc.open_file(kept).read_all()
+            for start in range(0, part.num_rows, rows):
+                yield part.slice(start, rows).cast(self.schema)
 
 
-def open_source(file: TableFile, columns: Sequence[FileColumn], *, may_be_empty: bool = False) -> SourceFile:
-    """Look through a file for what decides the types of its columns.
+def open_source(
+    file: TableFile,
+    columns: Sequence[FileColumn],
+    *,
+    folder: Path,
+    dialect: Dialect = DEFAULT_DIALECT,
+    may_be_empty: bool = False,
+) -> SourceFile:
+    """Read a file to its end.
 
     Parameters
     ----------
     file : TableFile
-        Parquet or CSV.
+        Parquet or text.
     columns : sequence of FileColumn
         What the format knows.
+    folder : Path
+        Where what was read is kept, under names that begin with ``delivered``.
+    dialect : Dialect
+        How its values are written. In a parquet file blanks and null words of text are looked at, nothing else.
     may_be_empty : bool
         Whether a file without rows is taken; a file without bytes never is.
 
     Raises
     ------
     UnreadableInputError
-        If the file can't be taken as a whole, lacks a column, has one twice, or has one of another type.
+        If the file can't be taken as a whole, lacks a column, has a known one twice, or has one of another type or
+        with a value that does not fit.
     MlopsError
-        If the storage fails.
+        If the storage fails, or what was read can't be kept.
     """
-    found = read_schema(file)
-    _check_names(file, found.names)
-    wanted = [column.name for column in columns if column.required]
-    require_columns(file, found.names, wanted, remedy="rename the columns or name another --format")
-    known = {column.name: column for column in columns}
-    if not may_be_empty and next(read_parts(file, rows=1), None) is None:
+    sha = hashlib.sha256()
+    stable = file if file.is_text else _hashed_copy(file, folder, sha)
+    rows, kept = 0, list[Path]()
+    with open_parts(stable, dialect, watch=sha.update if file.is_text else None) as parts:
+        reader = _Reader(file, parts.schema, columns, dialect)
+        for part in parts.read(rows=ROWS_AT_ONCE, places=reader.places):
+            kept.append(_keep(reader.read(part, row=rows + 1), folder / f"{_KEPT}-{len(kept)}.arrow"))
+            rows += part.num_rows
+    if not rows and not may_be_empty:
         raise UnreadableInputError(f"{file.name}: the file has columns but no rows; deliver it again")
-    traits = _traits(file, found, known)
-    empty = {
-        field.name: _typed(file, _nothing(field), known.get(field.name), traits.get(field.name, Traits()))
-        for field in found
-    }
-    return SourceFile(file, pa.table(empty).schema, known, traits)
+    source = f"{re.sub(r'[^A-Za-z0-9._-]', '_', file.name)}#{sha.hexdigest()[:12]}"
+    known = reader.finish()
+    return SourceFile(
+        file,
+        source,
+        reader.schema,
+        rows,
+        {name: column.trimmed for name, column in known.items() if column.trimmed},
+        {name: column.null_words for name, column in known.items() if column.null_words},
+        reader.left_out,
+        tuple(kept),
+    )
 
 
-def read_source(file: TableFile, columns: Sequence[FileColumn], *, may_be_empty: bool = False) -> pa.Table:
+def read_source(
+    file: TableFile,
+    columns: Sequence[FileColumn],
+    *,
+    dialect: Dialect = DEFAULT_DIALECT,
+    may_be_empty: bool = False,
+) -> pa.Table:
     """Read a file at once; as `open_source`, and `SourceFile.parts` together."""
-    opened = open_source(file, columns, may_be_empty=may_be_empty)
-    parts = list(opened.parts(rows=ROWS_AT_ONCE))
-    return pa.concat_tables(parts) if parts else opened.schema.empty_table()
+    with TemporaryDirectory(prefix="mlops-source-") as folder:
+        opened = open_source(file, columns, folder=Path(folder), dialect=dialect, may_be_empty=may_be_empty)
+        return pa.concat_tables([opened.schema.empty_table(), *opened.parts(rows=ROWS_AT_ONCE)])
 
 
-def _traits(file: TableFile, found: pa.Schema, known: Mapping[str, FileColumn]) -> dict[str, Traits]:
-    names = [field.name for field in found if has_traits(field.type, known.get(field.name), untyped=file.is_text)]
-    traits = dict.fromkeys(names, Traits())
-    for part in read_parts(file, rows=ROWS_AT_ONCE, columns=names) if names else ():
-        for name in names:
-            traits[name] |= traits_of(_given(file, part[name]), known[name], untyped=file.is_text)
-    return traits
+class _Reader:
+    """What a file's columns become, a part of them at a time."""
+
+    def __init__(self, file: TableFile, found: pa.Schema, columns: Sequence[FileColumn], dialect: Dialect) -> None:
+        known = {column.name: column for column in columns}
+        wanted = [column.name for column in columns if column.required]
+        _check_once(file, found.names, known)
+        require_columns(file, found.names, wanted, remedy="rename the columns or name another --format")
+        self._knows_types = not file.is_text
+        self._known: dict[str, TypedColumn] = {}
+        self._unknown: dict[str, pa.DataType] = {}
+        self._names: list[str] = []
+        self.places: list[int] = []
+        left_out = []
+        taken = {ROW_NUMBER, *(name.lower() for name in known if name in found.names)}
+        for place, field in enumerate(found):
+            name = field.name
+            if column := known.get(name):
+                self._known[name] = TypedColumn(file.name, column, dialect, knows_types=self._knows_types)
+            elif (kind := shown_type(field.type)) is not None:
+                name = free_name(name, place + 1, taken)
+                taken.add(name.lower())
+                self._unknown[name] = kind
+            else:
+                left_out.append(name)
+                continue
+            self.places.append(place)
+            self._names.append(name)
+        self.left_out = tuple(left_out)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns in the types that hold all parts so far."""
+        types = {name: column.type for name, column in self._known.items()} | self._unknown
+        return pa.schema([(name, types[name]) for name in self._names])
+
+    def read(self, part: pa.Table, *, row: int) -> pa.Table:
+        """Return the next part in its types; `row` is the place of its first row in the file."""
+        read = [self._read_column(name, values, row) for name, values in zip(self._names, part.columns, strict=True)]
+        return pa.table(read, names=self._names)
+
+    def finish(self) -> dict[str, TypedColumn]:
+        """Return the known columns, once all parts were read."""
+        for column in self._known.values():
+            column.finish()
+        return self._known
+
+    def _read_column(self, name: str, values: pa.ChunkedArray, row: int) -> pa.ChunkedArray:
+        if column := self._known.get(name):
+            return column.read(values, row=row)
+        return as_shown(values, self._unknown[name], knows_types=self._knows_types)
 
 
-def _typed(file: TableFile, values: pa.ChunkedArray, column: FileColumn | None, traits: Traits) -> pa.ChunkedArray:
-    # Typed column by column, so that a fault names the column.
-    return converted(file.name, _given(file, values), column, untyped=file.is_text, traits=traits)
-
-
-def _given(file: TableFile, values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return empty_as_null(values) if file.is_text else values
-
-
-def _nothing(field: pa.Field) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.array([], field.type)])
-
-
-def _check_names(file: TableFile, names: Sequence[str]) -> None:
+def _check_once(file: TableFile, found: Sequence[str], known: Collection[str]) -> None:
     # SQL does not tell Quantity from quantity.
-    lowered = [name.lower() for name in names]
-    if twice := [name for name in names if lowered.count(name.lower()) > 1]:
+    lowered = [name.lower() for name in found]
+    if twice := [name for name in known if name in found and lowered.count(name.lower()) > 1]:
         raise UnreadableInputError(f"{file.name}: column {twice[0]!r} is there twice; keep one")
-    if ROW_NUMBER in lowered:
-        raise UnreadableInputError(f"{file.name}: column {ROW_NUMBER!r} is a name that the import needs; rename it")
+
+
+def _hashed_copy(file: TableFile, folder: Path, sha: hashlib._Hash) -> TableFile:
+    """Return a parquet file that stays as it is while it is read here and there: on disk; and hash its bytes."""
+    is_local = isinstance(file.filesystem, fs.LocalFileSystem)
+    copy = folder / _KEPT / file.name
+    with ExitStack() as stack:
+        stack.enter_context(reading(file))
+        stream = stack.enter_context(file.filesystem.open_input_stream(file.path, compression=None))
+        if not is_local:
+            copy.parent.mkdir()
+        out = None if is_local else stack.enter_context(copy.open("wb"))
+        while chunk := stream.read(_CHUNK_BYTES):
+            sha.update(chunk)
+            if out is not None:
+                out.write(chunk)
+    return file if is_local else TableFile(fs.LocalFileSystem(), str(copy))
+
+
+def _keep(rows: pa.Table, path: Path) -> Path:
+    try:
+        with pa.ipc.new_file(path, rows.schema) as kept:
+            kept.write_table(rows)
+    except OSError as err:
+        raise MlopsError(
+            f"what was read can't be kept in {path.parent}: {one_line(err)}; make room there, or set TMPDIR"
+        ) from err
+    return path

@@ -1,11 +1,15 @@
 """A file at once: its columns, its texts, and who is to blame when it can't be read."""
 
+# Files hold local times without a zone.
+# ruff: noqa: DTZ001
 from __future__ import annotations
 
 import gzip
 import socket
+from datetime import datetime
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.fs as fs
 import pyarrow.parquet as pq
@@ -99,3 +103,35 @@ def test_a_compressed_text_is_the_text_and_a_truncated_one_is_refused(tmp_path, 
 def test_a_tsv_is_read_by_tabs(tmp_path):
     (tmp_path / "rows.tsv").write_bytes(b"a\tb\n1,5\tx\n")
     assert read_rows(local_file(tmp_path / "rows.tsv")).to_pydict() == {"a": ["1,5"], "b": ["x"]}
+
+
+FAR, FINE = datetime(9999, 12, 31, 1, 2, 3), pd.Timestamp("2024-01-01 00:00:00.000000007")
+
+
+def int96(folder: Path, **columns: pa.Array) -> TableFile:
+    path = folder / "rows.parquet"
+    pq.write_table(pa.table(columns), path, use_deprecated_int96_timestamps=True, store_schema=False)
+    return local_file(path)
+
+
+def read_both(file: TableFile, name: str) -> list[list[object]]:
+    return [rows[name].to_pylist() for rows in (read_rows(file), open_parquet(file).to_table())]
+
+
+@pytest.mark.parametrize("far", [FAR, datetime(1, 1, 1), datetime(1677, 1, 1), datetime(2262, 4, 12)])
+def test_a_time_of_int96_that_nanoseconds_do_not_reach_is_that_time(tmp_path, far):
+    file = int96(tmp_path, at=pa.array([far, None, datetime(2024, 1, 1)], pa.timestamp("us")))
+    assert read_both(file, "at") == [[far, None, datetime(2024, 1, 1)]] * 2
+
+
+def test_a_time_of_int96_keeps_its_nanoseconds(tmp_path):
+    file = int96(tmp_path, at=pa.array([FINE, None], pa.timestamp("ns")))
+    assert read_both(file, "at") == [[FINE, None]] * 2
+
+
+def test_nanoseconds_of_int96_beside_a_time_that_they_do_not_reach_are_refused(tmp_path):
+    fine, far = pa.array([FINE], pa.timestamp("ns")), pa.array([FAR], pa.timestamp("us"))
+    file = int96(tmp_path, at=fine, until=far)
+    for read in (read_rows, open_parquet):
+        with pytest.raises(UnreadableInputError, match="column 'at' has fractions of a microsecond"):
+            read(file)

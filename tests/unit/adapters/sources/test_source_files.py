@@ -10,8 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.adapters.sources.source_files import local_file, read_source, source_of
+from include.adapters.compute.duckdb_session import open_session
+from include.adapters.sources import source_files
+from include.adapters.sources.source_files import SourceFile, local_file, open_source, read_source
 from include.errors import UnreadableInputError
+from include.quality.dialect import Dialect
 from include.quality.formats import Family, FileColumn
 
 COLUMNS = (
@@ -37,8 +40,14 @@ def _csv(folder: Path, *lines: str, header: str = HEADER) -> Path:
     return path
 
 
-def _read(path: Path, **options: bool) -> pa.Table:
+def _read(path: Path, **options: object) -> pa.Table:
     return read_source(local_file(path), COLUMNS, **options)
+
+
+def _open(path: Path, **options: object) -> SourceFile:
+    folder = path.parent / f"kept-{len(list(path.parent.iterdir()))}"
+    folder.mkdir()
+    return open_source(local_file(path), COLUMNS, folder=folder, **options)
 
 
 def _refused(path: Path, *parts: str) -> None:
@@ -129,9 +138,15 @@ def test_column_that_is_there_twice_is_refused(tmp_path, extension):
     _refused(path, "'order_id'", "twice")
 
 
-def test_column_that_differs_by_case_only_and_a_reserved_one_are_refused(tmp_path):
+def test_column_that_differs_from_a_known_one_by_case_only_is_refused(tmp_path):
     _refused(_parquet(tmp_path, Quantity=[2]), "'quantity'", "twice")
-    _refused(_parquet(tmp_path, _Row=[2]), "'_row'", "rename it")
+
+
+def test_what_was_meant_is_no_column_that_is_there_already(tmp_path):
+    path = _csv(tmp_path, "1,2\n", header="order_id,quantity\n")
+    with pytest.raises(UnreadableInputError) as caught:
+        read_source(local_file(path), [*COLUMNS, FileColumn("ref_order_id", Family.TEXT, required=True)])
+    assert "did you mean" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +157,7 @@ def test_column_that_differs_by_case_only_and_a_reserved_one_are_refused(tmp_pat
         ({"quantity": [2.0**60]}, ["column quantity is double with the value"]),
         ({"unit_price": ["2.5"]}, ["column unit_price is string", "wanted: numbers"]),
         ({"unit_price": [True]}, ["column unit_price is bool"]),
-        ({"ordered_at": ["2026-03-01"]}, ["column ordered_at is string", "wanted: times"]),
+        ({"ordered_at": ["March"]}, ["column ordered_at is string with the value 'March'", "wanted: times"]),
         ({"ordered_at": [20260301]}, ["column ordered_at is int64"]),
         ({"order_id": [datetime(2026, 3, 1)]}, ["column order_id is timestamp", "wanted: text"]),
         ({"order_id": [1.5]}, ["column order_id is double with the value 1.5"]),
@@ -156,14 +171,14 @@ def test_wrong_type_names_column_found_and_wanted(tmp_path, changes, parts):
     ("line", "parts"),
     [
         ("1,2026-03-01 10:00:00,two,2.5\n", ["column quantity", "'two'"]),
-        ("1,2026-03-01 10:00:00,2,NULL\n", ["column unit_price", "'NULL'"]),
+        ("1,2026-03-01 10:00:00,2,NIL\n", ["column unit_price", "'NIL'", "data row 1"]),
         ("1,12/1/2010 8:26,2,2.5\n", ["column ordered_at", "'12/1/2010 8:26'"]),
         (
             "1,2026-03-01 10:00:00,2,2.5\n2,2026-03-01T10:00:00Z,2,2.5\n",
             ["column ordered_at", "in every row or in none"],
         ),
     ],
-    ids=["word", "null-word", "us-time", "mixed-zones"],
+    ids=["word", "no-null-word", "us-time", "mixed-zones"],
 )
 def test_csv_cell_that_does_not_parse_is_named(tmp_path, line, parts):
     _refused(_csv(tmp_path, line), *parts)
@@ -229,12 +244,107 @@ def test_column_of_nulls_without_a_type_is_taken(tmp_path):
 def test_source_is_name_and_content_wherever_the_file_is(tmp_path):
     (tmp_path / "other").mkdir()
     one, two = _csv(tmp_path, "1,2026-03-01,2,2.5\n"), _csv(tmp_path / "other", "1,2026-03-01,2,2.5\n")
-    assert source_of(local_file(one)) == source_of(local_file(two))
+    assert _open(one).source == _open(two).source
     two.write_text(HEADER + "1,2026-03-01,3,2.5\n")
-    assert source_of(local_file(one)) != source_of(local_file(two))
+    assert _open(one).source != _open(two).source
 
 
 def test_source_holds_no_quote_that_would_end_a_predicate(tmp_path):
     path = tmp_path / "o'brien, ä.csv"
     path.write_text(HEADER)
-    assert source_of(local_file(path)).startswith("o_brien___.csv#")
+    assert _open(path, may_be_empty=True).source.startswith("o_brien___.csv#")
+
+
+@pytest.mark.parametrize("far", [datetime(9999, 12, 31), datetime(1, 1, 1), datetime(1600, 2, 29, 10)])
+def test_a_time_of_int96_is_that_time(tmp_path, far):
+    path = tmp_path / "orders.parquet"
+    rows = pa.table(SOUND | {"ordered_at": pa.array([far], pa.timestamp("us"))})
+    pq.write_table(rows, path, use_deprecated_int96_timestamps=True)
+    assert _read(path)["ordered_at"].to_pylist() == [far]
+
+
+RARE = {
+    "": pa.array(["unnamed"]),
+    " ": pa.array(["blank"]),
+    "_row": pa.array([7]),
+    "note": pa.array(["a"]),
+    "NOTE": pa.array(["b"]),
+    "times": pa.array([[datetime(9999, 1, 1)]], pa.list_(pa.timestamp("us"))),
+    "struct": pa.array([{"a": Decimal("1.5")}], pa.struct([("a", pa.decimal256(60, 1))])),
+    "far": pa.array([2**60], pa.timestamp("us")),
+    "nothing": pa.nulls(1),
+    "kept in a dictionary": pa.array(["x"]).dictionary_encode(),
+    "large": pa.array(["x"], pa.large_string()),
+    "lasts": pa.array([5], pa.duration("us")),
+    "bytes": pa.array([b"\xff"]),
+    "map": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int8())),
+    "empty.struct": pa.array([{"": 1}]),
+    "half": pa.array([1.5], pa.float16()),
+}
+
+
+def test_columns_that_nobody_uses_are_shown_or_left_out_and_never_in_the_way(tmp_path):
+    path = tmp_path / "orders.parquet"
+    pq.write_table(pa.table(SOUND | RARE), path)
+
+    opened = _open(path)
+
+    assert set(opened.left_out) == {"lasts", "bytes", "map", "empty.struct", "half"}
+    shown = [name for name in opened.schema.names if name not in SOUND]
+    assert shown == [
+        *("column 5", "column 6", "_row (column 7)", "note", "NOTE (column 9)"),
+        *("times", "struct", "far", "nothing", "kept in a dictionary", "large"),
+    ]
+    [part] = opened.parts(rows=10)
+    with open_session(purpose="a test", memory_limit="1GB") as con:
+        con.register("delivered", part)
+        assert con.sql("SELECT to_json(delivered) FROM delivered").fetchall()
+
+
+def test_a_csv_may_have_columns_without_a_name_and_with_one_name(tmp_path):
+    header = HEADER[:-1] + ",,x,x,\n"
+    rows = _read(_csv(tmp_path, "1,2026-03-01,2,2.5,a,,007,\n", header=header))
+    assert rows.column_names[4:] == ["column 5", "x", "x (column 7)", "column 8"]
+    assert [rows[name][0].as_py() for name in rows.column_names[4:]] == ["a", None, "007", None]
+
+
+def test_what_was_trimmed_and_what_meant_nothing_is_counted_by_column(tmp_path):
+    path = _csv(tmp_path, " 1,2026-03-01,NULL,2.5\n", "2\xa0,2026-03-01 ,2,NaN\n", ",2026-03-01,,1\n")
+    opened = _open(path)
+    assert opened.rows == 3
+    assert dict(opened.trimmed) == {"order_id": 2, "ordered_at": 1}
+    assert dict(opened.null_words) == {"quantity": 1, "unit_price": 1}
+
+
+def test_a_file_is_read_as_its_dialect_says(tmp_path):
+    path = tmp_path / "orders.csv"
+    lines = "order_id;ordered_at;quantity;unit_price;kind\nä1;01.03.2026 10:00;1.000;2,50;-\n"
+    path.write_bytes(lines.encode("cp1252"))
+    dialect = Dialect(
+        delimiter=";",
+        decimal=",",
+        thousands=".",
+        encoding="cp1252",
+        null_words=("-",),
+        time_patterns=("%d.%m.%Y %H:%M",),
+    )
+    rows = _read(path, dialect=dialect)
+    assert [rows[name][0].as_py() for name in rows.column_names] == ["ä1", datetime(2026, 3, 1, 10), 1000, 2.5, None]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 100])
+def test_parts_of_a_file_are_the_file_whatever_their_size(tmp_path, monkeypatch, rows):
+    lines = [f"{n},2026-03-01,{'inf' if n == 5 else n},2.5\n" for n in range(10)]
+    monkeypatch.setattr(source_files, "ROWS_AT_ONCE", 3)
+    opened = _open(_csv(tmp_path, *lines))
+    parts = list(opened.parts(rows=rows))
+    assert all(0 < part.num_rows <= rows for part in parts)
+    assert pa.concat_tables(parts).equals(_read(tmp_path / "orders.csv"))
+    assert opened.schema.field("quantity").type == pa.float64()
+
+
+def test_a_fault_names_its_row_in_the_file_whatever_the_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(source_files, "ROWS_AT_ONCE", 2)
+    lines = ["1,2026-03-01,2,2.5\n"] * 4
+    _refused(_csv(tmp_path, *lines, "5,2026-03-01,2,1e999\n", *lines), "column unit_price", "'1e999' in data row 5")
+    _refused(_csv(tmp_path, *lines, '5,2026-03-01,2,"1" \n', *lines), "data row 5 (line 6)")

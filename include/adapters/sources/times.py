@@ -1,0 +1,145 @@
+"""Times from text, exactly, or not at all.
+
+What belongs here: how a time is written, by ISO 8601 or by a dialect's patterns. What does not: naming the value that
+is none (``typed_columns``), and the zone of times that name none, which a source says.
+
+A fraction's digits below a microsecond are dropped.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from include.quality.dialect import Dialect
+from include.quality.time_patterns import MONTHS, TimePattern, compile_pattern
+
+# How databases write them otherwise: a comma before the fraction, more digits than six, a blank before the zone, UTC.
+_REWRITTEN = (
+    (r"(:[0-9]{2}),([0-9]+)", r"\1.\2"),
+    (r"([.][0-9]{6})[0-9]{1,3}", r"\1"),
+    (r"([0-9]) ?(?:UTC|z)$", r"\1Z"),
+    (r"([0-9]) (Z|[-+][0-9]{2}:?(?:[0-9]{2})?)$", r"\1\2"),
+)
+# Two digits of a year are of this century below it, as POSIX has it.
+_CENTURY_FROM = 69
+
+
+class NoTimeError(ValueError):
+    """A text is no time, or has a zone where the others have none."""
+
+
+def times_of(texts: pa.ChunkedArray, dialect: Dialect, zone: str | None) -> pa.ChunkedArray:
+    """Return the times that texts name, as timestamp[us] with or without zone UTC.
+
+    Parameters
+    ----------
+    zone : {"UTC", None}
+        Whether each text names its zone, or none does.
+
+    Raises
+    ------
+    NoTimeError
+        If one is no time, is read differently by two patterns, or names a zone though the others don't.
+    """
+    kind = pa.timestamp("us", zone)
+    if dialect.time_patterns:
+        return _by_patterns(texts, [compile_pattern(pattern) for pattern in dialect.time_patterns], kind)
+    try:
+        return texts.cast(kind)
+    except pa.ArrowInvalid:
+        for found, written in _REWRITTEN:
+            texts = pc.replace_substring_regex(texts, found, written)
+    try:
+        return texts.cast(kind)
+    except pa.ArrowInvalid as err:
+        raise NoTimeError from err
+
+
+def zone_of(text: str, dialect: Dialect) -> str | None:
+    """Return "UTC" if a text is a time that names its zone, else None."""
+    try:
+        times_of(pa.chunked_array([[text]]), dialect, "UTC")
+    except NoTimeError:
+        return None
+    return "UTC"
+
+
+def _by_patterns(texts: pa.ChunkedArray, patterns: list[TimePattern], kind: pa.TimestampType) -> pa.ChunkedArray:
+    read = pa.chunked_array([pa.nulls(len(texts), kind)])
+    for pattern in patterns:
+        if ("zone" in pattern.groups) != (kind.tz is not None):
+            continue
+        try:
+            found = _as_iso(texts, pattern).cast(kind)
+        except pa.ArrowInvalid as err:
+            raise NoTimeError from err
+        if pc.any(pc.not_equal(read, found)).as_py():
+            raise NoTimeError
+        read = pc.coalesce(read, found)
+    if read.null_count > texts.null_count:
+        raise NoTimeError
+    return read
+
+
+def _as_iso(texts: pa.ChunkedArray, pattern: TimePattern) -> pa.ChunkedArray:
+    """Return texts as ISO 8601 has them; null where a pattern does not match, or there is no such time."""
+    found = pc.extract_regex(texts, pattern.expression).combine_chunks()
+    parts = {name: found.field(name) for name in pattern.groups}
+    year, month, day = _year(parts), _month(parts), _number(parts, "day")
+    hour, minute, second = _hour(parts), _number(parts, "minute"), _number(parts, "second")
+    is_time = (month >= 1) & (month <= 12) & (day >= 1) & (day <= _days_in(year, np.clip(month, 1, 12)))
+    is_time &= (hour >= 0) & (hour <= 23) & (minute <= 59) & (second <= 59)
+    date = pc.binary_join_element_wise(_digits(year, 4), _digits(month, 2), _digits(day, 2), "-")
+    clock = pc.binary_join_element_wise(*(_digits(part, 2) for part in (hour, minute, second)), ":")
+    fraction = pc.utf8_slice_codeunits(pc.utf8_rpad(parts["fraction"], 6, "0"), 0, 6) if "fraction" in parts else "0"
+    whole = pc.binary_join_element_wise(pc.binary_join_element_wise(date, clock, " "), fraction, ".")
+    zoned = pc.binary_join_element_wise(whole, parts.get("zone", ""), "")
+    is_read = pc.and_(found.is_valid(), pa.array(is_time))
+    return pa.chunked_array([pc.if_else(is_read, zoned, pa.scalar(None, pa.string()))])
+
+
+def _digits(numbers: NDArray[np.int64], width: int) -> pa.StringArray:
+    return pc.utf8_lpad(pa.array(numbers).cast(pa.string()), width, "0")
+
+
+def _number(parts: dict[str, pa.StringArray], name: str) -> NDArray[np.int64]:
+    """Return the numbers of a group; 0 where the pattern or the text has none."""
+    if name not in parts:
+        some: pa.StringArray = next(iter(parts.values()))
+        return np.zeros(len(some), np.int64)
+    texts = parts[name]
+    numbers: NDArray[np.int64] = pc.if_else(pc.equal(texts, ""), "0", texts).cast(pa.int64()).to_numpy()
+    return numbers
+
+
+def _year(parts: dict[str, pa.StringArray]) -> NDArray[np.int64]:
+    if "year" in parts:
+        return _number(parts, "year")
+    short = _number(parts, "short_year")
+    return short + np.where(short < _CENTURY_FROM, 2000, 1900)
+
+
+def _month(parts: dict[str, pa.StringArray]) -> NDArray[np.int64]:
+    if "month" in parts:
+        return _number(parts, "month")
+    place = pc.index_in(pc.utf8_lower(parts["month_name"]), pa.array(MONTHS))
+    months: NDArray[np.int64] = pc.fill_null(place, -1).to_numpy().astype(np.int64) + 1
+    return months
+
+
+def _hour(parts: dict[str, pa.StringArray]) -> NDArray[np.int64]:
+    if "hour_of_half" not in parts:
+        return _number(parts, "hour")
+    hour = _number(parts, "hour_of_half")
+    is_late = pc.equal(pc.utf8_lower(parts["half"]), "pm").to_numpy(zero_copy_only=False)
+    return np.where((hour >= 1) & (hour <= 12), hour % 12 + 12 * is_late, -1)
+
+
+def _days_in(year: NDArray[np.int64], month: NDArray[np.int64]) -> NDArray[np.int64]:
+    is_leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    days = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])[month - 1]
+    longest: NDArray[np.int64] = days + (is_leap & (month == 2))
+    return longest
