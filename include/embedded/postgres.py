@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,19 +69,32 @@ class EmbeddedPostgres:
         MlopsError
             If the data folder can't be made, or a folder belongs to somebody else.
         """
-        self._make_folders()
-        if (self.data_dir / "PG_VERSION").exists():
+        self._make_folders(self.data_dir, self.socket_dir)
+        if self.is_made():
             return
+        # Beside its place: one that was killed in the middle has left a folder that looks whole.
+        unfinished = self.data_dir.with_name(f"{self.data_dir.name}.new")
+        self._end_orphans(unfinished)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        self._make_folders(unfinished)
         log = self.home / "logs" / "initdb.log"
         with open_log(log) as output:
-            arguments = ("--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", str(self.data_dir))
+            arguments = ("--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", str(unfinished))
             code = _popen("initdb", *arguments, output=output).wait()
         if code != 0:
             raise self._failed("initdb", code, log)
+        try:
+            unfinished.replace(self.data_dir)
+        except OSError as err:
+            raise MlopsError(f"{self.data_dir} holds something, and no database; move it away") from err
+
+    def is_made(self) -> bool:
+        """Say whether there are data for a server to start on."""
+        return (self.data_dir / "PG_VERSION").exists()
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the server on the data that it has, and return its process at once."""
-        self._end_orphans()
+        self._end_orphans(self.data_dir)
         settings = ("max_connections=200", "unix_socket_permissions=0700")
         arguments = ["-D", str(self.data_dir), "-h", "", "-k", str(self.socket_dir)]
         with open_log(self.log_path) as log:
@@ -112,7 +126,10 @@ class EmbeddedPostgres:
         # One that was killed leaves the file behind, and in it what it was then.
         if self.pid() is None:
             return False
-        told = (self.data_dir / "postmaster.pid").read_text().splitlines()
+        try:
+            told = (self.data_dir / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
         return len(told) > _STATUS_LINE and told[_STATUS_LINE].strip() == "ready"
 
     def life(self) -> int | None:
@@ -128,18 +145,17 @@ class EmbeddedPostgres:
             return None
 
     def stop(self) -> None:
-        """Stop the server without waiting for its clients; do nothing where it isn't running."""
+        """Stop the server without waiting for its clients, and what a killed one has left."""
         pid = self.pid()
-        if pid is None:
-            return
-        process = psutil.Process(pid)
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(_STOP_TIMEOUT_S)
-        except psutil.TimeoutExpired:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(_STOP_TIMEOUT_S)
-        if self.socket_dir != self.data_dir:
+        if pid is not None:
+            with suppress(psutil.NoSuchProcess):
+                server = psutil.Process(pid)
+                server.send_signal(signal.SIGINT)
+                if not _has_ended(server, _STOP_TIMEOUT_S):
+                    server.send_signal(signal.SIGQUIT)
+                    _has_ended(server, _STOP_TIMEOUT_S)
+        self._end_orphans(self.data_dir)
+        if pid is not None and self.socket_dir != self.data_dir:
             shutil.rmtree(self.socket_dir, ignore_errors=True)
 
     def pid(self) -> int | None:
@@ -152,44 +168,30 @@ class EmbeddedPostgres:
             return None
         return pid if running else None
 
-    def _make_folders(self) -> None:
-        for folder in (self.data_dir, self.socket_dir):
+    def _make_folders(self, *folders: Path) -> None:
+        for folder in folders:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.geteuid() != 0:
-            self._own_folders(os.geteuid())
+            _own(folders, os.geteuid())
             return
         _ensure_system_user()
         # The home is the server's user's, so that it can be closed to everybody else and yet be passed; root passes
         # anyway. What lies above holds nothing of ours.
         shutil.chown(self.home, _SYSTEM_USER)
-        self._own_folders(pwd.getpwnam(_SYSTEM_USER).pw_uid)
+        _own(folders, pwd.getpwnam(_SYSTEM_USER).pw_uid)
         for parent in (*self.home.parents, *_bin_dir().parents):
             if not parent.stat().st_mode & 0o001:
                 parent.chmod(parent.stat().st_mode | 0o001)
 
-    def _own_folders(self, owner: int) -> None:
-        for folder in (self.data_dir, self.socket_dir):
-            # Whoever made the folder could put a server of theirs in place of ours: the name is no secret in /tmp.
-            if folder.is_symlink() or folder.stat().st_uid not in (owner, os.geteuid()):
-                raise MlopsError(f"{folder} belongs to somebody else; remove it, or set MLOPS_HOME to another folder")
-            os.chown(folder, owner, -1)
-            folder.chmod(0o700)
-
-    def _end_orphans(self) -> None:
-        """End what a killed server has left: it would keep the next one from the data folder."""
-        orphans = [process for process in psutil.process_iter() if self._is_of_server(process)]
+    def _end_orphans(self, data_dir: Path) -> None:
+        """End what a killed server, or a killed start, has left: it would keep the next one from the data folder."""
+        orphans = [process for process in psutil.process_iter() if _is_of(data_dir, process)]
         for process in orphans:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGQUIT)
         _, alive = psutil.wait_procs(orphans, _ORPHAN_TIMEOUT_S)
         for process in alive:
             process.kill()
-
-    def _is_of_server(self, process: psutil.Process) -> bool:
-        try:
-            return bool(process.name() == "postgres" and process.cwd() == str(self.data_dir))
-        except psutil.Error:
-            return False
 
     def _failed(self, command: str, code: int, log: Path) -> MlopsError:
         return MlopsError(
@@ -211,6 +213,35 @@ def _popen(command: str, *arguments: str, output: BinaryIO) -> subprocess.Popen[
         start_new_session=True,
         umask=0o077,
     )
+
+
+def _own(folders: Sequence[Path], owner: int) -> None:
+    for folder in folders:
+        # Whoever made the folder could put a server of theirs in place of ours: the name is no secret in /tmp.
+        if folder.is_symlink() or folder.stat().st_uid not in (owner, os.geteuid()):
+            raise MlopsError(f"{folder} belongs to somebody else; remove it, or set MLOPS_HOME to another folder")
+        os.chown(folder, owner, -1)
+        folder.chmod(0o700)
+
+
+def _is_of(data_dir: Path, process: psutil.Process) -> bool:
+    """Say whether a process serves a data folder or makes it: the server is told it, its children work in it."""
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE or process.name() not in ("postgres", "initdb"):
+            return False
+        return str(data_dir) in process.cmdline() or process.cwd() == str(data_dir)
+    except psutil.Error:
+        return False
+
+
+def _has_ended(process: psutil.Process, timeout_s: float) -> bool:
+    """Wait for the end of a process; one that its parent has not heard of yet has ended too."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _bin_dir() -> Path:

@@ -65,9 +65,10 @@ class ProcessTable:
 
     def records(self) -> list[ProcessRecord]:
         """Return what was started, in order."""
-        if not self.path.exists():
+        try:
+            return [ProcessRecord(**entry) for entry in json.loads(self.path.read_text())]
+        except FileNotFoundError:
             return []
-        return [ProcessRecord(**entry) for entry in json.loads(self.path.read_text())]
 
     def add(self, name: str, pid: int) -> None:
         """Write a process down."""
