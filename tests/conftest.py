@@ -31,22 +31,24 @@ os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 @pytest.fixture(scope="session")
 def home() -> Iterator[Path]:
     """A deployed home: PostgreSQL up, every database migrated, Feast applied, pools there; no Airflow process."""
-    from include.embedded.databases import create_databases
+    from include.embedded.commands import CommandPostgres
     from include.embedded.postgres import EmbeddedPostgres
 
-    postgres = EmbeddedPostgres(_HOME)
+    # Held, as a command does it: one that a test runs on this home then leaves the server up.
+    postgres, server = EmbeddedPostgres(_HOME), CommandPostgres(Settings.from_env())
     postgres.start()
     try:
-        create_databases(_HOME)
-        commands = (["-m", "airflow", "db", "migrate"], ["-m", "include.embedded.deploy"])
-        running = [
-            subprocess.Popen([sys.executable, *c], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for c in commands
-        ]
-        for process in running:
-            output, _ = process.communicate(timeout=300)
-            assert process.returncode == 0, output.decode()[-2000:]
+        server.hold("state")
+        airflow = subprocess.Popen(
+            [sys.executable, "-m", "airflow", "db", "migrate"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        server.hold("mlflow")
+        server.hold("feast")
+        output, _ = airflow.communicate(timeout=300)
+        assert airflow.returncode == 0, output.decode()[-2000:]
         yield _HOME
     finally:
+        server.let_go()
         postgres.stop()
 
 

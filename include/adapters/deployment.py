@@ -5,8 +5,9 @@ What belongs here: which adapter a setting means. What does not: anything an ada
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from include.settings import Settings
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from include.adapters.registry.model_registry import ModelRegistryAdapter
     from include.adapters.state.state_store import StateStoreAdapter
 
+# What lives in databases: our state, Feast's registry and online store, MLflow's tracking and registry.
+Store = Literal["state", "feast", "mlflow"]
+
 
 class Deployment:
     """What a step reads from and writes to.
@@ -26,10 +30,13 @@ class Deployment:
     ----------
     settings : Settings
         Where things are.
+    reach : callable, optional
+        Called before the first use of each store that lives in a database: it may have to be started.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, reach: Callable[[Store], None] | None = None) -> None:
         self.settings = settings
+        self._reach = reach or (lambda store: None)
 
     @classmethod
     def from_env(cls) -> Deployment:
@@ -64,6 +71,7 @@ class Deployment:
         """Ledger, decisions, metrics."""
         from include.adapters.state.state_store import StateStoreAdapter
 
+        self._reach("state")
         return StateStoreAdapter.from_settings(self.settings)
 
     @cached_property
@@ -71,6 +79,7 @@ class Deployment:
         """Feast."""
         from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 
+        self._reach("feast")
         return FeatureStoreAdapter.from_settings(self.settings)
 
     @cached_property
@@ -78,4 +87,5 @@ class Deployment:
         """MLflow."""
         from include.adapters.registry.model_registry import ModelRegistryAdapter
 
+        self._reach("mlflow")
         return ModelRegistryAdapter.from_settings(self.settings)

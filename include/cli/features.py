@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from include.cli import options
+from include.cli.deployment import open_deployment
 
 
 @click.group()
@@ -24,10 +25,9 @@ def features() -> None:
 @options.day("--end", help="Last partition, included.")
 def build(group: str, start: str, end: str | None) -> None:
     """Compute partitions from raw orders, check them and publish them in one commit."""
-    from include.adapters.deployment import Deployment
     from include.steps.build_features import build_features
 
-    built = build_features(Deployment.from_env(), group, start=start, end=end or start)
+    built = build_features(open_deployment(), group, start=start, end=end or start)
     click.echo(f"{group} {built.start} … {built.end}: {built.rows} rows, version {built.version}")
 
 
@@ -37,10 +37,9 @@ def build(group: str, start: str, end: str | None) -> None:
 @click.option("--out", required=True, type=options.OUT_FILE, help="File to write: .parquet or .csv.")
 def export(group: str, partition: str, out: Path) -> None:
     """Write one partition to a file."""
-    from include.adapters.deployment import Deployment
     from include.steps.export_features import export_features
 
-    exported = export_features(Deployment.from_env(), group, partition=partition, path=out)
+    exported = export_features(open_deployment(), group, partition=partition, path=out)
     click.echo(f"{group} {partition}: {exported.rows} rows in {out}")
 
 
@@ -51,10 +50,9 @@ def export(group: str, partition: str, out: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def check(group: str, start: str, end: str | None, as_json: bool) -> int:
     """Hold published partitions to their group's YAML; exit 1 where they break it."""
-    from include.adapters.deployment import Deployment
     from include.steps.judge_features import check_features
 
-    report = check_features(Deployment.from_env(), group, start=start, end=end or start)
+    report = check_features(open_deployment(), group, start=start, end=end or start)
     if as_json:
         click.echo(report.to_json(), nl=False)
     else:
@@ -71,10 +69,9 @@ def heal(group: str) -> None:
 
     Exit 1 where days break their group's YAML once corrected: what was published of them stays.
     """
-    from include.adapters.deployment import Deployment
     from include.steps.heal_features import heal_features
 
-    healed = heal_features(Deployment.from_env(), group)
+    healed = heal_features(open_deployment(), group)
     if healed is None:
         click.echo(f"{group}: every partition agrees with its source")
     else:
@@ -88,12 +85,11 @@ def heal(group: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
 def audit(model_id: str, partition: str, out: Path | None, as_json: bool) -> int:
     """Hold logged online vectors against the offline truth at their time; exit 1 where they differ."""
-    from include.adapters.deployment import Deployment
     from include.adapters.files.writing import writer
     from include.steps.audit_features import audit_features
 
     write = writer(out) if out is not None else None
-    report = audit_features(Deployment.from_env(), model_id, partition=partition)
+    report = audit_features(open_deployment(), model_id, partition=partition)
     if write is not None:
         write(report.differing)
     if as_json:

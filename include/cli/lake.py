@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import click
 
 from include.cli import options
+from include.cli.deployment import open_deployment
 from include.errors import UsageError
 
 
@@ -24,10 +25,9 @@ def lake() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the pins as one JSON object.")
 def pins(as_json: bool) -> None:
     """List the training sets, the versions of tables that they pin, and the day on which each may go."""
-    from include.adapters.deployment import Deployment
     from include.steps.expire_history import list_pins
 
-    found = list_pins(Deployment.from_env())
+    found = list_pins(open_deployment())
     if as_json:
         click.echo(json.dumps({"pins": [asdict(pin) for pin in found]}, default=str))
         return
@@ -42,10 +42,9 @@ def pins(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print what was removed as one JSON object.")
 def expire(as_of: str | None, as_json: bool) -> None:
     """Remove training sets, logged rows and reports that have expired, and files of versions that nothing pins."""
-    from include.adapters.deployment import Deployment
     from include.steps.expire_history import expire_history
 
-    removed = expire_history(Deployment.from_env(), as_of=_day_that_has_come(as_of))
+    removed = expire_history(open_deployment(), as_of=_day_that_has_come(as_of))
     if as_json:
         click.echo(json.dumps(asdict(removed)))
         return

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from include.cli import options
+from include.cli.deployment import open_deployment
 from include.errors import UsageError
 from include.simulation.incidents import MEANINGS, parse_incident
 from include.tables import ORDERS
@@ -52,11 +53,10 @@ def import_command(file: Path, file_format: str, as_of: str | None, time_zone: s
     """
     instant = _instant(as_of) if as_of is not None else datetime.now(UTC)
     with _progress(f"importing {file.name}"):
-        from include.adapters.deployment import Deployment
         from include.steps.import_source import import_file
 
         account = import_file(
-            Deployment.from_env(),
+            open_deployment(),
             file,
             file_format=file_format,
             as_of=instant,
@@ -137,10 +137,9 @@ def forget_command(customer_id: str, as_json: bool) -> None:
     What is pinned by a training set still holds the person; it is listed, with the day on which it may go.
     """
     with _progress(f"erasing {customer_id}"):
-        from include.adapters.deployment import Deployment
         from include.steps.forget_customer import forget_customer
 
-        erased = forget_customer(Deployment.from_env(), customer_id, today=datetime.now(UTC).date())
+        erased = forget_customer(open_deployment(), customer_id, today=datetime.now(UTC).date())
     click.echo(json.dumps(asdict(erased), default=str) if as_json else _told_erasure(erased))
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict
 import click
 
 from include.cli import options
+from include.cli.deployment import open_deployment
 from include.errors import MlopsError
 
 _date = options.day("--date", "partition", required=True, help="The partition.")
@@ -27,10 +28,9 @@ def training_set() -> None:
 @_as_of
 def build(model_id: str, as_of: str) -> None:
     """Build the training set of a model as of a day."""
-    from include.adapters.deployment import Deployment
     from include.steps.build_training_set import build_training_set
 
-    click.echo(json.dumps(asdict(build_training_set(Deployment.from_env(), model_id, as_of=as_of))))
+    click.echo(json.dumps(asdict(build_training_set(open_deployment(), model_id, as_of=as_of))))
 
 
 @click.command()
@@ -40,14 +40,13 @@ def train(model_id: str, as_of: str) -> None:
     """Train and register a version as of a day, and run its gates; recorded as a decision, as in the DAG."""
     import getpass
 
-    from include.adapters.deployment import Deployment
     from include.steps.build_training_set import build_training_set
     from include.steps.claim_training import TrainingRequest, claim_training
     from include.steps.find_untrained import record_failure
     from include.steps.move_model import stage_or_refuse
     from include.steps.train_model import train_model
 
-    deployment = Deployment.from_env()
+    deployment = open_deployment()
     person = getpass.getuser()
     request = TrainingRequest(
         f"mlops train {person} {as_of}", f"asked for on the command line by {person}", by_hand=True, requester=person
@@ -68,10 +67,9 @@ def train(model_id: str, as_of: str) -> None:
 @options.version("--shadow", help="A version that scores beside the one in Production.")
 def score(model_id: str, partition: str, shadow: int | None) -> None:
     """Score one partition with the version that was in Production before it."""
-    from include.adapters.deployment import Deployment
     from include.steps.score_batch import score_batch
 
-    scored = score_batch(Deployment.from_env(), model_id, partition=partition, shadow=shadow)
+    scored = score_batch(open_deployment(), model_id, partition=partition, shadow=shadow)
     click.echo(json.dumps(asdict(scored)))
 
 
@@ -80,7 +78,6 @@ def score(model_id: str, partition: str, shadow: int | None) -> None:
 @_date
 def monitor(model_id: str, partition: str) -> None:
     """Measure a scored partition and print what was found; nothing is decided."""
-    from include.adapters.deployment import Deployment
     from include.steps.monitor_model import measure_night
 
-    click.echo(json.dumps(measure_night(Deployment.from_env(), model_id, partition=partition)))
+    click.echo(json.dumps(measure_night(open_deployment(), model_id, partition=partition)))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from include.cli import options
+from include.cli.deployment import open_deployment
 from include.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -31,10 +32,9 @@ def registry() -> None:
 @options.as_json
 def status(model_id: str, as_json: bool) -> None:
     """Say which version stands at which stage, and of a retrain that came to no version."""
-    from include.adapters.deployment import Deployment
     from include.views.versions import read_standing
 
-    standing = read_standing(Deployment.from_env(), model_id)
+    standing = read_standing(open_deployment(), model_id)
     stages = {str(version.version): version.stage.value for version in standing.versions}
     if as_json:
         untrained = str(standing.untrained) if standing.untrained else None
@@ -64,10 +64,9 @@ def _asked(model_id: str, question: Question | None) -> str:
 @options.as_json
 def ledger(model_id: str, partition: str | None, as_json: bool) -> None:
     """Print every move, or with --at what was in Production then, trained on what, approved by whom."""
-    from include.adapters.deployment import Deployment
     from include.views.versions import read_ledger
 
-    found = read_ledger(Deployment.from_env(), model_id, at=partition)
+    found = read_ledger(open_deployment(), model_id, at=partition)
     rows = [_row(move) for move in found.moves]
     if as_json:
         click.echo(json.dumps({"model": model_id, "at": partition, "production": found.production, "moves": rows}))
@@ -111,10 +110,9 @@ def verify(model_id: str | None, as_json: bool) -> int:
     Of MODEL, or of every model. An alias or a stage that was moved in MLflow is put right. Exit 1 where anything was
     found; what can't be told, or is not guarded, is a note on standard error.
     """
-    from include.adapters.deployment import Deployment
     from include.steps.verify_registry import verify_registry
 
-    found = verify_registry(Deployment.from_env(), model_id)
+    found = verify_registry(open_deployment(), model_id)
     if as_json:
         told = {"findings": [*map(asdict, found.findings)], "notes": [*map(asdict, found.notes)]}
         click.echo(json.dumps({"ok": not found.findings, "models": found.models, "rows": found.rows, **told}))
@@ -135,10 +133,9 @@ def verify(model_id: str | None, as_json: bool) -> int:
 @options.reason
 def promote(model_id: str, version: int, reason: str) -> None:
     """Move a version from Staging to Production in your name."""
-    from include.adapters.deployment import Deployment
     from include.steps.move_model import promote_version
 
-    promote_version(Deployment.from_env(), model_id, version=version, actor=getpass.getuser(), reason=reason)
+    promote_version(open_deployment(), model_id, version=version, actor=getpass.getuser(), reason=reason)
     click.echo(f"{model_id} version {version} is in Production")
 
 
@@ -148,10 +145,9 @@ def promote(model_id: str, version: int, reason: str) -> None:
 @options.reason
 def reject(model_id: str, version: int, reason: str) -> None:
     """Archive a version that waits in Staging; Production stays."""
-    from include.adapters.deployment import Deployment
     from include.steps.move_model import reject_version
 
-    reject_version(Deployment.from_env(), model_id, version=version, actor=getpass.getuser(), reason=reason)
+    reject_version(open_deployment(), model_id, version=version, actor=getpass.getuser(), reason=reason)
     click.echo(f"{model_id} version {version} is archived")
 
 
@@ -161,11 +157,10 @@ def reject(model_id: str, version: int, reason: str) -> None:
 @options.reason
 def rollback(model_id: str, leaving: int, reason: str) -> None:
     """Put the version back that was in Production before."""
-    from include.adapters.deployment import Deployment
     from include.steps.move_model import roll_back
 
     who = {"actor": getpass.getuser(), "reason": reason}
-    version = roll_back(Deployment.from_env(), model_id, leaving=leaving, **who)
+    version = roll_back(open_deployment(), model_id, leaving=leaving, **who)
     click.echo(f"{model_id} version {version} is in Production")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 
 import sqlalchemy as sa
 
@@ -17,12 +18,11 @@ from include.steps.apply_features import apply_features
 
 
 def main() -> None:
-    """Migrate our state, initialise MLflow's database, apply the feature repository."""
+    """Migrate our state, make MLflow's tables, apply the feature repository: all, or what the arguments name."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     deployment = Deployment.from_env()
-    migrate_state(deployment.settings)
-    deployment.model_registry.initialise()
-    apply_features(deployment)
+    for store in sys.argv[1:] or STEPS:
+        STEPS[store](deployment)
 
 
 def migrate_state(settings: Settings) -> None:
@@ -32,6 +32,12 @@ def migrate_state(settings: Settings) -> None:
     url = owner.render_as_string(hide_password=False)
     StateDatabase(url).migrate(app_role if app_role != owner.username else None)
 
+
+STEPS: dict[str, Callable[[Deployment], None]] = {
+    "state": lambda deployment: migrate_state(deployment.settings),
+    "mlflow": lambda deployment: deployment.model_registry.initialise(),
+    "feast": apply_features,
+}
 
 if __name__ == "__main__":
     main()

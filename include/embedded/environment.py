@@ -27,6 +27,18 @@ _QUIET = {
 }
 
 
+def steps_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of a process that runs steps: where this deployment's things are."""
+    return {
+        **{name: value for name, value in os.environ.items() if name != STATE_OWNER_URL},
+        **_QUIET,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONPATH": os.pathsep.join((str(PROJECT_ROOT), str(PROJECT_ROOT / "plugins"))),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
+        **_handed_on(settings),
+    }
+
+
 def airflow_environment(settings: Settings, port: int) -> dict[str, str]:
     """Return the whole environment of the embedded processes.
 
@@ -41,11 +53,7 @@ def airflow_environment(settings: Settings, port: int) -> dict[str, str]:
     address = f"http://127.0.0.1:{port}"
     database = embedded_database_url(settings.home, "airflow")
     return {
-        **{name: value for name, value in os.environ.items() if name != STATE_OWNER_URL},
-        **_QUIET,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PYTHONPATH": os.pathsep.join((str(PROJECT_ROOT), str(PROJECT_ROOT / "plugins"))),
-        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
+        **steps_environment(settings),
         "AIRFLOW_HOME": str(airflow_home),
         "AIRFLOW_CONN_FS_DEFAULT": json.dumps({"conn_type": "fs", "extra": {"path": "/"}}),
         "AIRFLOW__API__BASE_URL": address,
@@ -75,7 +83,6 @@ def airflow_environment(settings: Settings, port: int) -> dict[str, str]:
         # Seconds. Tasks of a scheduler that was killed wait for this look to be run again; by default five minutes.
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
-        **_handed_on(settings),
     }
 
 

@@ -64,3 +64,10 @@ def test_a_name_is_found_however_it_is_imported(tmp_path, text):
 )
 def test_there_is_one_place_for(names, places):
     assert {module for module, path in MODULES.items() if not names_used(path).isdisjoint(names)} == places
+
+
+def test_a_command_opens_its_deployment_where_its_server_is_started():
+    """The demo starts its own."""
+    commands = {module: path for module, path in MODULES.items() if module.startswith("include.cli.")}
+    making = {m for m, path in commands.items() if "include.adapters.deployment.Deployment" in names_used(path)}
+    assert making == {"include.cli.deployment", "include.cli.demo"}

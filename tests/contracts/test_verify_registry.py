@@ -343,7 +343,7 @@ def test_a_training_that_was_killed_before_it_recorded_its_version_records_it_wh
 
 
 def verify(made, monkeypatch, *arguments: str):
-    monkeypatch.setattr("include.adapters.deployment.Deployment.from_env", lambda: made)
+    monkeypatch.setattr("include.cli.registry.open_deployment", lambda: made)
     return CliRunner().invoke(cli, ["registry", "verify", *arguments], standalone_mode=False, catch_exceptions=False)
 
 

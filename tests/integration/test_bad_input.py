@@ -125,8 +125,11 @@ def test_features_without_orders_exit_2_with_the_next_move(tmp_path):
     ],
     ids=" ".join,
 )
-def test_no_server_exits_3_and_says_how_to_start_one(tmp_path, command):
-    assert_told(mlops(*command, home=tmp_path / "home"), 3, "can't be reached", "make up")
+def test_another_server_that_is_down_exits_3_with_the_next_move_and_none_is_started(tmp_path, command):
+    elsewhere = f"postgresql+psycopg://me@/state?host={tmp_path}"
+    done = mlops(*command, home=tmp_path / "home", MLOPS_DATABASE_URL=elsewhere)
+    assert_told(done, 3, "can't be reached", "set MLOPS_DATABASE_URL")
+    assert not (tmp_path / "home" / "postgres").exists()
 
 
 def test_a_day_that_is_none_exits_2(tmp_path):

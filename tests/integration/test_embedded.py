@@ -24,6 +24,7 @@ from include.embedded.supervisor import EmbeddedAirflow
 from include.errors import MlopsError
 from include.home import HomeSettings
 from include.settings import Settings
+from tests import commands
 
 pytestmark = pytest.mark.timeout(500)
 
@@ -164,10 +165,17 @@ def test_two_homes_a_killed_terminal_a_second_start_and_ctrl_c(tmp_path):
         assert until(lambda: one.gone(api)), one.members()
         assert other_api.is_healthy()
 
-        again = Up(tmp_path / "one")
+        with commands.at_work(commands.environment(one.home)) as command:
+            again = Up(tmp_path / "one")
+            said = again.process.stdout.readline() + again.process.stdout.readline()
+            printed, _ = command.communicate("\n", timeout=60)
         try:
+            assert f"specs: {tmp_path / 'overlay'} is laid over include/config/models" in said
+            assert ("waiting for the end of the commands" in said, printed) == (True, "0\n")
             api = again.api()
-            assert f"specs: {tmp_path / 'overlay'} is laid over include/config/models" in again.said
+            beside = commands.start(commands.environment(one.home), "registry", "verify", "--json")
+            printed, told = beside.communicate(timeout=60)
+            assert (beside.returncode, json.loads(printed)["ok"]) == (0, True), told
             assert api.request("GET", "/variables/kept")["value"] == "yes"
             again.process.send_signal(signal.SIGINT)
             assert again.process.wait(60) == 0
