@@ -23,7 +23,7 @@ from include.adapters.lake.delta_lake import LakeAdapter
 from include.partitions import key_of, span
 from include.settings import Settings
 from include.steps.build_features import build_features
-from include.tables import DELIVERIES, ORDERS
+from tests.raw_orders import DELIVERIES, ORDERS
 
 if TYPE_CHECKING:
     from include.adapters.registry.model_files import LoadedModel
@@ -111,7 +111,10 @@ def write_lake(folder: Path, customers: int, lines_per_customer: int = LINES_PER
     made = make_orders(customers * lines_per_customer, lines_per_customer=lines_per_customer)
     lake.replace(ORDERS.name, made, keys=keys)
     counts = dict.fromkeys(("rows_in", "rows_published", "rows_quarantined"), 1)
-    records = [{"dt": day, "source": "made up", "delivered": None, "rules": "{}", **counts} for day in _days(keys)]
+    records = [
+        {"dt": day, "source": "made up", "delivered": None, "rules": "{}", "has_arrived": True, **counts}
+        for day in _days(keys)
+    ]
     lake.replace(DELIVERIES.name, pa.Table.from_pylist(records, schema=DELIVERIES.arrow_schema()), keys=keys)
 
 

@@ -64,7 +64,7 @@ def import_log(folder: Path) -> object:
     """Import the file into an empty lake."""
     deployment = Deployment(Settings.from_env({"MLOPS_HOME": str(folder / "home")}))
     as_of = datetime(2030, 1, 1, tzinfo=UTC)
-    return import_file(deployment, folder / "orders.parquet", file_format="canonical", as_of=as_of)
+    return import_file(deployment, folder / "orders.parquet", source="orders", as_of=as_of)
 
 
 def build_days(folder: Path, days: int) -> object:

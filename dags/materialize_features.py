@@ -1,12 +1,12 @@
 """
 ### Build one night of a feature group and bring it online
 
-Waits for the night's raw orders (a group of scores: for its model's predictions), computes the group's SQL for
+Waits for the night's raw rows (a group of scores: for its model's predictions), computes the group's SQL for
 that day, holds the result against the group's YAML, publishes the partition, writes it to the online store and
 compares a sample of what is online with it. Then it heals: earlier nights that have received late rows or
 corrections since they were built are built anew and brought online; what changed is added as a later version.
 
-- **In**: the group's source: lake table `raw/orders`, or `predictions/<model>`.
+- **In**: the group's source: lake tables `raw/<source>`, or `predictions/<model>`.
 - **Out**: lake table `features/<group>`, Feast's online store, a quality report; asset `features_<group>`.
 - **Hazards**: a day that is missing while later ones are there fails: it is an incident. A partition that breaks
   its YAML is not published; the last good one stays online, and the task links to the report. An earlier day that
@@ -87,9 +87,10 @@ def build_dag(spec: FeatureGroupSpec) -> None:
             task_id="heal", group=spec.group, pool=POOL_FEATURE_STORE, execution_timeout=timedelta(hours=4)
         )
 
-        if spec.scored_by is None:
+        for source in spec.sources:
             wait = RawPartitionSensor(
-                task_id="wait_for_raw",
+                task_id="wait_for_raw" if len(spec.sources) == 1 else f"wait_for_{source}",
+                source=source,
                 partition=PARTITION_TEMPLATE,
                 poke_interval=10,
                 timeout=ARRIVAL_TIMEOUT.total_seconds(),

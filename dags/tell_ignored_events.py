@@ -5,7 +5,7 @@ Every DAG that an event starts works on a day, which it has from the event's par
 by hand for example, reaches none of them, and Airflow says so in a log of its scheduler. Such an event starts this DAG,
 and no other does: its run fails, and says which event it was and what to do.
 
-- **In**: the assets that DAGs wait for, and `raw_orders`.
+- **In**: the assets that DAGs wait for, and `raw_<source>`.
 - **Out**: a failed run; nothing is written.
 - **Hazards**: none.
 - **Re-run**: not needed: post the event again, with a partition key, or run `request_retrain__<model>`.
@@ -24,7 +24,7 @@ from mlops.events import require_taken
 
 specs = load_specs()
 watched = [
-    assets.RAW_ORDERS,
+    *map(assets.raw, specs.sources),
     *map(assets.features, specs.groups),
     *(of(model) for model in specs.models for of in (assets.predictions, assets.retrain, assets.candidate)),
 ]

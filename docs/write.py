@@ -16,7 +16,7 @@ from pathlib import Path
 
 from docs.rooms import LAYERS, drop_implied, find_layer, find_modules, find_rooms, join_rooms, keep_ours, read_imports
 from include.specs.lake_tables import list_folders, list_tables
-from include.tables import FolderSpec, Person, TableSpec
+from include.tables import FolderSpec, TableSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 # Folders that are no packages, so that they have no docstring to take.
@@ -74,18 +74,14 @@ def list_lake(_: Path) -> str:
     """Return a table of the lake's tables and folders, of the groups and models that ship."""
     lines = ["| table or folder | one row or file is | key | names a person by | kept |", "|---|---|---|---|---|"]
     lines += [
-        f"| `{table.name}` | {table.row} | {', '.join(table.key)} | {_person(table.person)} | {_kept(table)} |"
+        f"| `{table.name}` | {table.row} | {', '.join(table.key)} | {table.whose.column or ''} | {_kept(table)} |"
         for table in list_tables()
     ]
     lines += [
-        f"| `{folder.name}/` | {folder.file} | | {_person(folder.person)} | {_kept(folder)} |"
+        f"| `{folder.name}/` | {folder.file} | | {folder.whose.column or ''} | {_kept(folder)} |"
         for folder in list_folders()
     ]
     return "\n".join([*lines, ""])
-
-
-def _person(person: Person) -> str:
-    return "" if person is Person.NOBODY else person.value
 
 
 def _kept(entry: TableSpec | FolderSpec) -> str:

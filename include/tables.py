@@ -7,7 +7,7 @@ holds so far, and reading or writing them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -22,16 +22,66 @@ _OVER_A_YEAR = 400
 
 
 class Person(StrEnum):
-    """How a row names a person: the column that does."""
+    """How a row names a person."""
 
-    CUSTOMER = "customer_id"
-    ORDER = "order_id"  # `ORDERS` says whose order it is.
-    DELIVERED_ROW = "row"  # The row that was delivered, in the words of its file.
+    NAMED = "named"  # By a column that names somebody.
+    BELONGING = "belonging"  # By something that is somebody's, as the rows of a source say.
+    DELIVERED_ROW = "delivered row"  # By the row that was delivered, in the words of its file.
     NOBODY = "nobody"
 
 
-# Keys by which a row tells of many people's orders together.
-_NAMELESS = frozenset({"product_id", "category", "country"})
+@dataclass(frozen=True)
+class Whose:
+    """Whose data a row is: how it names a person, and the column that does."""
+
+    person: Person
+    column: str | None = None
+
+
+OF_NOBODY = Whose(Person.NOBODY)
+
+
+@dataclass(frozen=True)
+class People:
+    """Which columns name somebody, which name what is somebody's, and which tell of many people together."""
+
+    named: frozenset[str]
+    belonging: frozenset[str]
+    nameless: frozenset[str]
+
+    @classmethod
+    def of(cls, each: Iterable[People]) -> People:
+        """Return what several sources say; a column that names somebody to one of them does."""
+        found = list(each)
+        named, belonging, nameless = (
+            frozenset[str]().union(*(getattr(people, kind) for people in found))
+            for kind in ("named", "belonging", "nameless")
+        )
+        return cls(named, belonging - named, nameless - named - belonging)
+
+    def find(self, keys: tuple[str, ...]) -> Whose:
+        """Return how rows with these entity keys name a person.
+
+        Raises
+        ------
+        ValueError
+            If it is not known whose data they are.
+
+        Examples
+        --------
+        >>> people = People(frozenset({"customer"}), frozenset({"basket"}), frozenset({"shelf"}))
+        >>> people.find(("shelf", "customer")), people.find(("shelf",))
+        (Whose(person=<Person.NAMED: 'named'>, column='customer'), Whose(person=<Person.NOBODY: 'nobody'>, column=None))
+        """
+        for person, columns in ((Person.NAMED, self.named), (Person.BELONGING, self.belonging)):
+            if found := next((key for key in keys if key in columns), None):
+                return Whose(person, found)
+        if unknown := [key for key in keys if key not in self.nameless]:
+            raise ValueError(
+                f"whose data are rows by {', '.join(unknown)}? Nobody could be erased from them; say it under people: "
+                "of a source that has the column"
+            )
+        return OF_NOBODY
 
 
 @dataclass(frozen=True)
@@ -48,8 +98,10 @@ class TableSpec:
         The type of each column, in order; an instant is a time in UTC, in microseconds.
     key : tuple of str
         The columns that tell one row from another.
-    person : Person
+    whose : Whose
     partition_by : str
+    sorted_by : tuple of str
+        How rows lie within a partition; empty where nobody says.
     kept_days : int or None
         The age at which a partition of a log is removed; None where rows are kept for good: what is published stays
         published. Rows that were replaced are another matter: every table keeps them for ``MLOPS_RETENTION_DAYS``.
@@ -64,14 +116,15 @@ class TableSpec:
     row: str
     schema: Mapping[str, Word]
     key: tuple[str, ...]
-    person: Person
+    whose: Whose
     partition_by: str = "dt"
+    sorted_by: tuple[str, ...] = ()
     kept_days: int | None = None
     is_log: bool = False
     is_open: bool = False
 
     def __post_init__(self) -> None:
-        named = {*self.key, self.partition_by} | ({self.person.value} if self.person is not Person.NOBODY else set())
+        named = {*self.key, self.partition_by, *self.sorted_by} | ({self.whose.column} if self.whose.column else set())
         if absent := sorted(named - set(self.schema)):
             raise ValueError(f"{self.name} has no column {absent[0]!r}; it has {', '.join(self.schema)}")
         if self.kept_days is not None and not (self.is_log and self.partition_by == "dt"):
@@ -95,8 +148,8 @@ class FolderSpec:
         Below the lake's root.
     file : str
         What one file is.
-    person : Person
-        How its rows name one.
+    whose : Whose
+        Whose data its rows are.
     kept_days : int or None
         The age at which a file is removed, unless a training set that is kept looks at its day; None where something
         else decides.
@@ -106,7 +159,7 @@ class FolderSpec:
 
     name: str
     file: str
-    person: Person
+    whose: Whose
     kept_days: int | None
     kept: str = "for good"
 
@@ -141,90 +194,73 @@ def ledger_heads_name(history: str) -> str:
     return f"{LEDGER_HEADS.name}/{history}"
 
 
-def find_person(keys: tuple[str, ...]) -> Person:
-    """Return how rows with these entity keys name a person.
-
-    Raises
-    ------
-    ValueError
-        If it is not known whose data they are.
-
-    Examples
-    --------
-    >>> find_person(("customer_id", "category")), find_person(("product_id",))
-    (<Person.CUSTOMER: 'customer_id'>, <Person.NOBODY: 'nobody'>)
-    """
-    for person in (Person.CUSTOMER, Person.ORDER):
-        if person.value in keys:
-            return person
-    if unknown := [key for key in keys if key not in _NAMELESS]:
-        raise ValueError(
-            f"whose data are rows by {', '.join(unknown)}? A customer could not be erased from them; "
-            "say it in include/tables.py"
-        )
-    return Person.NOBODY
+def raw_name(source: str) -> str:
+    """Return the name of a source's table."""
+    return f"raw/{source}"
 
 
-ORDERS = TableSpec(
-    name="raw/orders",
-    row="one order line that passed the contract",
-    schema={
-        "order_id": "string",
-        "line": "int64",
-        "customer_id": "string",
-        "ordered_at": "instant",
-        "product_id": "string",
-        "category": "string",
-        "quantity": "int64",
-        "unit_price": "float64",
-        "country": "string",
-        "received_at": "instant",
-        "kind": "string",
-        "ref_order_id": "string",
-        "dt": "date",
-    },
-    key=("order_id", "line"),
-    person=Person.CUSTOMER,
-)
-
-QUARANTINE = TableSpec(
-    name="quarantine/orders",
-    row="one row of a file that broke a rule of the contract, and the rule",
-    schema={
-        "source": "string",
-        "row_number": "int64",
-        "rule": "string",
-        "reason": "string",
-        "dt": "date",
-        "delivered": "string",
-        "row": "string",
-    },
-    key=("source", "row_number"),
-    person=Person.DELIVERED_ROW,
-    partition_by="source",
-)
-
-# Kept for good: it says which days are there, and a night that is measured again is judged by it.
-DELIVERIES = TableSpec(
-    name="raw/deliveries",
-    row="what became of the rows that one file had for one day",
-    schema={
-        "dt": "date",
-        "source": "string",
-        "delivered": "string",
-        "rows_in": "int64",
-        "rows_published": "int64",
-        "rows_quarantined": "int64",
-        "rules": "string",
-    },
-    key=("dt", "source"),
-    person=Person.NOBODY,
-    is_log=True,
-)
+def raw_table(
+    source: str, columns: Mapping[str, Word], *, key: tuple[str, ...], sorted_by: tuple[str, ...], people: People
+) -> TableSpec:
+    """Return the table of a source's rows, by the types of its columns."""
+    person, belonging = sorted(people.named), sorted(people.belonging & set(columns))
+    whose = Whose(Person.NAMED, person[0]) if person else OF_NOBODY
+    if not person and belonging:
+        whose = Whose(Person.BELONGING, belonging[0])
+    return TableSpec(
+        name=raw_name(source),
+        row="one row of the source that passed its rules",
+        schema={**columns, **({} if "received_at" in columns else {"received_at": "instant"}), "dt": "date"},
+        key=key,
+        whose=whose,
+        sorted_by=sorted_by,
+    )
 
 
-def features_table(group: str, keys: tuple[str, ...], columns: Mapping[str, Word]) -> TableSpec:
-    """Return the table of a feature group, by its entity's keys and the types of its columns."""
+def quarantine_table(source: str) -> TableSpec:
+    """Return the table of what was set aside of a source."""
+    return TableSpec(
+        name=f"quarantine/{source}",
+        row="one row of a file that broke a rule of the source or lost against another version, and the rule",
+        schema={
+            "source": "string",
+            "row_number": "int64",
+            "rule": "string",
+            "reason": "string",
+            "dt": "date",
+            "delivered": "string",
+            "row": "string",
+        },
+        key=("source", "row_number"),
+        whose=Whose(Person.DELIVERED_ROW, "row"),
+        partition_by="source",
+    )
+
+
+def deliveries_table(source: str) -> TableSpec:
+    """Return the log of what came of a source: kept for good, as a night that is measured again is judged by it."""
+    return TableSpec(
+        name=f"deliveries/{source}",
+        row="what became of the rows that one file had for one day",
+        schema={
+            "dt": "date",
+            "source": "string",
+            "delivered": "string",
+            "has_arrived": "bool",
+            "rows_in": "int64",
+            "rows_published": "int64",
+            "rows_quarantined": "int64",
+            "rules": "string",
+            "rejected_corrections": "int64",
+        },
+        key=("dt", "source"),
+        whose=OF_NOBODY,
+        is_log=True,
+    )
+
+
+def features_table(group: str, keys: tuple[str, ...], columns: Mapping[str, Word], whose: Whose) -> TableSpec:
+    """Return the table of a feature group, by its entity's keys, the types of its columns and whose data it is."""
     return TableSpec(
         name=features_name(group),
         row="one entity at one time, as known at one time; a correction adds rows, it erases none",
@@ -236,11 +272,11 @@ def features_table(group: str, keys: tuple[str, ...], columns: Mapping[str, Word
             "dt": "date",
         },
         key=(*keys, "event_timestamp", "created_timestamp"),
-        person=find_person(keys),
+        whose=whose,
     )
 
 
-def predictions_table(model_id: str, keys: tuple[str, ...]) -> TableSpec:
+def predictions_table(model_id: str, keys: tuple[str, ...], whose: Whose) -> TableSpec:
     """Return the table of a model's scores, by its entity's keys."""
     return TableSpec(
         name=predictions_name(model_id),
@@ -256,12 +292,12 @@ def predictions_table(model_id: str, keys: tuple[str, ...]) -> TableSpec:
             "feature_created_timestamp": "instant",
         },
         key=(*keys, "dt", "role"),
-        person=find_person(keys),
+        whose=whose,
         is_open=True,
     )
 
 
-def online_vectors_table(model_id: str, keys: tuple[str, ...]) -> TableSpec:
+def online_vectors_table(model_id: str, keys: tuple[str, ...], whose: Whose) -> TableSpec:
     """Return the log of what a model was given online, by its entity's keys."""
     return TableSpec(
         name=online_vectors_name(model_id),
@@ -275,19 +311,19 @@ def online_vectors_table(model_id: str, keys: tuple[str, ...]) -> TableSpec:
             "dt": "date",
         },
         key=("request_id",),
-        person=find_person(keys),
+        whose=whose,
         kept_days=_OVER_A_YEAR,
         is_log=True,
         is_open=True,
     )
 
 
-def training_sets_folder(model_id: str, keys: tuple[str, ...]) -> FolderSpec:
-    """Return the folder of a model's training sets, by its entity's keys."""
+def training_sets_folder(model_id: str, whose: Whose) -> FolderSpec:
+    """Return the folder of a model's training sets."""
     return FolderSpec(
         name=training_sets_name(model_id),
         file="the examples of one training set, and its manifest",
-        person=find_person(keys),
+        whose=whose,
         # A set goes when its version may no longer serve, and not before MLOPS_RETENTION_DAYS after its day.
         kept_days=None,
         kept="while its version may serve",
@@ -299,17 +335,15 @@ def quality_reports_folder(group: str) -> FolderSpec:
     return FolderSpec(
         name=quality_reports_name(group),
         file="what the quality gate found of the build that ended with a day",
-        person=Person.NOBODY,
+        whose=OF_NOBODY,
         kept_days=_OVER_A_YEAR,
     )
 
 
-ONCE = (ORDERS, QUARANTINE, DELIVERIES)
-PER_GROUP = (features_table,)
 PER_MODEL = (predictions_table, online_vectors_table)
 LEDGER_HEADS = FolderSpec(
     name="audit/heads",
     file="the hash of one row of a history in the database, written once",
-    person=Person.NOBODY,
+    whose=OF_NOBODY,
     kept_days=None,
 )

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from include import partitions
 from include.adapters.lake.delta_lake import LakeAdapter
+from include.specs import lake_tables
+from include.specs.sources import load_source
+from include.tables import TableSpec
+
+SOURCE = load_source("orders")
+ORDERS, QUARANTINE, DELIVERIES = SOURCE.raw, SOURCE.quarantine, SOURCE.deliveries
 
 SCHEMA = pa.schema(
     {
@@ -77,6 +85,15 @@ def random_orders(*, rows: int, customers: int, first_day: str, days: int, seed:
     return orders(*lines)
 
 
+def add_tables(monkeypatch: pytest.MonkeyPatch, *added: TableSpec) -> None:
+    """Let the specs name more tables, for whoever asks."""
+    listed = lake_tables.list_tables
+    found = [*listed(), *added]
+    for module in list(sys.modules.values()):
+        if vars(module).get("list_tables") is listed:
+            monkeypatch.setattr(module, "list_tables", lambda: found)
+
+
 def publish_source(lake: LakeAdapter, raw: pa.Table) -> None:
     """Write orders into a lake, and that every day from the first to the last of them was delivered."""
     days = sorted(map(str, raw["dt"].unique().to_pylist()))
@@ -85,5 +102,6 @@ def publish_source(lake: LakeAdapter, raw: pa.Table) -> None:
     arrived = pa.array([partitions.parse(key) for key in keys])
     counts = {"rows_in": 1, "rows_published": 1, "rows_quarantined": 0}
     columns = {name: pa.array([count] * len(keys)) for name, count in counts.items()}
+    columns["has_arrived"] = pa.array([True] * len(keys))
     records = pa.table({"dt": arrived, "delivered": pa.array(keys), **columns})
-    lake.replace("raw/deliveries", records, keys=keys)
+    lake.replace("deliveries/orders", records, keys=keys)

@@ -98,7 +98,9 @@ def demo(
 
 
 def _format(orders: Path | None, file_format: str | None, seed: int | None) -> str:
-    from include.quality.formats import check_format
+    from include.demo.plan import DEFAULT_SOURCE
+    from include.quality.formats import find_format
+    from include.specs.sources import load_source
 
     if orders is None:
         if file_format is not None:
@@ -107,8 +109,10 @@ def _format(orders: Path | None, file_format: str | None, seed: int | None) -> s
     if seed is not None:
         raise UsageError("--seed is of the simulated shop: leave it out, or leave out --orders")
     if file_format is None:
-        raise UsageError("--orders needs --format: online-retail or canonical")
-    return check_format(file_format)
+        known = ", ".join(load_source(DEFAULT_SOURCE).format_names)
+        raise UsageError(f"--orders needs --format: {known}")
+    find_format(load_source(DEFAULT_SOURCE), file_format)
+    return file_format
 
 
 def _home(file_format: str, narrator: TerminalNarrator, *, fresh: bool) -> EmbeddedAirflow:

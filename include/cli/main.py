@@ -25,6 +25,7 @@ _COMMANDS = {
     "models": "include.cli.models:models",
     "monitor": "include.cli.pipeline:monitor",
     "orders": "include.cli.orders:orders",
+    "sources": "include.cli.sources:sources",
     "registry": "include.cli.registry:registry",
     "score": "include.cli.pipeline:score",
     "train": "include.cli.pipeline:train",

@@ -13,6 +13,7 @@ from pathlib import Path
 from include import partitions
 from include.errors import RefusedError
 from include.specs.models import ModelSpec
+from include.specs.sources import load_source
 
 # The shop opens, the first version is trained, the history ends; then come the nights. The first training is
 # fifteen days before the first night, past the cooldown, and the monthly schedule is due on none of the nights.
@@ -25,6 +26,7 @@ _ARRIVALS_PER_DAY = 6.0
 STORY = ("unit_error@2026-03-21+1", "campaign@2026-03-23*30")
 DEFAULT_NIGHTS = 17
 DEFAULT_SEED = 7
+DEFAULT_SOURCE = "orders"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class DemoArguments:
     nights: int
     seed: int
     orders: str | None = None
+    source: str = DEFAULT_SOURCE
     file_format: str = "canonical"
 
 
@@ -142,7 +145,9 @@ def _from_file(folder: Path, arguments: DemoArguments) -> DemoPlan:
     from include.steps.split_source import split_source
 
     source = Path(arguments.orders or "")
-    split = split_source(source, file_format=arguments.file_format, nights=arguments.nights, folder=folder)
+    split = split_source(
+        source, load_source(arguments.source), file_format=arguments.file_format, nights=arguments.nights, folder=folder
+    )
     return DemoPlan(
         arguments=arguments,
         source=f"the orders of {source.name}, {split.first} … {split.nights[-1]}",

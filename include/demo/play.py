@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from include import partitions
 from include.adapters.deployment import Deployment
 from include.demo.account import APPROVED_BY_DEMO
 from include.demo.plan import DemoPlan
@@ -25,6 +24,7 @@ from include.governance import lifecycle
 from include.governance.lifecycle import Stage
 from include.settings import local_path
 from include.specs.models import ModelSpec, load_model
+from include.specs.sources import load_source
 from include.steps.find_untrained import find_untrained
 from include.steps.generate_orders import deliver_night
 from include.steps.import_source import import_file
@@ -104,7 +104,7 @@ class Demo:
         """The DAGs of the loop, in order."""
         group, model = self.spec.features.group, self.spec.model_id
         return (
-            "ingest_orders",
+            self._ingest,
             f"backfill_features__{group}",
             f"materialize_features__{group}",
             f"train_model__{model}",
@@ -144,12 +144,23 @@ class Demo:
 
     @property
     def _producers(self) -> tuple[str, str]:
-        return "ingest_orders", f"materialize_features__{self.spec.features.group}"
+        return self._ingest, f"materialize_features__{self.spec.features.group}"
+
+    @property
+    def _ingest(self) -> str:
+        return load_source(self.plan.arguments.source).ingest_dag_id
 
     def _import_history(self) -> None:
         plan = self.plan
-        as_of = partitions.end_of(plan.history_end)
-        import_file(self.deployment, Path(plan.history), file_format=plan.arguments.file_format, as_of=as_of)
+        chosen = plan.arguments
+        import_file(
+            self.deployment,
+            Path(plan.history),
+            source=chosen.source,
+            file_format=chosen.file_format,
+            as_of=load_source(chosen.source).end_of_day(plan.history_end),
+            history_until=plan.history_end,
+        )
 
     def _fill_features(self) -> None:
         plan, group = self.plan, self.spec.features.group

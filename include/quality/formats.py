@@ -1,19 +1,19 @@
-"""The formats that orders come in, and how each becomes canonical rows.
+"""The formats that a source comes in, and how each becomes rows of its table.
 
-What belongs here: the columns that a file of a format has, and the SELECT from them to canonical
-columns. What does not: reading a file, and which rows are taken.
+What belongs here: the columns that a file of a format has, and the SELECT from them to the source's columns. What does
+not: reading a file, and which rows are taken.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
 from include.errors import UsageError, nearest
 from include.quality.sql import column, literal
-from include.specs.sources import SourceSpec
+from include.specs.sources import RECEIVED_AT, ColumnType, FormatSpec, Identity, SourceColumn, SourceSpec
 
 
 class Family(StrEnum):
@@ -34,158 +34,181 @@ class FileColumn:
     required: bool
 
 
-FORMATS = ("canonical", "online-retail")
-
 # Name of the column that numbers a file's rows from 1, in file order.
 ROW_NUMBER = "_row"
 
-# Prefix of the columns that keep a row as it was delivered, beside its canonical columns.
-DELIVERED = "delivered__"
+# The table of a file's rows.
+DELIVERED = "delivered"
+
+# Whether a whole number of a row is infinite.
+INFINITE = "_infinite"
+
+_SQL_TYPES: dict[ColumnType, str] = {
+    "id": "VARCHAR",
+    "string": "VARCHAR",
+    "int64": "BIGINT",
+    "float64": "DOUBLE",
+    "timestamp": "TIMESTAMPTZ",
+}
 
 # A column of whole numbers with gaps leaves pandas as floats: 17850 is written as 17850.0.
 _FLOAT_KEY = r"([0-9]+)\.0"
 
-_FAMILIES = {"string": Family.TEXT, "int64": Family.WHOLE, "float64": Family.NUMBER, "timestamp": Family.TIME}
-
-# UCI Machine Learning Repository, data set 352.
-_ONLINE_RETAIL = (
-    FileColumn("InvoiceNo", Family.TEXT, required=True),
-    FileColumn("StockCode", Family.TEXT, required=True),
-    FileColumn("Description", Family.TEXT, required=False),
-    FileColumn("Quantity", Family.WHOLE, required=True),
-    FileColumn("InvoiceDate", Family.TIME, required=True),
-    FileColumn("UnitPrice", Family.NUMBER, required=True),
-    FileColumn("CustomerID", Family.TEXT, required=True),
-    FileColumn("Country", Family.TEXT, required=True),
-)
+_FAMILIES: dict[ColumnType, Family] = {
+    "id": Family.TEXT,
+    "string": Family.TEXT,
+    "int64": Family.WHOLE,
+    "float64": Family.NUMBER,
+    "timestamp": Family.TIME,
+}
 
 
-def check_format(file_format: str) -> str:
-    """Return `file_format` if it is known.
+def find_format(spec: SourceSpec, name: str) -> FormatSpec:
+    """Return a format of a source.
 
     Raises
     ------
     UsageError
-        If it isn't.
+        If the source has none of that name.
     """
-    if file_format not in FORMATS:
-        hint = nearest(file_format, FORMATS)
-        raise UsageError(f"format {file_format!r} is not known; allowed: {', '.join(FORMATS)}{hint}")
-    return file_format
+    if name not in spec.format_names:
+        known = spec.format_names
+        raise UsageError(
+            f"format {name!r} of {spec.source} is not known; allowed: {', '.join(known)}{nearest(name, known)}"
+        )
+    return spec.formats.get(name, FormatSpec())
 
 
-def file_columns(file_format: str, contract: SourceSpec) -> tuple[FileColumn, ...]:
-    """Return the columns that a file of a format has or may have, in order.
-
-    Parameters
-    ----------
-    file_format : {"canonical", "online-retail"}
-        The format.
-    contract : SourceSpec
-        Its columns are those of the canonical format.
+def file_columns(spec: SourceSpec, name: str) -> tuple[FileColumn, ...]:
+    """Return the columns that a file of a format has or may have, in order; the canonical one has the source's own.
 
     Raises
     ------
     UsageError
-        If the format isn't known.
+        If the source has no such format.
     """
-    if check_format(file_format) == "online-retail":
-        return _ONLINE_RETAIL
-    return tuple(FileColumn(c.name, _FAMILIES[c.type], required=c.required) for c in contract.columns)
+    found = find_format(spec, name).file_columns or spec.columns
+    return tuple(FileColumn(c.name, _FAMILIES[c.type], required=c.required) for c in found)
 
 
-def identity(file_format: str, contract: SourceSpec, *, present: Collection[str]) -> tuple[str, ...]:
-    """Return the columns of ``typed`` that make two rows equal: the format's columns, as delivered."""
-    return tuple(DELIVERED + c.name for c in file_columns(file_format, contract) if c.name in present)
+def event_column(spec: SourceSpec, name: str) -> str:
+    """Return the column of a file that says when a row's event was.
+
+    Raises
+    ------
+    UsageError
+        If the source has no such format, or it makes that time of more than one column.
+    """
+    made = find_format(spec, name).columns.get(spec.event_time, spec.event_time)
+    known = [each.name for each in file_columns(spec, name)]
+    if not isinstance(made, str) or made not in known:
+        raise UsageError(f"format {name!r} of {spec.source} makes {spec.event_time} of {made}; name one column for it")
+    return made
 
 
 def typed_sql(
-    file_format: str,
-    contract: SourceSpec,
+    spec: SourceSpec,
+    name: str,
     *,
     present: Collection[str],
     naive: Collection[str],
     time_zone: str,
+    relation: str = DELIVERED,
 ) -> str:
-    """Return the SELECT from a file's rows to canonical columns.
+    """Return the SELECT from a file's rows to the source's columns.
 
     Parameters
     ----------
-    file_format : {"canonical", "online-retail"}
+    spec : SourceSpec
+    name : str
         The format.
-    contract : SourceSpec
-        Names the canonical columns.
     present : collection of str
         Columns that the file has.
     naive : collection of str
         Its time columns that have no zone.
     time_zone : str
         IANA name of the zone in which those are read.
+    relation : str
+        The table of the file's rows.
 
     Returns
     -------
     str
-        DuckDB SQL over table ``delivered``: the file's columns and ``_row``, the 1-based place in
-        the file. The result has ``_row``, the canonical columns in order (line and quantity as
-        DOUBLE, so that an infinite one can be told; received_at null where the file is silent) and
-        the columns of `identity`.
+        DuckDB SQL over the relation: the file's columns and ``_row``, the 1-based place in the file. The result
+        has ``_row``, the source's columns in order, ``received_at`` in any case, null where the file is silent, and
+        ``_infinite``: whether a whole number of the row is, which then is null.
 
     Notes
     -----
-    A local time that a zone has twice, when its clocks go back, is read as the second one, in
-    standard time: a row never counts as known too early. A local time that a zone leaves out, when
-    its clocks go forward, is read with the offset before the change, as an hour later on the new clock.
+    A local time that a zone has twice, when its clocks go back, is read as the second one, in standard time: a row
+    never counts as known too early. A local time that a zone leaves out, when its clocks go forward, is read with the
+    offset before the change, as an hour later on the new clock.
     """
-    times = {name: _instant(name, naive, time_zone) for name in present}
-    expressions = _online_retail(times) if file_format == "online-retail" else _canonical(contract, present, times)
-    canonical = ", ".join(f"{expressions[name]} AS {column(name)}" for name in contract.column_names)
-    delivered = _listed(
-        f"{column(name.removeprefix(DELIVERED))} AS {column(name)}"
-        for name in identity(file_format, contract, present=present)
+    layout = find_format(spec, name)
+    types: dict[str, ColumnType] = {c.name: c.type for c in layout.file_columns or spec.columns}
+    given = [f"{_given(each, types[each], present, naive, time_zone)} AS {column(each)}" for each in types]
+    infinite = _infinite_sql([each for each in present if types.get(each) == "int64"])
+    made = [f"{_made(layout, each)} AS {column(each.name)}" for each in spec.columns]
+    if RECEIVED_AT not in spec.column_names:
+        made.append(f"CAST(NULL AS TIMESTAMPTZ) AS {RECEIVED_AT}")
+    return (
+        f"SELECT _row, {', '.join(made)}, {INFINITE} FROM "
+        f"(SELECT _row, {', '.join(given)}, {infinite} AS {INFINITE} FROM {relation})"
     )
-    return f"SELECT _row, {canonical}{delivered} FROM delivered"
 
 
-def _canonical(contract: SourceSpec, present: Collection[str], times: dict[str, str]) -> dict[str, str]:
-    def expression(name: str, type_: str) -> str:
-        if name not in present:
-            return "CAST(NULL AS TIMESTAMPTZ)" if type_ == "timestamp" else "CAST(NULL AS VARCHAR)"
-        if type_ == "timestamp":
-            return times[name]
-        return _text(name) if type_ == "string" else f"CAST({column(name)} AS DOUBLE)"
-
-    expressions = {c.name: expression(c.name, c.type) for c in contract.columns}
-    for key in ("order_id", "customer_id", "ref_order_id"):
-        expressions[key] = _key(expressions[key])
-    expressions["kind"] = f"coalesce({expressions['kind']}, 'sale')"
-    return expressions
+def _infinite_sql(whole: Collection[str]) -> str:
+    return " OR ".join(f"coalesce(isinf(CAST({column(each)} AS DOUBLE)), false)" for each in whole) or "false"
 
 
-def _online_retail(times: dict[str, str]) -> dict[str, str]:
-    invoice = _key(_text("InvoiceNo"))
-    return {
-        "order_id": invoice,
-        "line": f"CAST(row_number() OVER (PARTITION BY {invoice} ORDER BY _row) AS DOUBLE)",
-        "customer_id": _key(_text("CustomerID")),
-        "ordered_at": times["InvoiceDate"],
-        "product_id": _text("StockCode"),
-        "category": "CAST(NULL AS VARCHAR)",
-        "quantity": 'CAST("Quantity" AS DOUBLE)',
-        "unit_price": 'CAST("UnitPrice" AS DOUBLE)',
-        "country": _text("Country"),
-        "received_at": "CAST(NULL AS TIMESTAMPTZ)",
-        # The source marks a cancellation by the first letter of its invoice.
-        "kind": f"CASE WHEN starts_with({invoice}, 'C') THEN 'cancellation' ELSE 'sale' END",
-        "ref_order_id": "CAST(NULL AS VARCHAR)",
-    }
+def _given(name: str, type_: ColumnType, present: Collection[str], naive: Collection[str], time_zone: str) -> str:
+    """Return a file's column as a value of its type; null where the file has none."""
+    given = column(name)
+    if name not in present:
+        return f"CAST(NULL AS {_SQL_TYPES[type_]})"
+    if type_ == "timestamp":
+        return f"timezone({literal(time_zone)}, {given})" if name in naive else given
+    if type_ == "int64":
+        return f"CASE WHEN isfinite(CAST({given} AS DOUBLE)) THEN CAST({given} AS BIGINT) END"
+    if type_ == "float64":
+        return f"CAST({given} AS DOUBLE)"
+    text = f"CASE WHEN trim({given}) <> '' THEN {given} END"
+    return rf"regexp_replace({text}, '^{_FLOAT_KEY}$', '\1')" if type_ == "id" else text
 
 
-def _text(name: str) -> str:
-    return f"CASE WHEN trim({column(name)}) <> '' THEN {column(name)} END"
+def _made(layout: FormatSpec, target: SourceColumn) -> str:
+    """Return a column of the source from those of a file."""
+    rule = layout.columns.get(target.name) if layout.file_columns else column(target.name)
+    if isinstance(rule, Identity):
+        made = _identity(rule)
+    elif rule is None:
+        made = f"CAST(NULL AS {_SQL_TYPES[target.type]})"
+    elif target.type == "int64" and rule.strip('"') not in {target.name, *(each.name for each in layout.file_columns)}:
+        # SQL would round.
+        made = (
+            f"CASE WHEN ({rule}) = trunc({rule}) THEN CAST(({rule}) AS BIGINT) WHEN ({rule}) IS NOT NULL THEN "
+            f"error(concat({literal(f'{target.name} is no whole number: ')}, ({rule}))) END"
+        )
+    else:
+        made = f"CAST(({rule}) AS {_SQL_TYPES[target.type]})"
+    return made if target.default is None else f"coalesce({made}, {literal(target.default)})"
+
+
+def _identity(made: Identity) -> str:
+    # 52 bits of a digest over what the columns say; a text can't be mistaken for a null, or for two texts.
+    texts = ", ".join(f"CAST({column(name)} AS VARCHAR)" for name in made.identity)
+    return f"CAST(concat('0x', left(md5(CAST(to_json([{texts}]) AS VARCHAR)), 13)) AS BIGINT)"
+
+
+def columns_named(spec: SourceSpec, target: str) -> frozenset[str]:
+    """Return the columns in which files of any format say what stands in a column of the source, or refer to it."""
+    own = {target, *(name for name, referred in spec.people.refers.items() if referred == target)}
+    made = (layout.columns.get(name) for layout in spec.formats.values() for name in own)
+    return frozenset({*own, *(each for each in made if isinstance(each, str))})
 
 
 def normal_key(text: str) -> str:
-    """Return an entity's key as the tables hold it, whatever a file wrote: what `typed_sql` does to keys.
+    """Return an id as the tables hold it, whatever a file wrote: what `typed_sql` does to a column of ids.
 
     Examples
     --------
@@ -194,15 +217,3 @@ def normal_key(text: str) -> str:
     """
     found = re.fullmatch(_FLOAT_KEY, text)
     return found.group(1) if found else text
-
-
-def _key(expression: str) -> str:
-    return rf"regexp_replace({expression}, '^{_FLOAT_KEY}$', '\1')"
-
-
-def _instant(name: str, naive: Collection[str], time_zone: str) -> str:
-    return f"timezone({literal(time_zone)}, {column(name)})" if name in naive else column(name)
-
-
-def _listed(items: Iterable[str]) -> str:
-    return "".join(f", {item}" for item in items)

@@ -1,7 +1,12 @@
-"""Two deliveries of one order line: which stays, and what became of the others.
+"""Two versions of one key: which stays, and what became of the other.
 
-What belongs here: the SQL that merges incoming order lines with those that are there. What does
-not: running it, and reading or writing the table.
+What belongs here: the SQL that merges incoming rows with those that are there. What does not: running it, and reading
+or writing the table.
+
+A delivery has each key once: what it says twice was judged before. An incoming row that says when it was received
+takes the place of one that was received before it. One that does not say so takes the place of one that was not
+received later than its delivery: a correction without a time replaces, and what a later night brought stays when an
+earlier one is delivered again.
 """
 
 from __future__ import annotations
@@ -9,14 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from include.quality.sql import column, columns
+from include.quality.sql import column, columns, literal
+from include.specs.sources import CONFLICTING, RECEIVED_AT, SUPERSEDED
 
-# How a partition is kept, so that a join by customer and time reads it in order.
-SORTED_BY = ("dt", "customer_id", "ordered_at", "order_id", "line")
+# Whether an incoming row says itself when it was received.
+SAYS_RECEIVED = "_says_received"
 
-_IS_NEWEST = """
-row_number() OVER (PARTITION BY order_id, line ORDER BY received_at DESC, _present DESC, _delivered DESC) = 1
-"""
+_ADDED, _REPLACED, _UNCHANGED = "added", "replaced", "unchanged"
 
 
 @dataclass(frozen=True)
@@ -26,78 +30,89 @@ class MergeCounts:
     Attributes
     ----------
     added : int
-        Their (order_id, line) was not there.
+        Their key was not there.
     replaced : int
-        They were received later than the row that was there, and took its place.
+        They took the place of the row that was there.
     unchanged : int
         The same row was there.
-    stale : int
+    superseded : int
         A row that was received later was there, and stays.
     conflicting : int
         Another row, received at the same time, was there, and stays.
     """
 
-    added: int
-    replaced: int
-    unchanged: int
-    stale: int
-    conflicting: int
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    superseded: int = 0
+    conflicting: int = 0
+
+    @property
+    def published(self) -> int:
+        """Rows that the table has of the delivery after the merge."""
+        return self.added + self.replaced + self.unchanged
 
 
-def merged_sql(names: Sequence[str]) -> str:
-    """Return the SELECT of the rows that shall be there, sorted as they are kept.
+def met_sql(names: Sequence[str], key: Sequence[str]) -> str:
+    """Return the SELECT of incoming rows, with ``_met``: what became of each.
 
     Parameters
     ----------
     names : sequence of str
         Columns of both tables, in order.
+    key : sequence of str
+        Those that tell one row from another.
 
     Returns
     -------
     str
-        DuckDB SQL over ``present`` and ``incoming``; the latter has ``_delivered`` beside `names`,
-        by which of two incoming rows that are otherwise equally new the later one wins.
-
-    Notes
-    -----
-    By (order_id, line) the newest ``received_at`` wins. On a tie the row that is there stays: a
-    replayed night must not undo what a later one brought.
+        DuckDB SQL over ``present`` and ``incoming``; the latter has `SAYS_RECEIVED` beside `names`. ``_met`` is a field
+        of `MergeCounts`.
     """
+    content = [name for name in names if name != RECEIVED_AT]
+    same = " AND ".join(f"i.{column(name)} IS NOT DISTINCT FROM p.{column(name)}" for name in content)
+    received, was = f"i.{RECEIVED_AT}", f"p.{RECEIVED_AT}"
     return f"""
-WITH together AS ({_together(names)})
-SELECT {columns(names)} FROM together
-QUALIFY {_IS_NEWEST}
-ORDER BY {columns(SORTED_BY)}
+SELECT i.*, CASE
+  WHEN p.{column(key[0])} IS NULL THEN {literal(_ADDED)}
+  WHEN {same} AND ({received} = {was} OR NOT i.{SAYS_RECEIVED}) THEN {literal(_UNCHANGED)}
+  WHEN {received} > {was} OR {received} = {was} AND NOT i.{SAYS_RECEIVED} THEN {literal(_REPLACED)}
+  WHEN {received} < {was} THEN {literal(SUPERSEDED)}
+  ELSE {literal(CONFLICTING)} END AS _met
+FROM incoming i LEFT JOIN present p USING ({columns(key)})
 """
 
 
-def has_changed_sql() -> str:
-    """Return the SELECT of whether `merged_sql` gives other rows than those that are there."""
+def merged_sql(names: Sequence[str], key: Sequence[str], sorted_by: Sequence[str]) -> str:
+    """Return the SELECT of the rows that shall be there, sorted as they are kept, over ``present`` and ``met``."""
     return f"""
-WITH together AS ({_together(("order_id", "line", "received_at"))}),
-newest AS (SELECT _present FROM together QUALIFY {_IS_NEWEST})
-SELECT coalesce(bool_or(NOT _present), false) OR count(*) <> (SELECT count(*) FROM present) FROM newest
+SELECT {columns(names)} FROM present
+ANTI JOIN (SELECT * FROM met WHERE _met = {literal(_REPLACED)}) AS replacing USING ({columns(key)})
+UNION ALL
+SELECT {columns(names)} FROM met WHERE _met IN ({literal(_ADDED)}, {literal(_REPLACED)})
+ORDER BY {columns(("dt", *sorted_by))}
 """
 
 
-def _together(names: Sequence[str]) -> str:
-    return f"""
-  SELECT {columns(names)}, true AS _present, 0 AS _delivered FROM present
-  UNION ALL
-  SELECT {columns(names)}, false, _delivered FROM incoming
-"""
+def merge_counts_sql() -> str:
+    """Return the SELECT of the fields of `MergeCounts`, in order, over ``met``."""
+    return (
+        "SELECT "
+        + ", ".join(
+            f"count(*) FILTER (WHERE _met = {literal(name)})"
+            for name in (_ADDED, _REPLACED, _UNCHANGED, SUPERSEDED, CONFLICTING)
+        )
+        + " FROM met"
+    )
 
 
-def merge_counts_sql(names: Sequence[str]) -> str:
-    """Return the SELECT of the fields of `MergeCounts`, in order, over the tables of `merged_sql`."""
-    same = " AND ".join(f"i.{column(name)} IS NOT DISTINCT FROM p.{column(name)}" for name in names)
-    tie = "p.order_id IS NOT NULL AND i.received_at = p.received_at"
-    return f"""
-SELECT
-  count(*) FILTER (WHERE p.order_id IS NULL),
-  count(*) FILTER (WHERE i.received_at > p.received_at),
-  count(*) FILTER (WHERE {same}),
-  count(*) FILTER (WHERE i.received_at < p.received_at),
-  count(*) FILTER (WHERE {tie} AND NOT ({same}))
-FROM incoming i LEFT JOIN present p USING (order_id, line)
-"""
+def standing_sql(names: Sequence[str], key: Sequence[str]) -> str:
+    """Return the count of incoming rows that a merged table has as they came, over ``merged`` and ``met``.
+
+    It is that of `MergeCounts.published`: what is called published is in the table.
+    """
+    same = " AND ".join(
+        f"i.{column(name)} IS NOT DISTINCT FROM m.{column(name)}" for name in names if name != RECEIVED_AT
+    )
+    lost = f"i._met IN ({literal(SUPERSEDED)}, {literal(CONFLICTING)})"
+    return f"SELECT count(*) FROM met i JOIN merged m USING ({columns(key)}) WHERE {same} AND NOT {lost}"

@@ -1,122 +1,149 @@
-"""The orders contract as SQL: the verdict on every row, and the failing rows of every rule.
+"""A source's rules as SQL: the verdict on every row, and the failing rows of every rule.
 
-What belongs here: building DuckDB statements from the rules. What does not: running them, and
-what a rule means, which the contract says.
+What belongs here: building DuckDB statements from the rules. What does not: running them, and what a rule means, which
+the spec says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
+from include.quality.formats import INFINITE
 from include.quality.sql import column, columns, literal
 from include.specs.sources import (
+    NOT_FINITE,
+    RECEIVED_AT,
+    SUPERSEDED,
+    AboveRule,
     FiniteRule,
+    InSetRule,
+    MaxRule,
     MinRule,
-    NewestVersionRule,
     NotAfterAsOfRule,
     NotBeforeRule,
     NotNullRule,
-    PositiveForSaleRule,
     Rule,
     SourceSpec,
     UniqueRule,
+    Where,
     WithinRule,
 )
 
-# When a row became known: a source that does not say counts as known when its UTC day is over.
-KNOWN_AT = "coalesce(received_at, date_trunc('day', ordered_at) + INTERVAL 1 DAY)"
+# Where a row of a delivery stands: the number of its file, and its place in that.
+PLACE = "_file, _row"
 
 
-def verdict_sql(contract: SourceSpec, *, as_of: datetime, identity: Sequence[str]) -> str:
+def known_at_sql(spec: SourceSpec, *, delivered_by: datetime | None) -> str:
+    """Return the SQL of when a row became known.
+
+    A row that does not say it was received when the deliverer's day of its event was over; in a night's delivery when
+    the delivery's own day was, if that is later.
+
+    Parameters
+    ----------
+    spec : SourceSpec
+    delivered_by : datetime or None
+        The end of the day that the delivery is of; None for a file that is of many.
+    """
+    zone, offset = literal(spec.time_zone), int(spec.day_offset.total_seconds())
+    local = f"timezone({zone}, {column(spec.event_time)}) - INTERVAL {offset} SECOND"
+    over = f"timezone({zone}, date_trunc('day', {local}) + INTERVAL 1 DAY + INTERVAL {offset} SECOND)"
+    if delivered_by is not None:
+        over = f"greatest({over}, TIMESTAMPTZ {literal(delivered_by.isoformat())})"
+    return f"coalesce({RECEIVED_AT}, {over})"
+
+
+def verdict_sql(spec: SourceSpec, *, as_of: datetime, delivered_by: datetime | None) -> str:
     """Return the SELECT that gives every row of table ``typed`` its verdict.
 
     Parameters
     ----------
-    contract : SourceSpec
+    spec : SourceSpec
         The rules.
     as_of : datetime
         Aware; no time may lie after it.
-    identity : sequence of str
-        Columns of ``typed`` that hold the row as it was delivered: what makes two rows equal.
+    delivered_by : datetime or None
+        As for `known_at_sql`.
 
     Returns
     -------
     str
-        DuckDB SQL. ``typed`` must have the canonical columns and ``_row``, the place in the file;
-        the result has its columns and ``_rule``: the first rule that the row breaks, or null.
+        DuckDB SQL. ``typed`` must have what `include.quality.formats.typed_sql` gives, and ``_file`` beside ``_row``;
+        the result has its columns and ``_rule``: the first rule that the row breaks, or null. Of rows of one key that
+        break none, those that another of the delivery takes the place of are `SUPERSEDED`: the one that was received
+        last stays, of equal ones the one that stands last.
     """
     cases = " ".join(
         f"WHEN {'_copy > 1' if isinstance(rule, UniqueRule) else _fails(rule, as_of)} THEN {literal(rule.name)}"
-        for rule in contract.rules
-        if not isinstance(rule, NewestVersionRule)
+        for rule in spec.rules
     )
-    first = f"CASE {cases} END" if cases else "CAST(NULL AS VARCHAR)"
-    newest = contract.rules[-1]
-    superseded = "NULL"
-    if isinstance(newest, NewestVersionRule):
-        # Outside its year range a time that was rejected would overflow in KNOWN_AT.
-        superseded = (
-            f"CASE WHEN row_number() OVER (PARTITION BY _first IS NULL, {columns(newest.key)} "
-            f"ORDER BY CASE WHEN _first IS NULL THEN {KNOWN_AT} END DESC, _row DESC) > 1 "
-            f"THEN {literal(newest.name)} END"
-        )
+    first = f"CASE {cases} WHEN {INFINITE} THEN {literal(NOT_FINITE)} END"
+    # Outside its year range a time that was rejected would overflow.
+    known_at = f"CASE WHEN _first IS NULL THEN {known_at_sql(spec, delivered_by=delivered_by)} END"
     return f"""
 WITH counted AS (
-  SELECT *, row_number() OVER (PARTITION BY {columns(identity)} ORDER BY _row) AS _copy FROM typed
+  SELECT *, row_number() OVER (PARTITION BY {columns(spec.typed_names)} ORDER BY {PLACE}) AS _copy FROM typed
 ), judged AS (
   SELECT *, {first} AS _first FROM counted
+), known AS (
+  SELECT *, {known_at} AS _known_at FROM judged
+), placed AS (
+  SELECT *, row_number() OVER (
+    PARTITION BY _first IS NULL, {columns(spec.key)} ORDER BY _known_at DESC, _file DESC, _row DESC
+  ) AS _place FROM known
 )
-SELECT * EXCLUDE (_copy, _first), coalesce(_first, {superseded}) AS _rule FROM judged
+SELECT * EXCLUDE (_copy, _first, _place, _known_at),
+  coalesce(_first, CASE WHEN _place > 1 THEN {literal(SUPERSEDED)} END) AS _rule
+FROM placed
 """
 
 
-def bucket_sql(contract: SourceSpec, typed: str) -> str:
+def bucket_sql(spec: SourceSpec, typed: str) -> str:
     """Return the SELECT of ``_row`` and an unsigned ``bucket`` of each row of a file.
 
-    Rows are judged by one another where they are equal or versions of one order line, and lines are numbered by order:
-    such rows have one order, and so one bucket. Rows without an order are rejected, and may be equal.
+    Rows are judged by one another where they are equal or of one key: such rows have one bucket.
 
     Parameters
     ----------
-    contract : SourceSpec
-        The rules.
+    spec : SourceSpec
     typed : str
         As `include.quality.formats.typed_sql`.
     """
-    newest = contract.rules[-1]
-    if isinstance(newest, NewestVersionRule) and "order_id" not in newest.key:
-        return "SELECT _row, 0 AS bucket FROM delivered"
-    nobodys = "CASE WHEN order_id IS NULL THEN hash(customer_id, product_id, ordered_at) END"
-    return f"SELECT _row, hash(order_id, {nobodys}) AS bucket FROM ({typed})"
+    # Rows without a key are set aside, and may be equal; there may be many.
+    nobodys = " OR ".join(f"{column(name)} IS NULL" for name in spec.key)
+    equal = f"CASE WHEN {nobodys} THEN hash({columns(spec.typed_names)}) END"
+    return f"SELECT _row, hash({columns(spec.key)}, {equal}) AS bucket FROM ({typed})"
 
 
-def failing_rows_sql(contract: SourceSpec, *, as_of: datetime, identity: Sequence[str]) -> str:
+def failing_rows_sql(spec: SourceSpec, *, as_of: datetime) -> str:
     """Return the SELECT that counts the failing rows of every rule, each for itself.
-
-    Parameters
-    ----------
-    contract, as_of, identity
-        As for `verdict_sql`.
 
     Returns
     -------
     str
         DuckDB SQL over ``typed``: one row, one column for each rule, named as the rule.
     """
-    groups = {
-        rule.name: identity if isinstance(rule, UniqueRule) else rule.key
-        for rule in contract.rules
-        if isinstance(rule, UniqueRule | NewestVersionRule)
-    }
-    members = "".join(
-        f", count(*) OVER (PARTITION BY {columns(group)}) AS {column(f'_members_{name}')}"
-        for name, group in groups.items()
+    names = columns(spec.typed_names)
+    counts = ", ".join(f"count(*) FILTER (WHERE {_fails(rule, as_of)}) AS {column(rule.name)}" for rule in spec.rules)
+    counted = f"SELECT *, count(*) OVER (PARTITION BY {names}) AS _members FROM typed"
+    if not any(isinstance(rule, UniqueRule) for rule in spec.rules):
+        counted = "SELECT * FROM typed"
+    return f"WITH counted AS ({counted}) SELECT {counts or 'NULL'} FROM counted"
+
+
+def where_sql(where: Where) -> str:
+    """Return the condition that a row is one of `where`; null where it can't be told."""
+    value = literal(where.is_) if isinstance(where.is_, str) else repr(float(where.is_))
+    return f"{column(where.column)} = {value}"
+
+
+def counted_sql(counted: Mapping[str, Where]) -> str:
+    """Return what a GROUP BY counts of taken rows, beside others: a column for each, named ``counted__<name>``."""
+    return "".join(
+        f", count(*) FILTER (WHERE _rule IS NULL AND {where_sql(where)}) AS {column(f'counted__{name}')}"
+        for name, where in counted.items()
     )
-    counts = ", ".join(
-        f"count(*) FILTER (WHERE {_fails(rule, as_of)}) AS {column(rule.name)}" for rule in contract.rules
-    )
-    return f"WITH counted AS (SELECT *{members} FROM typed) SELECT {counts} FROM counted"
 
 
 def _fails(rule: Rule, as_of: datetime) -> str:
@@ -124,23 +151,29 @@ def _fails(rule: Rule, as_of: datetime) -> str:
 
 
 def _failure(rule: Rule, as_of: datetime) -> str:
-    if isinstance(rule, UniqueRule | NewestVersionRule):
-        return f"{column(f'_members_{rule.name}')} > 1"
+    if isinstance(rule, UniqueRule):
+        return "_members > 1"
     if isinstance(rule, WithinRule):
-        product = " * ".join(map(column, rule.columns))
+        product = " * ".join(f"CAST({column(name)} AS DOUBLE)" for name in rule.columns)
         # To DuckDB what is not a number is above every number.
         return f"abs({product}) > {rule.max!r} AND NOT isnan({product})"
     value = column(rule.column)
     if isinstance(rule, NotNullRule):
         return f"{value} IS NULL"
-    if isinstance(rule, FiniteRule):
-        return f"{value} IS NULL OR NOT isfinite({value})"
-    if isinstance(rule, MinRule):
-        return f"{value} < {rule.min!r}"
-    if isinstance(rule, PositiveForSaleRule):
-        return f"kind = 'sale' AND {value} <= 0"
+    if isinstance(rule, InSetRule):
+        return f"{value} NOT IN ({', '.join(map(literal, rule.values))})"
     if isinstance(rule, NotAfterAsOfRule):
         return f"{value} > TIMESTAMPTZ {literal(as_of.isoformat())}"
     if isinstance(rule, NotBeforeRule):
         return f"{value} < TIMESTAMPTZ {literal(f'{rule.day.isoformat()} 00:00:00+00')}"
-    return f"{value} NOT IN ({', '.join(map(literal, rule.values))})"
+    return _failing_number(rule, value)
+
+
+def _failing_number(rule: FiniteRule | MinRule | MaxRule | AboveRule, value: str) -> str:
+    if isinstance(rule, FiniteRule):
+        return f"{value} IS NULL OR NOT isfinite(CAST({value} AS DOUBLE))"
+    if isinstance(rule, MinRule):
+        return f"{value} < {rule.min!r}"
+    if isinstance(rule, MaxRule):
+        return f"{value} > {rule.max!r} AND NOT isnan(CAST({value} AS DOUBLE))"
+    return f"{where_sql(rule.where)} AND {value} <= {rule.above!r}"

@@ -36,15 +36,38 @@ def columns_of(condition: str) -> tuple[str, ...]:
     from sqlglot import exp
 
     expression = _parsed(condition)
+    if not isinstance(
+        expression, (exp.Predicate, exp.Connector, exp.Not, exp.Boolean, exp.Paren, exp.Column, exp.Func)
+    ):
+        raise ValueError(
+            f"{condition!r} is neither true nor false; compare something, e.g. days_since_last_order <= 30"
+        )
+    return _own_columns(condition, expression)
+
+
+def check_expression(text: str) -> tuple[str, ...]:
+    """Return the columns that an expression over a row's own columns names, as `columns_of`; its value may be any.
+
+    Raises
+    ------
+    ValueError
+        If it is no such expression.
+    """
+    return _own_columns(text, _parsed(text))
+
+
+def _own_columns(text: str, expression: exp.Expression) -> tuple[str, ...]:
+    from sqlglot import exp
+
     for kind in (exp.Query, exp.Subquery, exp.AggFunc, exp.Window, exp.Placeholder, exp.Parameter, exp.Star):
         if (found := expression.find(kind)) is not None:
             raise ValueError(
-                f"{condition!r} looks at more than one row ({type(found).__name__}); write a condition over a row's "
+                f"{text!r} looks at more than one row ({type(found).__name__}); write a condition over a row's "
                 "own columns"
             )
     columns = list(expression.find_all(exp.Column, bfs=False))
     if qualified := next((column for column in columns if column.table), None):
-        raise ValueError(f"{condition!r} names a table ({qualified.sql()}); write the column alone")
+        raise ValueError(f"{text!r} names a table ({qualified.sql()}); write the column alone")
     return tuple(dict.fromkeys(column.name for column in columns))
 
 
@@ -62,10 +85,4 @@ def _parsed(condition: str) -> exp.Expression:
     if said != {"expressions"} or not isinstance(whole, exp.Paren):
         raise ValueError(f"{condition!r} is no condition in SQL, e.g. days_since_last_order <= 30")
     expression: exp.Expression = whole.this
-    if not isinstance(
-        expression, (exp.Predicate, exp.Connector, exp.Not, exp.Boolean, exp.Paren, exp.Column, exp.Func)
-    ):
-        raise ValueError(
-            f"{condition!r} is neither true nor false; compare something, e.g. days_since_last_order <= 30"
-        )
     return expression

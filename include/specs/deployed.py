@@ -16,11 +16,15 @@ from include.specs.groups import load_feature_group
 from include.specs.labels import label_kinds, load_label_kind
 from include.specs.models import load_model
 from include.specs.services import load_feature_service
+from include.specs.sources import load_source, source_folders, source_names
 from include.specs.standing import SpecKind, Specs, Violation
 from include.specs.whole import hold_together
 from include.specs.yaml_files import CONFIG_ROOT
 
 _Spec = TypeVar("_Spec")
+
+# The folders of an overlay that add to what ships.
+ADDED = ("sources",)
 
 
 def load_specs() -> Specs:
@@ -32,11 +36,14 @@ def load_specs() -> Specs:
     overlay = Settings.from_env().specs_overlay
     shipped = _names(CONFIG_ROOT / "models")
     added = [name for name in _names(overlay) if name not in shipped]
+    sources, wrong_sources = _read("source", source_names(), load_source)
     groups, wrong_groups = _read("feature group", _names(CONFIG_ROOT / "features"), load_feature_group)
     services, wrong_services = _read("feature service", _names(CONFIG_ROOT / "services"), load_feature_service)
     models, wrong_models = _read("model", sorted([*shipped, *added]), load_model)
     labels, wrong_labels = _read("label", sorted(label_kinds(overlay)), lambda name: load_label_kind(name, overlay))
     violations = (
+        *wrong_sources,
+        *(said for folder in source_folders() for said in _misnamed("source", folder)),
         *wrong_groups,
         *_misnamed("feature group", CONFIG_ROOT / "features"),
         *wrong_services,
@@ -48,7 +55,7 @@ def load_specs() -> Specs:
         *_misnamed("model", overlay),
         *_misplaced(overlay),
     )
-    return hold_together(Specs(groups, services, models, labels, frozenset(added), violations))
+    return hold_together(Specs(groups, services, models, labels, frozenset(added), violations, sources))
 
 
 def require_standing(model_id: str) -> None:
@@ -89,8 +96,14 @@ def _misnamed(kind: SpecKind, folder: Path | None) -> Iterator[Violation]:
 
 def _misplaced(overlay: Path | None) -> Iterator[Violation]:
     for path in sorted(overlay.glob("*/*.yaml")) if overlay is not None else []:
+        if path.parent.name in ADDED:
+            continue
         name = f"{path.parent.name}/{path.name}"
-        yield Violation("model", name, f"{name} is not read; MLOPS_SPECS={overlay} holds a MODEL.yaml for each model")
+        yield Violation(
+            "model",
+            name,
+            f"{name} is not read; MLOPS_SPECS={overlay} holds a MODEL.yaml for each model, and {', '.join(ADDED)}",
+        )
 
 
 def _over_no_model(added: Sequence[str], shipped: Sequence[str], wrong: Sequence[Violation]) -> Iterator[Violation]:

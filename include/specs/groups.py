@@ -10,12 +10,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from include.errors import SpecError
 from include.settings import PROJECT_ROOT
+from include.specs.sources import load_people
 from include.specs.yaml_files import CONFIG_ROOT, Days, Fraction, Frozen, Identifier, find_spec, read_yaml, validated
-from include.tables import ORDERS, TableSpec, Word, features_name, features_table, find_person, predictions_name
+from include.tables import TableSpec, Whose, Word, features_name, features_table, predictions_name, raw_name
 
 
 class EntitySpec(Frozen):
@@ -29,8 +30,13 @@ class EntitySpec(Frozen):
     def _keys_are_distinct_and_say_whose_data_it_is(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) < len(value):
             raise ValueError(f"{', '.join(value)}: a column is named twice; name each once")
-        find_person(value)
+        load_people().find(value)
         return value
+
+    @property
+    def whose(self) -> Whose:
+        """Whose data a row is."""
+        return load_people().find(self.keys)
 
 
 class ColumnSpec(Frozen):
@@ -59,29 +65,36 @@ class VolumeSpec(Frozen):
 class FeatureGroupSpec(Frozen):
     """A feature group: one SQL statement, one table, one Feast view.
 
-    ``source`` is the lake table that the statement reads, ``freshness_days`` how old its newest day may be
-    at the end of a partition.
+    ``sources`` are those that the statement reads, by their names; a group of scores, ``scored_by`` a model, reads
+    ``predictions`` instead. ``freshness_days`` is how old their newest day may be at the end of a partition.
     """
 
     group: Identifier
     description: str
     owner: str
     entity: EntitySpec
-    source: Annotated[str, Field(pattern=rf"^({ORDERS.name}|{predictions_name('[a-z][a-z0-9_]*')})$")] = ORDERS.name
+    sources: Annotated[tuple[Identifier, ...], Field(strict=False, max_length=1)] = ()
+    scored_by: Identifier | None = None
     ttl_days: Days
     freshness_days: Days
     volume: VolumeSpec
     columns: Annotated[tuple[ColumnSpec, ...], Field(strict=False, min_length=1)]
 
     @property
-    def scored_by(self) -> str | None:
-        """The model whose predictions are written back as this group; None where it is built from orders."""
-        return None if self.source == ORDERS.name else self.source.removeprefix(predictions_name(""))
+    def source(self) -> str:
+        """The lake table that the group's statement reads."""
+        return predictions_name(self.scored_by) if self.scored_by else raw_name(self.sources[0])
 
     @property
     def relation(self) -> str:
-        """What the group's statement calls its source."""
-        return "predictions" if self.scored_by else "orders"
+        """What the group's statement calls that table."""
+        return "predictions" if self.scored_by else self.sources[0]
+
+    @model_validator(mode="after")
+    def _reads_sources_or_scores(self) -> FeatureGroupSpec:
+        if bool(self.sources) == bool(self.scored_by):
+            raise ValueError("a group reads either sources: [NAME] or scores, scored_by: MODEL; write one of the two")
+        return self
 
     @property
     def table(self) -> str:
@@ -91,7 +104,7 @@ class FeatureGroupSpec(Frozen):
     @property
     def lake_table(self) -> TableSpec:
         """What the group's lake table is."""
-        return features_table(self.group, self.entity.keys, self.column_types)
+        return features_table(self.group, self.entity.keys, self.column_types, self.entity.whose)
 
     @property
     def sql_path(self) -> Path:

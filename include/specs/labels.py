@@ -21,6 +21,9 @@ from include.specs.yaml_files import Days, Frozen, Identifier
 
 LABELS_ROOT = PROJECT_ROOT / "include" / "question" / "labels"
 
+# What a statement labels, beside the sources that it reads.
+EXAMPLES = "examples"
+
 # What whoever runs a label's statement gives to each.
 GIVEN = ("known_until",)
 
@@ -53,12 +56,15 @@ class LabelKind:
     name : str
     path : Path
         Its statement.
+    sources : tuple of str
+        What it reads beside the examples, by name.
     spec : type of LabelSpec
         The ``label:`` of a model that has it.
     """
 
     name: str
     path: Path
+    sources: tuple[str, ...]
     spec: type[LabelSpec]
 
     @property
@@ -121,7 +127,20 @@ def _read_kind(path: Path) -> LabelKind:
         raise SpecError(f"{path.name}: $horizon_days is not declared; after so many days the label must be known")
     fields = {parameter: (_type_of(found, path), ...) for parameter, found in declared.items()}
     made: Any = create_model(f"{path.stem}_label", __base__=LabelSpec, **fields)  # type: ignore[call-overload]
-    return LabelKind(path.stem, path, made)
+    return LabelKind(path.stem, path, _sources_of(sql, path), made)
+
+
+def _sources_of(sql: str, path: Path) -> tuple[str, ...]:
+    """Return the tables that a statement reads, but for `EXAMPLES` and those that it makes itself."""
+    from sqlglot import exp, parse_one
+    from sqlglot.errors import SqlglotError
+
+    try:
+        statement = parse_one(sql, read="duckdb")
+    except SqlglotError as err:
+        raise SpecError(f"{path.name} is no statement: {' '.join(str(err).split())[:300]}") from err
+    made = {each.alias for each in statement.find_all(exp.CTE)}
+    return tuple(sorted({table.name for table in statement.find_all(exp.Table)} - made - {EXAMPLES}))
 
 
 def _type_of(declared: re.Match[str], path: Path) -> Any:

@@ -1,45 +1,91 @@
-"""The orders contract: which columns an order line has, and which rows are taken.
+"""Source specs: YAML in, frozen values out, every mistake found at load.
 
-What belongs here: the schema of ``include/config/contracts/orders.yaml`` and the meaning of its
-rules. What does not: the SQL and the Great Expectations suite that the rules become, and the
-layout of a source's format.
+What belongs here: the schema of ``include/config/sources``: a source's columns, key, clock, rules and formats. What
+does not: the SQL and the Great Expectations suite that rules become, and reading a file.
 
-Every rule has one definition of a *failing row*, which SQL and Great Expectations count
-independently of one another and of all other rules. The *verdict* is narrower: a row falls under
-the first rule, in the order of the list, that it breaks; and of rows that are equal, or are
-versions of one order line, one is kept although all of them are failing rows.
+Every rule has one definition of a *failing row*, which SQL and Great Expectations count independently of one another
+and of all other rules. The *verdict* is narrower: a row falls under the first rule, in the order of the list, that it
+breaks; and of rows that are equal one is kept although all of them are failing rows. Beside the rules of a list there
+are those of every source, `RULES_OF_ALL`: of rows that lose against another version of the same key, most of all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from include import partitions
 from include.errors import SpecError, nearest
+from include.settings import Settings
+from include.specs.conditions import check_expression
+from include.specs.dialect import NULL_WORDS, Dialect
+from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, read_yaml, validated
+from include.tables import People, TableSpec, Word, deliveries_table, quarantine_table, raw_table
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+# The columns that every raw table has, whatever its source: when we knew of the row, and its UTC day.
+RECEIVED_AT, DAY = "received_at", "dt"
+
+# Rules of every source, after its own: the last two are of rows that lose against another version of their key.
+NOT_FINITE, SUPERSEDED, CONFLICTING = "not_finite", "superseded", "conflicting"
+RULES_OF_ALL = {
+    NOT_FINITE: "a whole number is infinite",
+    SUPERSEDED: "a version of the row that was received later is there",
+    CONFLICTING: "another row of the same key, received at the same time, is there; deliver a correction with a later "
+    f"{RECEIVED_AT}",
+}
+
+ColumnType = Literal["id", "string", "int64", "float64", "timestamp"]
+_WORDS: dict[ColumnType, Word] = {
+    "id": "string",
+    "string": "string",
+    "int64": "int64",
+    "float64": "float64",
+    "timestamp": "instant",
+}
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+class SourceColumn(Frozen):
+    """A column of the source's table.
 
-
-class SourceColumn(_Frozen):
-    """A canonical column; `required` says whether a canonical file must have it."""
+    An ``id`` is an opaque text: 17850 where a file wrote 17850.0. `required` says whether a file must have the
+    column; `default` is what a row has where the file says nothing.
+    """
 
     name: Identifier
-    type: Literal["string", "int64", "float64", "timestamp"]
-    required: bool
-    meaning: str
+    type: ColumnType
+    meaning: Annotated[str, Field(min_length=1)]
+    required: bool = True
+    default: str | None = None
+
+    @model_validator(mode="after")
+    def _default_is_of_a_text(self) -> SourceColumn:
+        if self.default is not None and self.type not in ("id", "string"):
+            raise ValueError(f"default={self.default!r} is of a column of type {self.type}; only a text has a default")
+        return self
 
 
-class _Rule(_Frozen):
+class Where(Frozen):
+    """Some rows of a source: those whose `column` is this text or number; null is none."""
+
+    column: str
+    is_: str | int | float = Field(alias="is")
+
+
+class _Rule(Frozen):
     name: Identifier
     reason: Annotated[str, Field(min_length=1)]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that the rule names."""
+        return (self.column,) if hasattr(self, "column") else ()
 
 
 class NotNullRule(_Rule):
@@ -64,11 +110,26 @@ class MinRule(_Rule):
     min: float
 
 
-class PositiveForSaleRule(_Rule):
-    """A row fails that is a sale and whose number is zero or below; null passes."""
+class MaxRule(_Rule):
+    """A row fails whose number is above `max`; null and not a number pass."""
 
-    kind: Literal["positive_for_sale"]
+    kind: Literal["max"]
     column: str
+    max: float
+
+
+class AboveRule(_Rule):
+    """A row fails that is one of `where` and whose number is `above` or lower; null passes."""
+
+    kind: Literal["above"]
+    column: str
+    above: float
+    where: Where
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that the rule names."""
+        return (self.column, self.where.column)
 
 
 class NotAfterAsOfRule(_Rule):
@@ -101,9 +162,14 @@ class WithinRule(_Rule):
     columns: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     max: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that the rule names."""
+        return self.columns
+
 
 class UniqueRule(_Rule):
-    """A row fails that equals another in every column as delivered; the first is kept.
+    """A row fails that equals another of its delivery in every column; the first is kept.
 
     Nulls are equal to one another.
     """
@@ -111,140 +177,369 @@ class UniqueRule(_Rule):
     kind: Literal["unique"]
 
 
-class NewestVersionRule(_Rule):
-    """A row fails that shares its key with another; of those that break no other rule the newest is kept.
+ColumnRule = NotNullRule | FiniteRule | MinRule | MaxRule | AboveRule | NotAfterAsOfRule | NotBeforeRule | InSetRule
+Rule = ColumnRule | WithinRule | UniqueRule
 
-    Newest by the time it became known, then by its place in the file.
+_NUMERIC_RULES = ("finite", "min", "max", "above", "within")
+_TIME_RULES = ("not_after_as_of", "not_before")
+
+
+class WatchedSpec(Frozen):
+    """What a night's rows are watched for: a jump of the median of a number, over the rows of `where`.
+
+    A day whose median is ``ratio_max`` times that of the days before it, or a fraction as small, was delivered in
+    another unit.
     """
 
-    kind: Literal["newest_version"]
+    name: Annotated[str, Field(min_length=1)]
+    column: str
+    where: Where | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that are looked at."""
+        return (self.column,) if self.where is None else (self.column, self.where.column)
+
+
+class FileColumnSpec(Frozen):
+    """A column of a file of some format."""
+
+    name: Annotated[str, Field(min_length=1)]
+    type: ColumnType
+    required: bool = True
+
+
+class Identity(Frozen):
+    """A number that what the columns of a row say makes, wherever the row stands: at most 2^52."""
+
+    identity: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
+class FormatSpec(Frozen):
+    """How files of another make become rows of the source.
+
+    ``file_columns`` are those of a file; without them they are the source's own. ``columns`` gives for a column of the
+    source an SQL expression over a file's row, DuckDB dialect; one that is not there is null.
+    """
+
+    delimiter: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
+    encoding: str = "utf-8"
+    null_words: Annotated[tuple[str, ...], Field(strict=False)] = NULL_WORDS
+    trim: bool = True
+    time_patterns: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    file_columns: Annotated[tuple[FileColumnSpec, ...], Field(strict=False)] = ()
+    columns: Mapping[str, str | Identity] = Field(default_factory=dict)
+
+    @property
+    def dialect(self) -> Dialect:
+        """How its files write values."""
+        return Dialect(
+            self.delimiter,
+            self.decimal,
+            self.thousands,
+            self.encoding,
+            self.null_words,
+            self.trim,
+            self.time_patterns,
+        )
+
+    @model_validator(mode="after")
+    def _values_can_be_told_apart(self) -> FormatSpec:
+        _ = self.dialect
+        return self
+
+    @model_validator(mode="after")
+    def _columns_are_expressions(self) -> FormatSpec:
+        if bool(self.file_columns) != bool(self.columns):
+            raise ValueError("file_columns and columns go together: what a file has, and what becomes of it")
+        _check_once("file_columns", [column.name.lower() for column in self.file_columns])
+        names = [column.name for column in self.file_columns]
+        for target, expression in self.columns.items():
+            read = expression.identity if isinstance(expression, Identity) else check_expression(expression)
+            for name in read:
+                if name not in names:
+                    raise ValueError(
+                        f"columns.{target} names {name!r}; file_columns has {', '.join(names)}{nearest(name, names)}"
+                    )
+        return self
+
+
+def _check_once(label: str, names: Sequence[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{label} {twice[0]!r} is there twice, or is one that every source has; allowed: once")
+
+
+CANONICAL = "canonical"
+
+
+class PeopleSpec(Frozen):
+    """Whose data rows are.
+
+    ``person`` is the column that names somebody, ``belongs`` those whose values belong to that person wherever they
+    are named, ``refers`` other columns that name one of those, ``nameless`` those that tell of many people together.
+    """
+
+    person: str | None
+    belongs: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    refers: Mapping[str, str] = Field(default_factory=dict)
+    nameless: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _refers_to_what_belongs(self) -> PeopleSpec:
+        for column, target in self.refers.items():
+            if target not in self.belongs:
+                raise ValueError(f"refers.{column}={target!r} is not among belongs: {', '.join(self.belongs)}")
+        return self
+
+
+class SourceSpec(Frozen):
+    """A source: a table that comes in, its columns and rules both in order.
+
+    ``time_zone`` is that of times without a zone, and of the deliverer's day, which begins at ``day_starts`` and is
+    over 24 hours of that clock later: by then a row that says nothing of it was received.
+    """
+
+    source: Identifier
+    description: str
+    owner: str
+    dag_id: Annotated[str, Field(pattern=r"^ingest_[a-z0-9_]+$")] | None = None
     key: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-
-
-ColumnRule = NotNullRule | FiniteRule | MinRule | PositiveForSaleRule | NotAfterAsOfRule | NotBeforeRule | InSetRule
-Rule = ColumnRule | WithinRule | UniqueRule | NewestVersionRule
-
-_RULES: dict[str, type[_Rule]] = {
-    "not_null": NotNullRule,
-    "finite": FiniteRule,
-    "min": MinRule,
-    "positive_for_sale": PositiveForSaleRule,
-    "not_after_as_of": NotAfterAsOfRule,
-    "not_before": NotBeforeRule,
-    "in_set": InSetRule,
-    "within": WithinRule,
-    "unique": UniqueRule,
-    "newest_version": NewestVersionRule,
-}
-
-
-class SourceSpec(_Frozen):
-    """Columns and rules of an order line, both in order."""
-
-    contract: Literal["orders"]
+    event_time: str
+    sorted_by: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    time_zone: str = "UTC"
+    day_starts: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "00:00"
+    people: PeopleSpec
     columns: Annotated[tuple[SourceColumn, ...], Field(strict=False, min_length=1)]
-    rules: Annotated[tuple[Annotated[Rule, Field(discriminator="kind")], ...], Field(strict=False, min_length=1)]
+    rules: Annotated[tuple[Annotated[Rule, Field(discriminator="kind")], ...], Field(strict=False)]
+    counted: Mapping[Identifier, Where] = Field(default_factory=dict)
+    watched: Annotated[tuple[WatchedSpec, ...], Field(strict=False)] = ()
+    formats: Mapping[str, FormatSpec] = Field(default_factory=dict)
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Names of the canonical columns, in order."""
+        """Names of the columns, in order."""
         return tuple(column.name for column in self.columns)
 
     @property
-    def reasons(self) -> dict[str, str]:
-        """The human reason of every rule, by name."""
-        return {rule.name: rule.reason for rule in self.rules}
+    def typed_names(self) -> tuple[str, ...]:
+        """Names of the columns that a row has before it is judged: those of the table, but for its day."""
+        return tuple(dict.fromkeys((*self.column_names, RECEIVED_AT)))
 
-    @model_validator(mode="after")
-    def _rules_name_columns(self) -> SourceSpec:
-        for rule in self.rules:
-            for column in _columns_of(rule):
-                if column not in self.column_names:
-                    allowed = ", ".join(self.column_names)
-                    hint = nearest(column, self.column_names)
-                    raise ValueError(f"rule {rule.name!r} names column {column!r}; allowed: {allowed}{hint}")
-        return self
+    @property
+    def ingest_dag_id(self) -> str:
+        """The DAG that takes a night's delivery."""
+        return self.dag_id or f"ingest__{self.source}"
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """The human reason of every rule, those of all sources last, by name."""
+        return {rule.name: rule.reason for rule in self.rules} | RULES_OF_ALL
+
+    @property
+    def format_names(self) -> tuple[str, ...]:
+        """The formats that its files may have."""
+        return tuple(dict.fromkeys((CANONICAL, *self.formats)))
+
+    @property
+    def day_offset(self) -> timedelta:
+        """How long after midnight of its clock the deliverer's day begins."""
+        starts = time.fromisoformat(self.day_starts)
+        return timedelta(hours=starts.hour, minutes=starts.minute)
+
+    def end_of_day(self, day: str) -> datetime:
+        """Return when a day of the deliverer's clock is over.
+
+        A local time that the zone has twice is the second one; one that it leaves out is read with the offset before.
+        """
+        midnight = datetime.combine(partitions.parse(day) + timedelta(days=1), time()) + self.day_offset
+        zone = ZoneInfo(self.time_zone)
+        folds = (midnight.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+        return min(folds, key=lambda at: at.utcoffset() or timedelta()).astimezone(UTC)
+
+    @property
+    def raw(self) -> TableSpec:
+        """The table of its rows."""
+        columns = {column.name: _WORDS[column.type] for column in self.columns}
+        order = tuple(dict.fromkeys((*self.sorted_by, *self.key)))
+        return raw_table(self.source, columns, key=self.key, sorted_by=order, people=self.people_columns)
+
+    @property
+    def quarantine(self) -> TableSpec:
+        """The table of what was set aside."""
+        return quarantine_table(self.source)
+
+    @property
+    def deliveries(self) -> TableSpec:
+        """The log of what came, by day and file."""
+        return deliveries_table(self.source)
+
+    @property
+    def people_columns(self) -> People:
+        """Whose data its columns are."""
+        named = {self.people.person} if self.people.person else set()
+        nameless = self.people.nameless if self.people.person else self.column_names
+        return People(frozenset(named), frozenset(self.people.belongs), frozenset(nameless))
+
+    @field_validator("time_zone")
+    @classmethod
+    def _time_zone_is_known(cls, value: str) -> str:
+        return check_time_zone(value)
 
     @model_validator(mode="after")
     def _names_are_there_once(self) -> SourceSpec:
-        for label, names in (("column", self.column_names), ("rule", tuple(rule.name for rule in self.rules))):
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"{label} {twice[0]!r} is there twice; allowed: once")
+        names = (*self.column_names, DAY) + (() if RECEIVED_AT in self.column_names else (RECEIVED_AT,))
+        rules = (*(rule.name for rule in self.rules), *RULES_OF_ALL)
+        _check_once("column", names)
+        _check_once("rule", rules)
         return self
 
     @model_validator(mode="after")
-    def _rules_are_in_their_places(self) -> SourceSpec:
-        for kind in ("unique", "newest_version"):
-            if sum(rule.kind == kind for rule in self.rules) > 1:
-                raise ValueError(f"there are two rules of kind {kind!r}; allowed: one")
-        if any(isinstance(rule, NewestVersionRule) for rule in self.rules[:-1]):
-            raise ValueError("a rule of kind 'newest_version' must be the last: it compares rows that pass the others")
+    def _columns_are_there(self) -> SourceSpec:
+        for where, named in self._named_columns():
+            if named not in self.column_names:
+                raise ValueError(
+                    f"{where} names column {named!r}; allowed: {', '.join(self.column_names)}"
+                    f"{nearest(named, self.column_names)}"
+                )
         return self
 
+    @model_validator(mode="after")
+    def _types_fit(self) -> SourceSpec:
+        types = {column.name: column.type for column in self.columns}
+        if types[self.event_time] != "timestamp":
+            raise ValueError(f"event_time={self.event_time!r} is of type {types[self.event_time]}; allowed: timestamp")
+        if types.get(RECEIVED_AT, "timestamp") != "timestamp":
+            raise ValueError(f"column {RECEIVED_AT!r} is of type {types[RECEIVED_AT]}; allowed: timestamp")
+        for rule in self.rules:
+            _check_rule_types(rule, types)
+        for watched in self.watched:
+            if types[watched.column] not in ("int64", "float64"):
+                raise ValueError(f"watched {watched.name!r} is of {watched.column!r}, which is no number")
+        return self
 
-def _columns_of(rule: Rule) -> tuple[str, ...]:
-    if isinstance(rule, UniqueRule):
-        return ()
-    if isinstance(rule, NewestVersionRule):
-        return rule.key
-    return rule.columns if isinstance(rule, WithinRule) else (rule.column,)
+    @model_validator(mode="after")
+    def _key_and_time_may_not_be_missing(self) -> SourceSpec:
+        # Rows without them have no place in the table.
+        held = {column for rule in self.rules if rule.kind in ("not_null", "finite") for column in rule.reads}
+        for column in (*self.key, self.event_time):
+            if column not in held:
+                raise ValueError(
+                    f"no rule refuses a row without {column!r}, which is of its key or its time; add "
+                    f"{{name: {column}_missing, kind: not_null, column: {column}, reason: …}}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _one_rule_of_equal_rows(self) -> SourceSpec:
+        if sum(rule.kind == "unique" for rule in self.rules) > 1:
+            raise ValueError("there are two rules of kind 'unique'; allowed: one")
+        return self
+
+    def _named_columns(self) -> list[tuple[str, str]]:
+        """Return the columns that the spec names, each beside where."""
+        people = self.people
+        named: list[tuple[str, Iterable[str | None]]] = [
+            ("key", self.key),
+            ("event_time", (self.event_time,)),
+            ("sorted_by", self.sorted_by),
+            ("people", (people.person, *people.belongs, *people.refers, *people.nameless)),
+        ]
+        named += [(f"rule {rule.name!r}", rule.reads) for rule in self.rules]
+        named += [(f"counted.{name}", (where.column,)) for name, where in self.counted.items()]
+        named += [(f"watched {each.name!r}", each.reads) for each in self.watched]
+        named += [(f"formats.{name}.columns", each.columns) for name, each in self.formats.items()]
+        return [(where, name) for where, names in named for name in names if name is not None]
 
 
-def parse_source(text: str, *, file: str) -> SourceSpec:
-    """Return the contract that a YAML text describes.
+def _check_rule_types(rule: Rule, types: Mapping[str, ColumnType]) -> None:
+    wanted: tuple[str, ...] = ()
+    if rule.kind in _NUMERIC_RULES:
+        wanted = ("int64", "float64")
+    elif rule.kind in _TIME_RULES:
+        wanted = ("timestamp",)
+    elif rule.kind == "in_set":
+        wanted = ("id", "string")
+    for name in rule.columns if isinstance(rule, WithinRule) else rule.reads[:1]:
+        if wanted and types[name] not in wanted:
+            raise ValueError(
+                f"rule {rule.name!r} of kind {rule.kind!r} is of {name!r}, of type {types[name]}; allowed: "
+                f"{', '.join(wanted)}"
+            )
 
-    Parameters
-    ----------
-    text : str
-        The content of the file.
-    file : str
-        Its name, for messages.
+
+def check_time_zone(name: str) -> str:
+    """Return an IANA name of a time zone.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    known = available_timezones()
+    if name not in known:
+        raise ValueError(f"time zone {name!r} is not known; write an IANA name such as Europe/London{_near(name)}")
+    return name
+
+
+def _near(name: str) -> str:
+    return nearest(name, sorted(available_timezones()))
+
+
+def source_names() -> tuple[str, ...]:
+    """Return the names of this deployment's sources, in order: those that ship, and those that the overlay adds."""
+    return tuple(sorted({path.stem for folder in source_folders() for path in folder.glob("*.yaml")}))
+
+
+def source_folders() -> tuple[Path, ...]:
+    """Return the folders that source specs are read from: the one that ships, and the overlay's ``sources``."""
+    overlay = Settings.from_env().specs_overlay
+    return tuple(filter(None, (CONFIG_ROOT / "sources", overlay / "sources" if overlay else None)))
+
+
+def load_sources() -> tuple[SourceSpec, ...]:
+    """Return every source of this deployment, ordered by name."""
+    return tuple(load_source(name) for name in source_names())
+
+
+def load_source(name: str) -> SourceSpec:
+    """Return one source's spec.
 
     Raises
     ------
     SpecError
-        If the text isn't YAML, or a key or value isn't allowed; the message names file, key,
-        value, what is allowed and the nearest allowed word.
+        If there is no such source, or a value isn't allowed.
     """
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as err:
-        raise SpecError(f"{file} is not YAML: {' '.join(str(err).split())}") from err
-    if not isinstance(values, dict):
-        raise SpecError(f"{file} must be a mapping of keys to values, found {type(values).__name__}")
-    try:
-        return SourceSpec.model_validate(values)
-    except ValidationError as err:
-        raise SpecError("; ".join(_messages(err, file))) from err
+    return _load_source(name, source_folders())
 
 
-def _messages(err: ValidationError, file: str) -> Iterator[str]:
-    for problem in err.errors(include_url=False):
-        location = problem["loc"]
-        # A rule's kind is the third part of pydantic's location, but no key of the file.
-        parts = (*location[:2], *location[3:]) if location[:1] == ("rules",) else location
-        where = ".".join(map(str, parts)) or "contract"
-        if problem["type"] == "extra_forbidden":
-            allowed = _keys_at(problem["loc"])
-            hint = nearest(str(problem["loc"][-1]), allowed)
-            yield f"{file}: unknown key {where!r}; allowed: {', '.join(allowed)}{hint}"
-        elif problem["type"] == "union_tag_invalid":
-            kind = str(problem["ctx"]["tag"])
-            allowed = list(_RULES)
-            hint = nearest(kind, allowed)
-            yield f"{file}: {where}.kind={kind!r} is no kind of rule; allowed: {', '.join(allowed)}{hint}"
-        elif problem["type"] in ("missing", "union_tag_not_found"):
-            key = f"{where}.kind" if problem["type"] == "union_tag_not_found" else where
-            yield f"{file}: {key} is missing"
-        elif problem["type"] == "value_error":
-            yield f"{file}: {problem['msg'].removeprefix('Value error, ')}"
-        else:
-            yield f"{file}: {where}={problem['input']!r}: {problem['msg']}"
+def load_people() -> People:
+    """Return whose data the columns of the sources are that stand: another one takes down what reads it alone."""
+    found = []
+    for name in source_names():
+        with suppress(SpecError):
+            found.append(load_source(name).people_columns)
+    return People.of(found)
 
 
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    if len(location) == 1:
-        return list(SourceSpec.model_fields)
-    if location[0] == "columns":
-        return list(SourceColumn.model_fields)
-    return list(_RULES[str(location[2])].model_fields)
+@lru_cache(maxsize=64)
+def _load_source(name: str, folders: tuple[Path, ...]) -> SourceSpec:
+    paths = {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+    if name not in paths:
+        raise SpecError(f"there is no source {name!r}; known: {', '.join(sorted(paths))}{nearest(name, paths)}")
+    return read_source_spec(paths[name])
+
+
+def read_source_spec(path: Path) -> SourceSpec:
+    """Return the source that a YAML file describes.
+
+    Raises
+    ------
+    SpecError
+        If the file isn't YAML, or a key or value isn't allowed.
+    """
+    spec = validated(SourceSpec, read_yaml(path), path)
+    if spec.source != path.stem:
+        raise SpecError(f"{path.name}: source={spec.source!r} is not the file's name; write {path.stem!r}")
+    return spec

@@ -13,8 +13,9 @@ from include.specs.groups import FeatureGroupSpec
 from include.specs.labels import LabelKind
 from include.specs.models import ModelSpec
 from include.specs.services import FeatureServiceSpec
+from include.specs.sources import SourceSpec
 
-SpecKind = Literal["feature group", "feature service", "label", "model"]
+SpecKind = Literal["source", "feature group", "feature service", "label", "model"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Violation:
 
     Attributes
     ----------
-    kind : {"feature group", "feature service", "label", "model"}
+    kind : {"source", "feature group", "feature service", "label", "model"}
         What the file is.
     name : str
         The file's name, without ``.yaml`` or ``.sql``.
@@ -49,6 +50,8 @@ class Specs:
     added : set of str
         Names of the models that only the overlay has.
     violations : tuple of Violation
+    sources : mapping of str to SourceSpec
+        In order of their names.
     """
 
     groups: Mapping[str, FeatureGroupSpec]
@@ -57,10 +60,12 @@ class Specs:
     labels: Mapping[str, LabelKind] = field(default_factory=dict)
     added: Set[str] = frozenset()
     violations: tuple[Violation, ...] = ()
+    sources: Mapping[str, SourceSpec] = field(default_factory=dict)
 
     def names(self, kind: SpecKind) -> tuple[str, ...]:
         """Return the names of a kind's files, of those that stand and of those that don't."""
         standing: Mapping[SpecKind, Mapping[str, object]] = {
+            "source": self.sources,
             "feature group": self.groups,
             "feature service": self.services,
             "label": self.labels,

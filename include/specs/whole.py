@@ -104,11 +104,13 @@ def _wrong_with_group(
     yield from _own_name("group", spec.group, name)
     yield from _entity_keys(spec.entity, entities)
     yield from _names_of_keys(spec.entity, entities)
+    for source in spec.sources:
+        yield from _stands(f"sources={source!r}", "source", source, specs)
     if spec.scored_by is None:
         return
     known = specs.names("model")
     if spec.scored_by not in known:
-        yield f"source={spec.source!r} is of no model; known: {', '.join(known)}{nearest(spec.scored_by, known)}"
+        yield f"scored_by={spec.scored_by!r} is no model; known: {', '.join(known)}{nearest(spec.scored_by, known)}"
     model = specs.models.get(spec.scored_by)
     if model is not None and model.entity != spec.entity:
         yield (

@@ -8,8 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Hashable, Iterator
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -130,28 +129,49 @@ def validated(model: type[_Spec], values: dict[str, Any], path: Path) -> _Spec:
 
 def _messages(model: type[BaseModel], err: ValidationError, path: Path) -> Iterator[str]:
     for problem in err.errors(include_url=False):
-        where = ".".join(str(part) for part in problem["loc"])
+        location = problem["loc"]
+        where, at = _where(model, location)
         if problem["type"] == "extra_forbidden":
-            allowed = _keys_at(model, problem["loc"][:-1])
-            key = str(problem["loc"][-1])
+            allowed, key = list(at.model_fields), str(location[-1])
             yield f"{path.name}: unknown key {where!r}; allowed: {', '.join(allowed)}{nearest(key, allowed)}"
+        elif problem["type"] == "union_tag_invalid":
+            tag, allowed = str(problem["ctx"]["tag"]), problem["ctx"]["expected_tags"].replace("'", "").split(", ")
+            yield f"{path.name}: {where}.kind={tag!r}; allowed: {', '.join(allowed)}{nearest(tag, allowed)}"
+        elif problem["type"] == "union_tag_not_found":
+            yield f"{path.name}: {where}.kind is missing"
         elif problem["type"] == "missing":
             yield f"{path.name}: {where} is missing"
+        elif not where:
+            yield f"{path.name}: {problem['msg'].removeprefix('Value error, ')}"
         else:
             yield f"{path.name}: {where}={problem['input']!r}: {problem['msg']}"
 
 
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    current: type[BaseModel] = model
+def _where(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, type[BaseModel]]:
+    """Return the keys of the file that lead to a value, and the schema of what holds it."""
+    current, found, parts = model, [model], []
     for part in location:
+        tagged = [each for each in found if part in _tags(each)]
+        if tagged and len(found) > 1:
+            # Which schema of several it is, is a part of pydantic's location, but no key of the file.
+            found = tagged
+            current = tagged[0]
+            continue
+        parts.append(str(part))
         if isinstance(part, str) and part in current.model_fields:
-            current = _model_in(current.model_fields[part].annotation) or current
-    return list(current.model_fields)
+            found = list(_models_in(current.model_fields[part].annotation))
+            current = found[0] if len(found) == 1 else current
+    return ".".join(parts), current
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    field = model.model_fields.get("kind")
+    return get_args(field.annotation) if field is not None and get_origin(field.annotation) is Literal else ()
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in (Union, UnionType, tuple, Annotated):
-        return next(filter(None, map(_model_in, get_args(annotation))), None)
-    return None
+        yield annotation
+    elif get_origin(annotation) is not Literal:
+        for each in get_args(annotation):
+            yield from _models_in(each)

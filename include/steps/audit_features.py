@@ -66,7 +66,7 @@ def audit_features(deployment: Deployment, model_id: str, *, partition: str) -> 
     partitions.parse(partition)
     vectors = read_vectors(deployment.lake, model_id, partition)
     if vectors is None:
-        log_of = online_vectors_table(model_id, spec.entity.keys)
+        log_of = online_vectors_table(model_id, spec.entity.keys, spec.entity.whose)
         raise UsageError(
             f"no online vector of {model_id} of {partition} is there (table {log_of.name} in {deployment.lake.uri}); "
             f"the verify task of its feature group logs a sample, which is kept for {log_of.kept_days} days"

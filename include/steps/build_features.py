@@ -24,6 +24,7 @@ from include.features.versions import add_versions
 from include.partitions import parse, span
 from include.refs import FeaturesRef
 from include.specs.groups import FeatureGroupSpec, load_feature_group
+from include.specs.sources import SourceSpec, load_source
 from include.steps.find_stale import find_stale
 from include.steps.judge_features import QualityGate
 
@@ -168,35 +169,34 @@ def _require_arrived(deployment: Deployment, spec: FeatureGroupSpec, end: str) -
             + (
                 f"score first (mlops score --model {spec.scored_by} --date {end})"
                 if spec.scored_by
-                else "import some orders first (mlops orders import FILE --format …), or set MLOPS_LAKE_URI"
+                else f"import some first (mlops sources import {spec.sources[0]} FILE), or set MLOPS_LAKE_URI"
             )
         )
-    if spec.scored_by:
-        if end not in deployment.state.publications(spec.source):
-            raise RefusedError(
-                f"{spec.table} of {end} can't be built: {spec.source} has no published partition {end}; score it first "
-                f"(mlops score --model {spec.scored_by} --date {end})"
-            )
-    else:
-        _require_orders(deployment, spec.table, end)
+    if spec.scored_by and end not in deployment.state.publications(spec.source):
+        raise RefusedError(
+            f"{spec.table} of {end} can't be built: {spec.source} has no published partition {end}; score it first "
+            f"(mlops score --model {spec.scored_by} --date {end})"
+        )
+    for source in spec.sources:
+        _require_days(deployment, load_source(source), spec.table, end)
     # Last: what was found to be there is in this version, whatever has come since.
     return int(deployment.lake.delta(spec.source).version())
 
 
-def _require_orders(deployment: Deployment, table: str, end: str) -> None:
-    delivered = delivered_days(deployment.lake)
+def _require_days(deployment: Deployment, source: SourceSpec, table: str, end: str) -> None:
+    delivered = delivered_days(deployment.lake, source)
     if not delivered:
         raise UsageError(
-            f"{table} can't be built: the lake at {deployment.lake.uri} has no record of a delivery; "
-            "import some orders first (mlops orders import FILE --format …), or set MLOPS_LAKE_URI"
+            f"{table} can't be built: the lake at {deployment.lake.uri} has no record of a delivery of "
+            f"{source.source}; import some first (mlops sources import {source.source} FILE), or set MLOPS_LAKE_URI"
         )
     if (gap := first_gap(delivered, end)) is not None and gap < delivered[-1]:
         raise RefusedError(
-            f"{table} of {end} can't be built: {gap} is missing while later days are there; deliver it "
-            "(or an empty day, with _SUCCESS) and let ingest_orders take it"
+            f"{table} of {end} can't be built: {source.source} of {gap} are missing while later days are there; "
+            f"deliver them (or an empty day, with _SUCCESS) and let {source.ingest_dag_id} take it"
         )
     if end > delivered[-1]:
         raise RefusedError(
-            f"{table} of {end} can't be built: the newest delivery is of {delivered[-1]}, so {end} has not arrived; "
-            "import its orders first, or end the range earlier"
+            f"{table} of {end} can't be built: the newest delivery of {source.source} is of {delivered[-1]}, so {end} "
+            "has not arrived; import it first, or end the range earlier"
         )

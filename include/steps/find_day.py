@@ -1,4 +1,4 @@
-"""Say whether a day of raw orders, and every day before it, has been delivered.
+"""Say whether a day of a source, and every day before it, has been delivered.
 
 What belongs here: one look at the lake. What does not: waiting.
 """
@@ -10,6 +10,7 @@ from typing import Literal
 
 from include.adapters.deployment import Deployment
 from include.adapters.sources.deliveries import delivered_days, first_gap
+from include.specs.sources import load_source
 
 
 @dataclass(frozen=True)
@@ -28,18 +29,20 @@ class DayStatus:
     day: str
 
 
-def find_day(partition: str) -> DayStatus:
+def find_day(source: str, partition: str) -> DayStatus:
     """Look for a day.
 
     A day counts as delivered when no day before it is missing: features look back, and would be
-    built without the orders of the gap.
+    built without the rows of the gap.
 
     Parameters
     ----------
+    source : str
+        Its name.
     partition : str
         The day.
     """
-    delivered = delivered_days(Deployment.from_env().lake)
+    delivered = delivered_days(Deployment.from_env().lake, load_source(source))
     gap = first_gap(delivered, partition) if delivered else partition
     if gap is None:
         return DayStatus("delivered", partition)

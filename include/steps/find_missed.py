@@ -17,6 +17,7 @@ from include.errors import UsageError
 from include.governance.lifecycle import Stage, production_at
 from include.monitoring.missed_nights import MissedNight
 from include.specs.groups import load_feature_group
+from include.specs.sources import load_source
 from include.steps.read_inputs import other_groups
 from include.tables import predictions_name
 
@@ -68,7 +69,7 @@ def _unscored_because(deployment: Deployment, spec: ModelSpec) -> Callable[[str]
     rescore = f"rescore_range__{spec.model_id}"
     groups = [load_feature_group(each) for each in (spec.features.group, *other_groups(spec, spec.features.service))]
     published = cache(deployment.state.publications)
-    delivered = cache(lambda: delivered_days(deployment.lake))
+    delivered = cache(lambda source: delivered_days(deployment.lake, load_source(source)))
 
     def why(night: str) -> str:
         missing = next((group for group in groups if night not in published(group.table)), None)
@@ -76,8 +77,8 @@ def _unscored_because(deployment: Deployment, spec: ModelSpec) -> Callable[[str]
             return f"score_batch__{spec.model_id} did not run on it, or failed; {rescore} makes up for it"
         if refused := _read_refusal(deployment, missing.group, night):
             cause = f"the quality gate refused {missing.table} ({refused})"
-        elif missing.scored_by is None and night not in delivered():
-            cause = "its orders have not been delivered"
+        elif late := [source for source in missing.sources if night not in delivered(source)]:
+            cause = f"its {late[0]} have not been delivered"
         else:
             cause = f"{missing.table} was not built"
         return f"{cause}; build it (mlops features build --group {missing.group}), then run {rescore}"

@@ -1,194 +1,228 @@
-"""Judge a file of orders by the contract: each row taken, or set aside with a reason.
+"""Judge the files of a delivery by the rules of their source: each row taken, or set aside with a reason.
 
-What belongs here: one file, from its bytes to typed rows with verdicts and an account by day.
-What does not: the lake, and what other files say of the same orders.
+What belongs here: from the bytes of all files to typed rows with verdicts, and what each file had by day. What does
+not: the lake, and what it holds under the same keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.adapters.compute.duckdb_compute import DuckDbCompute
-from include.adapters.files.tabular import TableFile
-from include.adapters.sources import source_files
 from include.adapters.sources.buckets import in_buckets
-from include.adapters.sources.source_files import ROWS_AT_ONCE
-from include.errors import MlopsError, UsageError, nearest
-from include.quality import formats
-from include.quality.sql import column, literal
-from include.quality.verdict import KNOWN_AT, bucket_sql, failing_rows_sql, verdict_sql
-from include.specs.sources import SourceSpec, parse_source
-from include.specs.yaml_files import CONFIG_ROOT
-from include.tables import ORDERS, QUARANTINE
+from include.adapters.sources.source_files import ROWS_AT_ONCE, open_source
+from include.errors import MlopsError
+from include.quality.formats import DELIVERED, FileColumn, file_columns, find_format, typed_sql
+from include.quality.merge import SAYS_RECEIVED
+from include.quality.sql import column, columns, literal
+from include.quality.verdict import bucket_sql, counted_sql, failing_rows_sql, known_at_sql, verdict_sql
+from include.specs.sources import DAY, RECEIVED_AT, SUPERSEDED, SourceSpec, UniqueRule
 
-ORDERS_SCHEMA, QUARANTINE_SCHEMA = ORDERS.arrow_schema(), QUARANTINE.arrow_schema()
+if TYPE_CHECKING:
+    import duckdb
 
-_TAKEN, _SET_ASIDE = "taken", "set aside"
-_COUNT = """
-INSERT INTO counted
-SELECT CAST(ordered_at AS DATE), _rule, count(*), count(*) FILTER (WHERE _rule IS NULL AND unit_price = 0)
-FROM judged GROUP BY ALL
-"""
+    from include.adapters.compute.duckdb_compute import DuckDbCompute
+    from include.adapters.files.tabular import TableFile
+    from include.adapters.sources.source_files import SourceFile
 
-
-@dataclass(frozen=True)
-class DayAccount:
-    """What a file had for one day; `rules` holds the rules that rows fell under, with their rows."""
-
-    rows_in: int
-    rows_published: int
-    rules: dict[str, int]
-
-
-@dataclass(frozen=True)
-class JudgedFile:
-    """A file's rows after the verdict.
-
-    Attributes
-    ----------
-    source : str
-        The file's identity.
-    rows_in, rows_published : int
-        Rows that the file has, and those of them that were taken.
-    orders : tuple of Path
-        Parquet files of the rows that were taken, in the columns of `ORDERS_SCHEMA`.
-    quarantine : tuple of Path
-        Parquet files of the rows that were set aside, in the columns of `QUARANTINE_SCHEMA`.
-    days : dict of date to DayAccount
-        The account by UTC day of order. It sums to the file: a row whose day is unknown, or outside
-        the days of the rows that were taken, counts on the home day. Empty where there is no home day.
-    rules : dict of str to int
-        Rows set aside, by every rule of the contract, in its order.
-    zero_price : int
-        Rows that were taken and cost nothing.
-    """
-
-    source: str
-    rows_in: int
-    rows_published: int
-    orders: tuple[Path, ...]
-    quarantine: tuple[Path, ...]
-    days: dict[date, DayAccount]
-    rules: dict[str, int]
-    zero_price: int
+_TAKEN, _SET_ASIDE, _REJECTED = "taken", "set aside", "rejected"
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """How files are judged: the format, the two times, and whether SQL's counts are checked by another library."""
+    """How files are judged.
 
+    Attributes
+    ----------
+    spec : SourceSpec
+    file_format : str
+    as_of : datetime
+        Aware; a row with a later time is set aside.
+    time_zone : str
+        The zone of times that have none.
+    cross_check : bool
+        Whether SQL's counts are checked by Great Expectations.
+    partition : str or None
+        The day that a night's delivery is of; None for a file of many.
+    """
+
+    spec: SourceSpec
     file_format: str
     as_of: datetime
     time_zone: str
     cross_check: bool
     partition: str | None
 
+    @property
+    def delivered_by(self) -> datetime | None:
+        """When the day that a night's delivery is of was over."""
+        return self.as_of if self.partition else None
 
-@lru_cache(maxsize=1)
-def load_contract() -> SourceSpec:
-    """Return the contract of this deployment.
 
-    Raises
-    ------
-    SpecError
-        If the file says something that isn't allowed.
+@dataclass(frozen=True)
+class RowCount:
+    """How many rows of a file, by its number, on a day fell under a rule.
+
+    The day is None where a row has none, the rule where it was taken; `counted` is what the source counts.
     """
-    path = CONFIG_ROOT / "contracts" / "orders.yaml"
-    return parse_source(path.read_text(encoding="utf-8"), file=path.name)
+
+    file: int
+    day: date | None
+    rule: str | None
+    rows: int
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
-def judge_file(file: TableFile, judgement: Judgement, engine: DuckDbCompute, folder: Path) -> JudgedFile:
-    """Read a file and judge its rows, a bucket of orders at a time.
+@dataclass(frozen=True)
+class Judged:
+    """What became of the rows of a delivery, before they meet those that are there.
+
+    Attributes
+    ----------
+    files : tuple of str
+        The identity of each file, by its number.
+    rows_in : tuple of int
+        The rows that each has.
+    taken : tuple of Path
+        Parquet files of the rows that were taken: the columns of the source's table, ``_file``, ``_row`` and
+        `SAYS_RECEIVED`. A key is there once.
+    set_aside : tuple of Path
+        Parquet files of those that were not, in the columns of the quarantine, and ``_file``.
+    rejected : tuple of Path
+        Parquet files of the keys of rows that broke a rule, with ``_file`` and ``day``.
+    counts : tuple of RowCount
+    """
+
+    files: tuple[str, ...]
+    rows_in: tuple[int, ...]
+    taken: tuple[Path, ...]
+    set_aside: tuple[Path, ...]
+    rejected: tuple[Path, ...]
+    counts: tuple[RowCount, ...]
+
+
+def judge_files(files: Sequence[TableFile], judgement: Judgement, engine: DuckDbCompute, folder: Path) -> Judged:
+    """Read files and judge their rows, a bucket of keys at a time.
 
     Parameters
     ----------
-    file : TableFile
-        The file.
+    files : sequence of TableFile
+        All of one delivery: a row is judged by the others wherever they stand.
     judgement : Judgement
-        How. With a `partition` the file is part of that night's delivery: it may have no rows, and
-        the partition is its home day; otherwise the home day is the last day of a row that was taken.
+        How. Files of a night's delivery may have no rows.
     engine : DuckDbCompute
-        Runs the contract.
+        Runs the rules.
     folder : Path
         An empty one, where the judged rows are left.
 
     Raises
     ------
     UsageError
-        If the format or the time zone isn't known, or the file as a whole can't be taken.
+        If the format isn't known, or a file as a whole can't be taken.
     MlopsError
         If Great Expectations counts other failing rows than SQL, or DuckDB fails.
     """
-    contract = load_contract()
-    known = formats.file_columns(judgement.file_format, contract)
-    opened = source_files.open_source(file, known, folder=folder, may_be_empty=judgement.partition is not None)
-    source, names = opened.source, opened.schema.names
-    typed = formats.typed_sql(
+    spec = judgement.spec
+    known = file_columns(spec, judgement.file_format)
+    opened = [_open(file, judgement, known, folder / f"file-{number}") for number, file in enumerate(files)]
+    names = tuple(each.source for each in opened)
+    typed = [_typed_sql(each, judgement, _delivered(number)) for number, each in enumerate(opened)]
+    for kind in (_TAKEN, _SET_ASIDE, _REJECTED):
+        (folder / kind).mkdir()
+    rows_in = [0] * len(files)
+    with engine.open_session(purpose=f"the verdict on {', '.join(file.name for file in files)[:200]}") as con:
+        _prepare(con, spec, names)
+        sqls = [bucket_sql(spec, _typed_sql(each, judgement, DELIVERED)) for each in opened]
+        for number, bucket in enumerate(in_buckets(con, opened, sqls, rows=ROWS_AT_ONCE, folder=folder)):
+            _judge_bucket(con, judgement, bucket, typed, names)
+            _write(con, _taken_sql(judgement), folder / _TAKEN / f"{number:03}.parquet")
+            rejected = _set_aside_sql(judgement, [each.schema for each in opened])
+            _write(con, rejected, folder / _SET_ASIDE / f"{number:03}.parquet")
+            _write(con, _rejected_sql(spec), folder / _REJECTED / f"{number:03}.parquet")
+            con.execute(_count_sql(spec))
+            rows_in = [seen + part.num_rows for seen, part in zip(rows_in, bucket, strict=True)]
+        return _judged(con, spec, names, rows_in, folder)
+
+
+def _open(file: TableFile, judgement: Judgement, known: Sequence[FileColumn], folder: Path) -> SourceFile:
+    folder.mkdir()
+    return open_source(
+        file,
+        known,
+        folder=folder,
+        dialect=find_format(judgement.spec, judgement.file_format).dialect,
+        may_be_empty=judgement.partition is not None,
+    )
+
+
+def _typed_sql(opened: SourceFile, judgement: Judgement, relation: str) -> str:
+    return typed_sql(
+        judgement.spec,
         judgement.file_format,
-        contract,
-        present=[column.name for column in known if column.name in names],
+        present=opened.schema.names,
         naive=[field.name for field in opened.schema if field.type == pa.timestamp("us")],
         time_zone=judgement.time_zone,
+        relation=relation,
     )
-    identity = formats.identity(judgement.file_format, contract, present=names)
-    (folder / _TAKEN).mkdir()
-    (folder / _SET_ASIDE).mkdir()
-    rows_in = 0
-    with engine.open_session(purpose=f"the verdict on {file.name}") as con:
-        _check_time_zone(con, judgement.time_zone)
-        _prepare(con, contract)
-        buckets = in_buckets(con, opened, bucket_sql(contract, typed), rows=ROWS_AT_ONCE, folder=folder)
-        for number, bucket in enumerate(buckets):
-            con.register("delivered", bucket)
-            con.execute(f"CREATE OR REPLACE TABLE typed AS {typed}")
-            if judgement.cross_check:
-                _check_counts(con, contract, judgement.as_of, identity, source)
-            verdict = verdict_sql(contract, as_of=judgement.as_of, identity=identity)
-            con.execute(f"CREATE OR REPLACE TABLE judged AS {verdict}")
-            rejected = _quarantine_sql(source, opened.schema, judgement.partition)
-            _write(con, _orders_sql(contract), folder / _TAKEN / f"{number:03}.parquet")
-            _write(con, rejected, folder / _SET_ASIDE / f"{number:03}.parquet")
-            con.execute(_COUNT)
-            rows_in += bucket.num_rows
-            con.unregister("delivered")
-        return _judged(con, contract, source, rows_in, judgement.partition, folder)
 
 
-def _check_time_zone(con: duckdb.DuckDBPyConnection, time_zone: str) -> None:
-    known = [name for (name,) in con.execute("SELECT name FROM pg_timezone_names()").fetchall()]
-    if time_zone not in known:
-        hint = nearest(time_zone, known)
-        raise UsageError(f"time zone {time_zone!r} is not known; write an IANA name such as Europe/London{hint}")
-
-
-def _check_counts(
-    con: duckdb.DuckDBPyConnection, contract: SourceSpec, as_of: datetime, identity: Sequence[str], source: str
+def _judge_bucket(
+    con: duckdb.DuckDBPyConnection,
+    judgement: Judgement,
+    bucket: Sequence[pa.Table],
+    typed: Sequence[str],
+    names: Sequence[str],
 ) -> None:
+    """Make the tables ``typed`` and ``judged`` of a bucket's rows, which stay registered as ``delivered_<file>``."""
+    for number, part in enumerate(bucket):
+        con.register(_delivered(number), part)
+    sides = [f"SELECT {number} AS _file, * FROM ({sql})" for number, sql in enumerate(typed)]
+    con.execute(f"CREATE OR REPLACE TABLE typed AS {' UNION ALL '.join(sides)}")
+    if judgement.cross_check:
+        _check_counts(con, judgement, names)
+    verdict = verdict_sql(judgement.spec, as_of=judgement.as_of, delivered_by=judgement.delivered_by)
+    con.execute(f"CREATE OR REPLACE TABLE judged AS {verdict}")
+
+
+def _delivered(number: int) -> str:
+    return f"{DELIVERED}_{number}"
+
+
+def _check_counts(con: duckdb.DuckDBPyConnection, judgement: Judgement, names: Sequence[str]) -> None:
     from include.adapters.expectations.source_expectations import count_failing_rows
 
-    [counts] = con.sql(failing_rows_sql(contract, as_of=as_of, identity=identity)).to_arrow_table().to_pylist()
-    rows = con.sql("SELECT * EXCLUDE (_row) FROM typed").to_arrow_table()
-    expected = count_failing_rows(contract, rows, as_of=as_of, identity=identity)
+    spec, as_of = judgement.spec, judgement.as_of
+    [counts] = con.sql(failing_rows_sql(spec, as_of=as_of)).to_arrow_table().to_pylist()
+    rows = con.sql(f"SELECT {columns(spec.typed_names)} FROM typed").to_arrow_table()
+    expected = count_failing_rows(spec, rows, as_of=as_of)
     differences = [f"{name}: {counts[name]} and {n}" for name, n in expected.items() if counts[name] != n]
     if differences:
         raise MlopsError(
-            f"{source}: SQL and Great Expectations count other failing rows ({'; '.join(differences)}); nothing was "
-            "published: the two readings of the contract must agree before its verdicts can be trusted"
+            f"{', '.join(names)}: SQL and Great Expectations count other failing rows ({'; '.join(differences)}); "
+            "nothing was published: the two readings of the rules must agree before their verdicts can be trusted"
         )
 
 
-def _prepare(con: duckdb.DuckDBPyConnection, contract: SourceSpec) -> None:
+def _prepare(con: duckdb.DuckDBPyConnection, spec: SourceSpec, names: Sequence[str]) -> None:
     con.execute("CREATE TABLE reasons (rule VARCHAR, reason VARCHAR)")
-    con.executemany("INSERT INTO reasons VALUES (?, ?)", [list(pair) for pair in contract.reasons.items()])
-    con.execute("CREATE TABLE counted (day DATE, rule VARCHAR, rows BIGINT, zero_price BIGINT)")
+    con.executemany("INSERT INTO reasons VALUES (?, ?)", [list(pair) for pair in spec.reasons.items()])
+    con.execute("CREATE TABLE files (_file INTEGER, source VARCHAR)")
+    con.executemany("INSERT INTO files VALUES (?, ?)", [[number, name] for number, name in enumerate(names)])
+    listed = "".join(f", {column(name)} BIGINT" for name in spec.counted)
+    con.execute(f"CREATE TABLE counted (file INTEGER, day DATE, rule VARCHAR, rows BIGINT{listed})")
+
+
+def _count_sql(spec: SourceSpec) -> str:
+    day = f"CAST({column(spec.event_time)} AS DATE)"
+    return (
+        f"INSERT INTO counted SELECT _file, {day}, _rule, count(*){counted_sql(spec.counted)} FROM judged GROUP BY ALL"
+    )
 
 
 def _write(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
@@ -196,48 +230,63 @@ def _write(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
 
 
 def _judged(
-    con: duckdb.DuckDBPyConnection,
-    contract: SourceSpec,
-    source: str,
-    rows_in: int,
-    partition: str | None,
-    folder: Path,
-) -> JudgedFile:
-    taken, set_aside = (tuple(sorted((folder / kind).iterdir())) for kind in (_TAKEN, _SET_ASIDE))
-    rows_published, rows_quarantined = _count_rows(taken), _count_rows(set_aside)
-    if rows_published + rows_quarantined != rows_in:
+    con: duckdb.DuckDBPyConnection, spec: SourceSpec, names: tuple[str, ...], rows_in: Sequence[int], folder: Path
+) -> Judged:
+    taken, set_aside, rejected = (tuple(sorted((folder / kind).iterdir())) for kind in (_TAKEN, _SET_ASIDE, _REJECTED))
+    published, quarantined = _count_rows(taken), _count_rows(set_aside)
+    if published + quarantined != sum(rows_in):
         raise MlopsError(
-            f"{source}: {rows_in} rows came in, but {rows_published} were taken and "
-            f"{rows_quarantined} set aside; nothing was published: report this with the file"
+            f"{', '.join(names)}: {sum(rows_in)} rows came in, but {published} were taken and {quarantined} set "
+            "aside; nothing was published: report this with the file"
         )
-    counts = dict(con.execute("SELECT rule, CAST(sum(rows) AS BIGINT) FROM counted GROUP BY rule").fetchall())
-    [(zero_price,)] = con.execute("SELECT CAST(coalesce(sum(zero_price), 0) AS BIGINT) FROM counted").fetchall()
-    rules = {rule.name: counts.get(rule.name, 0) for rule in contract.rules}
-    return JudgedFile(source, rows_in, rows_published, taken, set_aside, _days(con, partition), rules, zero_price)
+    counts = tuple(
+        RowCount(file, day, rule, rows, dict(zip(spec.counted, counted, strict=True)))
+        for file, day, rule, rows, *counted in con.execute("SELECT * FROM counted").fetchall()
+    )
+    return Judged(names, tuple(rows_in), taken, set_aside, rejected, counts)
 
 
 def _count_rows(paths: Sequence[Path]) -> int:
     return sum(pq.read_metadata(path).num_rows for path in paths)
 
 
-def _orders_sql(contract: SourceSpec) -> str:
-    expressions = {name: column(name) for name in contract.column_names}
-    expressions |= {"line": "CAST(line AS BIGINT)", "quantity": "CAST(quantity AS BIGINT)", "received_at": KNOWN_AT}
-    expressions["dt"] = "CAST(ordered_at AS DATE)"
-    listed = ", ".join(f"{expressions[name]} AS {column(name)}" for name in ORDERS_SCHEMA.names)
-    return f"SELECT {listed} FROM judged WHERE _rule IS NULL ORDER BY _row"
+def _taken_sql(judgement: Judgement) -> str:
+    spec = judgement.spec
+    known_at = known_at_sql(spec, delivered_by=judgement.delivered_by)
+    made = {RECEIVED_AT: known_at, DAY: f"CAST({column(spec.event_time)} AS DATE)"}
+    listed = ", ".join(f"{made.get(name, column(name))} AS {column(name)}" for name in spec.raw.schema)
+    says = f"judged.{RECEIVED_AT} IS NOT NULL AS {SAYS_RECEIVED}"
+    return f"SELECT {listed}, _file, _row, {says} FROM judged WHERE _rule IS NULL"
 
 
-def _quarantine_sql(source: str, schema: pa.Schema, partition: str | None) -> str:
-    fields = ", ".join(f"{column(field.name)} := {_as_json(field)}" for field in schema)
-    delivered = literal(partition) if partition else "NULL"
+def _set_aside_sql(judgement: Judgement, schemas: Sequence[pa.Schema]) -> str:
+    spec, partition = judgement.spec, judgement.partition
+    sides = []
+    for number, schema in enumerate(schemas):
+        fields = ", ".join(f"{column(field.name)} := {_as_json(field)}" for field in schema)
+        sides.append(
+            f"SELECT {number} AS _file, delivered._row, CAST(to_json(struct_pack({fields})) AS VARCHAR) AS said "
+            f"FROM {_delivered(number)} AS delivered SEMI JOIN (SELECT _row FROM judged WHERE _file = {number} AND "
+            f"_rule IS NOT NULL) AS set_aside ON set_aside._row = delivered._row"
+        )
+    at = f"judged.{column(spec.event_time)}"
     return f"""
-SELECT {literal(source)} AS source, judged._row AS row_number, reasons.rule, reasons.reason,
-  CASE WHEN year(judged.ordered_at) BETWEEN 1 AND 9999 THEN CAST(judged.ordered_at AS DATE) END AS dt,
-  CAST({delivered} AS VARCHAR) AS delivered, CAST(to_json(struct_pack({fields})) AS VARCHAR) AS "row"
-FROM judged JOIN delivered ON delivered._row = judged._row JOIN reasons ON reasons.rule = judged._rule
-ORDER BY judged._row
+SELECT files.source, judged._row AS row_number, reasons.rule, reasons.reason,
+  CASE WHEN year({at}) BETWEEN 1 AND 9999 THEN CAST({at} AS DATE) END AS dt,
+  CAST({literal(partition) if partition else "NULL"} AS VARCHAR) AS delivered, said.said AS "row", judged._file
+FROM judged JOIN files USING (_file) JOIN reasons ON reasons.rule = judged._rule
+JOIN ({" UNION ALL ".join(sides)}) AS said ON said._file = judged._file AND said._row = judged._row
 """
+
+
+def _rejected_sql(spec: SourceSpec) -> str:
+    """Return the keys of rows that broke a rule by themselves, so that what they were to correct can be told."""
+    others = [SUPERSEDED, *(rule.name for rule in spec.rules if isinstance(rule, UniqueRule))]
+    has_key = " AND ".join(f"{column(name)} IS NOT NULL" for name in spec.key)
+    return (
+        f"SELECT _file, CAST({column(spec.event_time)} AS DATE) AS day, {columns(spec.key)} FROM judged "
+        f"WHERE _rule NOT IN ({', '.join(map(literal, others))}) AND {has_key}"
+    )
 
 
 def _as_json(field: pa.Field) -> str:
@@ -246,31 +295,3 @@ def _as_json(field: pa.Field) -> str:
         return name
     # JSON has no infinity: it is written as a word.
     return f"CASE WHEN isfinite({name}) THEN to_json({name}) ELSE to_json(CAST({name} AS VARCHAR)) END"
-
-
-def _days(con: duckdb.DuckDBPyConnection, partition: str | None) -> dict[date, DayAccount]:
-    [(first, last)] = con.execute("SELECT min(day), max(day) FROM counted WHERE rule IS NULL").fetchall()
-    home = date.fromisoformat(partition) if partition else last
-    if home is None:
-        return {}
-    rows = con.execute(
-        "SELECT CASE WHEN day BETWEEN $first AND $last THEN day ELSE $home END AS day, rule, CAST(sum(rows) AS BIGINT) "
-        "FROM counted GROUP BY ALL",
-        {"first": first or home, "last": last or home, "home": home},
-    ).fetchall()
-    # A file that is imported as a whole says of every day between its first and its last what it had;
-    # a night's delivery says so of its own day only: late rows do not show that another night arrived.
-    days = {home} if partition else {first + timedelta(days=n) for n in range((last - first).days + 1)}
-    return _accounts(days, rows)
-
-
-def _accounts(days: set[date], rows: Sequence[tuple[date, str | None, int]]) -> dict[date, DayAccount]:
-    accounts: dict[date, dict[str | None, int]] = {day: {} for day in sorted(days | {day for day, _, _ in rows})}
-    for day, rule, count in rows:
-        accounts[day][rule] = count
-    return {day: _account(counts) for day, counts in accounts.items()}
-
-
-def _account(counts: dict[str | None, int]) -> DayAccount:
-    rules = {rule: n for rule, n in sorted((r, n) for r, n in counts.items() if r is not None)}
-    return DayAccount(sum(counts.values()), counts.get(None, 0), rules)

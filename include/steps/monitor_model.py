@@ -18,16 +18,17 @@ from include import partitions
 from include.adapters.deployment import Deployment
 from include.errors import RefusedError, UnpublishedError
 from include.features.checks import CREATED_TIMESTAMP
-from include.monitoring.data_quality import PRICE_REFERENCE_DAYS, Delivery, judge_data_quality
+from include.monitoring.data_quality import REFERENCE_DAYS, Delivery, Watched, judge_data_quality
 from include.monitoring.decision import NightMetrics
 from include.monitoring.drift import measure_drift
 from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, load_model
 from include.specs.services import load_feature_service
+from include.specs.sources import DAY, SourceSpec, load_source
 from include.steps.load_version import load_version
 from include.steps.read_inputs import created_column, other_groups, read_scored
 from include.steps.score_batch import CHAMPION, FEATURE_CREATED
-from include.tables import DELIVERIES, ORDERS, predictions_name
+from include.tables import predictions_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NIGHT = TypeAdapter(NightMetrics)
+_ACCOUNTED = ("rows_in", "rows_published", "rows_quarantined", "rejected_corrections")
 
 
 def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> dict[str, str]:
@@ -86,16 +88,15 @@ def drifted_features(model_id: str, partition: str, threshold: float) -> dict[st
     return {d.feature: d.psi for d in nights[-1].drift if d.psi is not None and d.psi >= threshold}
 
 
-def read_delivery(deployment: Deployment, partition: str) -> Delivery | None:
-    """Return the account of the night's own delivery; None where the day came with a file import."""
-    records = deployment.lake.read(DELIVERIES.name, start=partition, end=partition)
+def read_delivery(deployment: Deployment, source: SourceSpec, partition: str) -> Delivery | None:
+    """Return the account of the night's own delivery; None where the day came with a file import, or didn't."""
+    if not deployment.lake.exists(source.deliveries.name):
+        return None
+    records = deployment.lake.read(source.deliveries.name, start=partition, end=partition)
     account = records.filter(pc.equal(records["delivered"], partition))
     if account.num_rows == 0:
         return None
-    rows_in, published, quarantined = (
-        int(pc.sum(account[name]).as_py()) for name in ("rows_in", "rows_published", "rows_quarantined")
-    )
-    return Delivery(rows_in, published, quarantined)
+    return Delivery(*(int(pc.sum(account[name]).as_py()) for name in _ACCOUNTED))
 
 
 def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMetrics:
@@ -112,14 +113,15 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
         moderate=spec.monitoring.psi_moderate,
         significant=spec.monitoring.psi_significant,
     )
+    sources = _sources(spec, service)
     earlier = load_nights(deployment, spec.model_id, until=partitions.shift(partition, -1))
     quality = judge_data_quality(
         spec.monitoring,
         rows_scored=scored.num_rows,
         previous_rows_scored=earlier[-1].rows if earlier else None,
         drift=drift,
-        delivery=read_delivery(deployment, partition),
-        median_prices=_median_prices(deployment, spec, partition),
+        deliveries={each.source: read_delivery(deployment, each, partition) for each in sources},
+        watched=[found for each in sources for found in _watched(deployment, spec, each, partition)],
         nullable=nullable_features(service),
     )
     night = NightMetrics(partition, scored.num_rows, quality, drift, version)
@@ -171,11 +173,26 @@ def _column(rows: pa.Table, name: str) -> NDArray[np.float64]:
     return np.asarray(values, dtype=np.float64)
 
 
-def _median_prices(deployment: Deployment, spec: ModelSpec, partition: str) -> dict[str, float]:
-    """Return the median unit price of each day that is judged, and of those before."""
-    first = partitions.shift(partition, -(spec.monitoring.price_days + PRICE_REFERENCE_DAYS))
-    rows = deployment.lake.read(ORDERS.name, start=first, end=partition, columns=["dt", "kind", "unit_price"])
-    sales = rows.filter(pc.equal(rows["kind"], "sale"))
-    by_day = sales.group_by("dt").aggregate([("unit_price", "approximate_median")])
-    days, prices = by_day["dt"].to_pylist(), by_day["unit_price_approximate_median"].to_pylist()
-    return {day.isoformat(): float(price) for day, price in zip(days, prices, strict=True)}
+def _sources(spec: ModelSpec, service: str) -> list[SourceSpec]:
+    """Return the sources of what the model reads, those of its own group first."""
+    groups = [load_feature_group(name) for name in (spec.features.group, *other_groups(spec, service))]
+    return [load_source(name) for name in dict.fromkeys(name for group in groups for name in group.sources)]
+
+
+def _watched(deployment: Deployment, spec: ModelSpec, source: SourceSpec, partition: str) -> list[Watched]:
+    """Return what is watched of a source, on each day that is judged, and on those before."""
+    if not deployment.lake.exists(source.raw.name):
+        return []
+    first = partitions.shift(partition, -(spec.monitoring.price_days + REFERENCE_DAYS))
+    found = []
+    for watched in source.watched:
+        wanted = dict.fromkeys([DAY, watched.column, *([watched.where.column] if watched.where else [])])
+        rows = deployment.lake.read(source.raw.name, start=first, end=partition, columns=list(wanted))
+        if watched.where is not None:
+            rows = rows.filter(pc.equal(rows[watched.where.column], watched.where.is_))
+        by_day = rows.group_by(DAY).aggregate([(watched.column, "approximate_median")])
+        medians = zip(by_day[DAY].to_pylist(), by_day[f"{watched.column}_approximate_median"].to_pylist(), strict=True)
+        found.append(
+            Watched(watched.name, {day.isoformat(): float(value) for day, value in medians if value is not None})
+        )
+    return found

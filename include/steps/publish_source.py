@@ -1,110 +1,211 @@
-"""Publish judged orders: rows that were set aside, and the merge of the others with those that are there.
+"""Publish judged rows: the merge of those that were taken with those that are there, and what is set aside.
 
 What belongs here: two commits, and the SQL of each over rows on disk. What does not: the verdict, the order of the
-commits and the account (``import_file``), and which of two versions stays (``quality.merge``).
+commits and the account (``import_source``), and which of two versions stays (``quality.merge``).
 
 Rows stay on disk: what DuckDB doesn't hold is spilled, and a commit is written a piece at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 
 from include.adapters.compute.duckdb_compute import declare, parquet_sql
 from include.adapters.lake.portions import in_pieces
-from include.quality.merge import MergeCounts, has_changed_sql, merge_counts_sql, merged_sql
-from include.quality.sql import columns
-from include.steps.judge_source import ORDERS_SCHEMA, QUARANTINE_SCHEMA, JudgedFile
-from include.tables import ORDERS, QUARANTINE
+from include.errors import MlopsError
+from include.quality.merge import SAYS_RECEIVED, MergeCounts, merge_counts_sql, merged_sql, met_sql, standing_sql
+from include.quality.sql import column, columns, literal
+from include.specs.sources import CONFLICTING, RULES_OF_ALL, SUPERSEDED, SourceSpec
+from include.steps.judge_source import Judged, Judgement, RowCount
 
 if TYPE_CHECKING:
+    import duckdb
     from pyarrow.dataset import Dataset
 
     from include.adapters.deployment import Deployment
 
 _BATCH = 100_000
-_QUARANTINED = columns(QUARANTINE_SCHEMA.names)
-_AS_QUARANTINED = f"""
-SELECT (SELECT count(*) FROM quarantined) = (SELECT count(*) FROM present)
-  AND NOT EXISTS (SELECT {_QUARANTINED} FROM quarantined EXCEPT ALL SELECT {_QUARANTINED} FROM present)
-"""
 
 
-def set_aside(deployment: Deployment, judged: Sequence[JudgedFile]) -> None:
-    """Replace what was set aside of the same files before."""
+@dataclass(frozen=True)
+class Merged:
+    """What became of taken rows.
 
-    def rewriting(present: Dataset | None) -> Iterator[pa.Table]:
-        with deployment.duckdb.open_session(purpose=f"what is set aside in {QUARANTINE.name}") as con:
-            _declare_files(con, "quarantined", [file.quarantine for file in judged], QUARANTINE_SCHEMA)
-            if present is not None:
-                declare(con, "present", present)
-                [(is_same,)] = con.execute(_AS_QUARANTINED).fetchall()
-                if is_same:
-                    return
-            rows = con.sql(f"SELECT {_QUARANTINED} FROM quarantined ORDER BY _delivered, row_number")
-            yield from in_pieces(rows.to_arrow_reader(_BATCH), QUARANTINE_SCHEMA, partition_by=QUARANTINE.partition_by)
+    Attributes
+    ----------
+    counts : MergeCounts
+    version : int or None
+        The version of the table after the merge; None where it does not exist.
+    lost : tuple of RowCount
+        Of those that lost against what is there.
+    losers : Path
+        A Parquet file of these, in the columns of the quarantine, and ``_file``.
+    rejected_corrections : dict of (int, date or None) to int
+        Rows that broke a rule while the table has a row of their key, which stays: by file and day.
+    """
 
-    sources = [file.source for file in judged]
-    deployment.lake.rewrite(QUARANTINE.name, sources, rewriting, partition_by=QUARANTINE.partition_by)
+    counts: MergeCounts
+    version: int | None
+    lost: tuple[RowCount, ...]
+    losers: Path
+    rejected_corrections: Mapping[tuple[int, date | None], int]
 
 
 def merge_rows(
-    deployment: Deployment, judged: Sequence[JudgedFile], days: Sequence[date]
-) -> tuple[MergeCounts, int | None]:
-    """Merge what was taken with what is there, and return what became of it and the table's version.
+    deployment: Deployment, judged: Judged, judgement: Judgement, days: Sequence[date], *, folder: Path
+) -> Merged:
+    """Merge what was taken with what is there.
 
     Parameters
     ----------
     days : sequence of date
         Those that the files tell of.
+    folder : Path
+        Where the rows that lost are left.
+
+    Raises
+    ------
+    MlopsError
+        If the table would not have what is called published; nothing is written.
     """
-    counts, names = MergeCounts(0, 0, 0, 0, 0), ORDERS_SCHEMA.names
+    spec = judgement.spec
+    table, schema = spec.raw, spec.raw.arrow_schema()
+    losers = folder / "losers.parquet"
+    counts, lost = MergeCounts(), list[RowCount]()
 
     def rewriting(present: Dataset | None) -> Iterator[pa.Table]:
-        nonlocal counts
-        with deployment.duckdb.open_session(purpose=f"the merge of orders into {ORDERS.name}") as con:
-            _declare_files(con, "incoming", [file.orders for file in judged], ORDERS_SCHEMA)
-            declare(con, "present", ORDERS_SCHEMA.empty_table() if present is None else present)
-            [row] = con.execute(merge_counts_sql(names)).fetchall()
+        nonlocal counts, lost
+        with deployment.duckdb.open_session(purpose=f"the merge into {table.name}") as con:
+            _declare_taken(con, judged, schema)
+            _declare_present(con, present, schema)
+            con.execute(f"CREATE TABLE met AS {met_sql(schema.names, spec.key)}")
+            [row] = con.execute(merge_counts_sql()).fetchall()
             counts = MergeCounts(*row)
-            [(has_changed,)] = con.execute(has_changed_sql()).fetchall()
-            if has_changed or present is None:
-                merged = con.sql(merged_sql(names)).to_arrow_reader(_BATCH)
-                yield from in_pieces(merged, ORDERS_SCHEMA, partition_by=ORDERS.partition_by)
+            merged = merged_sql(schema.names, spec.key, table.sorted_by)
+            _require_standing(con, spec, counts, merged, schema)
+            lost = [RowCount(*found) for found in con.execute(_LOST_SQL).fetchall()]
+            con.execute(f"COPY ({_losers_sql(judgement, judged)}) TO {literal(str(losers))} (FORMAT parquet)")
+            if counts.added or counts.replaced or present is None:
+                reader = con.sql(merged).to_arrow_reader(_BATCH)
+                yield from in_pieces(reader, schema, partition_by=table.partition_by)
 
-    keys = {day.isoformat() for day in days} | _days_of_other_versions(deployment, judged)
-    if not keys:
-        return counts, deployment.lake.version(ORDERS.name)
-    ref = deployment.lake.rewrite(ORDERS.name, sorted(keys), rewriting)
-    return counts, ref.version
+    keys = {day.isoformat() for day in days} | _days_of_other_versions(deployment, judged, spec)
+    if keys:
+        version: int | None = deployment.lake.rewrite(table.name, sorted(keys), rewriting).version
+    else:
+        version = deployment.lake.version(table.name)
+    return Merged(counts, version, tuple(lost), losers, _rejected_corrections(deployment, judged, spec))
 
 
-def _days_of_other_versions(deployment: Deployment, judged: Sequence[JudgedFile]) -> set[str]:
-    """Return the days that hold an incoming order line: a newer version may have moved it to another day."""
-    if not deployment.lake.exists(ORDERS.name):
+def set_aside(deployment: Deployment, judged: Judged, merged: Merged, spec: SourceSpec) -> None:
+    """Replace what was set aside of the same files before."""
+    table, schema = spec.quarantine, spec.quarantine.arrow_schema()
+    names = columns(schema.names)
+    paths = [*judged.set_aside, *([merged.losers] if merged.lost else [])]
+
+    def rewriting(present: Dataset | None) -> Iterator[pa.Table]:
+        with deployment.duckdb.open_session(purpose=f"what is set aside in {table.name}") as con:
+            con.register("nothing", schema.empty_table())
+            found = f" UNION ALL SELECT {names}, _file FROM {parquet_sql(paths)}" if paths else ""
+            con.execute(f"CREATE VIEW quarantined AS SELECT *, 0 AS _file FROM nothing{found}")
+            if present is not None:
+                declare(con, "present", present)
+                [(is_same,)] = con.execute(_as_quarantined(names)).fetchall()
+                if is_same:
+                    return
+            rows = con.sql(f"SELECT {names} FROM quarantined ORDER BY _file, row_number")
+            yield from in_pieces(rows.to_arrow_reader(_BATCH), schema, partition_by=table.partition_by)
+
+    deployment.lake.rewrite(table.name, judged.files, rewriting, partition_by=table.partition_by)
+
+
+def _as_quarantined(names: str) -> str:
+    return f"""
+SELECT (SELECT count(*) FROM quarantined) = (SELECT count(*) FROM present)
+  AND NOT EXISTS (SELECT {names} FROM quarantined EXCEPT ALL SELECT {names} FROM present)
+"""
+
+
+_LOST_SQL = f"""
+SELECT _file, dt, _met, count(*) FROM met
+WHERE _met IN ({literal(SUPERSEDED)}, {literal(CONFLICTING)}) GROUP BY ALL ORDER BY ALL
+"""
+
+
+def _losers_sql(judgement: Judgement, judged: Judged) -> str:
+    """Return the SELECT of the rows that lost, as the quarantine has them: in the columns of the source's table."""
+    fields = ", ".join(f"{column(name)} := {column(name)}" for name in judgement.spec.typed_names)
+    sources = " ".join(f"WHEN {number} THEN {literal(name)}" for number, name in enumerate(judged.files))
+    reasons = " ".join(f"WHEN {literal(rule)} THEN {literal(RULES_OF_ALL[rule])}" for rule in (SUPERSEDED, CONFLICTING))
+    partition = literal(judgement.partition) if judgement.partition else "NULL"
+    return f"""
+SELECT CASE _file {sources} END AS source, _row AS row_number, _met AS rule, CASE _met {reasons} END AS reason, dt,
+  CAST({partition} AS VARCHAR) AS delivered, CAST(to_json(struct_pack({fields})) AS VARCHAR) AS "row", _file
+FROM met WHERE _met IN ({literal(SUPERSEDED)}, {literal(CONFLICTING)})
+"""
+
+
+def _require_standing(
+    con: duckdb.DuckDBPyConnection, spec: SourceSpec, counts: MergeCounts, merged: str, schema: pa.Schema
+) -> None:
+    con.execute(f"CREATE VIEW merged AS {merged}")
+    [(standing,)] = con.execute(standing_sql(schema.names, spec.key)).fetchall()
+    if standing != counts.published:
+        raise MlopsError(
+            f"{spec.raw.name} would have {standing} of the {counts.published} rows that are called published; nothing "
+            "was written: report this with the files"
+        )
+
+
+def _rejected_corrections(
+    deployment: Deployment, judged: Judged, spec: SourceSpec
+) -> Mapping[tuple[int, date | None], int]:
+    if not judged.rejected or not deployment.lake.exists(spec.raw.name):
+        return {}
+    with deployment.duckdb.open_session(purpose=f"the rows of {spec.raw.name} that were to be corrected") as con:
+        con.execute(f"CREATE VIEW rejected AS SELECT * FROM {parquet_sql(judged.rejected)}")
+        if not con.execute("SELECT 1 FROM rejected LIMIT 1").fetchall():
+            return {}
+        declare(con, "present", deployment.lake.dataset(spec.raw.name))
+        found = con.execute(
+            f"SELECT _file, day, count(*) FROM rejected SEMI JOIN present USING ({columns(spec.key)}) GROUP BY ALL"
+        ).fetchall()
+    return {(file, day): rows for file, day, rows in found}
+
+
+def _days_of_other_versions(deployment: Deployment, judged: Judged, spec: SourceSpec) -> set[str]:
+    """Return the days that hold an incoming key: a newer version may have moved it to another day."""
+    if not deployment.lake.exists(spec.raw.name):
         return set()
-    with deployment.duckdb.open_session(purpose=f"the days of {ORDERS.name} that hold these orders") as con:
-        _declare_files(con, "incoming", [file.orders for file in judged], ORDERS_SCHEMA)
-        declare(con, "present", deployment.lake.dataset(ORDERS.name))
-        found = con.execute("SELECT DISTINCT dt FROM present SEMI JOIN incoming USING (order_id, line)").fetchall()
+    with deployment.duckdb.open_session(purpose=f"the days of {spec.raw.name} that hold these rows") as con:
+        _declare_taken(con, judged, spec.raw.arrow_schema())
+        declare(con, "present", deployment.lake.dataset(spec.raw.name))
+        found = con.execute(
+            f"SELECT DISTINCT dt FROM present SEMI JOIN incoming USING ({columns(spec.key)})"
+        ).fetchall()
     return {day.isoformat() for (day,) in found}
 
 
-def _declare_files(
-    con: duckdb.DuckDBPyConnection, name: str, files: Sequence[Sequence[Path]], schema: pa.Schema
-) -> None:
-    """Declare a table of the rows of files, ``_delivered`` of which says by 1, 2, … in whose turn they came."""
+def _declare_taken(con: duckdb.DuckDBPyConnection, judged: Judged, schema: pa.Schema) -> None:
     con.register("nothing", schema.empty_table())
-    sides = ["SELECT *, 0 AS _delivered FROM nothing"]
-    sides += [
-        f"SELECT {columns(schema.names)}, {number} FROM {parquet_sql(paths)}"
-        for number, paths in enumerate(files, start=1)
-        if paths
-    ]
-    con.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(sides)}")
+    nothing = f"SELECT *, 0 AS _file, CAST(0 AS BIGINT) AS _row, false AS {SAYS_RECEIVED} FROM nothing"
+    found = f" UNION ALL SELECT * FROM {parquet_sql(judged.taken)}" if judged.taken else ""
+    con.execute(f"CREATE VIEW incoming AS {nothing}{found}")
+
+
+def _declare_present(con: duckdb.DuckDBPyConnection, present: Dataset | None, schema: pa.Schema) -> None:
+    """Declare the rows that are there; a column that the source got since is null in them."""
+    if present is None:
+        con.register("present", schema.empty_table())
+        return
+    declare(con, "stored", present)
+    con.register("typed_nothing", schema.empty_table())
+    had = set(present.schema.names)
+    listed = columns([name for name in schema.names if name in had])
+    con.execute(f"CREATE VIEW present AS SELECT * FROM typed_nothing UNION ALL BY NAME SELECT {listed} FROM stored")

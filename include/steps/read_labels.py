@@ -15,11 +15,13 @@ import pyarrow as pa
 from include.errors import MlopsError
 from include.features.checks import EVENT_TIMESTAMP
 from include.question.labels import known_labels
-from include.specs.labels import load_label_kind
+from include.specs.labels import EXAMPLES, load_label_kind
 from include.specs.models import ModelSpec
-from include.tables import ORDERS
+from include.specs.sources import load_source
 
 if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
+
     from include.adapters.deployment import Deployment
 
 
@@ -52,25 +54,28 @@ def read_labels(deployment: Deployment, spec: ModelSpec, examples: pa.Table, *, 
     Raises
     ------
     MlopsError
-        If there are no orders.
+        If a source that the label reads is not there.
     SpecError
         If the statement breaks its promises.
     """
-    version = deployment.lake.version(ORDERS.name)
-    if version is None:
-        raise MlopsError(
-            f"the labels of {spec.model_id} need {ORDERS.name}, which is not in the lake at {deployment.lake.uri}; "
-            "import orders first, or set MLOPS_LAKE_URI"
-        )
     kind = load_label_kind(spec.label.kind, deployment.settings.specs_overlay)
+    versions: dict[str, int] = {}
+    relations: dict[str, pa.Table | Dataset] = {EXAMPLES: examples.select([*spec.entity.keys, EVENT_TIMESTAMP])}
+    for source in kind.sources:
+        name = load_source(source).raw.name
+        version = deployment.lake.version(name)
+        if version is None:
+            raise MlopsError(
+                f"the labels of {spec.model_id} need {name}, which is not in the lake at {deployment.lake.uri}; "
+                f"import some first (mlops sources import {source} FILE), or set MLOPS_LAKE_URI"
+            )
+        versions[name] = version
+        relations[source] = deployment.lake.dataset(name, version=version)
     labelled = deployment.duckdb.run_select(
         kind.sql,
-        {
-            "orders": deployment.lake.dataset(ORDERS.name, version=version),
-            "examples": examples.select([*spec.entity.keys, EVENT_TIMESTAMP]),
-        },
+        relations,
         purpose=f"label {kind.name} of {spec.model_id}",
         parameters={"known_until": known_until, **spec.label.parameters},
     )
     rows = known_labels(labelled, spec.entity.keys, known_until=known_until, kind=kind.name)
-    return Labels(rows, {ORDERS.name: version})
+    return Labels(rows, versions)

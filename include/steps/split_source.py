@@ -1,4 +1,4 @@
-"""Split a file of orders into its history and its last nights, as a shop would have delivered them.
+"""Split a file of a source into its history and its last nights, as a shop would have delivered them.
 
 What belongs here: cutting by UTC day. What does not: judging a row; every row goes to one side.
 """
@@ -16,11 +16,9 @@ from include import partitions
 from include.adapters.sources import source_files
 from include.adapters.sources.deliveries import COMPLETE, FORMAT
 from include.errors import UsageError
-from include.quality.formats import file_columns
+from include.quality.formats import event_column, file_columns
+from include.specs.sources import SourceSpec
 from include.steps.generate_orders import ARRIVALS, HISTORY
-from include.steps.judge_source import load_contract
-
-_TIME_COLUMN = {"canonical": "ordered_at", "online-retail": "InvoiceDate"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class SourceSplit:
     nights: list[str]
 
 
-def split_source(source: Path, *, file_format: str, nights: int, folder: Path) -> SourceSplit:
+def split_source(source: Path, spec: SourceSpec, *, file_format: str, nights: int, folder: Path) -> SourceSplit:
     """Write the history, and each of the last `nights` days as it will arrive, to `folder`.
 
     Raises
@@ -51,9 +49,9 @@ def split_source(source: Path, *, file_format: str, nights: int, folder: Path) -
     UsageError
         If the file can't be read, or holds too few days.
     """
-    columns = file_columns(file_format, load_contract())
+    columns = file_columns(spec, file_format)
     rows = source_files.read_source(source_files.local_file(source), columns)
-    day = pc.cast(pc.floor_temporal(rows[_TIME_COLUMN[file_format]], unit="day"), pa.date32())
+    day = pc.cast(pc.floor_temporal(rows[event_column(spec, file_format)], unit="day"), pa.date32())
     first, last = (partitions.key_of(pc.min_max(day)[end].as_py()) for end in ("min", "max"))
     cut = partitions.shift(last, -nights)
     if cut <= first:
@@ -64,7 +62,7 @@ def split_source(source: Path, *, file_format: str, nights: int, folder: Path) -
     pq.write_table(rows.filter(is_history), history)
     keys = partitions.span(partitions.shift(cut, 1), last)
     for key in keys:
-        arrives = folder / ARRIVALS / key / "orders" / f"dt={key}"
+        arrives = folder / ARRIVALS / key / spec.source / f"dt={key}"
         _deliver(rows.filter(pc.equal(day, pa.scalar(partitions.parse(key)))), arrives, file_format)
     return SourceSplit(history, first, cut, keys)
 
@@ -72,6 +70,6 @@ def split_source(source: Path, *, file_format: str, nights: int, folder: Path) -
 def _deliver(rows: pa.Table, folder: Path, file_format: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if rows.num_rows:
-        pq.write_table(rows, folder / "orders.parquet")
+        pq.write_table(rows, folder / "rows.parquet")
     (folder / FORMAT).write_text(file_format)
     (folder / COMPLETE).touch()

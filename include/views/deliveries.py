@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pyarrow.compute as pc
 
 from include.adapters.lake.delta_lake import LakeAdapter
-from include.tables import DELIVERIES, QUARANTINE
+from include.specs.sources import SourceSpec, load_sources
 
 
 @dataclass(frozen=True)
@@ -52,26 +52,27 @@ class RowAccount:
 
 
 def read_row_accounts(lake: LakeAdapter) -> dict[str | None, RowAccount]:
-    """Return what became of the rows, by the night of their delivery; None is a file import."""
+    """Return what became of the rows of all sources, by the night of their delivery; None is a file import."""
     found: dict[str | None, RowAccount] = {}
-    for night, rows in (*_recorded(lake), *_quarantined(lake)):
-        found[night] = found.get(night, RowAccount()) + rows
+    for spec in load_sources():
+        for night, rows in (*_recorded(lake, spec), *_quarantined(lake, spec)):
+            found[night] = found.get(night, RowAccount()) + rows
     return found
 
 
-def _recorded(lake: LakeAdapter) -> Iterator[tuple[str | None, RowAccount]]:
-    if lake.exists(DELIVERIES.name):
-        for record in lake.read(DELIVERIES.name, columns=["delivered", "rows_in", "rows_published"]).to_pylist():
+def _recorded(lake: LakeAdapter, spec: SourceSpec) -> Iterator[tuple[str | None, RowAccount]]:
+    if lake.exists(spec.deliveries.name):
+        for record in lake.read(spec.deliveries.name, columns=["delivered", "rows_in", "rows_published"]).to_pylist():
             yield record["delivered"], RowAccount(record["rows_in"], record["rows_published"])
 
 
-def _quarantined(lake: LakeAdapter) -> Iterator[tuple[str | None, RowAccount]]:
-    if not lake.exists(QUARANTINE.name):
+def _quarantined(lake: LakeAdapter, spec: SourceSpec) -> Iterator[tuple[str | None, RowAccount]]:
+    if not lake.exists(spec.quarantine.name):
         return
-    rows = lake.read(QUARANTINE.name, columns=["source", "delivered", "rule"])
-    if lake.exists(DELIVERIES.name):
+    rows = lake.read(spec.quarantine.name, columns=["source", "delivered", "rule"])
+    if lake.exists(spec.deliveries.name):
         # What an earlier delivery of a night had set aside stays in the table, and is no part of its account.
-        standing = pc.unique(lake.read(DELIVERIES.name, columns=["source"])["source"])
+        standing = pc.unique(lake.read(spec.deliveries.name, columns=["source"])["source"])
         rows = rows.filter(pc.or_(pc.is_null(rows["delivered"]), pc.is_in(rows["source"], standing)))
     for group in rows.group_by(["delivered", "rule"]).aggregate([([], "count_all")]).to_pylist():
         yield group["delivered"], RowAccount(quarantined=((group["rule"], group["count_all"]),))

@@ -12,9 +12,12 @@ from __future__ import annotations
 from airflow.sdk import Asset, AssetAll
 
 from include.specs.services import load_feature_service
-from include.tables import ORDERS, features_name, predictions_name
+from include.tables import features_name, predictions_name, raw_name
 
-RAW_ORDERS = Asset(name="raw_orders", uri=f"mlops://lake/{ORDERS.name}", group="lake")
+
+def raw(source: str) -> Asset:
+    """Return the asset of a source's table."""
+    return Asset(name=f"raw_{source}", uri=f"mlops://lake/{raw_name(source)}", group="lake")
 
 
 def features(group: str) -> Asset:

@@ -93,7 +93,13 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 def nightly() -> CronPartitionTimetable:
     """Return the timetable of a producer: the run after midnight UTC carries the day that has just ended."""
-    return CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
+    return daily("UTC", "00:00")
+
+
+def daily(time_zone: str, day_starts: str) -> CronPartitionTimetable:
+    """Return the timetable of a deliverer's clock: the run when a day begins carries the one that has just ended."""
+    hour, minute = map(int, day_starts.split(":"))
+    return CronPartitionTimetable(f"{minute} {hour} * * *", timezone=time_zone, run_offset=-1, key_format="%Y-%m-%d")
 
 
 def partition_param() -> Param:

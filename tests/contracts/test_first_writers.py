@@ -13,8 +13,8 @@ from include.adapters.lake.delta_lake import LakeAdapter
 from include.settings import PROJECT_ROOT
 from include.specs.groups import load_feature_groups
 from include.specs.lake_tables import list_tables
-from include.specs.models import load_models
-from include.tables import ONCE, PER_GROUP, PER_MODEL, TableSpec
+from include.specs.sources import load_sources
+from include.tables import PER_MODEL, TableSpec
 from tests.contracts.first_writers import FILES, file_rows
 
 WRITERS = 6
@@ -24,10 +24,8 @@ ROUNDS = int(os.environ.get("FIRST_WRITERS_ROUNDS", "1"))
 
 def kinds(lake: LakeAdapter, round_number: int) -> list[TableSpec]:
     """Return a table of each kind; on S3, whose server here takes one request at a time, one of them in turn."""
-    groups, models = len(load_feature_groups()), len(load_models())
-    found = list_tables()
-    assert len(found) == len(ONCE) + groups * len(PER_GROUP) + models * len(PER_MODEL)
-    each = [*ONCE, *found[len(ONCE) : len(ONCE) + len(PER_GROUP)], *found[-len(PER_MODEL) :]]
+    [source, *_], [group, *_], found = load_sources(), load_feature_groups(), list_tables()
+    each = [source.raw, source.quarantine, source.deliveries, group.lake_table, *found[-len(PER_MODEL) :]]
     return [each[(round_number + 1) % len(each)]] if lake.uri.startswith("s3://") else each
 
 

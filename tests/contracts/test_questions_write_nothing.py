@@ -41,7 +41,7 @@ from include.views.lake_tables import read_lake_tables
 from include.views.nights import read_nights
 from include.views.partition_reports import read_group_report
 from include.views.versions import read_ledger, read_standing
-from tests.raw_orders import line, orders, publish_source
+from tests.raw_orders import SOURCE, line, orders, publish_source
 
 GROUP, TABLE = "customer_daily", "features/customer_daily"
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
@@ -74,7 +74,7 @@ def source_version(deployment: Any) -> int:
 
 QUESTIONS: dict[str, Callable[[Any], object]] = {
     "find_stale": lambda d: find_stale(d, load_feature_group(GROUP), source_version=source_version(d)),
-    "find_day": lambda d: find_day(DAYS[-1]),
+    "find_day": lambda d: find_day("orders", DAYS[-1]),
     "check_features": lambda d: check_features(d, GROUP, start=DAYS[0], end=DAYS[-1]),
     "judge_night": lambda d: judge_night(d, "churn", DAYS[-1]),
     "judge_request": lambda d: judge_request(d, "churn", DAYS[-1], event="business event: price change"),
@@ -82,7 +82,7 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
     "find_waiting": lambda d: find_waiting(d, "churn"),
     "find_stale_scores": lambda d: find_stale_scores(d, load_model("churn"), until=DAYS[-1]),
     "watermark": lambda d: d.state.watermark("churn"),
-    "days_of": lambda d: days_of(d.lake, DAYS[-1]),
+    "days_of": lambda d: days_of(d.lake, SOURCE, DAYS[-1]),
     "ledger": lambda d: d.state.ledger("churn"),
     "registration": lambda d: d.state.registration("churn", 1),
     "histories": lambda d: d.state.histories("churn"),
@@ -105,7 +105,7 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
     "dataset": lambda d: d.lake.dataset(TABLE).to_table(),
     "digest": lambda d: d.lake.digest(TABLE),
     "changed_partitions": lambda d: changed_partitions(d.lake, "raw/orders", since=0, until=source_version(d)),
-    "delivered_days": lambda d: delivered_days(d.lake),
+    "delivered_days": lambda d: delivered_days(d.lake, SOURCE),
     "read_vectors": lambda d: read_vectors(d.lake, "churn", DAYS[0]),
     "read_report": lambda d: read_report(d.lake, GROUP, DAYS[-1]),
     "list_training_sets": lambda d: list_training_sets(d.lake, "churn"),

@@ -14,29 +14,27 @@ from include.adapters.expectations import source_expectations
 from include.adapters.expectations.source_expectations import count_failing_rows
 from include.adapters.sources import source_files
 from include.errors import MlopsError
-from include.quality.formats import file_columns, identity, typed_sql
+from include.quality.formats import file_columns, typed_sql
 from include.quality.verdict import failing_rows_sql
-from include.steps import judge_source
-from include.steps.judge_source import Judgement, judge_file, load_contract
+from include.specs.sources import load_source
+from include.steps.judge_source import Judgement, judge_files
 from tests.real_data import real_data
 from tests.unit.quality.orders_builder import AS_OF, make_dirty_orders, make_orders
 
+SPEC = load_source("orders")
+
 
 def _both_counts(path: Path, file_format: str, as_of: datetime) -> tuple[dict[str, int], dict[str, int]]:
-    contract = load_contract()
-    rows = source_files.read_source(
-        source_files.local_file(path), file_columns(file_format, contract), may_be_empty=True
-    )
+    rows = source_files.read_source(source_files.local_file(path), file_columns(SPEC, file_format), may_be_empty=True)
     names = rows.column_names
     naive = [field.name for field in rows.schema if field.type == pa.timestamp("us")]
-    equal_by = identity(file_format, contract, present=names)
     with DuckDbCompute().open_session(purpose="test") as con:
         con.register("delivered", rows.append_column("_row", pa.array(range(1, rows.num_rows + 1), pa.int64())))
-        typed = typed_sql(file_format, contract, present=names, naive=naive, time_zone="UTC")
+        typed = typed_sql(SPEC, file_format, present=names, naive=naive, time_zone="UTC")
         con.execute(f"CREATE TABLE typed AS {typed}")
-        [sql] = con.sql(failing_rows_sql(contract, as_of=as_of, identity=equal_by)).to_arrow_table().to_pylist()
-        frame = con.sql("SELECT * EXCLUDE (_row) FROM typed").to_arrow_table()
-    return sql, count_failing_rows(contract, frame, as_of=as_of, identity=equal_by)
+        [sql] = con.sql(failing_rows_sql(SPEC, as_of=as_of)).to_arrow_table().to_pylist()
+        frame = con.sql("SELECT * EXCLUDE (_row, _infinite) FROM typed").to_arrow_table()
+    return sql, count_failing_rows(SPEC, frame, as_of=as_of)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -53,7 +51,7 @@ def test_counts_agree_on_zero(tmp_path, rows):
     path = tmp_path / "orders.parquet"
     pq.write_table(rows, path)
     sql, gx = _both_counts(path, "canonical", AS_OF)
-    assert gx == sql == dict.fromkeys(load_contract().reasons, 0)
+    assert gx == sql == dict.fromkeys((rule.name for rule in SPEC.rules), 0)
 
 
 def test_counts_agree_on_all_real_order_lines_and_on_one_day():
@@ -86,9 +84,9 @@ def test_disagreement_stops_the_import_and_names_rule_and_counts(tmp_path, monke
     (tmp_path / "judged").mkdir()
     real = source_expectations.count_failing_rows
     monkeypatch.setattr(source_expectations, "count_failing_rows", lambda *a, **k: real(*a, **k) | {"kind_unknown": 3})
-    judgement = Judgement("canonical", AS_OF, "UTC", cross_check=True, partition=None)
+    judgement = Judgement(SPEC, "canonical", AS_OF, "UTC", cross_check=True, partition=None)
     with pytest.raises(MlopsError, match="kind_unknown: 0 and 3"):
-        judge_file(source_files.local_file(path), judgement, DuckDbCompute(), tmp_path / "judged")
+        judge_files([source_files.local_file(path)], judgement, DuckDbCompute(), tmp_path / "judged")
 
 
 def test_judging_without_the_check_does_not_load_great_expectations(tmp_path, monkeypatch):
@@ -96,8 +94,6 @@ def test_judging_without_the_check_does_not_load_great_expectations(tmp_path, mo
     pq.write_table(make_orders(10), path)
     (tmp_path / "judged").mkdir()
     monkeypatch.setattr(source_expectations, "count_failing_rows", lambda *a, **k: pytest.fail("it was called"))
-    judgement = Judgement("canonical", AS_OF, "UTC", cross_check=False, partition=None)
-    assert (
-        judge_source.judge_file(source_files.local_file(path), judgement, DuckDbCompute(), tmp_path / "judged").rows_in
-        == 10
-    )
+    judgement = Judgement(SPEC, "canonical", AS_OF, "UTC", cross_check=False, partition=None)
+    judged = judge_files([source_files.local_file(path)], judgement, DuckDbCompute(), tmp_path / "judged")
+    assert judged.rows_in == (10,)

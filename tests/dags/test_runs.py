@@ -28,7 +28,7 @@ def deployment(home, tmp_path_factory) -> Deployment:
     orders = make_orders(days=106)
     history = tmp_path_factory.mktemp("shop") / "history.parquet"
     pq.write_table(on_days(orders, FIRST_DAY, TRAINED), history)
-    import_file(made, history, file_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
+    import_file(made, history, source="orders", as_of=datetime(2026, 4, 15, tzinfo=UTC))
     deliver(home / "landing", orders, NIGHT)
     deliver(home / "landing", orders, LATER)
     return made

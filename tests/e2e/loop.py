@@ -76,7 +76,7 @@ class Loop:
 def bring_into_production(loop: Loop, folder: Path) -> None:
     history = folder / "history.parquet"
     pq.write_table(on_days(loop.orders, FIRST_DAY, OLDER[-1]), history)
-    import_file(loop.deployment, history, file_format="canonical", as_of=datetime(2026, 5, 1, tzinfo=UTC))
+    import_file(loop.deployment, history, source="orders", as_of=datetime(2026, 5, 1, tzinfo=UTC))
     known = lambda: {d["dag_id"] for d in loop.api.request("GET", "/dags", limit=100)["dags"]}  # noqa: E731
     loop.until(lambda: set(TOPOLOGY) <= known(), "parsing")
     _fill(loop, FIRST_DAY, TRAINED)

@@ -231,7 +231,7 @@ def test_the_reports_rows_are_those_of_the_lake(page, deployment):
     lake = deployment.lake
     assert int(page.numbers["tables", "raw/orders", "rows"]) == lake.dataset("raw/orders").count_rows()
     assert int(page.numbers["tables", "predictions/churn", "rows"]) == lake.dataset("predictions/churn").count_rows()
-    deliveries = lake.read("raw/deliveries").to_pylist()
+    deliveries = lake.read("deliveries/orders").to_pylist()
     for night in NIGHTS:
         delivered = sum(row["rows_in"] for row in deliveries if row["delivered"] == night)
         assert int(page.numbers["rows", night, "delivered"]) == delivered

@@ -21,12 +21,13 @@ from include.adapters.lake.training_sets import read_training_set
 from include.errors import MlopsError
 from include.features.versions import newest_versions
 from include.specs.groups import FeatureGroupSpec
+from include.specs.sources import load_source
 from include.steps.audit_features import audit_features
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.decide_retrain import decide_retrain
 from include.steps.export_features import export_features
-from include.steps.forget_customer import forget_customer
+from include.steps.forget_person import forget_person
 from include.steps.import_source import import_delivery, import_file
 from include.steps.judge_features import check_features
 from include.steps.load_version import load_version
@@ -103,14 +104,14 @@ def deployment(home: Path, shop: pa.Table, tmp_path_factory: pytest.TempPathFact
         with deployed_beside(home, folder, "pairs", specs=specs) as made:
             pq.write_table(on_days(shop, FIRST_DAY, TRAINED), folder / "history.parquet")
             as_of = datetime.fromisoformat(NIGHT).replace(tzinfo=UTC)
-            import_file(made, folder / "history.parquet", file_format="canonical", as_of=as_of)
+            import_file(made, folder / "history.parquet", source="orders", as_of=as_of)
             for group in (GROUP, OF_CUSTOMERS):
                 build_features(made, group, start=partitions.shift(TRAINED, -90), end=TRAINED)
             candidate = train_model(made, build_training_set(made, MODEL, as_of=TRAINED))
             assert stage_or_refuse(made, candidate) is None
             promote_version(made, MODEL, version=candidate.version, actor="ada", reason="gates passed")
             deliver(folder / "landing", shop, NIGHT)
-            import_delivery(made, NIGHT, cross_check=False)
+            import_delivery(made, NIGHT, source="orders", cross_check=False)
             for group in (GROUP, OF_CUSTOMERS):
                 build_features(made, group, start=NIGHT, end=NIGHT)
                 materialize_features(made, group, start=NIGHT, end=NIGHT)
@@ -222,7 +223,7 @@ def test_a_customer_is_erased_from_every_pair(deployment: Deployment) -> None:
     mine = [pair for pair in pairs_of(night) if pair[0] == gone]
     others = [pair for pair in pairs_of(night) if pair[0] != gone]
 
-    erased = forget_customer(deployment, gone, today=date(2026, 5, 1))
+    erased = forget_person(deployment, gone, source=load_source("orders"), today=date(2026, 5, 1))
 
     assert erased.online == {GROUP: len(mine), OF_CUSTOMERS: 1}
     assert set(tables) <= set(erased.rows)

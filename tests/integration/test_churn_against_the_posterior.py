@@ -70,7 +70,7 @@ def play(seed: int, folder: Path) -> Outcome:
     spec, deployment = load_model("churn"), make_deployment(folder)
     shop = generate_orders(folder / "shop", seed=seed, start=START, end=END, nights=0)
     assert shop.history is not None
-    import_file(deployment, shop.history, file_format="canonical", as_of=partitions.end_of(END))
+    import_file(deployment, shop.history, source="orders", as_of=partitions.end_of(END))
     snapshots = snapshot_days(TRAINED, spec.label, spec.training)
     build_features(deployment, spec.features.group, start=snapshots[0], end=snapshots[-1])
     deployment.feature_store.apply()

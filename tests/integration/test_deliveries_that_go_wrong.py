@@ -26,6 +26,7 @@ from include.steps.generate_orders import deliver_night, generate_orders
 from include.steps.heal_features import heal_features
 from include.steps.import_source import import_delivery, import_file
 from tests.deployments import lake_only
+from tests.raw_orders import SOURCE
 
 START, END, NIGHTS = "2026-01-01", "2026-02-14", 8
 DAY = "2026-02-09"
@@ -58,7 +59,7 @@ def run(folder: Path, *incidents: str) -> SimpleNamespace:
     assert made.history is not None
     assert made.history_end is not None
     as_of = partitions.end_of(made.history_end)
-    import_file(deployment, made.history, file_format="canonical", as_of=as_of)
+    import_file(deployment, made.history, source="orders", as_of=as_of)
     build_features(deployment, GROUP, start=made.history_end, end=made.history_end)
     to_import: list[str] = []
     to_build: list[str] = []
@@ -75,7 +76,7 @@ def is_imported(deployment: SimpleNamespace, day: str) -> bool:
     if not (Path(deployment.settings.home) / "landing" / "orders" / f"dt={day}" / "_SUCCESS").exists():
         return False
     try:
-        import_delivery(deployment, day, cross_check=False)
+        import_delivery(deployment, day, source="orders", cross_check=False)
     except UsageError:
         return False
     return True
@@ -126,7 +127,7 @@ def test_the_tables_equal_those_of_a_shop_in_which_all_came_right(clean, harmed,
     features = f"features/{GROUP}"
     assert shop.lake.partitions(features) == clean.lake.partitions(features)
     assert features_of(shop) == features_of(clean)
-    assert delivered_days(shop.lake) == delivered_days(clean.lake)
+    assert delivered_days(shop.lake, SOURCE) == delivered_days(clean.lake, SOURCE)
     learned = known_at(shop)
     assert set(learned["created_timestamp"].to_pylist()) <= {partitions.end_of(mended)}
     assert all(

@@ -25,10 +25,11 @@ from include.errors import MlopsError, RefusedError, UsageError
 from include.partitions import end_of, parse, shift, span
 from include.specs import deployed, groups, models, services
 from include.specs.deployed import load_specs
+from include.specs.sources import load_source
 from include.specs.yaml_files import CONFIG_ROOT
 from include.steps.audit_features import audit_features, require_no_skew
 from include.steps.build_features import build_features
-from include.steps.forget_customer import forget_customer
+from include.steps.forget_person import forget_person
 from include.steps.heal_features import heal_features
 from include.steps.materialize_features import materialize_features
 from include.steps.verify_online import verify_online
@@ -287,7 +288,7 @@ def test_a_forgotten_customer_is_in_no_table_and_not_online(deployment: Deployme
     assert set(deployment.state.source_versions(TABLE)) == set(stale) == set(span(FIRST, LAST))
     assert heal_features(deployment, GROUP) is None
     with pytest.raises(UsageError, match="is in no table"):
-        forget_customer(deployment, gone, today=date(2024, 2, 1))
+        forget_person(deployment, gone, source=load_source("orders"), today=date(2024, 2, 1))
 
 
 def _without(deployment: Deployment, table: str, customer: str) -> str:

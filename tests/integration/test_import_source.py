@@ -14,17 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from include import tables
 from include.adapters.deployment import Deployment
 from include.adapters.lake.delta_lake import LakeAdapter
+from include.adapters.sources import deliveries
 from include.cli.orders import orders as orders_cli
 from include.errors import MlopsError, UnreadableInputError, UsageError
 from include.settings import Settings
 from include.steps.import_source import ImportAccount, import_delivery, import_file
+from tests import raw_orders
 from tests.real_data import real_data
 from tests.unit.quality.orders_builder import AS_OF, SCHEMA, make_dirty_orders, make_orders, order, table
 
-ORDERS, DELIVERIES, QUARANTINE = tables.ORDERS.name, tables.DELIVERIES.name, tables.QUARANTINE.name
+ORDERS, DELIVERIES, QUARANTINE = raw_orders.ORDERS.name, raw_orders.DELIVERIES.name, raw_orders.QUARANTINE.name
 TABLES = (QUARANTINE, ORDERS, DELIVERIES)
 
 
@@ -50,7 +51,7 @@ def _deliver(deployment: Deployment, partition: str, *, done: bool = True, **fil
 
 
 def _import(deployment: Deployment, path: Path, **options: object) -> ImportAccount:
-    return import_file(deployment, path, file_format="canonical", as_of=AS_OF, **options)  # type: ignore[arg-type]
+    return import_file(deployment, path, source="orders", as_of=AS_OF, **options)  # type: ignore[arg-type]
 
 
 def _state(deployment: Deployment) -> dict[str, tuple[int | None, str]]:
@@ -60,7 +61,7 @@ def _state(deployment: Deployment) -> dict[str, tuple[int | None, str]]:
 
 def test_real_orders_balance_and_every_count_is_what_pandas_counts(deployment):
     path = real_data("online_retail/online_retail.parquet")
-    account = import_file(deployment, path, file_format="online-retail", as_of=AS_OF)
+    account = import_file(deployment, path, source="orders", file_format="online-retail", as_of=AS_OF)
 
     frame = pq.read_table(path).to_pandas()
     no_customer = frame.CustomerID.isna()
@@ -74,7 +75,7 @@ def test_real_orders_balance_and_every_count_is_what_pandas_counts(deployment):
     }
     assert account.rows_in == 541_909 == account.rows_published + account.rows_quarantined
     assert account.rows_published == len(taken)
-    assert account.zero_price == (taken.UnitPrice == 0).sum()
+    assert account.counted["zero_price"] == (taken.UnitPrice == 0).sum()
     assert account.partitions == (date(2011, 12, 9) - date(2010, 12, 1)).days + 1
 
     rows = deployment.lake.read(ORDERS).to_pandas()
@@ -89,11 +90,11 @@ def test_real_orders_balance_and_every_count_is_what_pandas_counts(deployment):
 
 def test_real_orders_again_change_no_version(deployment):
     path = real_data("online_retail/online_retail.parquet")
-    first = import_file(deployment, path, file_format="online-retail", as_of=AS_OF)
+    first = import_file(deployment, path, source="orders", file_format="online-retail", as_of=AS_OF)
     before = {name: deployment.lake.version(name) for name in TABLES}
-    again = import_file(deployment, path, file_format="online-retail", as_of=AS_OF)
+    again = import_file(deployment, path, source="orders", file_format="online-retail", as_of=AS_OF)
     assert {name: deployment.lake.version(name) for name in TABLES} == before
-    assert (again.rows_unchanged, again.rows_added) == (first.rows_published, 0)
+    assert (again.unchanged, again.added) == (first.rows_published, 0)
 
 
 def test_account_by_day_sums_to_the_file_and_covers_days_without_orders(deployment, tmp_path):
@@ -159,7 +160,7 @@ def test_two_files_of_one_day_are_merged_alike_in_either_order(tmp_path):
             _import(deployment, file)
         rows = deployment.lake.read(ORDERS).sort_by("line").to_pylist()
         assert [(row["line"], row["quantity"]) for row in rows] == [(1, 7), (2, 2), (3, 2)]
-        digests.append({table_: deployment.lake.digest(table_) for table_ in TABLES})
+        digests.append(deployment.lake.digest(ORDERS))
     assert digests[0] == digests[1]
 
 
@@ -167,22 +168,98 @@ def test_newer_version_that_moves_a_line_to_another_day_leaves_no_twin(deploymen
     moved = order(ordered_at=datetime(2026, 3, 6, tzinfo=UTC), received_at=datetime(2026, 3, 20, tzinfo=UTC))
     _import(deployment, _write(tmp_path / "old.parquet", table(order())))
     account = _import(deployment, _write(tmp_path / "new.parquet", table(moved)))
-    assert account.rows_replaced == 1
+    assert account.replaced == 1
     assert [row["dt"] for row in deployment.lake.read(ORDERS).to_pylist()] == [date(2026, 3, 6)]
     stale = _import(deployment, tmp_path / "old.parquet")
-    assert stale.rows_stale == 1
+    assert stale.superseded == 1
     assert [row["dt"] for row in deployment.lake.read(ORDERS).to_pylist()] == [date(2026, 3, 6)]
 
 
 def test_rows_that_differ_without_being_newer_are_not_taken_and_said_so(deployment, tmp_path, caplog):
-    _import(deployment, _write(tmp_path / "one.parquet", table(order())))
-    account = _import(deployment, _write(tmp_path / "two.parquet", table(order(quantity=9))))
-    assert account.rows_conflicting == 1
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    _import(deployment, _write(tmp_path / "one.parquet", table(order(received_at=at))))
+    account = _import(deployment, _write(tmp_path / "two.parquet", table(order(quantity=9, received_at=at))))
+    assert (account.conflicting, account.rows_published, account.rows_quarantined) == (1, 0, 1)
     assert deployment.lake.read(ORDERS)["quantity"].to_pylist() == [2]
+    [loser] = deployment.lake.read(QUARANTINE).to_pylist()
+    assert (loser["rule"], json.loads(loser["row"])["quantity"]) == ("conflicting", 9)
     assert "later received_at" in caplog.text
 
 
-@pytest.mark.parametrize("failing", [ORDERS, DELIVERIES])
+def test_a_correction_that_says_no_time_replaces_and_is_counted(deployment, tmp_path):
+    _import(deployment, _write(tmp_path / "one.parquet", table(order(), order(line=2))))
+    account = _import(deployment, _write(tmp_path / "two.parquet", table(order(quantity=9), order(line=2))))
+    assert (account.replaced, account.unchanged, account.rows_published) == (1, 1, 2)
+    assert deployment.lake.read(ORDERS).sort_by("line")["quantity"].to_pylist() == [9, 2]
+
+
+def test_what_a_later_night_corrected_stays_when_the_earlier_one_is_delivered_again(deployment):
+    _deliver(deployment, "2026-03-01", part=table(order()))
+    _deliver(deployment, "2026-03-04", part=table(order(quantity=9)))
+    accounts = [import_delivery(deployment, f"2026-03-0{day}", source="orders", cross_check=False) for day in (1, 4, 1)]
+    assert [(a.added, a.replaced, a.superseded) for a in accounts] == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    [row] = deployment.lake.read(ORDERS).to_pylist()
+    assert (row["quantity"], row["received_at"]) == (9, datetime(2026, 3, 5, tzinfo=UTC))
+
+
+def test_a_correction_that_breaks_a_rule_is_told_and_leaves_what_was_there(deployment, tmp_path, caplog):
+    _import(deployment, _write(tmp_path / "one.parquet", table(order(), order(line=2))))
+    wrong = table(order(unit_price=-1.0), order(line=3, unit_price=-1.0), order(line=2))
+    account = _import(deployment, _write(tmp_path / "two.parquet", wrong))
+    assert (account.rejected_corrections, account.rules["unit_price_negative"], account.unchanged) == (1, 2, 1)
+    assert sum(record["rejected_corrections"] for record in deployment.lake.read(DELIVERIES).to_pylist()) == 1
+    assert "which stays as it was" in caplog.text
+
+
+def test_of_one_key_in_two_files_of_a_delivery_the_loser_is_kept_and_counted(deployment):
+    rows = {"a": table(order(quantity=1), order(line=2)), "b": table(order(quantity=5), order(line=2))}
+    _deliver(deployment, "2026-03-01", **rows)
+    account = import_delivery(deployment, "2026-03-01", source="orders")
+    assert (account.rows_in, account.rows_published, account.superseded) == (4, 2, 1)
+    assert account.rules["duplicate_row"] == 1
+    assert deployment.lake.read(ORDERS).sort_by("line")["quantity"].to_pylist() == [5, 2]
+    lost = {row["rule"]: row["source"][0] for row in deployment.lake.read(QUARANTINE).to_pylist()}
+    assert lost == {"superseded": "a", "duplicate_row": "b"}
+
+
+def test_one_mistyped_date_does_not_say_that_the_days_before_it_arrived(deployment, tmp_path):
+    typo = order(order_id="T", ordered_at=datetime(2026, 3, 28, tzinfo=UTC))
+    rows = pa.concat_tables([make_orders(200, days=10), table(typo)])
+    account = _import(deployment, _write(tmp_path / "orders.parquet", rows))
+    assert (account.last, account.arrived_until) == ("2026-03-28", "2026-03-10")
+    assert deliveries.delivered_days(deployment.lake, raw_orders.SOURCE)[-1] == "2026-03-10"
+    _import(deployment, tmp_path / "orders.parquet", history_until="2026-03-28")
+    assert deliveries.delivered_days(deployment.lake, raw_orders.SOURCE)[-1] == "2026-03-28"
+
+
+@pytest.mark.parametrize("name", ["readme.txt", "part.parquet.tmp", "deep/down.json"])
+def test_a_file_that_is_not_read_refuses_the_delivery(deployment, name):
+    folder = _deliver(deployment, "2026-03-01", a=make_orders(10, days=1))
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("{}")
+    with pytest.raises(UnreadableInputError, match=name.rsplit("/", 1)[-1]):
+        import_delivery(deployment, "2026-03-01", source="orders", cross_check=False)
+    assert not any(deployment.lake.exists(each) for each in TABLES)
+
+
+def test_nested_parts_are_read_and_hidden_ones_are_not(deployment):
+    folder = _deliver(deployment, "2026-03-01", a=make_orders(10, days=1))
+    _write(folder / "country=GB" / "b.parquet", table(order(order_id="B")))
+    _write(folder / "_temporary" / "c.parquet", table(order(order_id="C")))
+    (folder / ".b.crc").write_text("x")
+    assert import_delivery(deployment, "2026-03-01", source="orders", cross_check=False).rows_published == 11
+
+
+def test_an_empty_day_is_one_whose_success_is_alone_or_says_so(deployment):
+    folder = _deliver(deployment, "2026-03-01")
+    _write(folder / "_temporary" / "c.parquet", table(order(order_id="C")))
+    with pytest.raises(UnreadableInputError, match="_temporary"):
+        import_delivery(deployment, "2026-03-01", source="orders", cross_check=False)
+    (folder / "_SUCCESS").write_text("empty\n")
+    assert import_delivery(deployment, "2026-03-01", source="orders", cross_check=False).rows_in == 0
+
+
+@pytest.mark.parametrize("failing", [ORDERS, QUARANTINE, DELIVERIES])
 def test_crash_between_commits_is_completed_by_a_rerun(deployment, tmp_path, monkeypatch, failing):
     path = _write(tmp_path / "orders.parquet", make_dirty_orders(seed=2))
     expected = Deployment(Settings.from_env({"MLOPS_HOME": str(tmp_path / "other")}))
@@ -215,6 +292,7 @@ def test_fault_of_the_whole_file_changes_nothing(deployment, tmp_path, fault):
         import_file(
             deployment,
             path,
+            source="orders",
             file_format="canonicl" if fault == "format" else "canonical",
             as_of=AS_OF.replace(tzinfo=None) if fault == "naive-as-of" else AS_OF,
             time_zone="Europe/Londom" if fault == "time-zone" else "UTC",
@@ -227,7 +305,7 @@ def test_delivery_is_judged_as_of_the_end_of_its_day_and_cross_checked(deploymen
     in_time, future = datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 2, 0, 0, 1, tzinfo=UTC)
     rows = table(order(ordered_at=in_time - timedelta(seconds=1)), order(order_id="F", ordered_at=future))
     _deliver(deployment, "2026-03-01", part=rows)
-    account = import_delivery(deployment, "2026-03-01")
+    account = import_delivery(deployment, "2026-03-01", source="orders")
     assert (account.rows_published, account.rules["ordered_at_after_as_of"]) == (1, 1)
     [rejected] = deployment.lake.read(QUARANTINE).to_pylist()
     assert rejected["delivered"] == "2026-03-01"
@@ -236,11 +314,11 @@ def test_delivery_is_judged_as_of_the_end_of_its_day_and_cross_checked(deploymen
 def test_delivery_of_several_files_is_one_commit_a_table_and_repeats_without_any(deployment):
     whole = make_orders(60, seed=4, days=1)
     _deliver(deployment, "2026-03-01", a=whole[:30], b=whole[30:])
-    account = import_delivery(deployment, "2026-03-01", cross_check=False)
+    account = import_delivery(deployment, "2026-03-01", source="orders", cross_check=False)
     assert (account.rows_in, account.rows_published) == (60, 60)
     before = _state(deployment)
     assert {version for version, _ in before.values()} == {0}
-    import_delivery(deployment, "2026-03-01", cross_check=False)
+    import_delivery(deployment, "2026-03-01", source="orders", cross_check=False)
     assert _state(deployment) == before
     records = deployment.lake.read(DELIVERIES).to_pylist()
     assert [(r["delivered"], r["rows_in"]) for r in records] == [("2026-03-01", 30)] * 2
@@ -252,7 +330,7 @@ def test_late_row_of_another_day_does_not_say_that_that_days_delivery_arrived(de
     )
     today = order(ordered_at=datetime(2026, 3, 5, 9, tzinfo=UTC))
     _deliver(deployment, "2026-03-05", part=table(late, today))
-    import_delivery(deployment, "2026-03-05", cross_check=False)
+    import_delivery(deployment, "2026-03-05", source="orders", cross_check=False)
     records = deployment.lake.read(DELIVERIES).to_pylist()
     assert sorted((r["dt"].day, r["delivered"], r["rows_in"]) for r in records) == [
         (1, "2026-03-05", 1),
@@ -264,13 +342,13 @@ def test_late_row_of_another_day_does_not_say_that_that_days_delivery_arrived(de
 @pytest.mark.parametrize("files", [{}, {"part": SCHEMA.empty_table()}], ids=["no-file", "no-rows"])
 def test_complete_delivery_without_orders_is_a_day_that_arrived(deployment, files):
     _deliver(deployment, "2026-03-01", **files)
-    account = import_delivery(deployment, "2026-03-01", cross_check=False)
+    account = import_delivery(deployment, "2026-03-01", source="orders", cross_check=False)
     assert (account.rows_in, account.partitions) == (0, 1)
     [record] = deployment.lake.read(DELIVERIES).to_pylist()
     assert (record["dt"], record["rows_in"]) == (date(2026, 3, 1), 0)
     assert deployment.lake.read(ORDERS).num_rows == 0
     before = _state(deployment)
-    import_delivery(deployment, "2026-03-01", cross_check=False)
+    import_delivery(deployment, "2026-03-01", source="orders", cross_check=False)
     assert _state(deployment) == before
 
 
@@ -278,7 +356,7 @@ def test_complete_delivery_without_orders_is_a_day_that_arrived(deployment, file
 def test_incomplete_delivery_is_refused_and_changes_nothing(deployment, partition):
     _deliver(deployment, "2026-03-01", done=False, part=make_orders(4))
     with pytest.raises(MlopsError, match="_SUCCESS"):
-        import_delivery(deployment, partition)
+        import_delivery(deployment, partition, source="orders")
     assert not any(deployment.lake.exists(name) for name in TABLES)
 
 
@@ -286,7 +364,7 @@ def test_one_unreadable_file_stops_the_whole_delivery(deployment):
     folder = _deliver(deployment, "2026-03-01", a=make_orders(10, days=1))
     (folder / "b.parquet").write_bytes(b"PAR1")
     with pytest.raises(UnreadableInputError, match=r"b\.parquet"):
-        import_delivery(deployment, "2026-03-01", cross_check=False)
+        import_delivery(deployment, "2026-03-01", source="orders", cross_check=False)
     assert not any(deployment.lake.exists(name) for name in TABLES)
 
 
@@ -298,11 +376,11 @@ def test_delivery_may_name_its_format(deployment):
     }  # fmt: skip
     folder = _deliver(deployment, "2026-03-01", part=pa.table(frame))
     (folder / "_FORMAT").write_text("online-retail\n")
-    import_delivery(deployment, "2026-03-01", cross_check=False)
+    import_delivery(deployment, "2026-03-01", source="orders", cross_check=False)
     assert sorted(deployment.lake.read(ORDERS)["kind"].to_pylist()) == ["cancellation", "sale"]
     (folder / "_FORMAT").write_text("online_retail\n")
     with pytest.raises(UsageError, match="did you mean 'online-retail'"):
-        import_delivery(deployment, "2026-03-01", cross_check=False)
+        import_delivery(deployment, "2026-03-01", source="orders", cross_check=False)
 
 
 @pytest.fixture
@@ -327,10 +405,10 @@ def test_delivery_on_s3_is_imported_as_one_on_disk(bucket, tmp_path):
     s3.create_dir("landing")
     pq.write_table(make_orders(20, days=1), "landing/orders/dt=2026-03-01/part.parquet", filesystem=s3)
     with pytest.raises(MlopsError, match="_SUCCESS"):
-        import_delivery(deployment, "2026-03-01", cross_check=False)
+        import_delivery(deployment, "2026-03-01", source="orders", cross_check=False)
     with s3.open_output_stream("landing/orders/dt=2026-03-01/_SUCCESS") as marker:
         marker.write(b"")
-    assert import_delivery(deployment, "2026-03-01", cross_check=False).rows_published == 20
+    assert import_delivery(deployment, "2026-03-01", source="orders", cross_check=False).rows_published == 20
 
 
 def test_unreachable_s3_is_one_clear_message(tmp_path, monkeypatch):
@@ -343,7 +421,7 @@ def test_unreachable_s3_is_one_clear_message(tmp_path, monkeypatch):
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     }
     with pytest.raises(MlopsError, match="check MLOPS_LANDING_URI"):
-        import_delivery(Deployment(Settings.from_env(settings)), "2026-03-01")
+        import_delivery(Deployment(Settings.from_env(settings)), "2026-03-01", source="orders")
 
 
 def test_command_prints_one_json_object_that_balances(tmp_path, monkeypatch):

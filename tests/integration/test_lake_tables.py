@@ -17,10 +17,11 @@ from include.adapters.deployment import Deployment
 from include.adapters.lake.listing import list_stored
 from include.errors import UsageError
 from include.specs.lake_tables import list_folders, list_tables
+from include.specs.sources import load_source
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.find_tables import find_unnamed
-from include.steps.forget_customer import Erasure, forget_customer
+from include.steps.forget_person import Erasure, forget_person
 from include.steps.import_source import import_file
 from include.steps.materialize_features import materialize_features
 from include.steps.move_model import promote_version, stage_or_refuse
@@ -57,7 +58,7 @@ def deployment(home: Path, shop: pa.Table, tmp_path_factory: pytest.TempPathFact
     with deployed_beside(home, folder, "tables") as made:
         pq.write_table(shop, folder / "orders.parquet")
         as_of = partitions.end_of(NIGHT)
-        import_file(made, folder / "orders.parquet", file_format="canonical", as_of=as_of)
+        import_file(made, folder / "orders.parquet", source="orders", as_of=as_of)
         for group in ("customer_daily", "order_risk", "product_daily"):
             build_features(made, group, start=partitions.shift(TRAINED, -80), end=NIGHT)
             bring_online(made, group, start=partitions.shift(NIGHT, -20))
@@ -126,7 +127,7 @@ def reports(deployment: Deployment) -> str:
 def erased(deployment: Deployment, shop: pa.Table) -> Erasure:
     named = rows_that_name(deployment, {GONE, *orders_of_gone(shop)})
     assert set(named) == {table.name for table in list_tables() if table.person is not tables.Person.NOBODY}
-    return forget_customer(deployment, GONE, today=TODAY)
+    return forget_person(deployment, GONE, source=load_source("orders"), today=TODAY)
 
 
 def test_nothing_in_the_lake_names_who_was_erased(deployment, erased, shop):
@@ -150,7 +151,7 @@ def test_the_training_set_that_holds_the_person_is_named(deployment, erased):
     (pin,) = erased.pins
     assert pin.sources.keys() == {"raw/orders", "features/customer_daily"}
     with pytest.raises(UsageError, match="is in no table"):
-        forget_customer(deployment, "nobody", today=TODAY)
+        forget_person(deployment, "nobody", source=load_source("orders"), today=TODAY)
 
 
 def test_a_night_that_is_verified_again_brings_nobody_back(deployment, erased, shop):

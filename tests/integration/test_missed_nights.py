@@ -47,7 +47,7 @@ REVERSED = NIGHTS[-2:]
 BROKEN, LAST = "2026-04-25", "2026-04-26"
 # Due once, on the night whose training is missed; no drift asks.
 DECISION = {"schedule": "0 0 21 4 *", "cooldown_days": 0, "windows": 90, "breaches": 90}
-TABLES = ("raw/orders", "quarantine/orders", "raw/deliveries", "features/customer_daily", "predictions/churn")
+TABLES = ("raw/orders", "quarantine/orders", "deliveries/orders", "features/customer_daily", "predictions/churn")
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Loop:
     trainings: list[str] = field(default_factory=list)
 
     def deliver(self, night: str) -> None:
-        import_delivery(self.deployment, night, cross_check=False)
+        import_delivery(self.deployment, night, source="orders", cross_check=False)
 
     def build(self, night: str) -> None:
         build_features(self.deployment, "customer_daily", start=night, end=night)
@@ -100,7 +100,7 @@ def begun(deployment: Deployment) -> Loop:
     orders = make_orders(days=116)
     history = deployment.settings.home / "history.parquet"
     pq.write_table(on_days(orders, FIRST_DAY, TRAINED), history)
-    import_file(deployment, history, file_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
+    import_file(deployment, history, source="orders", as_of=datetime(2026, 4, 15, tzinfo=UTC))
     for night in NIGHTS:
         deliver(deployment.settings.home / "landing", orders, night)
     build_features(deployment, "customer_daily", start=FIRST_DAY, end=TRAINED)

@@ -100,7 +100,7 @@ def deployment(home: Path, shop: pa.Table, tmp_path_factory: pytest.TempPathFact
     with deployed_beside(home, folder, "more", specs=SPECS) as made:
         pq.write_table(on_days(shop, FIRST_DAY, TRAINED), folder / "history.parquet")
         as_of = datetime.fromisoformat(OPEN).replace(tzinfo=UTC)
-        import_file(made, folder / "history.parquet", file_format="canonical", as_of=as_of)
+        import_file(made, folder / "history.parquet", source="orders", as_of=as_of)
         start = partitions.shift(TRAINED, -90)
         for group in ("order_risk", "customer_daily"):
             build_features(made, group, start=start, end=TRAINED)
@@ -118,7 +118,7 @@ def arrive(deployment: Deployment, shop: pa.Table, night: str) -> None:
     if night != CLOSED:
         pq.write_table(on_days(shop, night, night), folder / "orders.parquet")
     (folder / "_SUCCESS").touch()
-    import_delivery(deployment, night, cross_check=False)
+    import_delivery(deployment, night, source="orders", cross_check=False)
     for group in ("order_risk", "customer_daily"):
         build_features(deployment, group, start=night, end=night)
     write_scores_of_churn(deployment, [night])
@@ -261,7 +261,7 @@ def late_rows_arrive(deployment: Deployment, shop: pa.Table) -> None:
     schema = shop.schema.append(pa.field("received_at", INSTANT))
     path = deployment.settings.home / "late.parquet"
     pq.write_table(pa.Table.from_pylist(late, schema=schema), path)
-    import_file(deployment, path, file_format="canonical", as_of=at + timedelta(days=2))
+    import_file(deployment, path, source="orders", as_of=at + timedelta(days=2))
 
 
 def test_vectors_over_two_views_are_logged_and_audited_once_both_are_online(deployment, in_production):
@@ -283,7 +283,7 @@ def test_a_night_is_not_scored_with_older_values_of_a_view_that_lags(deployment,
     folder = deployment.settings.home / "landing" / "orders" / f"dt={LAGGING}"
     folder.mkdir(parents=True)
     (folder / "_SUCCESS").touch()
-    import_delivery(deployment, LAGGING, cross_check=False)
+    import_delivery(deployment, LAGGING, source="orders", cross_check=False)
     build_features(deployment, "customer_daily", start=LAGGING, end=LAGGING)
     told = f"features/churn_scores of {LAGGING} is not published.*mlops features build --group churn_scores --date"
     with pytest.raises(UsageError, match=f"{told}.*") as refusal:

@@ -13,9 +13,9 @@ import pytest
 
 from include.steps.import_source import import_delivery
 from include.steps.monitor_model import read_delivery
-from include.tables import DELIVERIES
 from include.views.deliveries import read_row_accounts
 from tests.deployments import lake_only
+from tests.raw_orders import DELIVERIES, SOURCE
 from tests.shop import make_orders, on_days
 
 NIGHT, BEFORE, AFTER = "2026-01-08", "2026-01-07", "2026-01-09"
@@ -53,7 +53,7 @@ def deliver(deployment: SimpleNamespace, night: str, files: dict[str, pa.Table])
     for name, table in files.items():
         pq.write_table(table, folder / f"{name}.parquet")
     (folder / "_SUCCESS").touch()
-    import_delivery(deployment, night, cross_check=False)
+    import_delivery(deployment, night, source="orders", cross_check=False)
 
 
 @pytest.mark.parametrize("name", ATTEMPTS)
@@ -67,7 +67,7 @@ def test_the_account_of_a_night_is_that_of_the_delivery_that_stands(tmp_path, na
         deliver(deployment, NIGHT, second)
     assert again.lake.digest(DELIVERIES.name) == once.lake.digest(DELIVERIES.name)
     assert read_row_accounts(again.lake) == read_row_accounts(once.lake)
-    assert read_delivery(again, NIGHT) == read_delivery(once, NIGHT)
+    assert read_delivery(again, SOURCE, NIGHT) == read_delivery(once, SOURCE, NIGHT)
 
 
 @pytest.mark.parametrize("name", ATTEMPTS)

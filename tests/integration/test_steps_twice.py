@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(400)
 TRAINED = "2026-04-14"
 NIGHTS = partitions.span("2026-04-15", "2026-04-19")
 SHUFFLED = ["2026-04-18", "2026-04-15", "2026-04-19", "2026-04-17", "2026-04-16"]
-TABLES = ("raw/orders", "quarantine/orders", "raw/deliveries", "features/customer_daily", "predictions/churn")
+TABLES = ("raw/orders", "quarantine/orders", "deliveries/orders", "features/customer_daily", "predictions/churn")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def prepare(deployment: Deployment) -> Path:
 
 
 def run_history(deployment: Deployment, history: Path) -> None:
-    import_file(deployment, history, file_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
+    import_file(deployment, history, source="orders", as_of=datetime(2026, 4, 15, tzinfo=UTC))
     build_features(deployment, "customer_daily", start=FIRST_DAY, end=TRAINED)
     materialize_features(deployment, "customer_daily", start=TRAINED, end=TRAINED)
     candidate = train_model(deployment, build_training_set(deployment, "churn", as_of=TRAINED))
@@ -93,7 +93,7 @@ def once(deployment: Deployment) -> dict[str, object]:
     run_history(deployment, prepare(deployment))
     assert sorted(SHUFFLED) == NIGHTS != SHUFFLED
     for night in SHUFFLED:
-        import_delivery(deployment, night, cross_check=False)
+        import_delivery(deployment, night, source="orders", cross_check=False)
     for night in reversed(SHUFFLED):
         run_night(deployment, night)
     return {**written(deployment), "online": online(deployment), "versions": versions(deployment)}
@@ -112,7 +112,7 @@ def test_the_online_store_holds_the_newest_night(deployment, once):
 def test_every_step_again_in_order_changes_nothing_and_makes_no_new_table_version(deployment, once):
     run_history(deployment, deployment.settings.home / "history.parquet")
     for night in NIGHTS:
-        import_delivery(deployment, night, cross_check=False)
+        import_delivery(deployment, night, source="orders", cross_check=False)
         run_night(deployment, night)
     assert {**written(deployment), "online": online(deployment), "versions": versions(deployment)} == once
 
@@ -131,9 +131,9 @@ def beside(deployment: Deployment, lake: Path) -> SimpleNamespace:
 def test_features_built_out_of_order_equal_one_run_over_the_range(deployment, once, tmp_path):
     other = beside(deployment, tmp_path / "lake")
     history = deployment.settings.home / "history.parquet"
-    import_file(other, history, file_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
+    import_file(other, history, source="orders", as_of=datetime(2026, 4, 15, tzinfo=UTC))
     for night in NIGHTS:
-        import_delivery(other, night, cross_check=False)
+        import_delivery(other, night, source="orders", cross_check=False)
     build_features(other, "customer_daily", start=FIRST_DAY, end=NIGHTS[-1])
     assert other.lake.digest("raw/orders") == once["raw/orders"]
     assert other.lake.digest("features/customer_daily") == once["features/customer_daily"]
@@ -142,6 +142,6 @@ def test_features_built_out_of_order_equal_one_run_over_the_range(deployment, on
 def test_a_night_is_not_built_over_a_missing_one(deployment, once, tmp_path):
     other = beside(deployment, tmp_path / "lake")
     for night in (NIGHTS[0], NIGHTS[2]):
-        import_delivery(other, night, cross_check=False)
+        import_delivery(other, night, source="orders", cross_check=False)
     with pytest.raises(RefusedError, match=f"{NIGHTS[1]} is missing while later days are there"):
         build_features(other, "customer_daily", start=NIGHTS[2], end=NIGHTS[2])

@@ -308,7 +308,7 @@ def test_real_orders_give_an_honest_auc(tmp_path, monkeypatch):
     path = real_data("online_retail/online_retail.parquet")
     monkeypatch.setenv("MLOPS_SPECS", str(PROJECT_ROOT / "include" / "config" / "overlays" / "online_retail"))
     real = make_deployment(tmp_path)
-    import_file(real, path, file_format="online-retail", as_of=datetime(2012, 1, 1, tzinfo=UTC))
+    import_file(real, path, source="orders", file_format="online-retail", as_of=datetime(2012, 1, 1, tzinfo=UTC))
     build_features(real, "customer_daily", start="2011-02-01", end="2011-11-25")
     real.feature_store.apply()
     candidate = train_model(real, build_training_set(real, "churn", as_of="2011-11-25"))

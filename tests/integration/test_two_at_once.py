@@ -46,7 +46,7 @@ def deployment(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with deployed_beside(home, tmp_path_factory.mktemp("at_once"), "at_once") as made:
         history = made.settings.home / "history.parquet"
         pq.write_table(on_days(make_orders(days=109), FIRST_DAY, TRAINED), history)
-        import_file(made, history, file_format="canonical", as_of=datetime(2026, 4, 15, tzinfo=UTC))
+        import_file(made, history, source="orders", as_of=datetime(2026, 4, 15, tzinfo=UTC))
         build_features(made, "customer_daily", start=FIRST_DAY, end=TRAINED)
         materialize_features(made, "customer_daily", start=TRAINED, end=TRAINED)
         yield made

@@ -10,12 +10,12 @@ from mlops.triggers.lake import RawPartitionTrigger
 
 
 def sensor():
-    return RawPartitionSensor(task_id="wait", partition="2026-01-02", timeout=60, poke_interval=5)
+    return RawPartitionSensor(task_id="wait", source="orders", partition="2026-01-02", timeout=60, poke_interval=5)
 
 
 def answering(monkeypatch, *answers):
     left = [DayStatus(status, "2026-01-01") for status in answers]
-    monkeypatch.setattr("include.steps.find_day.find_day", lambda _: left.pop(0) if len(left) > 1 else left[0])
+    monkeypatch.setattr("include.steps.find_day.find_day", lambda *_: left.pop(0) if len(left) > 1 else left[0])
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +31,9 @@ def fire(trigger):
 
 
 def test_the_trigger_serialises_to_its_path_and_arguments():
-    assert RawPartitionTrigger("2026-01-02", 60.0, 5.0).serialize() == (
+    assert RawPartitionTrigger("orders", "2026-01-02", 60.0, 5.0).serialize() == (
         "mlops.triggers.lake.RawPartitionTrigger",
-        {"partition": "2026-01-02", "timeout_s": 60.0, "poll_interval_s": 5.0},
+        {"source": "orders", "partition": "2026-01-02", "timeout_s": 60.0, "poll_interval_s": 5.0},
     )
 
 
@@ -44,7 +44,7 @@ def test_a_day_that_is_there_needs_no_trigger(monkeypatch):
 
 def test_late_data_is_waited_for(monkeypatch):
     answering(monkeypatch, "not_arrived", "missing", "delivered")
-    assert fire(RawPartitionTrigger("2026-01-02", 10.0, 0.01)) == {
+    assert fire(RawPartitionTrigger("orders", "2026-01-02", 10.0, 0.01)) == {
         "partition": "2026-01-02",
         "arrival": "delivered",
         "day": "2026-01-01",
@@ -54,7 +54,7 @@ def test_late_data_is_waited_for(monkeypatch):
 @pytest.mark.parametrize("arrival", ["missing", "not_arrived"])
 def test_the_wait_ends(monkeypatch, arrival):
     answering(monkeypatch, arrival)
-    assert fire(RawPartitionTrigger("2026-01-02", 0.05, 0.01))["arrival"] == arrival
+    assert fire(RawPartitionTrigger("orders", "2026-01-02", 0.05, 0.01))["arrival"] == arrival
 
 
 def test_a_day_with_nothing_later_has_not_arrived_and_skips():

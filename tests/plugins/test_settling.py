@@ -21,7 +21,7 @@ DAY = "2026-01-02"
 # Each with what would let it fire at its first look.
 READY = {
     PsiDriftTrigger: (("churn", DAY, 0.2, 0.01), "include.steps.monitor_model.drifted_features", {"recency": 0.4}),
-    RawPartitionTrigger: ((DAY, 60.0, 0.01), "include.steps.find_day.find_day", DayStatus("delivered", DAY)),
+    RawPartitionTrigger: (("orders", DAY, 60.0, 0.01), "include.steps.find_day.find_day", DayStatus("delivered", DAY)),
     ApprovalTrigger: (("churn", 1, None, 0.01), "include.steps.ask_approval.find_questions", None),
 }
 

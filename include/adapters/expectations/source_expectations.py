@@ -1,4 +1,4 @@
-"""The orders contract as a suite of native expectations over a partition.
+"""The rules of a source as a suite of native expectations over a partition.
 
 What belongs here: turning rules into expectations. What does not: the rules,
 and what happens when the counts differ from those of SQL.
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from include.adapters.expectations.expectations import run_expectations
 from include.specs.sources import (
+    AboveRule,
     FiniteRule,
     InSetRule,
+    MaxRule,
     MinRule,
-    NewestVersionRule,
     NotAfterAsOfRule,
     NotNullRule,
-    PositiveForSaleRule,
     Rule,
     SourceSpec,
     UniqueRule,
@@ -33,27 +33,22 @@ if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
 
 
-def count_failing_rows(
-    contract: SourceSpec, rows: pa.Table, *, as_of: datetime, identity: Sequence[str]
-) -> dict[str, int]:
+def count_failing_rows(spec: SourceSpec, rows: pa.Table, *, as_of: datetime) -> dict[str, int]:
     """Count the failing rows of every rule with Great Expectations, on its pandas engine.
 
     Parameters
     ----------
-    contract : SourceSpec
+    spec : SourceSpec
         The rules.
     rows : pyarrow.Table
-        Delivered rows in canonical columns, before any is set aside, and the columns `identity`.
-        May be empty.
+        Delivered rows in the source's columns, before any is set aside. May be empty.
     as_of : datetime
         Aware; no time may lie after it.
-    identity : sequence of str
-        The columns that make two rows equal.
 
     Returns
     -------
     dict of str to int
-        Rows by rule, in the contract's order.
+        Rows by rule, in the spec's order.
 
     Raises
     ------
@@ -62,18 +57,18 @@ def count_failing_rows(
 
     Notes
     -----
-    Every rule is native: not_null, between (min, times, and with a row condition for sales), in_set
-    and compound uniqueness, which like the contract counts all members of a group of equal rows.
+    Every rule is native: not_null, between (min, max, times, and with a row condition), in_set and compound
+    uniqueness, which like the spec counts all members of a group of equal rows.
     ``finite`` alone takes two, one for null and one for infinite numbers; no row fails both. ``within``
     is between, of a column that pandas has multiplied.
     """
-    expectations = [found for rule in contract.rules for found in _expectations(rule, as_of, identity)]
+    expectations = [found for rule in spec.rules for found in _expectations(rule, as_of, spec.typed_names)]
     frame = rows.to_pandas(integer_object_nulls=True)
-    for rule in contract.rules:
+    for rule in spec.rules:
         if isinstance(rule, WithinRule):
             frame[_product(rule)] = reduce(operator.mul, (frame[name] for name in rule.columns))
-    counts = dict.fromkeys((rule.name for rule in contract.rules), 0)
-    for result in run_expectations("orders", frame, expectations):
+    counts = dict.fromkeys((rule.name for rule in spec.rules), 0)
+    for result in run_expectations(spec.source, frame, expectations):
         counts[result.expectation_config.meta["rule"]] += int(result.result["unexpected_count"])
     return counts
 
@@ -83,9 +78,8 @@ def _expectations(rule: Rule, as_of: datetime, identity: Sequence[str]) -> list[
     from great_expectations.expectations.row_conditions import Column
 
     meta = {"rule": rule.name}
-    if isinstance(rule, UniqueRule | NewestVersionRule):
-        group = list(identity if isinstance(rule, UniqueRule) else rule.key)
-        return [gxe.ExpectCompoundColumnsToBeUnique(column_list=group, ignore_row_if="never", meta=meta)]
+    if isinstance(rule, UniqueRule):
+        return [gxe.ExpectCompoundColumnsToBeUnique(column_list=list(identity), ignore_row_if="never", meta=meta)]
     if isinstance(rule, WithinRule):
         return [
             gxe.ExpectColumnValuesToBeBetween(column=_product(rule), min_value=-rule.max, max_value=rule.max, meta=meta)
@@ -103,10 +97,14 @@ def _expectations(rule: Rule, as_of: datetime, identity: Sequence[str]) -> list[
         ]
     if isinstance(rule, MinRule):
         return [gxe.ExpectColumnValuesToBeBetween(column=name, min_value=rule.min, meta=meta)]
-    if isinstance(rule, PositiveForSaleRule):
-        sale = Column("kind") == "sale"
+    if isinstance(rule, MaxRule):
+        return [gxe.ExpectColumnValuesToBeBetween(column=name, max_value=rule.max, meta=meta)]
+    if isinstance(rule, AboveRule):
+        of_these = Column(rule.where.column) == rule.where.is_
         return [
-            gxe.ExpectColumnValuesToBeBetween(column=name, min_value=0, strict_min=True, row_condition=sale, meta=meta)
+            gxe.ExpectColumnValuesToBeBetween(
+                column=name, min_value=rule.above, strict_min=True, row_condition=of_these, meta=meta
+            )
         ]
     if isinstance(rule, NotAfterAsOfRule):
         return [gxe.ExpectColumnValuesToBeBetween(column=name, max_value=as_of, meta=meta)]

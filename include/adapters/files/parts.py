@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from include.adapters.files.records import open_records
 from include.adapters.files.tabular import TableFile, check_size, reading
 from include.adapters.files.text_bytes import Watch
-from include.quality.dialect import DEFAULT_DIALECT, Dialect
+from include.specs.dialect import DEFAULT_DIALECT, Dialect
 
 _Pieces: TypeAlias = Callable[[Sequence[int], int], Iterator[pa.Table]]
 

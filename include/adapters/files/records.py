@@ -22,7 +22,7 @@ from include.adapters.files.faults import Fault, Grammar, count_lines
 from include.adapters.files.tabular import TableFile
 from include.adapters.files.text_bytes import Watch, open_text
 from include.errors import UnreadableInputError
-from include.quality.dialect import Dialect
+from include.specs.dialect import Dialect
 
 _QUOTE = ord('"')
 _MARK = b"\xef\xbb\xbf"

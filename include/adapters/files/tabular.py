@@ -55,6 +55,11 @@ class TableFile:
         return self.extension.startswith(_TEXT)
 
 
+def is_readable(name: str) -> bool:
+    """Say whether a file's name is of one that can be read."""
+    return name.lower().endswith(EXTENSIONS)
+
+
 def extension_of(path: str) -> str:
     """Return the end of a file's name that says its format, in small letters, with how it is compressed.
 

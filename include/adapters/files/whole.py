@@ -16,7 +16,7 @@ from include.adapters.files.inference import Choice, no_column, with_types
 from include.adapters.files.int96 import find_int96_unit
 from include.adapters.files.records import open_records
 from include.adapters.files.tabular import TableFile, check_names, check_size, reading, require_columns
-from include.quality.dialect import DEFAULT_DIALECT
+from include.specs.dialect import DEFAULT_DIALECT
 
 
 def read_rows(file: TableFile, *, columns: Sequence[str] | None = None, is_text: Choice = no_column) -> pa.Table:

@@ -1,68 +1,84 @@
-"""A file of orders in buckets: rows that are judged by one another are in one, and one at a time is in memory.
+"""The files of a delivery in buckets: rows that are judged by one another are in one, and one at a time is in memory.
 
-What belongs here: cutting and keeping rows as they came. What does not: which rows belong together
-(``quality.verdict``), and their verdict.
+What belongs here: cutting and keeping rows as they came. What does not: which rows belong together, and their
+verdict (``quality.verdict``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
-from include.adapters.sources.source_files import SourceFile
 from include.quality.formats import ROW_NUMBER
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from include.adapters.sources.source_files import SourceFile
 
 _MOST = 256
 
 
 def in_buckets(
-    con: duckdb.DuckDBPyConnection, opened: SourceFile, bucket_sql: str, *, rows: int, folder: Path
-) -> Iterator[pa.Table]:
-    """Read a file and yield its rows and their places in it, from 1 on in column ``_row``.
+    con: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], bucket_sqls: Sequence[str], *, rows: int, folder: Path
+) -> Iterator[list[pa.Table]]:
+    """Read files and yield their rows and the places of these in their file, from 1 on in column ``_row``.
 
     Parameters
     ----------
     con : duckdb.DuckDBPyConnection
         Computes the buckets.
-    opened : SourceFile
-        The file.
-    bucket_sql : str
-        A SELECT over ``delivered`` of ``_row`` and an unsigned ``bucket``; rows of one bucket stay together.
+    files : sequence of SourceFile
+    bucket_sqls : sequence of str
+        For each file, a SELECT over ``delivered`` of ``_row`` and an unsigned ``bucket``; rows of one bucket stay
+        together, whatever their file.
     rows : int
-        About so many a bucket, and no more than that are read at a time. A file that is no longer is one bucket.
+        About so many a bucket, and no more than that are read at a time. Files that have no more are one bucket.
     folder : Path
         Where buckets are kept.
 
     Yields
     ------
-    pyarrow.Table
-        Rows of one bucket in file order. The first may be empty.
+    list of pyarrow.Table
+        Rows of one bucket in file order, a table for each file; some may be empty.
     """
-    parts = _numbered(opened, rows)
-    first = next(parts, None)
-    if first is None:
-        yield _with_numbers(opened.schema.empty_table(), 0)
+    count = min(_MOST, 1 + sum(each.rows for each in files) // rows)
+    if count == 1:
+        yield [_whole(each, rows) for each in files]
         return
-    second = next(parts, None)
-    if second is None:
-        yield first
-        return
-    paths = [folder / f"bucket-{number}.arrow" for number in range(min(_MOST, 1 + opened.rows // rows))]
+    paths = [[folder / f"bucket-{file}-{bucket}.arrow" for bucket in range(count)] for file in range(len(files))]
+    for each, sql, of_file in zip(files, bucket_sqls, paths, strict=True):
+        _scatter(con, each, sql, of_file, rows)
+    for bucket in range(count):
+        yield [_gather(of_file[bucket]) for of_file in paths]
+        for of_file in paths:
+            of_file[bucket].unlink()
+
+
+def _scatter(
+    con: duckdb.DuckDBPyConnection, opened: SourceFile, bucket_sql: str, paths: Sequence[Path], rows: int
+) -> None:
     with ExitStack() as stack:
-        writers = [stack.enter_context(pa.ipc.new_file(path, first.schema)) for path in paths]
-        for part in chain([first, second], parts):
+        writers: list[pa.RecordBatchFileWriter] = []
+        for part in _numbered(opened, rows):
+            writers = writers or [stack.enter_context(pa.ipc.new_file(path, part.schema)) for path in paths]
             for writer, of_bucket in zip(writers, _cut(con, part, bucket_sql, len(paths)), strict=True):
                 writer.write_table(of_bucket)
-    for path in paths:
-        with pa.memory_map(str(path)) as source:
-            yield pa.ipc.open_file(source).read_all()
-        path.unlink()
+
+
+def _gather(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def _whole(opened: SourceFile, rows: int) -> pa.Table:
+    return pa.concat_tables(list(_numbered(opened, rows)))
 
 
 def _cut(con: duckdb.DuckDBPyConnection, part: pa.Table, bucket_sql: str, count: int) -> Iterator[pa.Table]:
@@ -77,10 +93,13 @@ def _cut(con: duckdb.DuckDBPyConnection, part: pa.Table, bucket_sql: str, count:
 
 
 def _numbered(opened: SourceFile, rows: int) -> Iterator[pa.Table]:
+    """Return a file's rows with their places; one empty table where it has none."""
     seen = 0
     for part in opened.parts(rows=rows):
         yield _with_numbers(part, seen)
         seen += part.num_rows
+    if not seen:
+        yield _with_numbers(opened.schema.empty_table(), 0)
 
 
 def _with_numbers(part: pa.Table, seen: int) -> pa.Table:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from include.quality.dialect import BLANKS, Dialect
+from include.specs.dialect import BLANKS, Dialect
 
 _Bytes: TypeAlias = NDArray[np.uint8]
 _Mask: TypeAlias = NDArray[np.bool_]

@@ -1,4 +1,4 @@
-"""Deliveries of orders: one folder for each night, on disk or on S3.
+"""Deliveries of a source: one folder for each night, on disk or on S3.
 
 What belongs here: where a night's folder is, whether it is complete, and what is in it. What does
 not: reading the files.
@@ -6,7 +6,7 @@ not: reading the files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -15,15 +15,17 @@ import pyarrow.fs as fs
 
 from include import partitions
 from include.adapters.arrow_files import open_location
-from include.adapters.files.tabular import EXTENSIONS, TableFile, extension_of
+from include.adapters.files.tabular import EXTENSIONS, TableFile, is_readable
 from include.adapters.lake.delta_lake import LakeAdapter
-from include.errors import MlopsError
+from include.errors import MlopsError, UnreadableInputError
 from include.settings import Settings
-from include.tables import DELIVERIES
+from include.specs.sources import SourceSpec
 
 # Written last by whoever delivers: before it is there, files may be missing or half written.
 COMPLETE = "_SUCCESS"
 FORMAT = "_FORMAT"
+# What _SUCCESS says of a day without rows, where other files lie beside it.
+EMPTY = "empty"
 
 
 @dataclass(frozen=True)
@@ -34,62 +36,94 @@ class Delivery:
     file_format: str | None
 
 
-def find_delivery(settings: Settings, partition: str) -> Delivery:
-    """Return the delivery of a partition: ``<landing_uri>/orders/dt=<partition>/``.
+def find_delivery(settings: Settings, source: str, partition: str) -> Delivery:
+    """Return the delivery of a day: ``<landing_uri>/<source>/dt=<partition>/``.
+
+    Every file below the folder is of the delivery, however deep it lies, but for those whose name, or whose folder's,
+    begins with ``_`` or ``.``.
 
     Raises
     ------
+    UnreadableInputError
+        If a file is there that can't be read as rows, or none is although others are.
     MlopsError
         If the folder or its ``_SUCCESS`` file isn't there, or the storage can't be reached.
     """
     filesystem, root = open_location(settings.landing_uri, settings.s3_endpoint_url)
-    folder = f"{root}/orders/dt={partition}"
-    address = f"{settings.landing_uri}/orders/dt={partition}"
+    folder = f"{root}/{source}/dt={partition}"
+    address = f"{settings.landing_uri}/{source}/dt={partition}"
     try:
-        entries = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-        names = {PurePosixPath(entry.path).name: entry.path for entry in entries if entry.is_file}
-        if COMPLETE not in names:
-            found = f"it holds {len(names)} files" if names else "there is nothing"
-            raise MlopsError(
-                f"the delivery {address} is not complete: {found}, no {COMPLETE}; "
-                f"wait for it, or write {COMPLETE} when every file of the day is there"
-            )
-        file_format = _read_format(filesystem, names[FORMAT]) if FORMAT in names else None
+        found = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True, recursive=True))
+        paths = {PurePosixPath(entry.path).relative_to(folder) for entry in found if entry.is_file}
+        _require_complete(paths, address)
+        file_format = _read_text(filesystem, f"{folder}/{FORMAT}") if PurePosixPath(FORMAT) in paths else None
+        says = _read_text(filesystem, f"{folder}/{COMPLETE}")
     except OSError as err:
         reason = " ".join(str(err).split())[:300]
         raise MlopsError(f"the delivery {address} can't be read: {reason}; check MLOPS_LANDING_URI") from err
-    orders = [names[name] for name in sorted(names) if _is_of_orders(name)]
-    return Delivery(tuple(TableFile(filesystem, path) for path in orders), file_format)
+    of_rows = sorted(path for path in paths if not _is_hidden(path))
+    _require_read(of_rows, address)
+    if not of_rows and says != EMPTY:
+        _require_alone(paths, address)
+    return Delivery(tuple(TableFile(filesystem, f"{folder}/{path}") for path in of_rows), file_format)
 
 
-def _read_format(filesystem: fs.FileSystem, path: str) -> str:
+def _require_complete(paths: Set[PurePosixPath], address: str) -> None:
+    if PurePosixPath(COMPLETE) not in paths:
+        told = f"it holds {len(paths)} files" if paths else "there is nothing"
+        raise MlopsError(
+            f"the delivery {address} is not complete: {told}, no {COMPLETE}; "
+            f"wait for it, or write {COMPLETE} when every file of the day is there"
+        )
+
+
+def _require_read(paths: Sequence[PurePosixPath], address: str) -> None:
+    if strays := [str(path) for path in paths if not is_readable(path.name)]:
+        raise UnreadableInputError(
+            f"the delivery {address} holds {_some(strays)}, which is no file of rows; deliver files that end in "
+            f"{', '.join(EXTENSIONS)}, and begin the name of any other with _"
+        )
+
+
+def _require_alone(paths: Set[PurePosixPath], address: str) -> None:
+    if hidden := sorted(map(str, paths - {PurePosixPath(COMPLETE), PurePosixPath(FORMAT)})):
+        raise UnreadableInputError(
+            f"the delivery {address} has no rows, but {_some(hidden)} beside {COMPLETE}: was it moved into place? "
+            f"Where nothing happened on that day, take it away or write {EMPTY!r} to {COMPLETE}"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+
+
+def _is_hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith(("_", ".")) for part in path.parts)
+
+
+def _read_text(filesystem: fs.FileSystem, path: str) -> str:
     with filesystem.open_input_stream(path) as stream:
         return str(stream.read().decode("utf-8", errors="replace").strip())
 
 
-def _is_of_orders(name: str) -> bool:
-    return not name.startswith(("_", ".")) and extension_of(name) in EXTENSIONS
-
-
-def delivered_days(lake: LakeAdapter) -> list[str]:
-    """Return the days whose own delivery, or a file import over them, has been taken; in order.
+def delivered_days(lake: LakeAdapter, spec: SourceSpec) -> list[str]:
+    """Return the days that have arrived, by a delivery of their own or a history that holds them; in order.
 
     A day that only late rows of another delivery touched is not among them.
     """
-    if not lake.exists(DELIVERIES.name):
+    name = spec.deliveries.name
+    if not lake.exists(name):
         return []
-    records = lake.read(DELIVERIES.name, columns=["dt", "delivered"])
-    own = pc.or_kleene(
-        pc.is_null(records["delivered"]), pc.equal(records["delivered"], pc.cast(records["dt"], "string"))
-    )
-    return sorted({day.isoformat() for day in records.filter(own)["dt"].to_pylist()})
+    records = lake.read(name, columns=["dt", "has_arrived"])
+    return sorted({day.isoformat() for day in records.filter(records["has_arrived"])["dt"].to_pylist()})
 
 
-def days_of(lake: LakeAdapter, night: str) -> list[str]:
+def days_of(lake: LakeAdapter, spec: SourceSpec, night: str) -> list[str]:
     """Return the days that a night's delivery, as it was taken last, had rows for; in order."""
-    if not lake.exists(DELIVERIES.name):
+    name = spec.deliveries.name
+    if not lake.exists(name):
         return []
-    records = lake.read(DELIVERIES.name, columns=["dt", "delivered"])
+    records = lake.read(name, columns=["dt", "delivered"])
     return sorted({day.isoformat() for day in records.filter(pc.equal(records["delivered"], night))["dt"].to_pylist()})
 
 

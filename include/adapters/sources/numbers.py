@@ -12,7 +12,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.quality.dialect import Dialect
+from include.specs.dialect import Dialect
 
 # Above it a float no longer tells one whole number from the next.
 EXACT_MAX = 2**53

@@ -26,8 +26,8 @@ from include.adapters.files.tabular import TableFile, reading, require_columns
 from include.adapters.sources.typed_columns import TypedColumn
 from include.adapters.sources.unknown_columns import as_shown, free_name, shown_type
 from include.errors import MlopsError, UnreadableInputError, one_line
-from include.quality.dialect import DEFAULT_DIALECT, Dialect
 from include.quality.formats import ROW_NUMBER, FileColumn
+from include.specs.dialect import DEFAULT_DIALECT, Dialect
 
 # What is held of a file at once.
 ROWS_AT_ONCE = 250_000

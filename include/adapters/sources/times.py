@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from include.quality.dialect import Dialect
-from include.quality.time_patterns import MONTHS, TimePattern, compile_pattern
+from include.specs.dialect import Dialect
+from include.specs.time_patterns import MONTHS, TimePattern, compile_pattern
 
 # How databases write them otherwise: a comma before the fraction, more digits than six, a blank before the zone, UTC.
 _REWRITTEN = (

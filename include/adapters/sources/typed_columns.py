@@ -25,8 +25,8 @@ from include.adapters.sources.numbers import (
 from include.adapters.sources.times import NoTimeError, times_of, zone_of
 from include.column_types import is_binary, is_number, is_text, value_type
 from include.errors import UnreadableInputError
-from include.quality.dialect import Dialect
 from include.quality.formats import Family, FileColumn
+from include.specs.dialect import Dialect
 
 _Convert: TypeAlias = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 _MISFITS = (pa.ArrowInvalid, NoNumberError, NoTimeError)

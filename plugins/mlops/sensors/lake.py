@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 
 class RawPartitionSensor(BaseSensorOperator):
-    """Wait until a day of raw orders, and every day before it, has been delivered.
+    """Wait until a day of a source, and every day before it, has been delivered.
 
     When the wait is over, a day with nothing later has not arrived: the task skips. A day that
     is missing while later ones are there is an incident: the task fails, and retries don't help.
 
     Parameters
     ----------
+    source : str
+        Its name.
     partition : str
         The day (templated).
 
@@ -37,18 +39,19 @@ class RawPartitionSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("partition",)
 
-    def __init__(self, *, partition: str, **kwargs: Any) -> None:
+    def __init__(self, *, source: str, partition: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.source = source
         self.partition = partition
 
     def execute(self, context: Context) -> str:
         """Return at once where the day is there, else hand the wait to the triggerer."""
         from include.steps.find_day import find_day
 
-        if find_day(self.partition).status == "delivered":
+        if find_day(self.source, self.partition).status == "delivered":
             return self.partition
         self.defer(
-            trigger=RawPartitionTrigger(self.partition, float(self.timeout), self.poke_interval),
+            trigger=RawPartitionTrigger(self.source, self.partition, float(self.timeout), self.poke_interval),
             method_name="execute_complete",
         )
 
@@ -58,7 +61,7 @@ class RawPartitionSensor(BaseSensorOperator):
             return event["partition"]
         if event["arrival"] == "missing":
             raise AirflowFailException(
-                f"raw orders of {event['day']} are missing while later days are there: deliver the day "
-                "(or an empty one, with _SUCCESS), let ingest_orders take it, then clear this task"
+                f"{self.source} of {event['day']} are missing while later days are there: deliver the day "
+                "(or an empty one, with _SUCCESS), let it be taken, then clear this task"
             )
-        skip(f"raw orders of {event['day']} have not arrived")
+        skip(f"{self.source} of {event['day']} have not arrived")

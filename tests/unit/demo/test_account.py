@@ -19,10 +19,10 @@ from include.demo.account import APPROVED_BY_DEMO, DemoAccount, read_account
 from include.governance.lifecycle import LedgerMove, Stage
 from include.monitoring.decision import NightMetrics
 from include.steps.import_source import import_delivery, import_file
-from include.tables import QUARANTINE
 from include.views.deliveries import RowAccount
 from include.views.nights import ScoredNight
 from tests.deployments import lake_only
+from tests.raw_orders import QUARANTINE, add_tables
 from tests.shop import FIRST_DAY, deliver, make_orders, on_days
 from tests.unit.demo.accounts import (
     FIRST_VERSION,
@@ -71,11 +71,11 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     deployment = lake_only(home)
     history = home / "history.parquet"
     pq.write_table(without_customer(on_days(orders, FIRST_DAY, HISTORY_LAST), 5), history)
-    import_file(deployment, history, file_format="canonical", as_of=datetime(2026, 1, 14, tzinfo=UTC))
+    import_file(deployment, history, source="orders", as_of=datetime(2026, 1, 14, tzinfo=UTC))
     for night in NIGHTS:
         nameless = 0 if night == NIGHTS[2] else 3
         deliver(home / "landing", without_customer(on_days(orders, night, night), nameless), night)
-        import_delivery(deployment, night, cross_check=False)
+        import_delivery(deployment, night, source="orders", cross_check=False)
     for night, version in zip(NIGHTS[:2], (1, 2), strict=True):
         deployment.lake.replace("predictions/churn", predictions(night, version, rows=10 * version), keys=[night])
     evidence = make_evidence(HISTORY_LAST, gates=make_gates())
@@ -157,7 +157,7 @@ def test_nights_that_this_demo_did_not_play_are_other_deliveries(deployment):
 
 def test_rows_that_the_quarantine_lost_are_unaccounted_for(deployment, tmp_path):
     lake = LakeAdapter(tmp_path.as_uri())
-    for table in ("raw/deliveries", "raw/orders", "predictions/churn"):
+    for table in ("deliveries/orders", "raw/orders", "predictions/churn"):
         lake.replace(table, deployment.lake.read(table), keys=deployment.lake.partitions(table))
     set_aside = deployment.lake.read(QUARANTINE.name)
     kept = set_aside.slice(2)
@@ -201,9 +201,9 @@ def test_lake_tables_are_counted_and_those_that_are_not_there_left_out(account):
 
 
 def test_a_table_that_is_added_to_the_list_is_counted_and_a_log_is_not(deployment, monkeypatch):
-    visits = tables.TableSpec("raw/visits", "one visit", {"id": "string", "dt": "date"}, ("id",), tables.Person.NOBODY)
+    visits = tables.TableSpec("raw/visits", "one visit", {"id": "string", "dt": "date"}, ("id",), tables.OF_NOBODY)
     asked = replace(visits, name="raw/asked", is_log=True)
-    monkeypatch.setattr(tables, "ONCE", (*tables.ONCE, visits, asked))
+    add_tables(monkeypatch, visits, asked)
     for table in (visits, asked):
         rows = pa.table({"id": ["1"], "dt": [partitions.parse(FIRST_DAY)]}, schema=table.arrow_schema())
         deployment.lake.replace(table.name, rows, keys=[FIRST_DAY])

@@ -21,6 +21,7 @@ def group(**changes: Any) -> FeatureGroupSpec:
         "description": "",
         "owner": "o",
         "entity": EntitySpec(name="customer", keys=("customer_id",)),
+        "sources": ("orders",),
         "ttl_days": 1,
         "freshness_days": 3,
         "volume": VolumeSpec(rows_min=10, ratio_min=0.5, ratio_max=2.0),

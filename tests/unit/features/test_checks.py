@@ -10,6 +10,7 @@ from include.features.checks import expected_schema, find_violations
 from include.specs.groups import ColumnSpec, EntitySpec, FeatureGroupSpec, VolumeSpec
 
 SPEC = FeatureGroupSpec(
+    sources=("orders",),
     group="g",
     description="",
     owner="o",

@@ -1,4 +1,4 @@
-"""The largest order lines that the contract takes, in every group."""
+"""The largest order lines that the rules of orders take, in every group."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import pytest
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.specs.groups import FeatureGroupSpec, load_feature_group
-from include.specs.sources import WithinRule
-from include.steps.judge_source import load_contract
+from include.specs.sources import WithinRule, load_source
 from tests.promises import broken_promises
 from tests.raw_orders import line, orders
 
 GROUPS = [load_feature_group(group) for group in ("customer_daily", "order_risk", "product_daily")]
-LARGEST = {rule.columns: rule.max for rule in load_contract().rules if isinstance(rule, WithinRule)}
+LARGEST = {rule.columns: rule.max for rule in load_source("orders").rules if isinstance(rule, WithinRule)}
 VALUE, PIECES = LARGEST["quantity", "unit_price"], int(LARGEST["quantity",])
 DAY = "2024-01-02"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.monitoring.data_quality import DataQuality, Delivery, judge_data_quality
+from include.monitoring.data_quality import DataQuality, Delivery, Watched, judge_data_quality
 from include.monitoring.drift import FeatureDrift
 from include.partitions import shift
 from tests.unit.monitoring.nights import MONITORING, make_drift
@@ -16,7 +16,7 @@ def judged(
     delivery: Delivery | None = None,
 ) -> DataQuality:
     return judge_data_quality(
-        MONITORING, rows_scored=rows, previous_rows_scored=previous, drift=drift, delivery=delivery
+        MONITORING, rows_scored=rows, previous_rows_scored=previous, drift=drift, deliveries={"orders": delivery}
     )
 
 
@@ -103,14 +103,14 @@ def test_a_day_in_another_unit_is_an_incident(price: float, status: str) -> None
 
 def judged_prices(medians: dict[str, float]) -> DataQuality:
     return judge_data_quality(
-        MONITORING, rows_scored=1_000, previous_rows_scored=1_000, drift=(), median_prices=medians
+        MONITORING, rows_scored=1_000, previous_rows_scored=1_000, drift=(), watched=[Watched("price", medians)]
     )
 
 
 def test_it_stays_an_incident_until_the_day_is_corrected_and_is_no_reference_itself() -> None:
     quality = judged_prices(prices(40, d2026_03_29=800.0))
     assert quality.reasons == (
-        "the sales of 2026-03-29 have a median unit price of 800.00, 100 times the 8.00 of the 28 days before; "
+        "the price of 2026-03-29 is 800.00, 100 times the 8.00 of the 28 days before; "
         "have the day delivered anew, with a later received_at",
     )
 

@@ -11,10 +11,9 @@ import pytest
 
 from include.errors import UsageError
 from include.quality.formats import file_columns, normal_key, typed_sql
-from include.specs.sources import parse_source
-from include.specs.yaml_files import CONFIG_ROOT
+from include.specs.sources import load_source
 
-CONTRACT = parse_source((CONFIG_ROOT / "contracts" / "orders.yaml").read_text(encoding="utf-8"), file="orders.yaml")
+SPEC = load_source("orders")
 
 
 def _canonical(rows: pa.Table, file_format: str, time_zone: str = "UTC") -> list[dict]:
@@ -22,7 +21,7 @@ def _canonical(rows: pa.Table, file_format: str, time_zone: str = "UTC") -> list
     con.execute("SET TimeZone = 'UTC'")
     con.register("delivered", rows.append_column("_row", pa.array(range(1, rows.num_rows + 1), pa.int64())))
     naive = [field.name for field in rows.schema if field.type == pa.timestamp("us")]
-    sql = typed_sql(file_format, CONTRACT, present=rows.column_names, naive=naive, time_zone=time_zone)
+    sql = typed_sql(SPEC, file_format, present=rows.column_names, naive=naive, time_zone=time_zone)
     return con.sql(f"FROM ({sql}) ORDER BY _row").to_arrow_table().to_pylist()
 
 
@@ -39,9 +38,14 @@ def _retail(n: int = 1, **changes: list) -> pa.Table:
     return pa.table(columns | changes)
 
 
-def test_line_is_the_place_within_the_invoice_in_file_order():
-    rows = _canonical(_retail(5, InvoiceNo=["1", "2", "1", "1", "2"]), "online-retail")
-    assert [(row["order_id"], row["line"]) for row in rows] == [("1", 1), ("2", 1), ("1", 2), ("1", 3), ("2", 2)]
+def test_the_line_of_an_invoice_is_what_it_says_wherever_it_stands():
+    columns = {"InvoiceNo": ["1", "2", "1", "1"], "StockCode": ["a", "a", "b", "a"]}
+    rows = {(r["order_id"], r["product_id"]): r["line"] for r in _canonical(_retail(4, **columns), "online-retail")}
+    other = {name: values[::-1] for name, values in columns.items()}
+    again = {(r["order_id"], r["product_id"]): r["line"] for r in _canonical(_retail(4, **other), "online-retail")}
+    assert rows == again
+    assert len(set(rows.values())) == len(rows) == 3
+    assert all(0 <= line < 2**52 for line in rows.values())
 
 
 def test_invoice_that_starts_with_c_is_a_cancellation_and_no_other():
@@ -69,7 +73,7 @@ def test_local_time_that_occurs_twice_is_the_second_and_one_that_does_not_exist_
 def test_aware_times_ignore_the_time_zone():
     at = datetime(2026, 7, 1, 12, tzinfo=UTC)
     rows = pa.table({"order_id": ["1"], "ordered_at": pa.array([at], pa.timestamp("us", "UTC"))})
-    columns = {c.name for c in CONTRACT.columns} - set(rows.column_names)
+    columns = {c.name for c in SPEC.columns} - set(rows.column_names)
     for name in columns - {"received_at", "kind", "ref_order_id"}:
         rows = rows.append_column(name, pa.nulls(1, pa.string() if name not in ("line", "quantity") else pa.int64()))
     assert _canonical(rows, "canonical", "Asia/Kolkata")[0]["ordered_at"] == at
@@ -88,4 +92,4 @@ def test_a_key_is_normalised_alike_in_sql_and_in_python():
 
 def test_unknown_format_is_refused_with_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'online-retail'"):
-        file_columns("online_retail", CONTRACT)
+        file_columns(SPEC, "online_retail")

@@ -5,13 +5,12 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pytest
 
-from include.quality.formats import identity, typed_sql
+from include.quality.formats import typed_sql
 from include.quality.verdict import failing_rows_sql, verdict_sql
-from include.specs.sources import parse_source
-from include.specs.yaml_files import CONFIG_ROOT
+from include.specs.sources import load_source
 from tests.unit.quality.orders_builder import AS_OF, make_orders, order, table
 
-CONTRACT = parse_source((CONFIG_ROOT / "contracts" / "orders.yaml").read_text(encoding="utf-8"), file="orders.yaml")
+SPEC = load_source("orders")
 
 
 def _typed(rows):
@@ -21,14 +20,14 @@ def _typed(rows):
     con = duckdb.connect()
     con.execute("SET TimeZone = 'UTC'")
     con.register("delivered", rows.append_column("_row", pa.array(range(1, rows.num_rows + 1), pa.int64())))
-    typed = typed_sql("canonical", CONTRACT, present=names, naive=[], time_zone="UTC")
-    con.execute(f"CREATE TABLE typed AS {typed}")
-    return con, identity("canonical", CONTRACT, present=names)
+    typed = typed_sql(SPEC, "canonical", present=names, naive=[], time_zone="UTC")
+    con.execute(f"CREATE TABLE typed AS SELECT 0 AS _file, * FROM ({typed})")
+    return con
 
 
 def _verdicts(*rows):
-    con, equal_by = _typed(table(*rows))
-    sql = verdict_sql(CONTRACT, as_of=AS_OF, identity=equal_by)
+    con = _typed(table(*rows))
+    sql = verdict_sql(SPEC, as_of=AS_OF, delivered_by=None)
     return [rule for (rule,) in con.execute(f"SELECT _rule FROM ({sql}) ORDER BY _row").fetchall()]
 
 
@@ -91,11 +90,11 @@ def test_newest_received_version_of_a_line_is_kept_wherever_it_stands():
     newer, older = datetime(2026, 3, 9, tzinfo=UTC), datetime(2026, 3, 5, tzinfo=UTC)
     rows = [order(quantity=1, received_at=older), order(quantity=2, received_at=newer), order(quantity=3)]
     # Without received_at the row counts as known at 2026-03-02.
-    assert _verdicts(*rows) == ["superseded_line", None, "superseded_line"]
+    assert _verdicts(*rows) == ["superseded", None, "superseded"]
 
 
 def test_of_versions_received_at_one_time_the_later_row_is_kept():
-    assert _verdicts(order(quantity=1), order(quantity=2)) == ["superseded_line", None]
+    assert _verdicts(order(quantity=1), order(quantity=2)) == ["superseded", None]
 
 
 def test_rejected_version_supersedes_nothing():
@@ -105,22 +104,19 @@ def test_rejected_version_supersedes_nothing():
 
 def test_sound_rows_pass_and_no_rule_counts_one():
     rows = make_orders(60, seed=3)
-    con, equal_by = _typed(rows)
-    assert con.execute(failing_rows_sql(CONTRACT, as_of=AS_OF, identity=equal_by)).fetchall() == [
-        (0,) * len(CONTRACT.rules)
-    ]
+    con = _typed(rows)
+    assert con.execute(failing_rows_sql(SPEC, as_of=AS_OF)).fetchall() == [(0,) * len(SPEC.rules)]
 
 
 def test_failing_rows_are_counted_by_every_rule_they_break_and_groups_with_all_members():
     broken = order(order_id="B", customer_id=None, unit_price=-1.0)
-    con, equal_by = _typed(table(order(), order(), order(quantity=5), broken))
-    relation = con.sql(failing_rows_sql(CONTRACT, as_of=AS_OF, identity=equal_by))
+    con = _typed(table(order(), order(), order(quantity=5), broken))
+    relation = con.sql(failing_rows_sql(SPEC, as_of=AS_OF))
     counts = dict(zip(relation.columns, relation.fetchall()[0], strict=True))
     assert {rule: n for rule, n in counts.items() if n} == {
         "customer_id_missing": 1,
         "unit_price_negative": 1,
         "duplicate_row": 2,
-        "superseded_line": 3,
     }
 
 
@@ -129,8 +125,8 @@ def test_time_at_the_end_of_the_range_is_rejected_without_an_overflow():
 
     rows = table(order(), order(line=2))
     extreme = pa.chunked_array([pa.array([2**63 - 2, -(2**63) + 2], pa.timestamp("us", "UTC"))])
-    con, equal_by = _typed(rows.set_column(rows.column_names.index("ordered_at"), "ordered_at", extreme))
-    sql = verdict_sql(CONTRACT, as_of=AS_OF, identity=equal_by)
+    con = _typed(rows.set_column(rows.column_names.index("ordered_at"), "ordered_at", extreme))
+    sql = verdict_sql(SPEC, as_of=AS_OF, delivered_by=None)
     assert con.execute(f"SELECT _rule FROM ({sql}) ORDER BY _row").fetchall() == [
         ("ordered_at_after_as_of",),
         ("ordered_at_too_early",),

@@ -14,6 +14,7 @@ from include.question.labels import snapshot_days
 from include.specs.groups import EntitySpec, load_feature_groups
 from include.specs.models import load_model
 from include.specs.services import FeatureServiceSpec, load_feature_services
+from include.specs.sources import load_sources
 from include.specs.standing import Specs, Violation
 from include.specs.whole import hold_together
 from include.training.split import split_by_time
@@ -23,6 +24,7 @@ SHIPPED = Specs(
     {spec.group: spec for spec in load_feature_groups()},
     {spec.service: spec for spec in load_feature_services()},
     {"churn": CHURN},
+    sources={spec.source: spec for spec in load_sources()},
 )
 ORDER = EntitySpec(name="order", keys=("order_id",))
 
@@ -126,7 +128,7 @@ def test_a_second_model_of_its_own_name_stands_beside_the_first():
             id="text",
         ),
         pytest.param(
-            beside(groups=[group("other_scores", source="predictions/other")],
+            beside(groups=[group("other_scores", sources=(), scored_by="other")],
                    services=[service(other_scores=("total_orders_30d",))],
                    models=[model(features__service="other_v1", decision__features_min=1)]),
             r"features.service='other_v1' reads scores that are made of this model's own \(other reads other\)",
@@ -163,7 +165,7 @@ def test_of_models_that_wait_for_one_anothers_scores_the_first_stands():
     circle = {"a": "b", "b": "c", "c": "a"}
     held = hold_together(
         beside(
-            groups=[group(f"{name}_scores", source=f"predictions/{name}") for name in circle],
+            groups=[group(f"{name}_scores", sources=(), scored_by=name) for name in circle],
             services=[service(f"{name}_v1", **{f"{of}_scores": ("total_orders_30d",)}) for name, of in circle.items()],
             models=[model(name, features__service=f"{name}_v1", decision__features_min=1) for name in circle],
         )
@@ -191,12 +193,12 @@ def test_a_model_may_read_anothers_scores():
             id="a key that is named as an entity of another key",
         ),
         pytest.param(
-            group(source="predictions/churm"),
-            r"other.yaml: source='predictions/churm' is of no model; known: churn; did you mean 'churn'",
+            group(sources=(), scored_by="churm"),
+            r"other.yaml: scored_by='churm' is no model; known: churn; did you mean 'churn'",
             id="scores of nobody",
         ),
         pytest.param(
-            group(source="predictions/churn", entity=ORDER),
+            group(sources=(), scored_by="churn", entity=ORDER),
             r"other.yaml: entity=order \[order_id\] is not whom churn scores, customer \[customer_id\]",
             id="scores of others",
         ),

@@ -26,7 +26,7 @@ def build(deployment: Any, start: str, end: str | None = None) -> Any:
 
 
 def test_without_orders_it_refuses_and_names_the_next_move(deployment: FakeDeployment) -> None:
-    with pytest.raises(UsageError, match=r"no orders \(table raw/orders\); import some orders first"):
+    with pytest.raises(UsageError, match=r"no orders \(table raw/orders\); import some first"):
         build(deployment, "2024-01-01")
 
 
@@ -113,9 +113,9 @@ def test_orders_that_come_while_a_build_looks_are_in_what_it_builds_from(
 ) -> None:
     publish_source(deployment.lake, orders(line("2024-01-01")))
 
-    def meanwhile(lake: Any) -> list[str]:
+    def meanwhile(lake: Any, source: Any) -> list[str]:
         publish_source(lake, orders(line("2024-01-01"), line("2024-01-02")))
-        return delivered_days(lake)
+        return delivered_days(lake, source)
 
     monkeypatch.setattr("include.steps.build_features.delivered_days", meanwhile)
     build(deployment, "2024-01-02")

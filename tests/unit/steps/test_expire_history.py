@@ -20,14 +20,15 @@ from include.features.partition_report import PartitionReport
 from include.specs.groups import load_feature_groups
 from include.specs.lake_tables import list_tables
 from include.steps.expire_history import expire_history, list_pins
-from include.tables import Person, TableSpec
+from include.tables import OF_NOBODY, TableSpec
 from tests.deployments import lake_only
+from tests.raw_orders import add_tables
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 
 TODAY = date(2026, 6, 30)
 VISITS = TableSpec(
     name="raw/visits", row="one visit", schema={"visit_id": "string", "dt": "date"}, key=("visit_id",),
-    person=Person.NOBODY, kept_days=7, is_log=True,
+    whose=OF_NOBODY, kept_days=7, is_log=True,
 )  # fmt: skip
 AGED = [table for table in (*list_tables(), VISITS) if table.kept_days is not None]
 KEPT_DAYS = tables.quality_reports_folder("customer_daily").kept_days or 0
@@ -39,7 +40,7 @@ def ago(days: int) -> str:
 
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    monkeypatch.setattr(tables, "ONCE", (*tables.ONCE, VISITS))
+    add_tables(monkeypatch, VISITS)
     made = lake_only(tmp_path)
     made.model_registry = SimpleNamespace(find=lambda *_, **__: None)
     made.state.ledger = lambda _: ()

@@ -10,16 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from include import tables
 from include.adapters.lake.listing import list_stored
-from include.specs import lake_tables
-from include.specs.groups import EntitySpec, load_feature_groups
+from include.specs.groups import EntitySpec
 from include.specs.lake_tables import list_tables
 from include.steps.expire_history import expire_history
 from include.steps.find_tables import find_tables, find_unnamed
-from include.steps.forget_customer import forget_customer
-from include.tables import Person, TableSpec
+from include.steps.forget_person import forget_person
+from include.tables import OF_NOBODY, Person, TableSpec, Whose
 from tests.deployments import lake_only
+from tests.raw_orders import ORDERS, SOURCE, add_tables
 from tests.unit.features.group_builder import group
 
 DAY = "2024-01-01"
@@ -32,11 +31,11 @@ VISITS = TableSpec(
     row="one visit",
     schema={"visit_id": "string", "customer_id": "string", "dt": "date"},
     key=("visit_id",),
-    person=Person.CUSTOMER,
+    whose=Whose(Person.NAMED, "customer_id"),
 )
-OF_NOBODY = TableSpec(
+PRICES = TableSpec(
     name="raw/prices", row="one price", schema={"product_id": "string", "dt": "date"}, key=("product_id",),
-    person=Person.NOBODY,
+    whose=OF_NOBODY,
 )  # fmt: skip
 
 
@@ -63,7 +62,7 @@ def write(deployment: Any, table: TableSpec, *rows: dict[str, Any]) -> None:
 
 
 def test_old_files_of_every_table_are_removed(deployment, monkeypatch):
-    monkeypatch.setattr(tables, "ONCE", (*tables.ONCE, VISITS))
+    add_tables(monkeypatch, VISITS)
     for table in list_tables():
         write(deployment, table, {})
         write(deployment, table, {}, {})
@@ -73,10 +72,10 @@ def test_old_files_of_every_table_are_removed(deployment, monkeypatch):
 
 
 def test_a_customer_is_erased_from_a_table_that_was_added(deployment, monkeypatch):
-    monkeypatch.setattr(tables, "ONCE", (*tables.ONCE, VISITS, OF_NOBODY))
+    add_tables(monkeypatch, VISITS, PRICES)
     write(deployment, VISITS, {"visit_id": "1", "customer_id": "gone"}, {"visit_id": "2", "customer_id": "kept"})
-    write(deployment, OF_NOBODY, {"product_id": "gone"})
-    erased = forget_customer(deployment, "gone", today=date(2024, 2, 1))
+    write(deployment, PRICES, {"product_id": "gone"})
+    erased = forget_person(deployment, "gone", source=SOURCE, today=date(2024, 2, 1))
     assert erased.rows == {"raw/visits": 1}
     assert deployment.lake.read("raw/visits")["customer_id"].to_pylist() == ["kept"]
     assert deployment.lake.read("raw/prices").num_rows == 1
@@ -84,10 +83,10 @@ def test_a_customer_is_erased_from_a_table_that_was_added(deployment, monkeypatc
 
 def test_a_group_of_several_keys_is_the_customers_whose_key_is_among_them(deployment, monkeypatch):
     tastes = group(group="tastes", entity=EntitySpec(name="taste", keys=("customer_id", "category")))
-    monkeypatch.setattr(lake_tables, "load_feature_groups", lambda: (*load_feature_groups(), tastes))
+    add_tables(monkeypatch, tastes.lake_table)
     pairs = [("gone", "tea"), ("kept", "tea"), ("gone", "mugs"), ("kept", "gone")]
     write(deployment, tastes.lake_table, *({"customer_id": who, "category": what} for who, what in pairs))
-    erased = forget_customer(deployment, "gone", today=date(2024, 2, 1))
+    erased = forget_person(deployment, "gone", source=SOURCE, today=date(2024, 2, 1))
     assert erased.rows == {"features/tastes": 2}
     left = deployment.lake.read("features/tastes").select(["customer_id", "category"]).to_pylist()
     assert {tuple(row.values()) for row in left} == {("kept", "tea"), ("kept", "gone")}
@@ -95,11 +94,11 @@ def test_a_group_of_several_keys_is_the_customers_whose_key_is_among_them(deploy
 
 def test_a_table_that_no_spec_names_is_told_of(deployment):
     write(deployment, VISITS, {"customer_id": "gone"})
-    write(deployment, tables.ORDERS, {"customer_id": "gone"})
+    write(deployment, ORDERS, {"customer_id": "gone"})
     assert [table.name for table in find_tables(deployment.lake)] == ["raw/orders"]
     assert list_stored(deployment.lake) == ["raw/orders", "raw/visits"]
     assert find_unnamed(deployment.lake) == ["raw/visits"]
-    assert forget_customer(deployment, "gone", today=date(2024, 2, 1)).unnamed == ["raw/visits"]
+    assert forget_person(deployment, "gone", source=SOURCE, today=date(2024, 2, 1)).unnamed == ["raw/visits"]
 
 
 def test_an_empty_lake_has_no_table(deployment):

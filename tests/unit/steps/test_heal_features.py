@@ -42,8 +42,8 @@ def arrive(deployment: Any, *lines: dict[str, Any], nights: list[str] | None = N
             lambda present, rows=rows: rows if present is None else pa.concat_tables([present, rows]),
         )
     for night in nights if nights is not None else sorted({str(made["dt"]) for made in lines}):
-        record = pa.table({"dt": [date.fromisoformat(night)], "delivered": [night], "rows_published": [1]})
-        deployment.lake.replace("raw/deliveries", record, keys=[night])
+        record = pa.table({"dt": [date.fromisoformat(night)], "delivered": [night], "has_arrived": [True]})
+        deployment.lake.replace("deliveries/orders", record, keys=[night])
 
 
 def late(ordered_at: str, customer: str, **changes: Any) -> dict[str, Any]:

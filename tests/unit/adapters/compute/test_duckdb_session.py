@@ -103,7 +103,7 @@ def test_whoever_computes_for_a_deployment_keeps_to_its_budget(tmp_path: Path, m
     monkeypatch.setattr(duckdb_compute, "open_session", open_noted)
     for _ in range(2):
         as_of = datetime(2030, 1, 1, tzinfo=UTC)
-        import_file(deployment, tmp_path / "orders.parquet", file_format="canonical", as_of=as_of)
+        import_file(deployment, tmp_path / "orders.parquet", source="orders", as_of=as_of)
     deployment.compute.run_select("SELECT n FROM a", {"a": ROWS}, purpose="features")
 
     assert {limit for _, limit in budgets} == {"300MB"}

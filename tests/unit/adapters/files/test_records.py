@@ -20,7 +20,7 @@ from include.adapters.files.faults import Grammar
 from include.adapters.files.records import Records, open_records
 from include.adapters.files.tabular import TableFile
 from include.errors import UnreadableInputError
-from include.quality.dialect import Dialect
+from include.specs.dialect import Dialect
 
 FILE = TableFile(fs.LocalFileSystem(), "rows.csv")
 

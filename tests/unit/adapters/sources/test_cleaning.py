@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.adapters.sources.cleaning import Cleaned, clean_texts
-from include.quality.dialect import BLANKS, NULL_WORDS, Dialect
+from include.specs.dialect import BLANKS, NULL_WORDS, Dialect
 
 
 def clean(*values: str | None, **changes: object) -> Cleaned:

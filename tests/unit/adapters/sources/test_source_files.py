@@ -14,8 +14,8 @@ from include.adapters.compute.duckdb_session import open_session
 from include.adapters.sources import source_files
 from include.adapters.sources.source_files import SourceFile, local_file, open_source, read_source
 from include.errors import UnreadableInputError
-from include.quality.dialect import Dialect
 from include.quality.formats import Family, FileColumn
+from include.specs.dialect import Dialect
 
 COLUMNS = (
     FileColumn("order_id", Family.TEXT, required=True),

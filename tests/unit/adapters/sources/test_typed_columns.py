@@ -13,8 +13,8 @@ import pytest
 
 from include.adapters.sources.typed_columns import TypedColumn
 from include.errors import UnreadableInputError
-from include.quality.dialect import Dialect
 from include.quality.formats import Family, FileColumn
+from include.specs.dialect import Dialect
 
 INF = float("inf")
 EUROPEAN = {"decimal": ",", "thousands": "."}

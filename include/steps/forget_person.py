@@ -1,4 +1,4 @@
-"""Erase a customer: from every table of the lake and from the online store, and say what still holds the person.
+"""Erase a person: from every table of the lake and from the online store, and say what still holds the person.
 
 What belongs here: removing rows once, and in which order. What does not: which rows they are, and what a pin is.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -18,10 +19,11 @@ from include.adapters.lake.training_sets import read_training_set
 from include.errors import MlopsError, UsageError
 from include.specs.groups import FeatureGroupSpec, load_feature_groups
 from include.specs.lake_tables import list_tables
+from include.specs.sources import SourceSpec, load_people, load_sources
 from include.steps.expire_history import Pin, list_pins
-from include.steps.find_customer import Customer, find_customer, find_rows, mark_rows
+from include.steps.find_person import FoundPerson, find_person, find_rows, mark_rows
 from include.steps.find_tables import find_tables, find_unnamed
-from include.tables import ORDERS, Person, training_sets_folder
+from include.tables import training_sets_folder
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -36,7 +38,7 @@ class Erasure:
 
     Attributes
     ----------
-    customer_id : str
+    person_id : str
     rows : dict of str to int
         Rows removed, by table; only tables that held some.
     online : dict of str to int
@@ -50,7 +52,7 @@ class Erasure:
         Tables in the lake that no spec names: nothing was removed from them.
     """
 
-    customer_id: str
+    person_id: str
     rows: dict[str, int]
     online: dict[str, int]
     pins: list[Pin] = field(default_factory=list)
@@ -58,70 +60,79 @@ class Erasure:
     unnamed: list[str] = field(default_factory=list)
 
 
-def forget_customer(deployment: Deployment, customer_id: str, *, today: date) -> Erasure:
-    """Remove every row of a customer; again removes nothing, or what a run that stopped has left.
+def forget_person(deployment: Deployment, person_id: str, *, source: SourceSpec, today: date) -> Erasure:
+    """Remove every row of a person; again removes nothing, or what a run that stopped has left.
 
-    Aggregates over many customers (``product_daily``) stay as they are until a correction has one of their days
+    Aggregates over many people stay as they are until a correction has one of their days
     built anew. Deliveries in the landing folder are the sender's and are not touched: taken again, they bring
-    the customer back.
+    the person back.
 
     Parameters
     ----------
     deployment : Deployment
         Its lake, online store and state are written.
-    customer_id : str
-        The customer.
+    person_id : str
+        As the source's tables name the person.
+    source : SourceSpec
+        One that names people.
     today : date
         From which the retention of replaced rows counts.
 
     Raises
     ------
     UsageError
-        If no table and no online view has ever held the customer.
+        If the source names nobody, or no table and no online view has ever held the person.
     """
     tables = find_tables(deployment.lake)
-    customer = find_customer(deployment.lake, customer_id)
-    pins = _pins_of(deployment, customer)
-    orders = [table for table in tables if table.name == ORDERS.name]
-    copies = [table for table in tables if table.name != ORDERS.name]
+    if source.people.person is None:
+        raise UsageError(f"{source.source} names nobody (people.person): there is nobody to erase from it")
+    person = find_person(deployment.lake, source, person_id)
+    pins = _pins_of(deployment, person)
+    sources, copies = _parted(tables, {spec.raw.name for spec in load_sources()})
     rows: Counter[str] = Counter()
-    online = _erase_online(deployment, customer)
-    # The orders say what else is the customer's: they go when the rest is gone, or an erasure that stopped half-way
+    online = _erase_online(deployment, person)
+    # The sources say what else is the person's: they go when the rest is gone, or an erasure that stopped half-way
     # could not be completed. A night in between writes again what it had read before: hence all of it twice, the
-    # second time after the orders.
-    for erased in (copies, [*orders, *copies]):
-        rows += Counter({table.name: _erase_rows(deployment, table, customer) for table in erased})
-        online += _erase_online(deployment, customer)
+    # second time after the sources.
+    for erased in (copies, [*sources, *copies]):
+        rows += Counter({table.name: _erase_rows(deployment, table, person) for table in erased})
+        online += _erase_online(deployment, person)
     found, gone = dict(rows), dict(online)
     if not found and not gone and not pins:
         raise UsageError(
-            f"customer {customer_id!r} is in no table of {deployment.lake.uri} and not online; customer ids are "
+            f"{source.people.person} {person_id!r} is in no table of {deployment.lake.uri} and not online; ids are "
             "strings, compared exactly, e.g. 17850"
         )
     log.info("forget rows=%d tables=%d online=%d pins=%d", sum(found.values()), len(found), len(gone), len(pins))
     until = today + timedelta(days=deployment.settings.retention_days)
-    return Erasure(customer_id, found, gone, pins, until, find_unnamed(deployment.lake))
+    return Erasure(person_id, found, gone, pins, until, find_unnamed(deployment.lake))
 
 
-def _erase_online(deployment: Deployment, customer: Customer) -> Counter[str]:
+def _parted(tables: Iterable[TableSpec], names: Set[str]) -> tuple[list[TableSpec], list[TableSpec]]:
+    """Return the tables that have one of these names, and the others."""
+    listed = list(tables)
+    return [each for each in listed if each.name in names], [each for each in listed if each.name not in names]
+
+
+def _erase_online(deployment: Deployment, person: FoundPerson) -> Counter[str]:
     online: Counter[str] = Counter()
     keys = {key for spec in load_feature_groups() for key in spec.entity.keys}
-    for person in (Person.CUSTOMER, Person.ORDER):
-        for value in customer.ids(person) if person.value in keys else ():
-            online.update(deployment.feature_store.forget(person.value, value))
+    for column, values in person.ids.items():
+        for value in sorted(values) if column in keys else ():
+            online.update(deployment.feature_store.forget(column, value))
     return +online
 
 
-def _erase_rows(deployment: Deployment, table: TableSpec, customer: Customer) -> int:
+def _erase_rows(deployment: Deployment, table: TableSpec, person: FoundPerson) -> int:
     before = deployment.lake.version(table.name)
-    found = find_rows(customer, deployment.lake.dataset(table.name), table)
+    found = find_rows(person, deployment.lake.dataset(table.name), table)
     if not found:
         return 0
 
     def of_others(present: pa.Table | None) -> pa.Table:
         if present is None:
-            raise MlopsError(f"{table.name} was removed while a customer was being erased; run the command again")
-        return present.filter(pc.invert(mark_rows(customer, present, table.person)))
+            raise MlopsError(f"{table.name} was removed while somebody was being erased; run the command again")
+        return present.filter(pc.invert(mark_rows(person, present, table.whose)))
 
     keys = sorted(set(found))
     after = deployment.lake.update(table.name, keys, of_others, partition_by=table.partition_by).version
@@ -139,18 +150,18 @@ def _confirm(deployment: Deployment, spec: FeatureGroupSpec, source: str, before
         deployment.state.confirm_source(spec.table, agreeing, after)
 
 
-def _pins_of(deployment: Deployment, customer: Customer) -> list[Pin]:
-    return [pin for pin in list_pins(deployment) if _is_held(deployment, pin, customer)]
+def _pins_of(deployment: Deployment, person: FoundPerson) -> list[Pin]:
+    return [pin for pin in list_pins(deployment) if _is_held(deployment, pin, person)]
 
 
-def _is_held(deployment: Deployment, pin: Pin, customer: Customer) -> bool:
+def _is_held(deployment: Deployment, pin: Pin, person: FoundPerson) -> bool:
     manifest, examples = read_training_set(deployment.lake, pin.model_id, pin.set_id)
-    folder = training_sets_folder(pin.model_id, manifest.entity_keys)
-    if pc.any(mark_rows(customer, examples, folder.person)).as_py():
+    folder = training_sets_folder(pin.model_id, load_people().find(manifest.entity_keys))
+    if pc.any(mark_rows(person, examples, folder.whose)).as_py():
         return True
     known = {table.name: table for table in list_tables()}
     for name, version in pin.sources.items():
-        # Of a table that no spec names any more nobody knows whose data it holds: it may be the customer's.
-        if name not in known or find_rows(customer, deployment.lake.dataset(name, version=version), known[name]):
+        # Of a table that no spec names any more nobody knows whose data it holds: it may be the person's.
+        if name not in known or find_rows(person, deployment.lake.dataset(name, version=version), known[name]):
             return True
     return False

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from include.quality.dialect import Dialect
-from include.quality.time_patterns import compile_pattern
+from include.specs.dialect import Dialect
+from include.specs.time_patterns import compile_pattern
 
 
 @pytest.mark.parametrize(

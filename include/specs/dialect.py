@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from include.quality.time_patterns import compile_pattern
+from include.specs.time_patterns import compile_pattern
 
 # Words that mean "there is no value". "NA" is not among them: it is a country, and somebody's name.
 NULL_WORDS = ("", "NULL", "null", "NaN", "nan", "N/A", "n/a", "#N/A", "<NA>", "\\N", "None")
@@ -44,7 +44,7 @@ class Dialect:
     trim : bool
         Whether blanks at the ends of a value are no part of it: see `BLANKS`.
     time_patterns : tuple of str
-        How times are written: `include.quality.time_patterns`. Empty: as ISO 8601 says.
+        How times are written: `include.specs.time_patterns`. Empty: as ISO 8601 says.
 
     Raises
     ------

@@ -16,8 +16,9 @@ import pytest
 from include.adapters.lake.row_digest import digest
 from include.adapters.lake.training_sets import write_training_set
 from include.errors import UsageError
+from include.specs.sources import load_source
 from include.steps.find_tables import find_tables
-from include.steps.forget_customer import Erasure, forget_customer
+from include.steps.forget_person import Erasure, forget_person
 from tests.deployments import lake_only
 from tests.raw_orders import line, orders
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
@@ -72,7 +73,9 @@ def make_deployment(folder: Path) -> Any:
 
 
 def forget(deployment: Any) -> Erasure:
-    return forget_customer(deployment, "gone", today=datetime(2024, 2, 1, tzinfo=UTC).date())
+    return forget_person(
+        deployment, "gone", source=load_source("orders"), today=datetime(2024, 2, 1, tzinfo=UTC).date()
+    )
 
 
 def assert_only_others_are_left(deployment: Any) -> None:
@@ -168,7 +171,7 @@ def test_a_quarantined_row_is_found_however_the_file_wrote_the_id(tmp_path, row)
     deployment = make_deployment(tmp_path)
     others = [{"CustomerID": "178500"}, {"CustomerID": None}, {"InvoiceNo": "17850"}, {"CustomerID": "A.0"}]
     deployment.lake.replace(QUARANTINE, quarantined(row, *others), keys=["f"], partition_by="source")
-    erased = forget_customer(deployment, "17850", today=date(2024, 2, 1))
+    erased = forget_person(deployment, "17850", source=load_source("orders"), today=date(2024, 2, 1))
     assert erased.rows == {QUARANTINE: 1}
     assert [json.loads(left) for left in deployment.lake.read(QUARANTINE)["row"].to_pylist()] == others
 

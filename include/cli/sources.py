@@ -1,0 +1,204 @@
+"""`mlops sources`: bring a source's files into the lake.
+
+What belongs here: arguments, and how an account is shown. What does not: the import itself, and exit codes, which the
+main command gives to errors.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from include.cli import options
+from include.cli.deployment import open_deployment
+from include.errors import UsageError
+
+if TYPE_CHECKING:
+    from include.specs.sources import SourceSpec
+    from include.steps.forget_person import Erasure
+    from include.steps.import_source import ImportAccount
+
+
+@click.group()
+def sources() -> None:
+    """Bring in the tables that everything else is computed from."""
+
+
+_AS_OF = click.option("--as-of", metavar="ISO", help="No row may be later; without a zone it is UTC. Default: now.")
+_FORMAT = click.option("--format", "file_format", metavar="NAME", help="What the columns are. Default: canonical.")
+_ZONE = click.option(
+    "--time-zone",
+    metavar="IANA",
+    help="Zone of times in the file that have none; one that the zone has twice is the later. Default: the source's.",
+)
+_UNTIL = options.day(
+    "--history-until", default=None, help="The last day that has arrived by the file. Default: by its rows."
+)
+_CHECK = click.option("--check/--no-check", default=False, help="Let Great Expectations count every rule's rows again.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the account as one JSON object.")
+
+
+@sources.command("import")
+@click.argument("source")
+@click.argument("file", type=options.PATH)
+@_FORMAT
+@_AS_OF
+@_ZONE
+@_UNTIL
+@_CHECK
+@_JSON
+def import_command(source: str, file: Path, **given: object) -> None:
+    """Import FILE of SOURCE: publish the rows that pass its rules, set the others aside.
+
+    Importing the same file again changes nothing. Rows that are there already are merged by the source's key, the
+    newest received_at winning.
+    """
+    _import(source, file, **given)  # type: ignore[arg-type]
+
+
+def import_command_of(source: str) -> click.Command:
+    """Return `import` of one source: its short form."""
+
+    @click.command("import")
+    @click.argument("file", type=options.PATH)
+    @_FORMAT
+    @_AS_OF
+    @_ZONE
+    @_UNTIL
+    @_CHECK
+    @_JSON
+    def command(file: Path, **given: object) -> None:
+        _import(source, file, **given)  # type: ignore[arg-type]
+
+    command.help = f"Import FILE of {source}: the short form of mlops sources import {source} FILE."
+    return command
+
+
+def _import(
+    source: str,
+    file: Path,
+    *,
+    file_format: str | None,
+    as_of: str | None,
+    time_zone: str | None,
+    history_until: str | None,
+    check: bool,
+    as_json: bool,
+) -> None:
+    instant = _instant(as_of) if as_of is not None else datetime.now(UTC)
+    with progress(f"importing {file.name}"):
+        from include.specs.sources import CANONICAL, load_source
+        from include.steps.import_source import import_file
+
+        account = import_file(
+            open_deployment(),
+            file,
+            source=source,
+            file_format=file_format or CANONICAL,
+            as_of=instant,
+            time_zone=time_zone,
+            history_until=history_until,
+            cross_check=check,
+        )
+    click.echo(json.dumps(_shown(account)) if as_json else _told(account, load_source(source)))
+
+
+@sources.command("forget")
+@click.argument("source")
+@click.argument("person_id")
+@_JSON
+def forget_command(source: str, person_id: str, as_json: bool) -> None:
+    """Erase a person, as SOURCE names one, from every table of the lake and from the online store.
+
+    What is pinned by a training set still holds the person; it is listed, with the day on which it may go.
+    """
+    _forget(source, person_id, as_json=as_json)
+
+
+def forget_command_of(source: str) -> click.Command:
+    """Return `forget` of one source: its short form."""
+
+    @click.command("forget")
+    @click.argument("person_id")
+    @_JSON
+    def command(person_id: str, as_json: bool) -> None:
+        _forget(source, person_id, as_json=as_json)
+
+    command.help = f"Erase a person: the short form of mlops sources forget {source} PERSON_ID."
+    return command
+
+
+def _forget(source: str, person_id: str, *, as_json: bool) -> None:
+    if not person_id.strip():
+        raise UsageError(f"PERSON_ID={person_id!r} names nobody; ids are strings, e.g. 17850")
+    with progress(f"erasing {person_id}"):
+        from include.specs.sources import load_source
+        from include.steps.forget_person import forget_person
+
+        erased = forget_person(open_deployment(), person_id, source=load_source(source), today=datetime.now(UTC).date())
+    click.echo(json.dumps(asdict(erased), default=str) if as_json else _told_erasure(erased))
+
+
+def _told_erasure(erased: Erasure) -> str:
+    lines = [f"{count:>10,} rows of {table}" for table, count in erased.rows.items()]
+    lines += [f"{count:>10,} online in {view}" for view, count in erased.online.items()]
+    lines = [f"removed of {erased.person_id}:", *(lines or ["   nothing: it was done before"])]
+    for pin in erased.pins:
+        until = f"until {pin.expires}" if pin.expires else f"while version {pin.held_by} may serve"
+        tables = ", ".join(f"{table} version {version}" for table, version in pin.sources.items())
+        lines.append(f"still held {until} by training set {pin.model_id}/{pin.set_id}, which pins {tables}")
+    lines += [f"not looked into: {table}, which no spec names; is it needed?" for table in erased.unnamed]
+    lines.append(
+        f"replaced rows that nothing pins are in old files until {erased.unpinned_until}; from then on "
+        "mlops lake expire removes them"
+    )
+    lines.append("deliveries in the landing folder are the sender's: taken again, they bring the person back")
+    return "\n".join(lines)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as err:
+        raise UsageError(f"--as-of {text!r} is not a time; write e.g. 2011-12-10 or 2011-12-10T00:00:00Z") from err
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def progress(what: str) -> AbstractContextManager[object]:
+    """Show that something is done, on a terminal."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(what)
+
+
+def _shown(account: ImportAccount) -> dict[str, object]:
+    return {**asdict(account), "rows_in_table": account.rows_published}
+
+
+def _told(account: ImportAccount, spec: SourceSpec) -> str:
+    counted = "".join(f"; {count:,} of {name.replace('_', ' ')}" for name, count in account.counted.items())
+    lines = [
+        f"{account.rows_in:>10,} rows in; times without a zone read in {account.time_zone}",
+        f"{account.rows_published:>10,} published, and in the table ({account.added:,} new, {account.replaced:,} "
+        f"replacing, {account.unchanged:,} unchanged{counted})",
+        f"{account.rows_quarantined:>10,} quarantined",
+    ]
+    lines += [f"{count:>10,}   {rule}" for rule, count in account.rules.items() if count]
+    if account.rejected_corrections:
+        lines.append(f"{account.rejected_corrections:>10,}   of them of a key that the table has: it keeps its row")
+    days = f"{account.partitions:,} days, {account.first} to {account.last}" if account.partitions else "no day"
+    if account.last is not None and account.arrived_until != account.last:
+        days += (
+            f"; they have arrived until {account.arrived_until} (few rows are later; --history-until {account.last} if "
+            "those days are whole)"
+        )
+    return "\n".join([*lines, f"{days}; {spec.raw.name} is at version {account.version}"])
