@@ -271,13 +271,11 @@ def _by_day(
     A row whose day is unknown, or outside the days of the rows that were taken, counts on the home day: that of the
     night, or the last of the file. Empty where there is none.
     """
-    home = partitions.parse(night) if night else (days[-1] if days else None)
-    if home is None:
+    if not days:
         return {}
-    # A file that is imported as a whole says of every day between its first and the last that has arrived by it what
-    # it had; a night's delivery says so of its own day only: late rows do not show that another night arrived.
-    told = set(days) if night else {*days, *map(partitions.parse, _span(days[0], until))}
-    accounts = {(file, day): _DayAccount() for file in range(len(judged.files)) for day in sorted(told)}
+    home = partitions.parse(night) if night else days[-1]
+    told = _told(days, until, night)
+    accounts = {(file, day): _DayAccount() for file in range(len(judged.files)) for day in told}
 
     def of(file: int, day: date | None) -> _DayAccount:
         return accounts[file, day if day in told and days[0] <= day <= days[-1] else home]
@@ -291,6 +289,15 @@ def _by_day(
     if night is None:
         return accounts
     return {at: account for at, account in accounts.items() if account.rows_in or at[1] == home}
+
+
+def _told(days: Sequence[date], until: str | None, night: str | None) -> list[date]:
+    """Return the days that an import tells of.
+
+    A file that is imported as a whole says of every day between its first and the last that has arrived by it what it
+    had; a night's delivery says so of its own day only: late rows do not show that another night arrived.
+    """
+    return list(days) if night else sorted({*days, *map(partitions.parse, _span(days[0], until))})
 
 
 def _span(first: date, until: str | None) -> list[str]:
