@@ -286,8 +286,11 @@ def _by_day(
         of(lost.file, lost.day).lose(lost)
     for (file, day), rows in merged.rejected_corrections.items():
         of(file, day).rejected_corrections += rows
-    if night is None:
-        return accounts
+    return accounts if night is None else _of_night(accounts, home)
+
+
+def _of_night(accounts: Mapping[tuple[int, date], _DayAccount], home: date) -> dict[tuple[int, date], _DayAccount]:
+    """Return what a night's delivery tells of: its own day, and others where it has rows."""
     return {at: account for at, account in accounts.items() if account.rows_in or at[1] == home}
 
 
