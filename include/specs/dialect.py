@@ -44,7 +44,8 @@ class Dialect:
     trim : bool
         Whether blanks at the ends of a value are no part of it: see `BLANKS`.
     time_patterns : tuple of str
-        How times are written: `include.specs.time_patterns`. Empty: as ISO 8601 says.
+        How times are written beside ISO 8601, e.g. ``%d.%m.%Y %H:%M``: `include.specs.time_patterns`. A time that
+        two patterns read differently is none.
 
     Raises
     ------

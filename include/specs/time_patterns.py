@@ -92,7 +92,7 @@ def _check_groups(text: str, groups: list[str]) -> None:
     lacking = [f"no {kind} ({how})" for kind, how in _NEEDED.items() if kind not in kinds]
     lacking += [f"its {kind} twice" for kind in kinds if kinds.count(kind) > 1]
     lacking += [f"a {kind}, but no {_WITHIN[kind]}" for kind in kinds if _WITHIN.get(kind, kind) not in kinds]
-    if ("hour_of_half" in groups) != ("half" in groups):
-        lacking.append("only one of %I and %p")
+    lacking += ["only one of %I and %p"] * (("hour_of_half" in groups) != ("half" in groups))
+    lacking += ["days and months as ISO 8601 names months and days"] * text.startswith("%Y-%d-%m")
     if lacking:
         raise ValueError(f"the time pattern {text!r} names {lacking[0]}")

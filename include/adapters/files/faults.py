@@ -3,10 +3,11 @@
 What belongs here: the grammar of records, in words that a person can act on. What does not: reading records fast
 (``records``), which asks here only once it knows that a block is broken; a test holds the two to one grammar.
 
-A record ends at a line's end (LF, CRLF or CR), or where the file does. Values stand between delimiters. One that begins
-with a quote ends with the next quote that isn't doubled, and a delimiter or the record's end follows; any other value
-holds no quote. Every record has as many values as there are names; an empty line is no record, unless there is only one
-name: then it is one without a value. There is no NUL, and every byte is of the encoding.
+A record ends at a line's end, or where the file does: LF or CRLF, or CR in a file whose names end so; elsewhere a CR
+alone is a part of a value that somebody forgot to quote, and breaks the rules. Values stand between delimiters. One
+that begins with a quote ends with the next quote that isn't doubled, and a delimiter or the record's end follows; any
+other value holds no quote. Every record has as many values as there are names; an empty line is no record, unless
+there is only one name: then it is one without a value. There is no NUL, and every byte is of the encoding.
 """
 
 from __future__ import annotations
@@ -62,9 +63,10 @@ class Span:
 
 
 class Grammar:
-    """What a record is, with a delimiter."""
+    """What a record is, with a delimiter, and as the names end: by a CR alone or not."""
 
-    def __init__(self, delimiter: str) -> None:
+    def __init__(self, delimiter: str, *, has_lone_cr: bool = True) -> None:
+        self._has_lone_cr = has_lone_cr
         self._delimiter = delimiter.encode()
         self._plain = re.compile(rb'[^"\r\n%b]*+' % re.escape(self._delimiter))
 
@@ -74,6 +76,21 @@ class Grammar:
             return self._record(block, 0)
         except _BrokenError:
             return None
+
+    def widths(self, block: bytes, *, most: int) -> list[int]:
+        """Return how many values each of the first records of a block has, up to one that is broken."""
+        at, found = 0, list[int]()
+        while at < len(block) and len(found) < most:
+            if empty := _LINE_END.match(block, at):
+                at = empty.end()
+                continue
+            try:
+                span = self._record(block, at)
+            except _BrokenError:
+                break
+            found.append(span.values)
+            at = span.end
+        return found
 
     def find_fault(self, block: bytes, width: int | None, *, rows: int, lines: int, encoding: str) -> Fault | None:
         """Return the first fault of the records of a block; None where there is none.
@@ -89,21 +106,31 @@ class Grammar:
         encoding : str
             For the message.
         """
-        row, at = rows, 0
+        whole, at = rows, 0
         while at < len(block):
-            if width != 1 and (empty := _LINE_END.match(block, at)):
-                at = empty.end()
-                continue
-            row += width is not None
             try:
                 span = self._record(block, at)
+                at = self._next_record(block, span)
+                if span.start == span.end and width != 1:
+                    continue
                 _check_bytes(block, span, encoding)
                 _check_width(span, width)
             except _BrokenError as err:
+                row = 0 if width is None else whole + 1
                 return Fault(row, lines + 1 + count_lines(block[: err.at]), err.found, err.remedy)
-            ended = _LINE_END.match(block, span.end)
-            at = ended.end() if ended else span.end
+            whole += 1
         return None
+
+    def _next_record(self, block: bytes, span: Span) -> int:
+        ended = _LINE_END.match(block, span.end)
+        after = ended.end() if ended else span.end
+        if not self._has_lone_cr and after < len(block) and block[span.end : after] == b"\r":
+            raise _BrokenError(
+                span.end,
+                f"a carriage return within a value without quotes ({_shown(block, span.start, span.end)})",
+                "put values that hold a line's end into quotes",
+            )
+        return after
 
     def _record(self, block: bytes, start: int) -> Span:
         at, values = self._end_of_value(block, start), 1
@@ -156,7 +183,7 @@ def _check_bytes(block: bytes, span: Span, encoding: str) -> None:
         raise _BrokenError(
             span.start + at,
             f"a NUL character ({_shown(block, span.start, span.start + at)})",
-            "remove it, or name the encoding that the file has",
+            "remove it",
         )
     try:
         record.decode()
@@ -165,7 +192,7 @@ def _check_bytes(block: bytes, span: Span, encoding: str) -> None:
         raise _BrokenError(
             at,
             f"a byte that is not {encoding} ({_shown(block, span.start, at)})",
-            "save the file in UTF-8, or name the encoding that it has",
+            f"write the file in {encoding} as a whole",
         ) from err
 
 

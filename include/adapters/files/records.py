@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
+from numpy.typing import NDArray
 
 from include.adapters.files.faults import Fault, Grammar, count_lines
 from include.adapters.files.tabular import TableFile
@@ -24,9 +25,10 @@ from include.adapters.files.text_bytes import Watch, open_text
 from include.errors import UnreadableInputError
 from include.specs.dialect import Dialect
 
-_QUOTE = ord('"')
+_QUOTE, _CR, _LF = (ord(mark) for mark in '"\r\n')
 _MARK = b"\xef\xbb\xbf"
 _EMPTY_LINES = re.compile(rb"[\r\n]*")
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 # Longer than any that is meant; a quote that nothing closes makes one of all that follows.
 LONGEST_BYTES = 1 << 26
 
@@ -42,13 +44,16 @@ class Records:
         self._file, self._encoding = file, dialect.encoding
         delimiter = dialect.separator(file.extension)
         self._grammar = Grammar(delimiter)
+        # Until the names are known to end otherwise.
+        self._has_lone_cr = True
         self._parse = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
         ends = (ord(delimiter), ord("\r"), ord("\n"), _QUOTE)
         self._beside_quotes = np.isin(np.arange(256), ends)
         self._lines, self._rows = 0, 0
-        self._pieces = _cut(blocks)
+        self._pieces = self._cut(blocks)
         self._held = b""
         self.names = self._read_names()
+        self._grammar = Grammar(delimiter, has_lone_cr=self._has_lone_cr)
         self._parse.ignore_empty_lines = len(self.names) > 1
 
     def parts(self, places: Sequence[int] | None = None) -> Iterator[pa.Table]:
@@ -74,6 +79,21 @@ class Records:
             if found.num_rows:
                 yield found
 
+    def _cut(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the bytes again in pieces that end where a record does; the last one where the file does."""
+        rest = b""
+        for block in blocks:
+            known = rest + block
+            end = end_of_records(known, has_lone_cr=self._has_lone_cr)
+            if len(known) - end > LONGEST_BYTES:
+                # Too long to be looked at again with each block: it is refused as it is.
+                end = len(known)
+            if end:
+                yield known[:end]
+            rest = known[end:]
+        if rest:
+            yield rest
+
     def _rest(self) -> Iterator[bytes]:
         if self._held:
             yield self._held
@@ -93,8 +113,10 @@ class Records:
         record = self._grammar.first_record(piece)
         if record is None:
             raise self._refusal(piece, None)
-        after = _line_end(piece, record.end)
+        ended = _LINE_END.match(piece, record.end)
+        after = ended.end() if ended else record.end
         head, self._held = piece[:after], piece[after:]
+        self._has_lone_cr = ended is not None and ended.group() == b"\r"
         try:
             names = self._parsed(head, record.values)
         except (_BrokenBlockError, pa.ArrowInvalid) as err:
@@ -125,10 +147,10 @@ class Records:
                 piece.decode()
             except UnicodeDecodeError as err:
                 raise _BrokenBlockError from err
-        if b'"' in piece:
-            self._check_quotes(np.frombuffer(piece, np.uint8))
+        if b'"' in piece or (b"\r" in piece and not self._has_lone_cr):
+            self._check_marks(np.frombuffer(piece, np.uint8))
 
-    def _check_quotes(self, piece: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> None:
+    def _check_marks(self, piece: NDArray[np.uint8]) -> None:
         # Of quotes in turn, one opens a value or is the second of two; the next closes it or is the first of two.
         quotes = np.flatnonzero(piece == _QUOTE)
         opening, closing = quotes[::2], quotes[1::2]
@@ -136,6 +158,11 @@ class Records:
         after = piece[closing[closing < len(piece) - 1] + 1]
         if len(quotes) % 2 or not (self._beside_quotes[before].all() and self._beside_quotes[after].all()):
             raise _BrokenBlockError
+        if not self._has_lone_cr:
+            returns = np.flatnonzero(piece[:-1] == _CR)
+            alone = returns[piece[returns + 1] != _LF]
+            if (np.searchsorted(quotes, alone) % 2 == 0).any():
+                raise _BrokenBlockError
 
     def _refusal(self, piece: bytes, width: int | None) -> UnreadableInputError:
         fault = self._grammar.find_fault(piece, width, rows=self._rows, lines=self._lines, encoding=self._encoding)
@@ -165,24 +192,12 @@ def open_records(file: TableFile, dialect: Dialect, *, watch: Watch | None = Non
         yield Records(file, dialect, blocks)
 
 
-def _cut(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the bytes again in pieces that end where a record does; the last one where the file does."""
-    rest = b""
-    for block in blocks:
-        known = rest + block
-        end = _end_of_records(known, b"\n") or _end_of_records(known, b"\r")
-        if len(known) - end > LONGEST_BYTES:
-            # Too long to be looked at again with each block: it is refused as it is.
-            end = len(known)
-        if end:
-            yield known[:end]
-        rest = known[end:]
-    if rest:
-        yield rest
+def end_of_records(known: bytes, *, has_lone_cr: bool) -> int:
+    """Return where the last record ends that ends within some bytes, of which the first begins one; 0: none does."""
+    return _end_by(known, b"\n") or (_end_by(known, b"\r") if has_lone_cr else 0)
 
 
-def _end_of_records(known: bytes, mark: bytes) -> int:
-    """Return where the last record does that ends with a mark within some bytes; 0 where none does."""
+def _end_by(known: bytes, mark: bytes) -> int:
     # A CR at the end may be half of a line's end.
     until = len(known) - (mark == b"\r")
     quotes = known.count(b'"', 0, until)
@@ -194,7 +209,3 @@ def _end_of_records(known: bytes, mark: bytes) -> int:
         until = known.rfind(b'"', 0, at)
         quotes -= 1
     return 0
-
-
-def _line_end(piece: bytes, at: int) -> int:
-    return at + (2 if piece[at : at + 2] == b"\r\n" else 1)

@@ -62,6 +62,13 @@ def open_text(file: TableFile, encoding: str, *, watch: Watch | None = None) -> 
     OSError
         While blocks are read, if the storage fails or what is compressed is damaged.
     """
+    with open_bytes(file, watch=watch) as blocks:
+        yield _without_mark(_recoded(blocks, encoding))
+
+
+@contextmanager
+def open_bytes(file: TableFile, *, watch: Watch | None = None) -> Iterator[Iterator[bytes]]:
+    """Yield the blocks of a file's text as they are written, no longer compressed; as `open_text`."""
     with ExitStack() as stack:
         stream = stack.enter_context(file.filesystem.open_input_stream(file.path, compression=None))
         if watch is not None:
@@ -69,7 +76,7 @@ def open_text(file: TableFile, encoding: str, *, watch: Watch | None = None) -> 
         packed = stream
         if codec := _CODECS.get(file.compression):
             stream = stack.enter_context(pa.CompressedInputStream(stream, codec))
-        yield _without_mark(_recoded(_blocks(stream, packed), encoding))
+        yield _blocks(stream, packed)
 
 
 def _blocks(stream: pa.NativeFile, packed: pa.NativeFile) -> Iterator[bytes]:

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from include.adapters.files.inference import Choice, no_column, with_types
 from include.adapters.files.int96 import find_int96_unit
 from include.adapters.files.records import open_records
+from include.adapters.files.sniffing import explained
 from include.adapters.files.tabular import TableFile, check_names, check_size, reading, require_columns
+from include.errors import UnreadableInputError
 from include.specs.dialect import DEFAULT_DIALECT
 
 
@@ -50,6 +52,13 @@ def read_rows(file: TableFile, *, columns: Sequence[str] | None = None, is_text:
 def read_texts(file: TableFile, *, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the rows of a text file as they stand there; as `read_rows`."""
     check_size(file)
+    try:
+        return _read_texts(file, columns)
+    except UnreadableInputError as err:
+        raise explained(err, file, DEFAULT_DIALECT, has_options=False) from err
+
+
+def _read_texts(file: TableFile, columns: Sequence[str] | None) -> pa.Table:
     with reading(file), open_records(file, DEFAULT_DIALECT) as records:
         check_names(file, records.names)
         require_columns(file, records.names, columns or (), remedy="correct the name")

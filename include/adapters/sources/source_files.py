@@ -22,6 +22,7 @@ import pyarrow.fs as fs
 
 from include.adapters.files import tabular
 from include.adapters.files.parts import open_parts
+from include.adapters.files.sniffing import explained
 from include.adapters.files.tabular import TableFile, reading, require_columns
 from include.adapters.sources.typed_columns import TypedColumn
 from include.adapters.sources.unknown_columns import as_shown, free_name, shown_type
@@ -119,6 +120,17 @@ def open_source(
     MlopsError
         If the storage fails, or what was read can't be kept.
     """
+    if not file.is_text:
+        return _opened(file, columns, folder, dialect, may_be_empty)
+    try:
+        return _opened(file, columns, folder, dialect, may_be_empty)
+    except UnreadableInputError as err:
+        raise explained(err, file, dialect, has_options=True) from err
+
+
+def _opened(
+    file: TableFile, columns: Sequence[FileColumn], folder: Path, dialect: Dialect, may_be_empty: bool
+) -> SourceFile:
     sha = hashlib.sha256()
     stable = file if file.is_text else _hashed_copy(file, folder, sha)
     rows, kept = 0, list[Path]()

@@ -8,6 +8,8 @@ A fraction's digits below a microsecond are dropped.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +25,13 @@ _REWRITTEN = (
     (r"([0-9]) ?(?:UTC|z)$", r"\1Z"),
     (r"([0-9]) (Z|[-+][0-9]{2}:?(?:[0-9]{2})?)$", r"\1\2"),
 )
+# As spreadsheets and shops write them. Both orders of day and month: where a column can be both, only its owner knows.
+_COMMON_DAYS = (
+    *("%d.%m.%Y", "%d.%m.%y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y"),
+    *("%d-%m-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
+)
+_COMMON_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
+COMMON_PATTERNS = (*(day + clock for day in _COMMON_DAYS for clock in _COMMON_CLOCKS), "%Y%m%dT%H%M%S")
 # Two digits of a year are of this century below it, as POSIX has it.
 _CENTURY_FROM = 69
 
@@ -45,17 +54,13 @@ def times_of(texts: pa.ChunkedArray, dialect: Dialect, zone: str | None) -> pa.C
         If one is no time, is read differently by two patterns, or names a zone though the others don't.
     """
     kind = pa.timestamp("us", zone)
-    if dialect.time_patterns:
-        return _by_patterns(texts, [compile_pattern(pattern) for pattern in dialect.time_patterns], kind)
     try:
-        return texts.cast(kind)
-    except pa.ArrowInvalid:
-        for found, written in _REWRITTEN:
-            texts = pc.replace_substring_regex(texts, found, written)
-    try:
-        return texts.cast(kind)
-    except pa.ArrowInvalid as err:
-        raise NoTimeError from err
+        return _of_iso(texts, kind)
+    except NoTimeError:
+        if not dialect.time_patterns:
+            raise
+    found = _by_patterns(texts, dialect.time_patterns, kind)
+    return pc.coalesce(found, _of_iso(pc.if_else(pc.is_null(found), texts, pa.scalar(None, pa.string())), kind))
 
 
 def zone_of(text: str, dialect: Dialect) -> str | None:
@@ -67,9 +72,22 @@ def zone_of(text: str, dialect: Dialect) -> str | None:
     return "UTC"
 
 
-def _by_patterns(texts: pa.ChunkedArray, patterns: list[TimePattern], kind: pa.TimestampType) -> pa.ChunkedArray:
+def _of_iso(texts: pa.ChunkedArray, kind: pa.TimestampType) -> pa.ChunkedArray:
+    try:
+        return texts.cast(kind)
+    except pa.ArrowInvalid:
+        for found, written in _REWRITTEN:
+            texts = pc.replace_substring_regex(texts, found, written)
+    try:
+        return texts.cast(kind)
+    except pa.ArrowInvalid as err:
+        raise NoTimeError from err
+
+
+def _by_patterns(texts: pa.ChunkedArray, patterns: Iterable[str], kind: pa.TimestampType) -> pa.ChunkedArray:
+    """Return the times of texts that a pattern matches, and null for the others."""
     read = pa.chunked_array([pa.nulls(len(texts), kind)])
-    for pattern in patterns:
+    for pattern in map(compile_pattern, patterns):
         if ("zone" in pattern.groups) != (kind.tz is not None):
             continue
         try:
@@ -79,8 +97,6 @@ def _by_patterns(texts: pa.ChunkedArray, patterns: list[TimePattern], kind: pa.T
         if pc.any(pc.not_equal(read, found)).as_py():
             raise NoTimeError
         read = pc.coalesce(read, found)
-    if read.null_count > texts.null_count:
-        raise NoTimeError
     return read
 
 
@@ -143,3 +159,17 @@ def _days_in(year: NDArray[np.int64], month: NDArray[np.int64]) -> NDArray[np.in
     days = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])[month - 1]
     longest: NDArray[np.int64] = days + (is_leap & (month == 2))
     return longest
+
+
+def patterns_of(texts: pa.ChunkedArray) -> list[str]:
+    """Return the patterns, of those that are common, that read each of some texts; more than one is a guess."""
+    known = []
+    for pattern in COMMON_PATTERNS:
+        zone = "UTC" if "%z" in pattern else None
+        try:
+            found = _by_patterns(texts, [pattern], pa.timestamp("us", zone))
+        except NoTimeError:
+            continue
+        if found.null_count == texts.null_count < len(texts):
+            known.append(pattern)
+    return known

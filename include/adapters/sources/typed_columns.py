@@ -22,7 +22,7 @@ from include.adapters.sources.numbers import (
     numbers_of,
     whole_numbers_of,
 )
-from include.adapters.sources.times import NoTimeError, times_of, zone_of
+from include.adapters.sources.times import NoTimeError, patterns_of, times_of, zone_of
 from include.column_types import is_binary, is_number, is_text, value_type
 from include.errors import UnreadableInputError
 from include.quality.formats import Family, FileColumn
@@ -190,9 +190,7 @@ class TypedColumn:
         place = _first_misfit(values, convert)
         value = values[place].value if pa.types.is_temporal(values.type) else values[place].as_py()
         shown = repr(value) if len(repr(value)) <= _SHOWN else f"{repr(value)[:_SHOWN]}…"
-        hint = ""
-        if self._column.family in (Family.NUMBER, Family.WHOLE) and isinstance(value, str):
-            hint = _hint_of_number(value, self._dialect)
+        hint = _hint(value, self._column.family, self._dialect) if isinstance(value, str) else ""
         return self._refusal(f"is {values.type} with the value {shown} in data row {row + place}", hint)
 
     def _refusal(self, found: str, hint: str = "") -> UnreadableInputError:
@@ -202,8 +200,12 @@ class TypedColumn:
         )
 
 
-def _hint_of_number(value: str, dialect: Dialect) -> str:
-    if dialect.decimal == "." and _DECIMAL_COMMA.fullmatch(value):
+def _hint(value: str, family: Family, dialect: Dialect) -> str:
+    """Return the option that would read a text, or nothing."""
+    if family is Family.TIME:
+        patterns = [f"[{pattern!r}]" for pattern in patterns_of(pa.chunked_array([[value]]))]
+        return f"if it is a time, name in the format how (time_patterns: {' or '.join(patterns)})" if patterns else ""
+    if family is not Family.TEXT and dialect.decimal == "." and _DECIMAL_COMMA.fullmatch(value):
         return "if its comma is a decimal comma, name it in the format (decimal: ',')"
     return ""
 

@@ -37,7 +37,19 @@ def test_a_files_name_says_what_stands_between_values_unless_its_source_does(ext
 
 
 @pytest.mark.parametrize(
-    "text", ["", "%H:%M", "%d.%m", "%d.%m.%Y %d", "%Y-%m-%d %b", "%Y-%m-%d %M", "%Y-%m-%d %I", "%Y-%m-%d %H %p", "%"]
+    "text",
+    [
+        "",
+        "%H:%M",
+        "%d.%m",
+        "%d.%m.%Y %d",
+        "%Y-%m-%d %b",
+        "%Y-%m-%d %M",
+        "%Y-%m-%d %I",
+        "%Y-%m-%d %H %p",
+        "%",
+        "%Y-%d-%m",
+    ],
 )
 def test_a_pattern_that_names_no_one_instant_is_refused(text):
     with pytest.raises(ValueError, match="time pattern"):

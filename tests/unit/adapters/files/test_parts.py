@@ -89,7 +89,8 @@ def test_what_is_refused_as_a_whole_is_refused_in_parts_in_the_same_words(tmp_pa
         read_rows(file, is_text=every_column)
     with pytest.raises(UnreadableInputError) as in_parts:
         read_parts(file, rows=1)
-    assert str(in_parts.value) == str(whole.value)
+    # Who reads the whole is told a cause besides.
+    assert str(whole.value).startswith(str(in_parts.value))
 
 
 def test_a_damaged_page_is_found_when_it_is_read(tmp_path: Path) -> None:
