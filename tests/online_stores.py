@@ -28,6 +28,7 @@ from include.adapters.lake.delta_lake import LakeAdapter
 from include.partitions import end_of, parse
 from include.settings import Settings
 from include.specs.groups import load_feature_group
+from tests.databases import make_database
 
 GROUP, SERVICE, KEY = "customer_daily", "churn_v1", "customer_id"
 FEATURE = "total_orders_30d"
@@ -139,13 +140,8 @@ def _sqlite(request: pytest.FixtureRequest, folder: Path) -> Settings:
 
 
 def _postgres(request: pytest.FixtureRequest, folder: Path) -> Settings:
-    server = make_url(request.getfixturevalue("postgres_url"))
     name = f"online_{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    url = server.set(database=name).render_as_string(hide_password=False)
+    url = make_database(request.getfixturevalue("postgres_url"), name)
     return store_settings(folder, url, url)
 
 

@@ -18,27 +18,32 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
 from include.adapters.feature_store.feast_store import FeatureStoreAdapter
+from include.adapters.state.database import StateDatabase
 from include.settings import Settings
+from tests.databases import make_database
 from tests.engines import RedisServer
 from tests.online_stores import ONLINE_STORES, clear
 
 
 @pytest.fixture
-def postgres_database(postgres_url: str) -> Iterator[str]:
-    """SQLAlchemy URL of an empty database, dropped afterwards."""
-    name = "contract"
-    engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+def postgres_database(postgres_url: str) -> str:
+    """SQLAlchemy URL of an empty database."""
+    return make_database(postgres_url, "contract")
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres_url: str) -> str:
+    """Name of a database with the tables of our state, to be copied."""
+    StateDatabase(make_database(postgres_url, "migrated")).migrate()
+    return "migrated"
+
+
+@pytest.fixture
+def state_database(postgres_url: str, migrated: str) -> str:
+    """SQLAlchemy URL of a database with the tables of our state, empty."""
+    return make_database(postgres_url, "state", like=migrated)
 
 
 _S3_SERVER = """

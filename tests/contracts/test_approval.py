@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import pytest
-import sqlalchemy as sa
 from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 
@@ -25,25 +24,10 @@ NIGHT = "2026-03-01"
 DAY = timedelta(days=1)
 
 
-def create_database(server: str, name: str, *, like: str = "template1") -> str:
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"DROP DATABASE IF EXISTS {name}"))
-        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {like}"))
-    return sa.make_url(server).set(database=name).render_as_string(hide_password=False)
-
-
-@pytest.fixture(scope="module")
-def migrated(postgres_url) -> str:
-    """Name of a database with our tables, for each test to have a copy of."""
-    StateStoreAdapter(create_database(postgres_url, "questions")).migrate()
-    return "questions"
-
-
 @pytest.fixture
-def deployment(postgres_url, migrated, tmp_path, monkeypatch) -> SimpleNamespace:
+def deployment(state_database, tmp_path, monkeypatch) -> SimpleNamespace:
     """A version in Staging, on a real PostgreSQL, and a registry that takes everything."""
-    state = StateStoreAdapter(create_database(postgres_url, "asked", like=migrated))
+    state = StateStoreAdapter(state_database)
     state.record_publications("features/customer_daily", [(NIGHT, 10)], 0)
     registry = SimpleNamespace(set_lifecycle=lambda *_: None, set_alias=lambda *_: None)
     made = SimpleNamespace(state=state, model_registry=registry, lake=LakeAdapter(tmp_path.as_uri()))

@@ -18,6 +18,7 @@ from include.errors import MlopsError
 from include.training.artifacts import CHECKSUMS, checksums
 from include.training.manifest import TrainingSetManifest
 from include.training.version import train_version
+from tests.databases import make_database
 from tests.unit.training.examples_builder import NAMES, make_examples, make_manifest, make_spec
 
 NAME = "churn-predictor"
@@ -56,15 +57,7 @@ def backend(request, tmp_path_factory) -> tuple[str, str]:
     home = tmp_path_factory.mktemp("mlflow")
     if request.param == "sqlite-file":
         return f"sqlite:///{home / 'deep' / 'mlflow.db'}", (home / "files").as_uri()
-    from sqlalchemy import create_engine, text
-    from sqlalchemy.engine import make_url
-
-    server = request.getfixturevalue("postgres_url")
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("CREATE DATABASE mlflow_contract"))
-    engine.dispose()
-    url = make_url(server).set(database="mlflow_contract").render_as_string(hide_password=False)
+    url = make_database(request.getfixturevalue("postgres_url"), "mlflow_contract")
     return url, request.getfixturevalue("s3_root")
 
 

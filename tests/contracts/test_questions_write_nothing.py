@@ -48,10 +48,9 @@ DAYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
 
 
 @pytest.fixture
-def empty(postgres_database, tmp_path) -> SimpleNamespace:
+def empty(state_database, tmp_path) -> SimpleNamespace:
     """A deployment on which nothing has run yet but its migrations."""
-    state = StateStoreAdapter(postgres_database)
-    state.migrate()
+    state = StateStoreAdapter(state_database)
     return SimpleNamespace(lake=LakeAdapter((tmp_path / "lake").as_uri()), compute=DuckDbCompute(), state=state)
 
 

@@ -36,11 +36,10 @@ TRAINED = """\
 
 
 @pytest.fixture
-def ledger(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def ledger(state_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two versions, of which the second replaced the first."""
-    monkeypatch.setenv("MLOPS_DATABASE_URL", postgres_database)
-    state = StateStoreAdapter(postgres_database)
-    state.migrate()
+    monkeypatch.setenv("MLOPS_DATABASE_URL", state_database)
+    state = StateStoreAdapter(state_database)
     state.append_moves(
         [
             replace(move, evidence=None if move.to_stage == "Archived" else make_evidence(move.partition))
@@ -60,9 +59,9 @@ def test_status_lists_the_versions(ledger):
 
 
 @pytest.fixture
-def waiting(ledger, postgres_database) -> StateStoreAdapter:
+def waiting(ledger, state_database) -> StateStoreAdapter:
     """A third version waits in Staging, whose training ada asked for."""
-    state = StateStoreAdapter(postgres_database)
+    state = StateStoreAdapter(state_database)
     staged = make_moves(*STEPS, (3, "None", "Staging", LATER, "train_model", "gates passed"))[-1]
     state.append_moves([replace(staged, requested_by="ada")])
     return state

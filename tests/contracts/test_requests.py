@@ -39,9 +39,8 @@ EVENT = TrainingRequest("run-1", "business event: price change")
 
 
 @pytest.fixture
-def deployment(postgres_database, tmp_path) -> SimpleNamespace:
-    state = StateStoreAdapter(postgres_database)
-    state.migrate()
+def deployment(state_database, tmp_path) -> SimpleNamespace:
+    state = StateStoreAdapter(state_database)
     state.record_publications("features/customer_daily", [(NIGHT, 10)], 0)
     state.record_registration("churn", 1, run_id="run", files={})
     registry = SimpleNamespace(set_lifecycle=lambda *_: None, set_alias=lambda *_: None)

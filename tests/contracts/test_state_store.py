@@ -23,14 +23,8 @@ from tests.unit.governance.evidence_builder import KEPT
 
 
 @pytest.fixture
-def store(postgres_url, request) -> StateStoreAdapter:
-    name = f"state_{abs(hash(request.node.nodeid))}"
-    engine = sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    made = StateStoreAdapter(sa.make_url(postgres_url).set(database=name).render_as_string(hide_password=False))
-    made.migrate()
-    return made
+def store(state_database) -> StateStoreAdapter:
+    return StateStoreAdapter(state_database)
 
 
 READS = "features/x"

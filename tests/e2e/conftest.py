@@ -11,7 +11,7 @@ from include.embedded.api import AirflowApi
 from include.embedded.supervisor import EmbeddedAirflow
 from include.settings import Settings
 from tests.e2e.killing import Killed, play
-from tests.e2e.loop import NIGHT, WRITE_BACK, Loop, bring_into_production
+from tests.e2e.loop import NIGHT, PARSED_ONCE, WRITE_BACK, Loop, bring_into_production
 from tests.shop import write_overlay
 
 
@@ -26,7 +26,10 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
         }
     )
     airflow = EmbeddedAirflow(settings, say=print)
-    address = airflow.start()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in PARSED_ONCE.items():
+            patch.setenv(name, value)
+        address = airflow.start()
     try:
         started = Loop(Deployment(settings), AirflowApi(address.url, address.password))
         bring_into_production(started, folder)

@@ -25,6 +25,7 @@ from include.embedded.logins import read_password
 from include.embedded.supervisor import EmbeddedAirflow
 from include.settings import PROJECT_ROOT, Settings
 from tests.browser import chromium, watch
+from tests.e2e.loop import PARSED_ONCE
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -39,7 +40,7 @@ def demo(home: Path, *options: str, **env: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**kept, "MLOPS_HOME": str(home), **env},
+        env={**kept, **PARSED_ONCE, "MLOPS_HOME": str(home), **env},
         start_new_session=True,
     )
 
