@@ -25,7 +25,7 @@ from include.embedded.logins import read_password
 from include.embedded.supervisor import EmbeddedAirflow
 from include.settings import PROJECT_ROOT, Settings
 from tests.browser import chromium, watch
-from tests.e2e.loop import PARSED_ONCE
+from tests.e2e.loop import SELDOM_PARSED
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -40,7 +40,7 @@ def demo(home: Path, *options: str, **env: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**kept, **PARSED_ONCE, "MLOPS_HOME": str(home), **env},
+        env={**kept, **SELDOM_PARSED, "MLOPS_HOME": str(home), **env},
         start_new_session=True,
     )
 
