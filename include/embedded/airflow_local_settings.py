@@ -1,4 +1,4 @@
-"""Warm workers: what the scheduler has imported, its forked tasks have for free.
+"""Warm workers: what the scheduler and the DAG processor have imported, their forks have for free.
 
 What belongs here: imports of heavy libraries. What does not: a connection or a thread, which
 would not survive the fork.
@@ -7,7 +7,10 @@ would not survive the fork.
 import importlib
 import sys
 
+# Half of what it takes to parse a DAG file, which a task does too.
+_PARSING = ("sqlglot.dialects.duckdb", "croniter")
 _HEAVY = (
+    *_PARSING,
     "pandas",
     "pyarrow.dataset",
     "duckdb",
@@ -24,6 +27,5 @@ _HEAVY = (
     "include.specs.models",
 )
 
-if "scheduler" in sys.argv[1:2]:
-    for name in _HEAVY:
-        importlib.import_module(name)
+for name in {"scheduler": _HEAVY, "dag-processor": _PARSING}.get("".join(sys.argv[1:2]), ()):
+    importlib.import_module(name)

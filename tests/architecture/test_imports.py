@@ -215,6 +215,18 @@ def test_the_plugin_loader_keeps_out_of_mlops(home):
     assert (PROJECT_ROOT / "plugins" / ".airflowignore").read_text().split() == ["mlops/"]
 
 
+@pytest.mark.parametrize(("part", "is_loaded"), [("dag-processor", True), ("triggerer", False)])
+def test_what_reads_specs_is_loaded_before_the_dag_processor_forks_and_nothing_heavy(part, is_loaded):
+    code = (
+        "import runpy, sys\nfrom include.embedded import airflow_local_settings as settings\n"
+        f"sys.argv = ['airflow', {part!r}]\nrunpy.run_path(settings.__file__)\nbefore = set(sys.modules)\n"
+        "from include.specs.deployed import load_specs\nassert load_specs().models\n"
+        f"print('sqlglot' in before, 'sqlglot' in sys.modules, sorted(set(sys.modules) & set({HEAVY!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"{is_loaded} True []"
+
+
 def test_commands_start_without_a_heavy_library():
     code = (
         "import sys\nfrom include.cli.main import cli\n"

@@ -45,6 +45,8 @@ class Processor:
         for folder in ("dags", "include", "plugins", "feature_repo"):
             shutil.copytree(PROJECT_ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(PROJECT_ROOT / "pyproject.toml", root)
+        # As in a home: what each file's parsing needs is loaded once.
+        shutil.copy(PROJECT_ROOT / "include" / "embedded" / "airflow_local_settings.py", root)
         bundle = {
             "name": "broken_specs",
             "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
