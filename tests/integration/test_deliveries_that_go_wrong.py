@@ -147,14 +147,14 @@ def test_rows_that_came_later_say_when(clean, harmed, name):
     assert known_at(clean).num_rows == 0
 
 
-def test_until_a_correction_comes_the_tables_differ(clean, tmp_path):
-    broken = run(tmp_path, "unit_error@2026-02-09")
+def test_until_a_correction_comes_the_tables_differ(clean, harmed):
+    broken = harmed("unit_error@2026-02-09")
     assert orders_of(broken) != orders_of(clean)
     assert features_of(broken) != features_of(clean)
 
 
-def test_what_was_believed_before_a_correction_stays_in_the_table(harmed, tmp_path):
-    shop, unmended = harmed(INCIDENTS["a unit error put right"][0]), run(tmp_path, "unit_error@2026-02-09")
+def test_what_was_believed_before_a_correction_stays_in_the_table(harmed):
+    shop, unmended = harmed(INCIDENTS["a unit error put right"][0]), harmed("unit_error@2026-02-09")
     rows = shop.lake.read(f"features/{GROUP}", start=DAY, end=DAY)
     before = rows.filter(pc.equal(rows["created_timestamp"], rows["event_timestamp"]))
     assert before.num_rows < rows.num_rows

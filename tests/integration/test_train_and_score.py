@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +19,7 @@ from include import partitions
 from include.adapters.deployment import Deployment
 from include.adapters.lake.online_log import append_vectors
 from include.adapters.lake.training_sets import read_training_set
+from include.adapters.registry.model_registry import ModelRegistryAdapter
 from include.errors import MlopsError, RefusedError, UnpublishedError, UsageError
 from include.refs import CandidateRef, TrainingSetRef
 from include.settings import PROJECT_ROOT, Settings
@@ -51,7 +54,17 @@ class Ledger(FakeState):
         return self.version
 
 
+@cache
+def mlflow_database() -> bytes:
+    """Return MLflow's tables, which take seconds to make, as a SQLite file."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "mlflow.db"
+        ModelRegistryAdapter(f"sqlite:///{path}", "", Path(folder)).initialise()
+        return path.read_bytes()
+
+
 def make_deployment(home: Path) -> Deployment:
+    home.mkdir(exist_ok=True)
     deployment = Deployment(
         Settings.from_env(
             {
@@ -64,7 +77,7 @@ def make_deployment(home: Path) -> Deployment:
         )
     )
     vars(deployment)["state"] = Ledger()
-    deployment.model_registry.initialise()
+    (home / "mlflow.db").write_bytes(mlflow_database())
     return deployment
 
 
