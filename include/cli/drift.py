@@ -24,7 +24,7 @@ def drift() -> None:
 
 
 @drift.command()
-@click.option("--reference", required=True, type=options.PATH, help="Parquet or CSV file to compare with.")
+@click.option("--reference", required=True, type=options.PATH, help="Parquet, CSV or TSV file to compare with.")
 @click.option("--current", required=True, type=options.PATH, help="Parquet or CSV file to judge.")
 @click.option("--columns", help="Columns A,B,… to judge.  [default: all numbers and text in both files]")
 @click.option(

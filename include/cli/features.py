@@ -102,7 +102,7 @@ def audit(model_id: str, partition: str, out: Path | None, as_json: bool) -> int
 
 
 @features.command()
-@click.option("--entities", required=True, type=options.PATH, help="Rows to join to: .parquet or .csv.")
+@click.option("--entities", required=True, type=options.PATH, help="Rows to join to: .parquet, .csv, .csv.gz, .tsv …")
 @click.option("--features", "stored", required=True, type=options.PATH, help="Feature rows, likewise.")
 @click.option("--key", "keys", required=True, multiple=True, help="Join column; may be given again.")
 @click.option("--ttl", help="Oldest age that still counts: 31d, 12h, 30m, 45s.  [default: any]")

@@ -22,11 +22,12 @@ _DELIMITERS = ",;\t|"
 _MOST_RECORDS = 100
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _OTHERS = {
-    b"PK\x03\x04": "a spreadsheet or a zip archive: export it as CSV, or unpack it",
-    b"\x1f\x8b": "compressed by gzip: let its name end in .gz",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd: let its name end in .zst",
-    b"PAR1": "a parquet file: let its name end in .parquet",
-    b"\xd0\xcf\x11\xe0": "an old spreadsheet: export it as CSV",
+    b"PK\x03\x04": "is a spreadsheet or a zip archive: export it as CSV, or unpack it",
+    b"\x1f\x8b": "is compressed by gzip: let its name end in .gz",
+    b"\x28\xb5\x2f\xfd": "is compressed by zstd: let its name end in .zst",
+    b"PAR1": "is a parquet file: let its name end in .parquet",
+    b"\xd0\xcf\x11\xe0": "is an old spreadsheet: export it as CSV",
+    b"sep=": "begins with a line for a spreadsheet program (sep=), not with the names: remove that line",
 }
 # Letters and signs there in cp1252, nothing that is meant in latin-1.
 _CONTINUED = bytes(range(0x80, 0xC0))
@@ -87,7 +88,7 @@ def explained(
     traces = _read_traces(file)
     for beginning, what in _OTHERS.items():
         if traces.head.startswith(beginning):
-            return UnreadableInputError(f"{file.name} is {what}")
+            return UnreadableInputError(f"{file.name} {what}")
     looks = _guess_dialect(file, traces)
     if _fits(traces.telling, dialect.encoding):
         looks = replace(looks, encoding=dialect.encoding)

@@ -17,7 +17,7 @@ from include.adapters.files.parts import open_parts
 from include.adapters.files.sniffing import explained, sniff_dialect
 from include.adapters.files.tabular import TableFile
 from include.adapters.sources.cleaning import clean_texts
-from include.adapters.sources.numbers import NoNumberError, numbers_of, whole_numbers_of
+from include.adapters.sources.numbers import MARKS, NoNumberError, numbers_of, whole_numbers_of
 from include.adapters.sources.times import NoTimeError, patterns_of, times_of, zone_of
 from include.column_types import is_binary, is_text, value_type
 from include.errors import UnreadableInputError
@@ -25,8 +25,6 @@ from include.quality.formats import Family
 from include.specs.dialect import DEFAULT_DIALECT, Dialect
 
 _ROWS = 10_000
-# Written alike by all; each may be none that the other can read.
-_MARKS = ((".", None), (",", None), (",", "."), (".", ","), (",", "\xa0"), (",", " "), (".", "'"))
 # What is written so is a name: zeros before a number, or more digits than a count or a price has.
 _NAME = r"^[-+]?0[0-9]|^[0-9]{13,}$"
 
@@ -121,8 +119,8 @@ def _values(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _guess_marks(columns: list[pa.ChunkedArray]) -> tuple[str, str | None]:
     """Return the marks for decimals and thousands by which most columns are numbers; of several the plainest."""
-    counts = [sum(_is_number(column, *marks) for column in columns) for marks in _MARKS]
-    return _MARKS[counts.index(max(counts))]
+    counts = [sum(_is_number(column, *marks) for column in columns) for marks in MARKS]
+    return MARKS[counts.index(max(counts))]
 
 
 def _is_number(column: pa.ChunkedArray, decimal: str, thousands: str | None) -> bool:

@@ -7,7 +7,9 @@ is none (``typed_columns``).
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from decimal import Decimal
+from itertools import product
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +18,9 @@ from include.specs.dialect import Dialect
 
 # Above it a float no longer tells one whole number from the next.
 EXACT_MAX = 2**53
+
+# For decimals and thousands, the plainest first.
+MARKS = ((".", None), (",", None), (",", "."), (".", ","), *product((",", "."), ("\xa0", "\u202f", " ", "'", "\u2019")))
 
 _WHOLE = r"^-?[0-9]+$"
 # "2.0" is how a column of whole numbers with gaps leaves pandas.
@@ -43,6 +48,21 @@ def numbers_of(texts: pa.ChunkedArray, dialect: Dialect) -> pa.ChunkedArray:
     if pc.any(pc.greater_equal(pc.abs(numbers), float(EXACT_MAX))).as_py():
         _check_large(texts, numbers)
     return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
+
+
+def marks_of(text: str, dialect: Dialect) -> list[str]:
+    """Return the options of a dialect that would read a text as a number."""
+    found = []
+    for decimal, thousands in MARKS:
+        if thousands is not None and thousands not in text:
+            continue
+        try:
+            numbers_of(pa.chunked_array([[text]]), replace(dialect, decimal=decimal, thousands=thousands))
+        except NoNumberError:
+            continue
+        named = [("decimal", decimal, dialect.decimal), ("thousands", thousands, dialect.thousands)]
+        found.append(", ".join(f"{name}: {mark!r}" for name, mark, known in named if mark != known))
+    return found
 
 
 def whole_numbers_of(texts: pa.ChunkedArray, dialect: Dialect) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:

@@ -6,7 +6,6 @@ reading the file, and how text is read (``cleaning``, ``numbers``, ``times``).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -19,6 +18,7 @@ from include.adapters.sources.numbers import (
     NoNumberError,
     is_rounded,
     joined,
+    marks_of,
     numbers_of,
     whole_numbers_of,
 )
@@ -39,7 +39,6 @@ _WANTED = {
 }
 # Above it a float of so many bits no longer tells one whole number from the next.
 _EXACT_MAX = {16: 2**11, 32: 2**24, 64: EXACT_MAX}
-_DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 _SHOWN = 60
 
 
@@ -205,9 +204,9 @@ def _hint(value: str, family: Family, dialect: Dialect) -> str:
     if family is Family.TIME:
         patterns = [f"[{pattern!r}]" for pattern in patterns_of(pa.chunked_array([[value]]))]
         return f"if it is a time, name in the format how (time_patterns: {' or '.join(patterns)})" if patterns else ""
-    if family is not Family.TEXT and dialect.decimal == "." and _DECIMAL_COMMA.fullmatch(value):
-        return "if its comma is a decimal comma, name it in the format (decimal: ',')"
-    return ""
+    if family is Family.TEXT or not (marks := marks_of(value, dialect)):
+        return ""
+    return f"if it is a number, name in the format how ({') or ('.join(marks)})"
 
 
 def _bare(values: pa.ChunkedArray) -> pa.ChunkedArray:

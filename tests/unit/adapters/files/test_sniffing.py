@@ -71,7 +71,8 @@ def test_who_has_no_option_is_told_how_to_write_the_file(tmp_path):
     [
         (gzip.compress(b"a,b\n1,2\n"), r"compressed by gzip: let its name end in \.gz"),
         (b"PK\x03\x04 and more", "a spreadsheet or a zip archive"),
-        (b"PAR1 and more", "a parquet file"),
+        (b"PAR1 and more", "is a parquet file"),
+        (b"sep=;\na;b\n1;2\n", "remove that line"),
     ],
 )
 def test_a_file_that_is_no_text_is_told_what_it_is(tmp_path, content, cause):

@@ -140,8 +140,19 @@ def test_a_number_that_could_be_another_is_refused(text, changes):
     assert f"{text!r} in data row 2;" in refusal(Family.NUMBER, pa.array(["1", text]), knows_types=False, **changes)
 
 
-def test_a_decimal_comma_is_told_with_the_option_that_reads_it():
-    assert "(decimal: ',')" in refusal(Family.NUMBER, pa.array(["2,50"]), knows_types=False)
+@pytest.mark.parametrize("family", [Family.NUMBER, Family.WHOLE])
+@pytest.mark.parametrize(
+    ("text", "changes", "told"),
+    [
+        ("2,50", {}, "(decimal: ',')"),
+        ("1,000", {}, "(decimal: ',') or (thousands: ',')"),
+        ("1.234,50", {}, "(decimal: ',', thousands: '.')"),
+        ("1.234.567,5", {"decimal": ","}, "(thousands: '.')"),
+        ("1\xa0234,5", {}, r"(decimal: ',', thousands: '\xa0')"),
+    ],
+)
+def test_a_number_of_another_dialect_is_told_with_the_options_that_read_it(family, text, changes, told):
+    assert f"name in the format how {told}" in refusal(family, pa.array([text]), knows_types=False, **changes)
 
 
 @pytest.mark.parametrize(
