@@ -100,6 +100,12 @@ def test_parquet_gets_numbers_where_no_value_loses_what_was_written(
     assert found["x"].to_pylist() == found["f"].to_pylist() == expected
 
 
+@pytest.mark.parametrize("at", ["2024-02-01 01:00:00 +0100", "2024-02-01 00:00:00 UTC", "2024-02-01T00:00:00,5 Z"])
+def test_a_time_as_databases_write_it_is_a_time(tmp_path: Path, at: str) -> None:
+    found = columns_of(joined(tmp_path, ["a", "b"], ["1", "2"], at=at))
+    assert found["f"] == ["1", ""]
+
+
 def test_a_time_of_the_year_9999_beside_fractions_of_a_second_is_a_time(tmp_path: Path) -> None:
     found = columns_of(joined(tmp_path, ["a", "b"], ["1", "2"], at="9999-12-31T00:00:00.5Z"))
     assert found["f"] == ["1", ""]

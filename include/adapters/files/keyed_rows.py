@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import product
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from include.adapters.files.inference import with_types
+from include.adapters.files.iso_times import in_one_form
 from include.adapters.files.tabular import TableFile, empty_as_null
 from include.adapters.files.whole import open_parquet, read_rows, read_texts
 from include.column_types import is_number, is_text
@@ -79,9 +81,11 @@ def _is_plain(written: pa.ChunkedArray, kind: pa.DataType) -> bool:
 
 
 def _as_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return times with fractions of a second that Arrow left as text, as one is beyond nanoseconds' range."""
-    for kind in (pa.timestamp("us", "UTC"), pa.timestamp("us")):
-        if is_text(column.type):
-            with suppress(pa.ArrowInvalid):
-                column = column.cast(kind)
+    """Return times that Arrow left as text: written otherwise, or with a fraction beside one beyond nanoseconds."""
+    if not is_text(column.type):
+        return column
+    texts = in_one_form(empty_as_null(column))
+    for unit, zone in product(("ns", "us"), ("UTC", None)):
+        with suppress(pa.ArrowInvalid):
+            return texts.cast(pa.timestamp(unit, zone))
     return column

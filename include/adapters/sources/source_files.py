@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +28,7 @@ from include.adapters.sources.typed_columns import TypedColumn
 from include.adapters.sources.unknown_columns import as_shown, free_name, shown_type
 from include.errors import MlopsError, UnreadableInputError, one_line
 from include.quality.formats import ROW_NUMBER, FileColumn
-from include.specs.dialect import DEFAULT_DIALECT, Dialect
+from include.specs.dialect import BLANKS, DEFAULT_DIALECT, Dialect
 
 # What is held of a file at once.
 ROWS_AT_ONCE = 250_000
@@ -131,7 +131,7 @@ def open_source(
 def _opened(
     file: TableFile, columns: Sequence[FileColumn], folder: Path, dialect: Dialect, may_be_empty: bool
 ) -> SourceFile:
-    sha = hashlib.sha256()
+    sha, stamp = hashlib.sha256(), _stamp(file)
     stable = file if file.is_text else _hashed_copy(file, folder, sha)
     rows, kept = 0, list[Path]()
     with open_parts(stable, dialect, watch=sha.update if file.is_text else None) as parts:
@@ -139,20 +139,13 @@ def _opened(
         for part in parts.read(rows=ROWS_AT_ONCE, places=reader.places):
             kept.append(_keep(reader.read(part, row=rows + 1), folder / f"{_KEPT}-{len(kept)}.arrow"))
             rows += part.num_rows
+    if _stamp(file) != stamp:
+        raise UnreadableInputError(f"{file.name}: the file changed while it was read; import it once it is whole")
     if not rows and not may_be_empty:
         raise UnreadableInputError(f"{file.name}: the file has columns but no rows; deliver it again")
     source = f"{re.sub(r'[^A-Za-z0-9._-]', '_', file.name)}#{sha.hexdigest()[:12]}"
-    known = reader.finish()
-    return SourceFile(
-        file,
-        source,
-        reader.schema,
-        rows,
-        {name: column.trimmed for name, column in known.items() if column.trimmed},
-        {name: column.null_words for name, column in known.items() if column.null_words},
-        reader.left_out,
-        tuple(kept),
-    )
+    trimmed, null_words = reader.finish()
+    return SourceFile(file, source, reader.schema, rows, trimmed, null_words, reader.left_out, tuple(kept))
 
 
 def read_source(
@@ -174,29 +167,31 @@ class _Reader:
     def __init__(self, file: TableFile, found: pa.Schema, columns: Sequence[FileColumn], dialect: Dialect) -> None:
         known = {column.name: column for column in columns}
         wanted = [column.name for column in columns if column.required]
-        _check_once(file, found.names, known)
-        require_columns(file, found.names, wanted, remedy="rename the columns or name another --format")
+        names = _bare(found.names) if dialect.trim else found.names
+        _check_once(file, names, known)
+        require_columns(file, names, wanted, remedy="rename the columns or name another --format")
         self._knows_types = not file.is_text
         self._known: dict[str, TypedColumn] = {}
         self._unknown: dict[str, pa.DataType] = {}
         self._names: list[str] = []
         self.places: list[int] = []
-        left_out = []
-        taken = {ROW_NUMBER, *(name.lower() for name in known if name in found.names)}
-        for place, field in enumerate(found):
-            name = field.name
+        self.left_out: tuple[str, ...] = ()
+        taken = {ROW_NUMBER, *(name.lower() for name in known if name in names)}
+        for place, (name, kind) in enumerate(zip(names, map(shown_type, found.types), strict=True)):
             if column := known.get(name):
                 self._known[name] = TypedColumn(file.name, column, dialect, knows_types=self._knows_types)
-            elif (kind := shown_type(field.type)) is not None:
-                name = free_name(name, place + 1, taken)
-                taken.add(name.lower())
-                self._unknown[name] = kind
+                self._take(place, name)
+            elif kind is not None:
+                free = free_name(name, place + 1, taken)
+                taken.add(free.lower())
+                self._unknown[free] = kind
+                self._take(place, free)
             else:
-                left_out.append(name)
-                continue
-            self.places.append(place)
-            self._names.append(name)
-        self.left_out = tuple(left_out)
+                self.left_out += (name,)
+
+    def _take(self, place: int, name: str) -> None:
+        self.places.append(place)
+        self._names.append(name)
 
     @property
     def schema(self) -> pa.Schema:
@@ -209,16 +204,28 @@ class _Reader:
         read = [self._read_column(name, values, row) for name, values in zip(self._names, part.columns, strict=True)]
         return pa.table(read, names=self._names)
 
-    def finish(self) -> dict[str, TypedColumn]:
-        """Return the known columns, once all parts were read."""
+    def finish(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Check that the parts go together, once all were read; return what was trimmed, and the null words."""
         for column in self._known.values():
             column.finish()
-        return self._known
+        columns = self._known.items()
+        return (
+            _met({name: column.trimmed for name, column in columns}),
+            _met({name: column.null_words for name, column in columns}),
+        )
 
     def _read_column(self, name: str, values: pa.ChunkedArray, row: int) -> pa.ChunkedArray:
         if column := self._known.get(name):
             return column.read(values, row=row)
         return as_shown(values, self._unknown[name], knows_types=self._knows_types)
+
+
+def _met(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if count}
+
+
+def _bare(names: Sequence[str]) -> list[str]:
+    return [name.strip(BLANKS) for name in names]
 
 
 def _check_once(file: TableFile, found: Sequence[str], known: Collection[str]) -> None:
@@ -228,29 +235,44 @@ def _check_once(file: TableFile, found: Sequence[str], known: Collection[str]) -
         raise UnreadableInputError(f"{file.name}: column {twice[0]!r} is there twice; keep one")
 
 
+def _stamp(file: TableFile) -> tuple[int | None, int | None]:
+    with reading(file):
+        found = file.filesystem.get_file_info(file.path)
+    return found.size, found.mtime_ns
+
+
 def _hashed_copy(file: TableFile, folder: Path, sha: hashlib._Hash) -> TableFile:
     """Return a parquet file that stays as it is while it is read here and there: on disk; and hash its bytes."""
-    is_local = isinstance(file.filesystem, fs.LocalFileSystem)
     copy = folder / _KEPT / file.name
     with ExitStack() as stack:
         stack.enter_context(reading(file))
         stream = stack.enter_context(file.filesystem.open_input_stream(file.path, compression=None))
-        if not is_local:
+        chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
+        if isinstance(file.filesystem, fs.LocalFileSystem):
+            for chunk in chunks:
+                sha.update(chunk)
+            return file
+        with _keeping(folder):
             copy.parent.mkdir()
-        out = None if is_local else stack.enter_context(copy.open("wb"))
-        while chunk := stream.read(_CHUNK_BYTES):
+            out = stack.enter_context(copy.open("wb"))
+        for chunk in chunks:
             sha.update(chunk)
-            if out is not None:
+            with _keeping(folder):
                 out.write(chunk)
-    return file if is_local else TableFile(fs.LocalFileSystem(), str(copy))
+    return TableFile(fs.LocalFileSystem(), str(copy))
 
 
 def _keep(rows: pa.Table, path: Path) -> Path:
+    with _keeping(path.parent), pa.ipc.new_file(path, rows.schema) as kept:
+        kept.write_table(rows)
+    return path
+
+
+@contextmanager
+def _keeping(folder: Path) -> Iterator[None]:
     try:
-        with pa.ipc.new_file(path, rows.schema) as kept:
-            kept.write_table(rows)
+        yield
     except OSError as err:
         raise MlopsError(
-            f"what was read can't be kept in {path.parent}: {one_line(err)}; make room there, or set TMPDIR"
+            f"what was read can't be kept in {folder}: {one_line(err)}; make room there, or set TMPDIR"
         ) from err
-    return path

@@ -15,16 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from include.adapters.files.iso_times import in_one_form
 from include.specs.dialect import Dialect
 from include.specs.time_patterns import MONTHS, TimePattern, compile_pattern
 
-# How databases write them otherwise: a comma before the fraction, more digits than six, a blank before the zone, UTC.
-_REWRITTEN = (
-    (r"(:[0-9]{2}),([0-9]+)", r"\1.\2"),
-    (r"([.][0-9]{6})[0-9]{1,3}", r"\1"),
-    (r"([0-9]) ?(?:UTC|z)$", r"\1Z"),
-    (r"([0-9]) (Z|[-+][0-9]{2}:?(?:[0-9]{2})?)$", r"\1\2"),
-)
+# More digits of a fraction than six.
+_BELOW_MICROSECONDS = r"([.][0-9]{6})[0-9]{1,3}"
 # As spreadsheets and shops write them. Both orders of day and month: where a column can be both, only its owner knows.
 _COMMON_DAYS = (
     *("%d.%m.%Y", "%d.%m.%y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y"),
@@ -76,8 +72,7 @@ def _of_iso(texts: pa.ChunkedArray, kind: pa.TimestampType) -> pa.ChunkedArray:
     try:
         return texts.cast(kind)
     except pa.ArrowInvalid:
-        for found, written in _REWRITTEN:
-            texts = pc.replace_substring_regex(texts, found, written)
+        texts = pc.replace_substring_regex(in_one_form(texts), _BELOW_MICROSECONDS, r"\1")
     try:
         return texts.cast(kind)
     except pa.ArrowInvalid as err:

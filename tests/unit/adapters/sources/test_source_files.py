@@ -13,7 +13,7 @@ import pytest
 from include.adapters.compute.duckdb_session import open_session
 from include.adapters.sources import source_files
 from include.adapters.sources.source_files import SourceFile, local_file, open_source, read_source
-from include.errors import UnreadableInputError
+from include.errors import MlopsError, UnreadableInputError
 from include.quality.formats import Family, FileColumn
 from include.specs.dialect import Dialect
 
@@ -348,3 +348,29 @@ def test_a_fault_names_its_row_in_the_file_whatever_the_part(tmp_path, monkeypat
     lines = ["1,2026-03-01,2,2.5\n"] * 4
     _refused(_csv(tmp_path, *lines, "5,2026-03-01,2,1e999\n", *lines), "column unit_price", "'1e999' in data row 5")
     _refused(_csv(tmp_path, *lines, '5,2026-03-01,2,"1" \n', *lines), "data row 5 (line 6)")
+
+
+def test_a_name_of_a_column_may_have_blanks_around_it(tmp_path):
+    rows = _read(_csv(tmp_path, "1,2026-03-01,2,2.5\n", header="order_id, ordered_at,quantity\xa0,\u200bunit_price\n"))
+    assert rows.column_names == ["order_id", "ordered_at", "quantity", "unit_price"]
+
+
+def test_what_can_not_be_kept_is_told_by_where_it_should_be(tmp_path):
+    path = _csv(tmp_path, "1,2026-03-01,2,2.5\n")
+    with pytest.raises(MlopsError, match=r"can't be kept in .*nowhere: .*make room there, or set TMPDIR") as caught:
+        open_source(local_file(path), COLUMNS, folder=tmp_path / "nowhere")
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("extension", [".csv", ".parquet"])
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, extension):
+    path = _csv(tmp_path, "1,2026-03-01,2,2.5\n") if extension == ".csv" else _parquet(tmp_path)
+    keep = source_files._keep
+
+    def meanwhile(rows: pa.Table, kept: Path) -> Path:
+        with path.open("ab") as file:
+            file.write(b"2,2026-03-01,2,2.5\n")
+        return keep(rows, kept)
+
+    monkeypatch.setattr(source_files, "_keep", meanwhile)
+    _refused(path, "changed while it was read")
