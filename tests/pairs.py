@@ -19,7 +19,6 @@ from include.partitions import end_of, parse
 from include.settings import PROJECT_ROOT
 from include.specs import deployed, groups, services
 from include.specs.groups import load_feature_group
-from include.specs.services import load_feature_service
 from include.specs.yaml_files import CONFIG_ROOT
 from tests.online_stores import FEATURE
 from tests.online_stores import GROUP as OF_CUSTOMERS
@@ -100,7 +99,5 @@ def _write(path: Path, values: dict[str, object]) -> None:
 
 
 def _forget_what_was_loaded() -> None:
-    load_feature_group.cache_clear()
-    load_feature_service.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == "feature_repo"]:
         del sys.modules[name]

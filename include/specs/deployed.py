@@ -12,19 +12,19 @@ from typing import TypeVar
 
 from include.errors import SpecError, nearest
 from include.settings import Settings
-from include.specs.groups import load_feature_group
+from include.specs.groups import group_folders, load_feature_group
 from include.specs.labels import label_kinds, load_label_kind
-from include.specs.models import load_model
-from include.specs.services import load_feature_service
-from include.specs.sources import load_source, source_folders, source_names
+from include.specs.models import load_model, model_folders
+from include.specs.services import load_feature_service, service_folders
+from include.specs.sources import load_source, source_folders
 from include.specs.standing import SpecKind, Specs, Violation
 from include.specs.whole import hold_together
-from include.specs.yaml_files import CONFIG_ROOT
+from include.specs.yaml_files import CONFIG_ROOT, spec_files, spec_names
 
 _Spec = TypeVar("_Spec")
 
-# The folders of an overlay that add to what ships.
-ADDED = ("sources",)
+# The folders of an overlay that add to what ships, beside its models.
+ADDED = ("features", "services", "sources")
 
 
 def load_specs() -> Specs:
@@ -34,25 +34,25 @@ def load_specs() -> Specs:
     one out (erasure, expiry) takes ``load_models`` and its like, which raise.
     """
     overlay = Settings.from_env().specs_overlay
-    shipped = _names(CONFIG_ROOT / "models")
-    added = [name for name in _names(overlay) if name not in shipped]
-    sources, wrong_sources = _read("source", source_names(), load_source)
-    groups, wrong_groups = _read("feature group", _names(CONFIG_ROOT / "features"), load_feature_group)
-    services, wrong_services = _read("feature service", _names(CONFIG_ROOT / "services"), load_feature_service)
-    models, wrong_models = _read("model", sorted([*shipped, *added]), load_model)
+    shipped = spec_names([CONFIG_ROOT / "models"])
+    names = spec_names(model_folders())
+    added = [name for name in names if name not in shipped]
+    sources, wrong_sources = _read("source", spec_names(source_folders()), load_source)
+    groups, wrong_groups = _read("feature group", spec_names(group_folders()), load_feature_group)
+    services, wrong_services = _read("feature service", spec_names(service_folders()), load_feature_service)
+    models, wrong_models = _read("model", names, load_model)
     labels, wrong_labels = _read("label", sorted(label_kinds(overlay)), lambda name: load_label_kind(name, overlay))
     violations = (
         *wrong_sources,
-        *(said for folder in source_folders() for said in _misnamed("source", folder)),
+        *_misnamed("source", source_folders()),
         *wrong_groups,
-        *_misnamed("feature group", CONFIG_ROOT / "features"),
+        *_misnamed("feature group", group_folders()),
         *wrong_services,
-        *_misnamed("feature service", CONFIG_ROOT / "services"),
+        *_misnamed("feature service", service_folders()),
         *_over_no_model(added, shipped, wrong_models),
         *wrong_models,
         *wrong_labels,
-        *_misnamed("model", CONFIG_ROOT / "models"),
-        *_misnamed("model", overlay),
+        *_misnamed("model", model_folders()),
         *_misplaced(overlay),
     )
     return hold_together(Specs(groups, services, models, labels, frozenset(added), violations, sources))
@@ -66,12 +66,7 @@ def require_standing(model_id: str) -> None:
 
 def find_model_files(model_id: str) -> list[Path]:
     """Return the files that a model's spec is made of: the one that ships, and the one laid over it."""
-    folders = [CONFIG_ROOT / "models", *filter(None, [Settings.from_env().specs_overlay])]
-    return [path for folder in folders if (path := folder / f"{model_id}.yaml").exists()]
-
-
-def _names(folder: Path | None) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.yaml")) if folder is not None else []
+    return spec_files(model_folders(), model_id, kind="model")
 
 
 def _read(
@@ -87,9 +82,9 @@ def _read(
     return found, wrong
 
 
-def _misnamed(kind: SpecKind, folder: Path | None) -> Iterator[Violation]:
+def _misnamed(kind: SpecKind, folders: Sequence[Path]) -> Iterator[Violation]:
     """Find the files that look like specs and are not read."""
-    for path in sorted(folder.glob("*.*")) if folder is not None else []:
+    for path in [path for folder in folders for path in sorted(folder.glob("*.*"))]:
         if path.suffix != ".yaml" and path.suffix.lower() in (".yaml", ".yml"):
             yield Violation(kind, path.name, f"{path.name} is not read; rename it {path.stem}.yaml")
 

@@ -15,7 +15,17 @@ from pydantic import Field, field_validator, model_validator
 from include.errors import SpecError
 from include.settings import PROJECT_ROOT
 from include.specs.sources import load_people
-from include.specs.yaml_files import CONFIG_ROOT, Days, Fraction, Frozen, Identifier, find_spec, read_yaml, validated
+from include.specs.yaml_files import (
+    CONFIG_ROOT,
+    Days,
+    Fraction,
+    Frozen,
+    Identifier,
+    read_spec,
+    spec_folders,
+    spec_names,
+    validated,
+)
 from include.tables import TableSpec, Whose, Word, features_name, features_table, predictions_name, raw_name
 
 
@@ -108,8 +118,10 @@ class FeatureGroupSpec(Frozen):
 
     @property
     def sql_path(self) -> Path:
-        """The group's definition."""
-        return PROJECT_ROOT / "include" / "features" / f"{self.group}.sql"
+        """The group's definition: beside its YAML in an overlay, or else the one that ships."""
+        shipped, *added = spec_folders(PROJECT_ROOT / "include" / "features")
+        paths = [folder / f"{self.group}.sql" for folder in (*added, shipped)]
+        return next((path for path in paths if path.is_file()), paths[-1])
 
     @property
     def column_types(self) -> dict[str, Word]:
@@ -124,10 +136,14 @@ class FeatureGroupSpec(Frozen):
 
 def load_feature_groups() -> tuple[FeatureGroupSpec, ...]:
     """Return every feature group's spec, ordered by name."""
-    return tuple(load_feature_group(path.stem) for path in sorted((CONFIG_ROOT / "features").glob("*.yaml")))
+    return tuple(load_feature_group(name) for name in spec_names(group_folders()))
 
 
-@lru_cache(maxsize=64)
+def group_folders() -> tuple[Path, ...]:
+    """Return the folders that feature groups are read from."""
+    return spec_folders(CONFIG_ROOT / "features")
+
+
 def load_feature_group(group: str) -> FeatureGroupSpec:
     """Return one feature group's spec.
 
@@ -136,8 +152,14 @@ def load_feature_group(group: str) -> FeatureGroupSpec:
     SpecError
         If there is no such group, a value isn't allowed, or the group has no statement.
     """
-    path = find_spec(CONFIG_ROOT / "features", group, kind="feature group")
-    spec = validated(FeatureGroupSpec, read_yaml(path), path)
+    return _load_feature_group(group, group_folders())
+
+
+@lru_cache(maxsize=64)
+def _load_feature_group(group: str, folders: tuple[Path, ...]) -> FeatureGroupSpec:
+    values, path = read_spec(folders, group, kind="feature group")
+    spec = validated(FeatureGroupSpec, values, path)
     if not spec.sql_path.is_file():
-        raise SpecError(f"{path.name}: group={spec.group!r} has no statement; write include/features/{spec.group}.sql")
+        where = "include/features" if path.parent == folders[0] else path.parent
+        raise SpecError(f"{path.name}: group={spec.group!r} has no statement; write {where}/{spec.group}.sql")
     return spec

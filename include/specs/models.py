@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, create_model, field_validator, model_validator
 
-from include.errors import SpecError, nearest
+from include.errors import SpecError
 from include.settings import Settings
 from include.specs.conditions import columns_of
 from include.specs.groups import EntitySpec
 from include.specs.labels import LabelSpec, load_label_kind
-from include.specs.yaml_files import CONFIG_ROOT, Days, Fraction, Frozen, Identifier, laid_over, read_yaml, validated
+from include.specs.yaml_files import CONFIG_ROOT, Days, Fraction, Frozen, Identifier, read_spec, spec_names, validated
 
 
 class FeaturesSpec(Frozen):
@@ -155,7 +155,12 @@ class ModelSpec(Frozen):
 
 def model_ids() -> tuple[str, ...]:
     """Return the ids of this deployment's models, in order: those that ship, and those that the overlay adds."""
-    return tuple(sorted({**_files(CONFIG_ROOT / "models"), **_files(Settings.from_env().specs_overlay)}))
+    return spec_names(model_folders())
+
+
+def model_folders() -> tuple[Path, ...]:
+    """Return the folders that models are read from: the one that ships, and the overlay itself."""
+    return _folders(Settings.from_env().specs_overlay)
 
 
 def load_models() -> tuple[ModelSpec, ...]:
@@ -180,19 +185,12 @@ def _load_model(model_id: str, overlay_root: Path | None) -> ModelSpec:
         raise SpecError(
             f"{str(overlay_root)!r}, which MLOPS_SPECS names or the home was made with, is not a folder of overlays"
         )
-    shipped, laid = _files(CONFIG_ROOT / "models"), _files(overlay_root)
-    if model_id not in {**shipped, **laid}:
-        known = sorted({**shipped, **laid})
-        raise SpecError(f"there is no model {model_id!r}; known: {', '.join(known)}{nearest(model_id, known)}")
-    path = laid.get(model_id) or shipped[model_id]
-    values = read_yaml(path)
-    if model_id in laid and model_id in shipped:
-        values = laid_over(read_yaml(shipped[model_id]), values, path)
+    values, path = read_spec(_folders(overlay_root), model_id, kind="model")
     return validated(_schema(values, path, overlay_root), values, path)
 
 
-def _files(folder: Path | None) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))} if folder is not None else {}
+def _folders(overlay_root: Path | None) -> tuple[Path, ...]:
+    return (CONFIG_ROOT / "models", *filter(None, [overlay_root]))
 
 
 def _schema(values: dict[str, Any], path: Path, overlay_root: Path | None) -> type[ModelSpec]:

@@ -7,11 +7,12 @@ service names are there, which is where specs are held against one another.
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, find_spec, read_yaml, validated
+from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, read_spec, spec_folders, spec_names, validated
 
 _Columns = Annotated[tuple[Identifier, ...], Field(strict=False, min_length=1)]
 
@@ -49,10 +50,14 @@ class FeatureServiceSpec(Frozen):
 
 def load_feature_services() -> tuple[FeatureServiceSpec, ...]:
     """Return every feature service's spec, ordered by name."""
-    return tuple(load_feature_service(path.stem) for path in sorted((CONFIG_ROOT / "services").glob("*.yaml")))
+    return tuple(load_feature_service(name) for name in spec_names(service_folders()))
 
 
-@lru_cache(maxsize=64)
+def service_folders() -> tuple[Path, ...]:
+    """Return the folders that feature services are read from."""
+    return spec_folders(CONFIG_ROOT / "services")
+
+
 def load_feature_service(service: str) -> FeatureServiceSpec:
     """Return one feature service's spec.
 
@@ -61,5 +66,10 @@ def load_feature_service(service: str) -> FeatureServiceSpec:
     SpecError
         If there is no such service, or a value isn't allowed.
     """
-    path = find_spec(CONFIG_ROOT / "services", service, kind="feature service")
-    return validated(FeatureServiceSpec, read_yaml(path), path)
+    return _load_feature_service(service, service_folders())
+
+
+@lru_cache(maxsize=64)
+def _load_feature_service(service: str, folders: tuple[Path, ...]) -> FeatureServiceSpec:
+    values, path = read_spec(folders, service, kind="feature service")
+    return validated(FeatureServiceSpec, values, path)

@@ -23,10 +23,9 @@ from pydantic import Field, field_validator, model_validator
 
 from include import partitions
 from include.errors import SpecError, nearest
-from include.settings import Settings
 from include.specs.conditions import check_expression
 from include.specs.dialect import NULL_WORDS, Dialect
-from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, read_yaml, validated
+from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, read_spec, spec_folders, spec_names, validated
 from include.tables import People, TableSpec, Word, deliveries_table, quarantine_table, raw_table
 
 # The columns that every raw table has, whatever its source: when we knew of the row, and its UTC day.
@@ -489,13 +488,12 @@ def _near(name: str) -> str:
 
 def source_names() -> tuple[str, ...]:
     """Return the names of this deployment's sources, in order: those that ship, and those that the overlay adds."""
-    return tuple(sorted({path.stem for folder in source_folders() for path in folder.glob("*.yaml")}))
+    return spec_names(source_folders())
 
 
 def source_folders() -> tuple[Path, ...]:
-    """Return the folders that source specs are read from: the one that ships, and the overlay's ``sources``."""
-    overlay = Settings.from_env().specs_overlay
-    return tuple(filter(None, (CONFIG_ROOT / "sources", overlay / "sources" if overlay else None)))
+    """Return the folders that sources are read from."""
+    return spec_folders(CONFIG_ROOT / "sources")
 
 
 def load_sources() -> tuple[SourceSpec, ...]:
@@ -525,21 +523,9 @@ def load_people() -> People:
 
 @lru_cache(maxsize=64)
 def _load_source(name: str, folders: tuple[Path, ...]) -> SourceSpec:
-    paths = {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
-    if name not in paths:
-        raise SpecError(f"there is no source {name!r}; known: {', '.join(sorted(paths))}{nearest(name, paths)}")
-    return read_source_spec(paths[name])
-
-
-def read_source_spec(path: Path) -> SourceSpec:
-    """Return the source that a YAML file describes.
-
-    Raises
-    ------
-    SpecError
-        If the file isn't YAML, or a key or value isn't allowed.
-    """
-    spec = validated(SourceSpec, read_yaml(path), path)
+    # A deployment's own files may be of a format that no other has.
+    values, path = read_spec(folders, name, kind="source", growing=("formats",))
+    spec = validated(SourceSpec, values, path)
     if spec.source != path.stem:
         raise SpecError(f"{path.name}: source={spec.source!r} is not the file's name; write {path.stem!r}")
     return spec

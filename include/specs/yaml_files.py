@@ -6,7 +6,7 @@ What belongs here: what every kind of spec file has in common. What does not: th
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from include.errors import SpecError, nearest
-from include.settings import PROJECT_ROOT
+from include.settings import PROJECT_ROOT, Settings
 
 CONFIG_ROOT = PROJECT_ROOT / "include" / "config"
 
@@ -31,18 +31,51 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def find_spec(folder: Path, name: str, *, kind: str) -> Path:
-    """Return the file of a spec: one of the folder's own, whatever path the name would make.
+def spec_folders(shipped: Path) -> tuple[Path, ...]:
+    """Return the folders that specs of a kind are read from: the one that ships, and the overlay's of its name."""
+    overlay = Settings.from_env().specs_overlay
+    return (shipped,) if overlay is None else (shipped, overlay / shipped.name)
+
+
+def spec_names(folders: Sequence[Path]) -> tuple[str, ...]:
+    """Return the names of the specs in some folders, in order."""
+    return tuple(sorted({path.stem for folder in folders for path in folder.glob("*.yaml")}))
+
+
+def spec_files(folders: Sequence[Path], name: str, *, kind: str) -> list[Path]:
+    """Return the files of a spec, what ships first: the folders' own, whatever path the name would make.
 
     Raises
     ------
     SpecError
         If there is none of that name.
     """
-    known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    known = spec_names(folders)
     if name not in known:
         raise SpecError(f"there is no {kind} {name!r}; known: {', '.join(known)}{nearest(name, known)}")
-    return known[name]
+    return [path for folder in folders if (path := folder / f"{name}.yaml").exists()]
+
+
+def read_spec(
+    folders: Sequence[Path], name: str, *, kind: str, growing: Collection[str] = ()
+) -> tuple[dict[str, Any], Path]:
+    """Return the values of a spec, with an overlay's laid over those that ship, and the file that says them last.
+
+    Parameters
+    ----------
+    growing : collection of str
+        As of `laid_over`.
+
+    Raises
+    ------
+    SpecError
+        If there is none of that name, or it can't be read.
+    """
+    first, *others = spec_files(folders, name, kind=kind)
+    values, path = read_yaml(first), first
+    for path in others:
+        values = laid_over(values, read_yaml(path), path, growing=growing)
+    return values, path
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -92,22 +125,29 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def laid_over(base: dict[str, Any], overlay: dict[str, Any], path: Path, prefix: str = "") -> dict[str, Any]:
+def laid_over(
+    base: dict[str, Any], overlay: dict[str, Any], path: Path, prefix: str = "", *, growing: Collection[str] = ()
+) -> dict[str, Any]:
     """Return `base` with the values of an overlay in the place of its own.
+
+    Parameters
+    ----------
+    growing : collection of str
+        Keys of mappings by name, to which an overlay may add.
 
     Raises
     ------
     SpecError
-        If the overlay has a key that `base` has not.
+        If the overlay has another key that `base` has not.
     """
     merged = copy.deepcopy(base)
     for key, value in overlay.items():
-        if key not in merged:
+        if key not in merged and prefix.removesuffix(".") not in growing:
             raise SpecError(
                 f"{path.name}: unknown key {prefix + key!r}; allowed: {', '.join(merged)}{nearest(key, merged)}"
             )
-        if isinstance(merged[key], dict) and isinstance(value, dict):
-            merged[key] = laid_over(merged[key], value, path, f"{prefix}{key}.")
+        if isinstance(merged.get(key), dict) and isinstance(value, dict):
+            merged[key] = laid_over(merged[key], value, path, f"{prefix}{key}.", growing=growing)
         else:
             merged[key] = value
     return merged

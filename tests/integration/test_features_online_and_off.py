@@ -59,7 +59,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root = shutil.copytree(CONFIG_ROOT, tmp_path / "config")
     for module in (deployed, groups, models, services):
         monkeypatch.setattr(module, "CONFIG_ROOT", root)
-    caches = (groups.load_feature_group, services.load_feature_service, models._load_model)
+    caches = (groups._load_feature_group, services._load_feature_service, models._load_model)
     for cache in caches:
         cache.cache_clear()
     yield root

@@ -14,6 +14,7 @@ from include.specs.deployed import load_specs
 from include.specs.yaml_files import CONFIG_ROOT
 
 MORE_MODELS = PROJECT_ROOT / "tests" / "overlays" / "more_models"
+ELEC2 = PROJECT_ROOT / "tests" / "overlays" / "elec2"
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def config(tmp_path, monkeypatch):
     for module in (deployed, groups, models, services):
         monkeypatch.setattr(module, "CONFIG_ROOT", root)
     monkeypatch.delenv("MLOPS_SPECS")
-    caches = (groups.load_feature_group, services.load_feature_service, models._load_model)
+    caches = (groups._load_feature_group, services._load_feature_service, models._load_model)
     for cache in caches:
         cache.cache_clear()
     yield root
@@ -201,3 +202,58 @@ def test_an_overlay_folder_that_is_not_there_leaves_no_model(config, monkeypatch
     specs = load_specs()
     assert list(specs.models) == []
     assert "is not a folder of overlays" in messages(specs)[0]
+
+
+@pytest.mark.parametrize("kind", ["sources", "features", "services"])
+def test_an_overlay_adds_specs_of_every_kind(overlay, kind):
+    shutil.copytree(ELEC2 / kind, overlay / kind)
+    added = {path.stem for path in (ELEC2 / kind).glob("*.yaml")}
+    specs = load_specs()
+    found = {"sources": specs.sources, "features": specs.groups, "services": specs.services}[kind]
+    told = {violation.name for violation in specs.violations}
+    # Whoever reads what another overlay would bring does not stand, and nothing else falls.
+    assert added == (set(found) | told) & added
+    assert told <= added
+    assert {"churn", "customer_daily", "churn_v1", "orders"} <= {
+        *specs.models, *specs.groups, *specs.services, *specs.sources,
+    }  # fmt: skip
+
+
+def test_an_overlay_without_a_groups_statement_is_told_where_to_write_it(overlay):
+    shutil.copytree(ELEC2, overlay, dirs_exist_ok=True)
+    (overlay / "features" / "half_hour_daily.sql").unlink()
+    said = messages(load_specs())
+    assert said[0] == (
+        "half_hour_daily.yaml: group='half_hour_daily' has no statement; write "
+        f"{overlay / 'features'}/half_hour_daily.sql"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "found"),
+    [
+        ("features/customer_daily", {"ttl_days": 3}, lambda specs: specs.groups["customer_daily"].ttl_days == 3),
+        ("services/churn_v1", {"owner": "ada"}, lambda specs: specs.services["churn_v1"].owner == "ada"),
+        ("sources/orders", {"time_zone": "Europe/Berlin"}, lambda specs: specs.sources["orders"].day_starts == "00:00"),
+        (
+            "sources/orders",
+            {"formats": {"till": {"delimiter": ";"}}},
+            lambda specs: specs.sources["orders"].format_names == ("canonical", "online-retail", "till"),
+        ),
+    ],
+)
+def test_an_overlay_lays_values_over_a_spec_that_ships(overlay, name, values, found):
+    path = overlay / f"{name}.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(values))
+    specs = load_specs()
+    assert specs.violations == ()
+    assert found(specs)
+
+
+@pytest.mark.parametrize("name", ["features/customer_daily", "services/churn_v1", "sources/orders"])
+def test_an_overlay_may_not_bring_a_key_of_another_name(overlay, name):
+    path = overlay / f"{name}.yaml"
+    path.parent.mkdir()
+    path.write_text("ownr: x\n")
+    assert messages(load_specs())[0].startswith(f"{path.name}: unknown key 'ownr'; allowed: ")

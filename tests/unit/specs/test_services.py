@@ -19,7 +19,7 @@ def load(tmp_path, monkeypatch, values):
     (tmp_path / "services").mkdir()
     (tmp_path / "services" / "s_v1.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     monkeypatch.setattr(services, "CONFIG_ROOT", tmp_path)
-    return services.load_feature_service.__wrapped__("s_v1")
+    return services.load_feature_service("s_v1")
 
 
 def test_a_version_keeps_its_columns_and_their_order():

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from include.errors import SpecError
-from include.specs.sources import SourceSpec, load_source, read_source_spec
+from include.specs.sources import SourceSpec, _load_source, load_source
 from include.specs.yaml_files import CONFIG_ROOT
 
 TEXT = (CONFIG_ROOT / "sources" / "orders.yaml").read_text(encoding="utf-8")
@@ -116,6 +116,6 @@ MISTAKES = {
 @pytest.mark.parametrize(("change", "parts"), MISTAKES.values(), ids=MISTAKES)
 def test_mistake_is_named_with_file_key_value_and_what_is_allowed(change, parts, tmp_path):
     with pytest.raises(SpecError) as caught:
-        read_source_spec(_changed(change, tmp_path))
+        _load_source(_changed(change, tmp_path).stem, (tmp_path,))
     for part in ["orders.yaml", *parts]:
         assert part in str(caught.value)

@@ -22,9 +22,7 @@ def wide(tmp_path, monkeypatch):
     (tmp_path / "services").mkdir()
     (tmp_path / "services" / "wide.yaml").write_text(yaml.safe_dump(spec))
     monkeypatch.setattr(services, "CONFIG_ROOT", tmp_path)
-    load_feature_service.cache_clear()
-    yield "wide"
-    load_feature_service.cache_clear()
+    return "wide"
 
 
 def test_a_feature_may_be_null_where_its_own_group_says_so(wide):
