@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-RACES = ("point_in_time", "customer_daily", "materialisation", "online_reads", "memory")
+RACES = ("point_in_time", "customer_daily", "materialisation", "online_reads", "import_source", "memory")
 
 
 def main() -> None:

@@ -104,15 +104,3 @@ def merge_counts_sql() -> str:
         )
         + " FROM met"
     )
-
-
-def standing_sql(names: Sequence[str], key: Sequence[str]) -> str:
-    """Return the count of incoming rows that a merged table has as they came, over ``merged`` and ``met``.
-
-    It is that of `MergeCounts.published`: what is called published is in the table.
-    """
-    same = " AND ".join(
-        f"i.{column(name)} IS NOT DISTINCT FROM m.{column(name)}" for name in names if name != RECEIVED_AT
-    )
-    lost = f"i._met IN ({literal(SUPERSEDED)}, {literal(CONFLICTING)})"
-    return f"SELECT count(*) FROM met i JOIN merged m USING ({columns(key)}) WHERE {same} AND NOT {lost}"

@@ -81,19 +81,27 @@ def verdict_sql(spec: SourceSpec, *, as_of: datetime, delivered_by: datetime | N
     first = f"CASE {cases} WHEN {INFINITE} THEN {literal(NOT_FINITE)} END"
     # Outside its year range a time that was rejected would overflow.
     known_at = f"CASE WHEN _first IS NULL THEN {known_at_sql(spec, delivered_by=delivered_by)} END"
+    key = columns(spec.key)
+    # Rows that are equal have one key, which hardly any rows share: only those are compared with one another.
+    same = " AND ".join(f"typed.{column(name)} IS NOT DISTINCT FROM shared.{column(name)}" for name in spec.key)
     return f"""
-WITH counted AS (
-  SELECT *, row_number() OVER (PARTITION BY {columns(spec.typed_names)} ORDER BY {PLACE}) AS _copy FROM typed
+WITH shared AS (
+  SELECT {key} FROM typed GROUP BY ALL HAVING count(*) > 1
+), counted AS (
+  SELECT *, 1 AS _copy, false AS _is_shared FROM typed ANTI JOIN shared ON {same}
+  UNION ALL
+  SELECT *, row_number() OVER (PARTITION BY {columns(spec.typed_names)} ORDER BY {PLACE}), true
+  FROM typed SEMI JOIN shared ON {same}
 ), judged AS (
   SELECT *, {first} AS _first FROM counted
-), known AS (
-  SELECT *, {known_at} AS _known_at FROM judged
 ), placed AS (
-  SELECT *, row_number() OVER (
-    PARTITION BY _first IS NULL, {columns(spec.key)} ORDER BY _known_at DESC, _file DESC, _row DESC
-  ) AS _place FROM known
+  SELECT *, 1 AS _place FROM judged WHERE NOT _is_shared
+  UNION ALL
+  SELECT * EXCLUDE (_known_at), row_number() OVER (
+    PARTITION BY _first IS NULL, {key} ORDER BY _known_at DESC, _file DESC, _row DESC
+  ) FROM (SELECT *, {known_at} AS _known_at FROM judged WHERE _is_shared)
 )
-SELECT * EXCLUDE (_copy, _first, _place, _known_at),
+SELECT * EXCLUDE (_copy, _is_shared, _first, _place),
   coalesce(_first, CASE WHEN _place > 1 THEN {literal(SUPERSEDED)} END) AS _rule
 FROM placed
 """

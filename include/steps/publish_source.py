@@ -19,7 +19,7 @@ import pyarrow as pa
 from include.adapters.compute.duckdb_compute import declare, parquet_sql
 from include.adapters.lake.portions import in_pieces
 from include.errors import MlopsError
-from include.quality.merge import SAYS_RECEIVED, MergeCounts, merge_counts_sql, merged_sql, met_sql, standing_sql
+from include.quality.merge import SAYS_RECEIVED, MergeCounts, merge_counts_sql, merged_sql, met_sql
 from include.quality.sql import column, columns, literal
 from include.specs.sources import CONFLICTING, RULES_OF_ALL, SUPERSEDED, SourceSpec
 from include.steps.judge_source import Judged, Judgement, RowCount
@@ -87,13 +87,13 @@ def merge_rows(
             con.execute(f"CREATE TABLE met AS {met_sql(schema.names, spec.key)}")
             [row] = con.execute(merge_counts_sql()).fetchall()
             counts = MergeCounts(*row)
-            merged = merged_sql(schema.names, spec.key, table.sorted_by)
-            _require_standing(con, spec, counts, merged, schema)
             lost = [RowCount(*found) for found in con.execute(_LOST_SQL).fetchall()]
             con.execute(f"COPY ({_losers_sql(judgement, judged)}) TO {literal(str(losers))} (FORMAT parquet)")
             if counts.added or counts.replaced or present is None:
-                reader = con.sql(merged).to_arrow_reader(_BATCH)
-                yield from in_pieces(reader, schema, partition_by=table.partition_by)
+                [(there,)] = con.execute("SELECT count(*) FROM present").fetchall()
+                reader = con.sql(merged_sql(schema.names, spec.key, table.sorted_by)).to_arrow_reader(_BATCH)
+                pieces = in_pieces(reader, schema, partition_by=table.partition_by)
+                yield from _counted(pieces, spec, counts, there)
 
     keys = {day.isoformat() for day in days} | _days_of_other_versions(deployment, judged, spec)
     if keys:
@@ -151,15 +151,16 @@ FROM met WHERE _met IN ({literal(SUPERSEDED)}, {literal(CONFLICTING)})
 """
 
 
-def _require_standing(
-    con: duckdb.DuckDBPyConnection, spec: SourceSpec, counts: MergeCounts, merged: str, schema: pa.Schema
-) -> None:
-    con.execute(f"CREATE VIEW merged AS {merged}")
-    [(standing,)] = con.execute(standing_sql(schema.names, spec.key)).fetchall()
-    if standing != counts.published:
+def _counted(pieces: Iterator[pa.Table], spec: SourceSpec, counts: MergeCounts, present: int) -> Iterator[pa.Table]:
+    """Give what is written, and stop the commit where it is not what is there and what is called published."""
+    written = 0
+    for piece in pieces:
+        written += piece.num_rows
+        yield piece
+    if written != present + counts.added:
         raise MlopsError(
-            f"{spec.raw.name} would have {standing} of the {counts.published} rows that are called published; nothing "
-            "was written: report this with the files"
+            f"{spec.raw.name} would have {written} rows of these days, where {present} are there and {counts.added} of "
+            f"the {counts.published} that are called published are new; nothing was written: report this with the files"
         )
 
 
