@@ -6,8 +6,9 @@ booleans, dates, times, numbers, text). What does not: a source's columns, whose
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -20,14 +21,10 @@ NOTHING = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
     *("N/A", "NA", "NULL", "NaN", "n/a", "nan", "null"),
 )
-_TRUE = pa.array(["1", "true", "True", "TRUE"])
-_FALSE = pa.array(["0", "false", "False", "FALSE"])
+_TRUE = ("1", "true", "True", "TRUE")
+_FALSE = ("0", "false", "False", "FALSE")
 _TIME_OF_DAY = r"^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$"
-_TIMES = (
-    pa.date32(),
-    pa.time32("s"),
-    *(pa.timestamp(unit, zone) for unit in ("s", "ns") for zone in (None, "UTC")),
-)
+_HEAD_ROWS = 100
 
 
 def no_column(_name: str) -> bool:
@@ -56,24 +53,43 @@ def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
     values = pc.if_else(pc.is_in(column, pa.array(NOTHING)), pa.scalar(None, pa.string()), column)
     if values.null_count == len(values):
         return pa.chunked_array([pa.nulls(len(values))])
-    return next(_readings(values), column)
-
-
-def _readings(values: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
-    numbers = pc.utf8_trim(values, " \t")
-    with suppress(pa.ArrowInvalid):
-        yield numbers.cast(pa.int64())
-    is_true = pc.is_in(values, _TRUE)
-    if pc.all(pc.or_(pc.or_(is_true, pc.is_in(values, _FALSE)), pc.is_null(values))).as_py():
-        yield pc.if_else(pc.is_null(values), pa.scalar(None, pa.bool_()), is_true)
-    for kind in _TIMES:
+    for read in _READINGS:
         with suppress(pa.ArrowInvalid):
-            yield _as_times_of_day(values) if kind == pa.time32("s") else values.cast(kind)
-    with suppress(pa.ArrowInvalid):
-        yield numbers.cast(pa.float64())
+            # Most readings fail at once: a column is gone through only where its head can be read.
+            read(values.slice(0, _HEAD_ROWS))
+            return read(values)
+    return column
 
 
-def _as_times_of_day(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    if not pc.all(pc.match_substring_regex(values, _TIME_OF_DAY)).as_py():
+def _numbers(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    try:
+        return values.cast(kind)
+    except pa.ArrowInvalid:
+        return pc.utf8_trim(values, " \t").cast(kind)
+
+
+def _booleans(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    is_true = pc.is_in(values, pa.array(_TRUE))
+    if not pc.all(pc.or_(pc.or_(is_true, pc.is_in(values, pa.array(_FALSE))), pc.is_null(values))).as_py():
+        raise pa.ArrowInvalid("not booleans")
+    return pc.if_else(pc.is_null(values), pa.scalar(None, pa.bool_()), is_true)
+
+
+def _times_of_day(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pc.all(pc.match_substring_regex(values, _TIME_OF_DAY)).as_py() is False:
         raise pa.ArrowInvalid("not times of a day")
     return pc.binary_join_element_wise("1970-01-01", values, " ").cast(pa.timestamp("s")).cast(pa.time32("s"))
+
+
+def _casts(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return values.cast(kind)
+
+
+_READINGS: tuple[Callable[[pa.ChunkedArray], pa.ChunkedArray], ...] = (
+    partial(_numbers, kind=pa.int64()),
+    _booleans,
+    partial(_casts, kind=pa.date32()),
+    _times_of_day,
+    *(partial(_casts, kind=pa.timestamp(unit, zone)) for unit in ("s", "ns") for zone in (None, "UTC")),
+    partial(_numbers, kind=pa.float64()),
+)
