@@ -14,10 +14,16 @@ ASKING = SimpleNamespace(dag_id="promote_model__churn", run_id="run-1", task_id=
 ANSWER = {"ti_id": "try-1", "option": "Approve", "user_id": "1", "user_name": "ada", "reason": "better"}
 ANSWERED = {"found": {"outcome": "answered", "answer": {**ANSWER, "answered_at": "2026-03-01T08:00:00+00:00"}}}
 DAY = "2026-03-01"
+# Whose reason is kept: a run of a training that is green says none.
+TRAINING = {"task_instance": SimpleNamespace(run_id="run-1", task_id="train")}
 
 MEMBERS = {
-    "build_training_set": ("train_model__churn", "include.steps.build_training_set.build_training_set", {"day": DAY}),
-    "train": ("train_model__churn", "include.steps.train_model.train_model", {"training_set": None}),
+    "build_training_set": (
+        "train_model__churn",
+        "include.steps.build_training_set.build_training_set",
+        {"day": DAY, **TRAINING},
+    ),
+    "train": ("train_model__churn", "include.steps.train_model.train_model", {"training_set": None, **TRAINING}),
     "audit": (
         "monitor_model__churn",
         "include.steps.audit_features.require_no_skew",
@@ -26,7 +32,7 @@ MEMBERS = {
     "gate": (
         "train_model__churn",
         "include.steps.move_model.stage_or_refuse",
-        {"candidate": None, "dag_run": SimpleNamespace(run_type="manual", run_id="run-1")},
+        {"candidate": None, "dag_run": SimpleNamespace(run_type="manual", run_id="run-1"), **TRAINING},
     ),
     "approve": ("promote_model__churn", "include.steps.ask_approval.find_candidate", {"ti": ASKING}),
     "remind_of_churn": ("ask_about_waiting", "include.steps.ask_approval.find_candidate", {}),
@@ -38,8 +44,16 @@ MEMBERS = {
 }
 
 
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The reasons that were put beside a decision."""
+    found: list[str] = []
+    monkeypatch.setattr("include.steps.find_untrained.record_failure", lambda *_, why, **__: found.append(why))
+    return found
+
+
 @pytest.fixture(params=MEMBERS)
-def answer(request: pytest.FixtureRequest, bag: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def answer(request: pytest.FixtureRequest, bag: Any, monkeypatch: pytest.MonkeyPatch, kept: list[str]) -> Any:
     """Runs a task whose step answers with an error."""
     dag_id, step, given = MEMBERS[request.param]
     task = bag.dags[dag_id].get_task(request.param)
@@ -65,9 +79,11 @@ def test_an_answer_to_a_version_that_has_moved_on_is_a_no_too(bag, monkeypatch):
         bag.dags["promote_model__churn"].get_task("approve").execute_complete({"ti": ASKING}, ANSWERED)
 
 
-def test_a_no_skips_with_its_reason(answer):
+def test_a_no_skips_with_its_reason(answer, kept, request):
     with pytest.raises(AirflowSkipException, match="version 3 is in stage Archived"):
         answer(RefusedError("version 3 is in stage Archived"))
+    is_training = MEMBERS[request.node.callspec.params["answer"]][0].startswith("train_model__")
+    assert kept == (["train: version 3 is in stage Archived"] if is_training else [])
 
 
 @pytest.mark.parametrize(
