@@ -15,6 +15,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from include.adapters.files.text_bytes import UNDECODED
+
 _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+')
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _SHOWN = 40
@@ -214,4 +216,5 @@ def _ended(pattern: re.Pattern[bytes], block: bytes, start: int) -> int:
 def _shown(block: bytes, start: int, at: int) -> str:
     """Return what stands around a place, from not before `start` on, as a literal."""
     first = max(start, at - _SHOWN // 2)
-    return repr(block[first : first + _SHOWN].decode("utf-8", "backslashreplace"))
+    shown = block[first : first + _SHOWN].replace(UNDECODED, b"\xef\xbf\xbd")
+    return repr(shown.decode("utf-8", "backslashreplace"))

@@ -20,7 +20,13 @@ from include.specs.dialect import Dialect
 _DELIMITERS = ",;\t|"
 # Enough to tell one delimiter from another.
 _MOST_RECORDS = 100
-_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _OTHERS = {
     b"PK\x03\x04": "is a spreadsheet or a zip archive: export it as CSV, or unpack it",
     b"\x1f\x8b": "is compressed by gzip: let its name end in .gz",
@@ -116,7 +122,7 @@ def _fits(block: bytes, encoding: str) -> bool:
     """Say whether bytes could be of a text in an encoding."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(block)
-    except UnicodeDecodeError:
+    except UnicodeError:
         return False
     marks = tuple(mark.decode("latin-1") for mark in _MARKS)
     return "\0" not in text and ("\n" in text or "\r" in text) and not text.startswith(marks)

@@ -23,6 +23,7 @@ _UTF8 = ("utf-8", "utf-8-sig")
 _CODECS = {".gz": "gzip", ".zst": "zstd"}
 # Stands for bytes that aren't of the encoding; no text has half a pair, and no UTF-8 what it becomes.
 _HALF_PAIR = "\udcff"
+UNDECODED = _HALF_PAIR.encode("utf-8", "surrogatepass")
 _ON_ERROR = "mlops-half-pair"
 
 codecs.register_error(_ON_ERROR, lambda err: (_HALF_PAIR, cast("UnicodeDecodeError", err).end))
@@ -93,7 +94,12 @@ def _recoded(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         return
     decoder = codecs.getincrementaldecoder(encoding)(_ON_ERROR)
     for block in blocks:
-        yield decoder.decode(block).encode("utf-8", "surrogatepass")
+        try:
+            text = decoder.decode(block)
+        except UnicodeError:
+            # UTF-16 and UTF-32 can't be told without a mark.
+            text = _HALF_PAIR
+        yield text.encode("utf-8", "surrogatepass")
     yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")
 
 

@@ -46,6 +46,25 @@ def test_what_is_guessed_reads_the_file_and_what_is_refused_names_it(tmp_path, d
     assert (f"(encoding: {guessed.encoding})" in str(caught.value)) == (guessed.encoding != "utf-8")
 
 
+@pytest.mark.parametrize("written_in", ["utf-8", "latin-1", "utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("read_as", ["utf-8", "ascii", "utf-16", "utf-16-be", "utf-32"])
+def test_a_file_in_another_encoding_than_its_source_says_is_told_the_one_that_it_has(tmp_path, written_in, read_as):
+    file = local_file(written(tmp_path, ",", written_in))
+    if read_as == written_in:
+        return
+    with pytest.raises(UnreadableInputError) as caught:
+        read_source(file, COLUMNS, dialect=Dialect(encoding=read_as))
+    assert f"(encoding: {written_in})" in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "shift_jis"])
+def test_a_text_that_ends_within_a_character_is_refused_by_its_row(tmp_path, encoding):
+    path = written(tmp_path, ",", encoding, [["a", "b"], ["x", "テスト"]])
+    path.write_bytes(path.read_bytes().removesuffix("\n".encode(encoding.removesuffix("-be")))[:-1])
+    with pytest.raises(UnreadableInputError, match=rf"data row 1 \(line 2\): a byte that is not {encoding}"):
+        read_source(local_file(path), [FileColumn("a", Family.TEXT, required=True)], dialect=Dialect(encoding=encoding))
+
+
 def test_signs_of_windows_are_told_from_latin(tmp_path):
     path = written(tmp_path, ",", "cp1252", [["größe", "note"], ["1", "10 €"]])
     assert sniff_dialect(local_file(path)).encoding == "cp1252"
