@@ -195,6 +195,10 @@ def _told(account: ImportAccount, spec: SourceSpec) -> str:
     lines += [f"{count:>10,}   {rule}" for rule, count in account.rules.items() if count]
     if account.rejected_corrections:
         lines.append(f"{account.rejected_corrections:>10,}   of them of a key that the table has: it keeps its row")
+    lines += [f"{count:>10,}   values of {name} had blanks at their ends" for name, count in account.trimmed.items()]
+    lines += [f"{count:>10,}   values of {name} were words for nothing" for name, count in account.null_words.items()]
+    if account.left_out:
+        lines.append(f"           columns that can't be shown were left out: {', '.join(account.left_out)}")
     days = f"{account.partitions:,} days, {account.first} to {account.last}" if account.partitions else "no day"
     if account.last is not None and account.arrived_until != account.last:
         days += (

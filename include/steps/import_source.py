@@ -29,7 +29,7 @@ from include.errors import UsageError
 from include.quality.formats import find_format
 from include.quality.history import arrived_until
 from include.specs.sources import CANONICAL, CONFLICTING, SUPERSEDED, SourceSpec, check_time_zone, load_source
-from include.steps.judge_source import Judged, Judgement, RowCount, judge_files
+from include.steps.judge_source import Judged, Judgement, RowCount, Tidied, judge_files
 from include.steps.publish_source import Merged, merge_rows, set_aside
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class ImportAccount:
         Rows that broke a rule while the table has a row of their key, which stays as it was.
     counted : dict of str to int
         What the source counts of published rows.
+    trimmed, null_words, left_out
+        What was done to the files' values before: see `Tidied`.
     partitions : int
         Days that have a record of this import.
     first, last : str or None
@@ -80,6 +82,9 @@ class ImportAccount:
     unchanged: int
     rejected_corrections: int
     counted: dict[str, int]
+    trimmed: dict[str, int]
+    null_words: dict[str, int]
+    left_out: list[str]
     partitions: int
     first: str | None
     last: str | None
@@ -211,7 +216,7 @@ def _import(
 
 def _nothing(judgement: Judgement) -> Judged:
     """Return what there is to judge of a complete delivery that has no file: a day on which nothing happened."""
-    return Judged((f"dt_{judgement.partition}#{hashlib.sha256().hexdigest()[:12]}",), (0,), (), (), (), ())
+    return Judged((f"dt_{judgement.partition}#{hashlib.sha256().hexdigest()[:12]}",), (0,), (), (), (), (), Tidied())
 
 
 def _publish(
@@ -368,6 +373,9 @@ def _account(
         unchanged=counts.unchanged,
         rejected_corrections=sum(merged.rejected_corrections.values()),
         counted={name: sum(each.counted[name] for each in judged.counts) for name in spec.counted},
+        trimmed=dict(judged.tidied.trimmed),
+        null_words=dict(judged.tidied.null_words),
+        left_out=list(judged.tidied.left_out),
         partitions=len(days),
         first=days[0] if days else None,
         last=days[-1] if days else None,

@@ -6,6 +6,7 @@ not: the lake, and what it holds under the same keys.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -80,6 +81,23 @@ class RowCount:
 
 
 @dataclass(frozen=True)
+class Tidied:
+    """What was done to the values of all files before they were judged.
+
+    Attributes
+    ----------
+    trimmed, null_words : dict of str to int
+        By column of a file: values that lost blanks at their ends; values that were a word, or blanks, for nothing.
+    left_out : tuple of str
+        Columns that the format does not know and that can't be shown.
+    """
+
+    trimmed: Mapping[str, int] = field(default_factory=dict)
+    null_words: Mapping[str, int] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Judged:
     """What became of the rows of a delivery, before they meet those that are there.
 
@@ -97,6 +115,7 @@ class Judged:
     rejected : tuple of Path
         Parquet files of the keys of rows that broke a rule, with ``_file`` and ``day``.
     counts : tuple of RowCount
+    tidied : Tidied
     """
 
     files: tuple[str, ...]
@@ -105,6 +124,7 @@ class Judged:
     set_aside: tuple[Path, ...]
     rejected: tuple[Path, ...]
     counts: tuple[RowCount, ...]
+    tidied: Tidied
 
 
 def judge_files(files: Sequence[TableFile], judgement: Judgement, engine: DuckDbCompute, folder: Path) -> Judged:
@@ -147,7 +167,7 @@ def judge_files(files: Sequence[TableFile], judgement: Judgement, engine: DuckDb
             _write(con, _rejected_sql(spec), folder / _REJECTED / f"{number:03}.parquet")
             con.execute(_count_sql(spec))
             rows_in = [seen + part.num_rows for seen, part in zip(rows_in, bucket, strict=True)]
-        return _judged(con, spec, names, rows_in, folder)
+        return _judged(con, spec, names, rows_in, folder, _tidied(opened))
 
 
 def _open(file: TableFile, judgement: Judgement, known: Sequence[FileColumn], folder: Path) -> SourceFile:
@@ -230,7 +250,12 @@ def _write(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
 
 
 def _judged(
-    con: duckdb.DuckDBPyConnection, spec: SourceSpec, names: tuple[str, ...], rows_in: Sequence[int], folder: Path
+    con: duckdb.DuckDBPyConnection,
+    spec: SourceSpec,
+    names: tuple[str, ...],
+    rows_in: Sequence[int],
+    folder: Path,
+    tidied: Tidied,
 ) -> Judged:
     taken, set_aside, rejected = (tuple(sorted((folder / kind).iterdir())) for kind in (_TAKEN, _SET_ASIDE, _REJECTED))
     published, quarantined = _count_rows(taken), _count_rows(set_aside)
@@ -243,7 +268,16 @@ def _judged(
         RowCount(file, day, rule, rows, dict(zip(spec.counted, counted, strict=True)))
         for file, day, rule, rows, *counted in con.execute("SELECT * FROM counted").fetchall()
     )
-    return Judged(names, tuple(rows_in), taken, set_aside, rejected, counts)
+    return Judged(names, tuple(rows_in), taken, set_aside, rejected, counts, tidied)
+
+
+def _tidied(opened: Sequence[SourceFile]) -> Tidied:
+    trimmed, null_words = Counter[str](), Counter[str]()
+    for each in opened:
+        trimmed.update(each.trimmed)
+        null_words.update(each.null_words)
+    left_out = sorted({name for each in opened for name in each.left_out})
+    return Tidied(dict(sorted(trimmed.items())), dict(sorted(null_words.items())), tuple(left_out))
 
 
 def _count_rows(paths: Sequence[Path]) -> int:
