@@ -22,8 +22,8 @@ from include.errors import UsageError
 
 if TYPE_CHECKING:
     from include.specs.sources import SourceSpec
+    from include.steps.account_source import ImportAccount
     from include.steps.forget_person import Erasure
-    from include.steps.import_source import ImportAccount
 
 
 @click.group()
@@ -94,7 +94,8 @@ def _import(
 ) -> None:
     instant = _instant(as_of) if as_of is not None else datetime.now(UTC)
     with progress(f"importing {file.name}"):
-        from include.specs.sources import CANONICAL, load_source
+        from include.specs.source_formats import CANONICAL
+        from include.specs.sources import load_source
         from include.steps.import_source import import_file
 
         account = import_file(

@@ -13,7 +13,9 @@ from enum import StrEnum
 
 from include.errors import UsageError, nearest
 from include.quality.sql import column, literal
-from include.specs.sources import RECEIVED_AT, ColumnType, FormatSpec, Identity, SourceColumn, SourceSpec
+from include.specs.source_formats import FormatSpec, Identity
+from include.specs.source_rules import RECEIVED_AT, ColumnType
+from include.specs.sources import SourceColumn, SourceSpec
 
 
 class Family(StrEnum):

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.quality.sql import column, columns, literal
-from include.specs.sources import CONFLICTING, RECEIVED_AT, SUPERSEDED
+from include.specs.source_rules import CONFLICTING, RECEIVED_AT, SUPERSEDED
 
 # Whether an incoming row says itself when it was received.
 SAYS_RECEIVED = "_says_received"

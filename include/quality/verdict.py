@@ -11,7 +11,7 @@ from datetime import datetime
 
 from include.quality.formats import INFINITE
 from include.quality.sql import column, columns, literal
-from include.specs.sources import (
+from include.specs.source_rules import (
     NOT_FINITE,
     RECEIVED_AT,
     SUPERSEDED,
@@ -24,11 +24,11 @@ from include.specs.sources import (
     NotBeforeRule,
     NotNullRule,
     Rule,
-    SourceSpec,
     UniqueRule,
     Where,
     WithinRule,
 )
+from include.specs.sources import SourceSpec
 
 # Where a row of a delivery stands: the number of its file, and its place in that.
 PLACE = "_file, _row"

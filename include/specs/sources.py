@@ -1,46 +1,28 @@
 """Source specs: YAML in, frozen values out, every mistake found at load.
 
-What belongs here: the schema of ``include/config/sources``: a source's columns, key, clock, rules and formats. What
-does not: the SQL and the Great Expectations suite that rules become, and reading a file.
-
-Every rule has one definition of a *failing row*, which SQL and Great Expectations count independently of one another
-and of all other rules. The *verdict* is narrower: a row falls under the first rule, in the order of the list, that it
-breaks; and of rows that are equal one is kept although all of them are failing rows. Beside the rules of a list there
-are those of every source, `RULES_OF_ALL`: of rows that lose against another version of the same key, most of all.
+What belongs here: the schema of ``include/config/sources``: a source's columns, key, clock and people. What does not:
+its rules and formats, which are beside this file, the SQL that they become, and reading a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
 from include import partitions
 from include.errors import SpecError, nearest
-from include.specs.conditions import check_expression
-from include.specs.dialect import NULL_WORDS, Dialect
+from include.specs.source_formats import CANONICAL, FormatSpec, check_once
+from include.specs.source_rules import DAY, RECEIVED_AT, RULES_OF_ALL, ColumnType, Rule, Where, check_types
 from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, read_spec, spec_folders, spec_names, validated
 from include.tables import People, TableSpec, Word, deliveries_table, quarantine_table, raw_table
 
-# The columns that every raw table has, whatever its source: when we knew of the row, and its UTC day.
-RECEIVED_AT, DAY = "received_at", "dt"
-
-# Rules of every source, after its own: the last two are of rows that lose against another version of their key.
-NOT_FINITE, SUPERSEDED, CONFLICTING = "not_finite", "superseded", "conflicting"
-RULES_OF_ALL = {
-    NOT_FINITE: "a whole number is infinite",
-    SUPERSEDED: "a version of the row that was received later is there",
-    CONFLICTING: "another row of the same key, received at the same time, is there; deliver a correction with a later "
-    f"{RECEIVED_AT}",
-}
-
-ColumnType = Literal["id", "string", "int64", "float64", "timestamp"]
 _WORDS: dict[ColumnType, Word] = {
     "id": "string",
     "string": "string",
@@ -70,119 +52,6 @@ class SourceColumn(Frozen):
         return self
 
 
-class Where(Frozen):
-    """Some rows of a source: those whose `column` is this text or number; null is none."""
-
-    column: str
-    is_: str | int | float = Field(alias="is")
-
-
-class _Rule(Frozen):
-    name: Identifier
-    reason: Annotated[str, Field(min_length=1)]
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The columns that the rule names."""
-        return (self.column,) if hasattr(self, "column") else ()
-
-
-class NotNullRule(_Rule):
-    """A row fails whose column is null."""
-
-    kind: Literal["not_null"]
-    column: str
-
-
-class FiniteRule(_Rule):
-    """A row fails whose number is null, not a number, or infinite."""
-
-    kind: Literal["finite"]
-    column: str
-
-
-class MinRule(_Rule):
-    """A row fails whose number is below `min`; null passes."""
-
-    kind: Literal["min"]
-    column: str
-    min: float
-
-
-class MaxRule(_Rule):
-    """A row fails whose number is above `max`; null and not a number pass."""
-
-    kind: Literal["max"]
-    column: str
-    max: float
-
-
-class AboveRule(_Rule):
-    """A row fails that is one of `where` and whose number is `above` or lower; null passes."""
-
-    kind: Literal["above"]
-    column: str
-    above: float
-    where: Where
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The columns that the rule names."""
-        return (self.column, self.where.column)
-
-
-class NotAfterAsOfRule(_Rule):
-    """A row fails whose time is later than the import's as-of; null passes."""
-
-    kind: Literal["not_after_as_of"]
-    column: str
-
-
-class NotBeforeRule(_Rule):
-    """A row fails whose time is before 00:00Z of `day`; null passes."""
-
-    kind: Literal["not_before"]
-    column: str
-    day: date
-
-
-class InSetRule(_Rule):
-    """A row fails whose word is none of `values`; null passes."""
-
-    kind: Literal["in_set"]
-    column: str
-    values: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-
-
-class WithinRule(_Rule):
-    """A row fails whose numbers, multiplied, are further from zero than `max`; null and not a number pass."""
-
-    kind: Literal["within"]
-    columns: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    max: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The columns that the rule names."""
-        return self.columns
-
-
-class UniqueRule(_Rule):
-    """A row fails that equals another of its delivery in every column; the first is kept.
-
-    Nulls are equal to one another.
-    """
-
-    kind: Literal["unique"]
-
-
-ColumnRule = NotNullRule | FiniteRule | MinRule | MaxRule | AboveRule | NotAfterAsOfRule | NotBeforeRule | InSetRule
-Rule = ColumnRule | WithinRule | UniqueRule
-
-_NUMERIC_RULES = ("finite", "min", "max", "above", "within")
-_TIME_RULES = ("not_after_as_of", "not_before")
-
-
 class WatchedSpec(Frozen):
     """What a night's rows are watched for: a jump of the median of a number, over the rows of `where`.
 
@@ -198,79 +67,6 @@ class WatchedSpec(Frozen):
     def reads(self) -> tuple[str, ...]:
         """The columns that are looked at."""
         return (self.column,) if self.where is None else (self.column, self.where.column)
-
-
-class FileColumnSpec(Frozen):
-    """A column of a file of some format."""
-
-    name: Annotated[str, Field(min_length=1)]
-    type: ColumnType
-    required: bool = True
-
-
-class Identity(Frozen):
-    """A number that what the columns of a row say makes, wherever the row stands: at most 2^52."""
-
-    identity: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-
-
-class FormatSpec(Frozen):
-    """How files of another make become rows of the source.
-
-    ``file_columns`` are those of a file; without them they are the source's own. ``columns`` gives for a column of the
-    source an SQL expression over a file's row, DuckDB dialect; one that is not there is null.
-    """
-
-    delimiter: str | None = None
-    decimal: str = "."
-    thousands: str | None = None
-    encoding: str = "utf-8"
-    null_words: Annotated[tuple[str, ...], Field(strict=False)] = NULL_WORDS
-    trim: bool = True
-    time_patterns: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    file_columns: Annotated[tuple[FileColumnSpec, ...], Field(strict=False)] = ()
-    columns: Mapping[str, str | Identity] = Field(default_factory=dict)
-
-    @property
-    def dialect(self) -> Dialect:
-        """How its files write values."""
-        return Dialect(
-            self.delimiter,
-            self.decimal,
-            self.thousands,
-            self.encoding,
-            self.null_words,
-            self.trim,
-            self.time_patterns,
-        )
-
-    @model_validator(mode="after")
-    def _values_can_be_told_apart(self) -> FormatSpec:
-        _ = self.dialect
-        return self
-
-    @model_validator(mode="after")
-    def _columns_are_expressions(self) -> FormatSpec:
-        if bool(self.file_columns) != bool(self.columns):
-            raise ValueError("file_columns and columns go together: what a file has, and what becomes of it")
-        _check_once("file_columns", [column.name.lower() for column in self.file_columns])
-        names = [column.name for column in self.file_columns]
-        for target, expression in self.columns.items():
-            read = expression.identity if isinstance(expression, Identity) else check_expression(expression)
-            for name in read:
-                if name not in names:
-                    raise ValueError(
-                        f"columns.{target} names {name!r}; file_columns has {', '.join(names)}{nearest(name, names)}"
-                    )
-        return self
-
-
-def _check_once(label: str, names: Sequence[str]) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{label} {twice[0]!r} is there twice, or is one that every source has; allowed: once")
-
-
-CANONICAL = "canonical"
 
 
 class PeopleSpec(Frozen):
@@ -390,8 +186,8 @@ class SourceSpec(Frozen):
     def _names_are_there_once(self) -> SourceSpec:
         names = (*self.column_names, DAY) + (() if RECEIVED_AT in self.column_names else (RECEIVED_AT,))
         rules = (*(rule.name for rule in self.rules), *RULES_OF_ALL)
-        _check_once("column", names)
-        _check_once("rule", rules)
+        check_once("column", names)
+        check_once("rule", rules)
         return self
 
     @model_validator(mode="after")
@@ -412,7 +208,7 @@ class SourceSpec(Frozen):
         if types.get(RECEIVED_AT, "timestamp") != "timestamp":
             raise ValueError(f"column {RECEIVED_AT!r} is of type {types[RECEIVED_AT]}; allowed: timestamp")
         for rule in self.rules:
-            _check_rule_types(rule, types)
+            check_types(rule, types)
         for watched in self.watched:
             if types[watched.column] not in ("int64", "float64"):
                 raise ValueError(f"watched {watched.name!r} is of {watched.column!r}, which is no number")
@@ -450,22 +246,6 @@ class SourceSpec(Frozen):
         named += [(f"watched {each.name!r}", each.reads) for each in self.watched]
         named += [(f"formats.{name}.columns", each.columns) for name, each in self.formats.items()]
         return [(where, name) for where, names in named for name in names if name is not None]
-
-
-def _check_rule_types(rule: Rule, types: Mapping[str, ColumnType]) -> None:
-    wanted: tuple[str, ...] = ()
-    if rule.kind in _NUMERIC_RULES:
-        wanted = ("int64", "float64")
-    elif rule.kind in _TIME_RULES:
-        wanted = ("timestamp",)
-    elif rule.kind == "in_set":
-        wanted = ("id", "string")
-    for name in rule.columns if isinstance(rule, WithinRule) else rule.reads[:1]:
-        if wanted and types[name] not in wanted:
-            raise ValueError(
-                f"rule {rule.name!r} of kind {rule.kind!r} is of {name!r}, of type {types[name]}; allowed: "
-                f"{', '.join(wanted)}"
-            )
 
 
 def check_time_zone(name: str) -> str:

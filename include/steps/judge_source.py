@@ -20,10 +20,10 @@ from include.adapters.sources.buckets import in_buckets
 from include.adapters.sources.source_files import ROWS_AT_ONCE, open_source
 from include.errors import MlopsError
 from include.quality.formats import DELIVERED, FileColumn, file_columns, find_format, typed_sql
-from include.quality.merge import SAYS_RECEIVED
+from include.quality.judged import count_sql, delivered, rejected_sql, set_aside_sql, taken_sql
 from include.quality.sql import column, columns, literal
-from include.quality.verdict import bucket_sql, counted_sql, failing_rows_sql, known_at_sql, verdict_sql
-from include.specs.sources import DAY, RECEIVED_AT, SUPERSEDED, SourceSpec, UniqueRule
+from include.quality.verdict import bucket_sql, failing_rows_sql, verdict_sql
+from include.specs.sources import SourceSpec
 
 if TYPE_CHECKING:
     import duckdb
@@ -152,7 +152,7 @@ def judge_files(files: Sequence[TableFile], judgement: Judgement, engine: DuckDb
     known = file_columns(spec, judgement.file_format)
     opened = [_open(file, judgement, known, folder / f"file-{number}") for number, file in enumerate(files)]
     names = tuple(each.source for each in opened)
-    typed = [_typed_sql(each, judgement, _delivered(number)) for number, each in enumerate(opened)]
+    typed = [_typed_sql(each, judgement, delivered(number)) for number, each in enumerate(opened)]
     for kind in (_TAKEN, _SET_ASIDE, _REJECTED):
         (folder / kind).mkdir()
     rows_in = [0] * len(files)
@@ -161,11 +161,11 @@ def judge_files(files: Sequence[TableFile], judgement: Judgement, engine: DuckDb
         sqls = [bucket_sql(spec, _typed_sql(each, judgement, DELIVERED)) for each in opened]
         for number, bucket in enumerate(in_buckets(con, opened, sqls, rows=ROWS_AT_ONCE, folder=folder)):
             _judge_bucket(con, judgement, bucket, typed, names)
-            _write(con, _taken_sql(judgement), folder / _TAKEN / f"{number:03}.parquet")
-            rejected = _set_aside_sql(judgement, [each.schema for each in opened])
+            _write(con, taken_sql(spec, delivered_by=judgement.delivered_by), folder / _TAKEN / f"{number:03}.parquet")
+            rejected = set_aside_sql(spec, [each.schema for each in opened], partition=judgement.partition)
             _write(con, rejected, folder / _SET_ASIDE / f"{number:03}.parquet")
-            _write(con, _rejected_sql(spec), folder / _REJECTED / f"{number:03}.parquet")
-            con.execute(_count_sql(spec))
+            _write(con, rejected_sql(spec), folder / _REJECTED / f"{number:03}.parquet")
+            con.execute(f"INSERT INTO counted {count_sql(spec)}")
             rows_in = [seen + part.num_rows for seen, part in zip(rows_in, bucket, strict=True)]
         return _judged(con, spec, names, rows_in, folder, _tidied(opened))
 
@@ -201,17 +201,13 @@ def _judge_bucket(
 ) -> None:
     """Make the tables ``typed`` and ``judged`` of a bucket's rows, which stay registered as ``delivered_<file>``."""
     for number, part in enumerate(bucket):
-        con.register(_delivered(number), part)
+        con.register(delivered(number), part)
     sides = [f"SELECT {number} AS _file, * FROM ({sql})" for number, sql in enumerate(typed)]
     con.execute(f"CREATE OR REPLACE TABLE typed AS {' UNION ALL '.join(sides)}")
     if judgement.cross_check:
         _check_counts(con, judgement, names)
     verdict = verdict_sql(judgement.spec, as_of=judgement.as_of, delivered_by=judgement.delivered_by)
     con.execute(f"CREATE OR REPLACE TABLE judged AS {verdict}")
-
-
-def _delivered(number: int) -> str:
-    return f"{DELIVERED}_{number}"
 
 
 def _check_counts(con: duckdb.DuckDBPyConnection, judgement: Judgement, names: Sequence[str]) -> None:
@@ -236,13 +232,6 @@ def _prepare(con: duckdb.DuckDBPyConnection, spec: SourceSpec, names: Sequence[s
     con.executemany("INSERT INTO files VALUES (?, ?)", [[number, name] for number, name in enumerate(names)])
     listed = "".join(f", {column(name)} BIGINT" for name in spec.counted)
     con.execute(f"CREATE TABLE counted (file INTEGER, day DATE, rule VARCHAR, rows BIGINT{listed})")
-
-
-def _count_sql(spec: SourceSpec) -> str:
-    day = f"CAST({column(spec.event_time)} AS DATE)"
-    return (
-        f"INSERT INTO counted SELECT _file, {day}, _rule, count(*){counted_sql(spec.counted)} FROM judged GROUP BY ALL"
-    )
 
 
 def _write(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
@@ -282,50 +271,3 @@ def _tidied(opened: Sequence[SourceFile]) -> Tidied:
 
 def _count_rows(paths: Sequence[Path]) -> int:
     return sum(pq.read_metadata(path).num_rows for path in paths)
-
-
-def _taken_sql(judgement: Judgement) -> str:
-    spec = judgement.spec
-    known_at = known_at_sql(spec, delivered_by=judgement.delivered_by)
-    made = {RECEIVED_AT: known_at, DAY: f"CAST({column(spec.event_time)} AS DATE)"}
-    listed = ", ".join(f"{made.get(name, column(name))} AS {column(name)}" for name in spec.raw.schema)
-    says = f"judged.{RECEIVED_AT} IS NOT NULL AS {SAYS_RECEIVED}"
-    return f"SELECT {listed}, _file, _row, {says} FROM judged WHERE _rule IS NULL"
-
-
-def _set_aside_sql(judgement: Judgement, schemas: Sequence[pa.Schema]) -> str:
-    spec, partition = judgement.spec, judgement.partition
-    sides = []
-    for number, schema in enumerate(schemas):
-        fields = ", ".join(f"{column(field.name)} := {_as_json(field)}" for field in schema)
-        sides.append(
-            f"SELECT {number} AS _file, delivered._row, CAST(to_json(struct_pack({fields})) AS VARCHAR) AS said "
-            f"FROM {_delivered(number)} AS delivered SEMI JOIN (SELECT _row FROM judged WHERE _file = {number} AND "
-            f"_rule IS NOT NULL) AS set_aside ON set_aside._row = delivered._row"
-        )
-    at = f"judged.{column(spec.event_time)}"
-    return f"""
-SELECT files.source, judged._row AS row_number, reasons.rule, reasons.reason,
-  CASE WHEN year({at}) BETWEEN 1 AND 9999 THEN CAST({at} AS DATE) END AS dt,
-  CAST({literal(partition) if partition else "NULL"} AS VARCHAR) AS delivered, said.said AS "row", judged._file
-FROM judged JOIN files USING (_file) JOIN reasons ON reasons.rule = judged._rule
-JOIN ({" UNION ALL ".join(sides)}) AS said ON said._file = judged._file AND said._row = judged._row
-"""
-
-
-def _rejected_sql(spec: SourceSpec) -> str:
-    """Return the keys of rows that broke a rule by themselves, so that what they were to correct can be told."""
-    others = [SUPERSEDED, *(rule.name for rule in spec.rules if isinstance(rule, UniqueRule))]
-    has_key = " AND ".join(f"{column(name)} IS NOT NULL" for name in spec.key)
-    return (
-        f"SELECT _file, CAST({column(spec.event_time)} AS DATE) AS day, {columns(spec.key)} FROM judged "
-        f"WHERE _rule NOT IN ({', '.join(map(literal, others))}) AND {has_key}"
-    )
-
-
-def _as_json(field: pa.Field) -> str:
-    name = f"delivered.{column(field.name)}"
-    if not pa.types.is_floating(field.type):
-        return name
-    # JSON has no infinity: it is written as a word.
-    return f"CASE WHEN isfinite({name}) THEN to_json({name}) ELSE to_json(CAST({name} AS VARCHAR)) END"

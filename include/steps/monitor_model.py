@@ -24,7 +24,8 @@ from include.monitoring.drift import measure_drift
 from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, load_model
 from include.specs.services import load_feature_service
-from include.specs.sources import DAY, SourceSpec, load_source
+from include.specs.source_rules import DAY
+from include.specs.sources import SourceSpec, load_source
 from include.steps.load_version import load_version
 from include.steps.read_inputs import created_column, other_groups, read_scored
 from include.steps.score_batch import CHAMPION, FEATURE_CREATED

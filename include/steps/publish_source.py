@@ -21,7 +21,8 @@ from include.adapters.lake.portions import in_pieces
 from include.errors import MlopsError
 from include.quality.merge import SAYS_RECEIVED, MergeCounts, merge_counts_sql, merged_sql, met_sql
 from include.quality.sql import column, columns, literal
-from include.specs.sources import CONFLICTING, RULES_OF_ALL, SUPERSEDED, SourceSpec
+from include.specs.source_rules import CONFLICTING, RULES_OF_ALL, SUPERSEDED
+from include.specs.sources import SourceSpec
 from include.steps.judge_source import Judged, Judgement, RowCount
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from include.adapters.sources import deliveries
 from include.cli.orders import orders as orders_cli
 from include.errors import MlopsError, UnreadableInputError, UsageError
 from include.settings import Settings
-from include.steps.import_source import ImportAccount, import_delivery, import_file
+from include.steps.account_source import ImportAccount
+from include.steps.import_source import import_delivery, import_file
 from tests import raw_orders
 from tests.real_data import real_data
 from tests.unit.quality.orders_builder import AS_OF, SCHEMA, make_dirty_orders, make_orders, order, table

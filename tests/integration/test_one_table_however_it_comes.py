@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from include.adapters.deployment import Deployment
 from include.settings import Settings
-from include.steps.import_source import ImportAccount, import_delivery, import_file
+from include.steps.account_source import ImportAccount
+from include.steps.import_source import import_delivery, import_file
 from tests.raw_orders import ORDERS, QUARANTINE
 from tests.real_data import real_data
 from tests.unit.quality.orders_builder import AS_OF, make_dirty_orders, make_orders

@@ -14,7 +14,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from include.adapters.expectations.expectations import run_expectations
-from include.specs.sources import (
+from include.specs.source_rules import (
     AboveRule,
     FiniteRule,
     InSetRule,
@@ -23,10 +23,10 @@ from include.specs.sources import (
     NotAfterAsOfRule,
     NotNullRule,
     Rule,
-    SourceSpec,
     UniqueRule,
     WithinRule,
 )
+from include.specs.sources import SourceSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa

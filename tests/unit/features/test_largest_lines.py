@@ -9,7 +9,8 @@ import pytest
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.specs.groups import FeatureGroupSpec, load_feature_group
-from include.specs.sources import WithinRule, load_source
+from include.specs.source_rules import WithinRule
+from include.specs.sources import load_source
 from tests.promises import broken_promises
 from tests.raw_orders import line, orders
 
