@@ -110,8 +110,9 @@ def test_whoever_computes_for_a_deployment_keeps_to_its_budget(tmp_path: Path, m
     assert {purpose for purpose, _ in budgets} == {
         "the verdict on orders.parquet",
         "what is set aside in quarantine/orders",
-        "the merge of orders into raw/orders",
-        "the days of raw/orders that hold these orders",
+        "the merge into raw/orders",
+        "the days of raw/orders that hold these rows",
+        "the rows of raw/orders that were to be corrected",
         "features",
     }
 
