@@ -2,7 +2,7 @@
 ### Take a night's delivery of a source
 
 Waits for `<source>/dt=<day>/_SUCCESS` in the landing folder (or S3 prefix), holds every row against the source's rules
-and publishes the day.
+and publishes the day: that of the deliverer's clock, which may be over hours after the UTC day of its name.
 
 - **In**: `MLOPS_LANDING_URI/<source>/dt=<day>/`.
 - **Out**: lake tables `raw/<source>`, `quarantine/<source>`, `deliveries/<source>`; asset `raw_<source>`.
@@ -31,7 +31,7 @@ from mlops.dag_defaults import (
     PARTITION_TEMPLATE,
     START_DATE,
     Tag,
-    daily,
+    nightly,
     partition_param,
 )
 
@@ -41,11 +41,11 @@ def build_dag(spec: SourceSpec) -> None:
         dag_id=spec.ingest_dag_id,
         doc_md=__doc__,
         description=spec.description,
-        schedule=daily(spec.time_zone, spec.day_starts),
+        schedule=nightly(),
         start_date=START_DATE,
         catchup=False,
         max_active_runs=4,
-        dagrun_timeout=timedelta(hours=12),
+        dagrun_timeout=timedelta(hours=12) + spec.longest_after,
         default_args=DEFAULT_ARGS,
         params={"partition": partition_param()},
         user_defined_macros=MACROS,
@@ -55,7 +55,7 @@ def build_dag(spec: SourceSpec) -> None:
         landing, marker = Settings.from_env().landing_uri, f"{spec.source}/dt={PARTITION_TEMPLATE}/_SUCCESS"
         waiting = {
             "poke_interval": 10,
-            "timeout": ARRIVAL_TIMEOUT.total_seconds(),
+            "timeout": (spec.longest_after + ARRIVAL_TIMEOUT).total_seconds(),
             "soft_fail": True,
             "deferrable": True,
         }

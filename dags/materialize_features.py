@@ -46,6 +46,10 @@ from mlops.operators.feature_store import (
 from mlops.sensors.lake import RawPartitionSensor
 
 
+def _longest_after(source: str) -> timedelta:
+    return load_specs().sources[source].longest_after
+
+
 def build_dag(spec: FeatureGroupSpec) -> None:
     @dag(
         dag_id=f"materialize_features__{spec.group}",
@@ -55,7 +59,7 @@ def build_dag(spec: FeatureGroupSpec) -> None:
         start_date=START_DATE,
         catchup=False,
         max_active_runs=4,
-        dagrun_timeout=timedelta(hours=12),
+        dagrun_timeout=timedelta(hours=12) + max(map(_longest_after, spec.sources), default=timedelta()),
         default_args=DEFAULT_ARGS,
         params={"partition": partition_param()},
         user_defined_macros=MACROS,

@@ -201,9 +201,9 @@ def _told(account: ImportAccount, spec: SourceSpec) -> str:
     if account.left_out:
         lines.append(f"           columns that can't be shown were left out: {', '.join(account.left_out)}")
     days = f"{account.partitions:,} days, {account.first} to {account.last}" if account.partitions else "no day"
-    if account.last is not None and account.arrived_until != account.last:
+    if account.last_night is not None and account.arrived_until != account.last_night:
         days += (
-            f"; they have arrived until {account.arrived_until} (few rows are later; --history-until {account.last} if "
-            "those days are whole)"
+            f"; they have arrived until {account.arrived_until} (few rows are later; --history-until "
+            f"{account.last_night} if those days are whole)"
         )
     return "\n".join([*lines, f"{days}; {spec.raw.name} is at version {account.version}"])

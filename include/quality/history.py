@@ -24,7 +24,7 @@ def arrived_until(rows_by_day: Mapping[date, int]) -> str | None:
     Parameters
     ----------
     rows_by_day : mapping of date to int
-        The rows that were taken, by day.
+        The rows that were taken, by day of the deliverer's clock.
 
     Returns
     -------

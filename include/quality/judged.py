@@ -14,7 +14,7 @@ import pyarrow as pa
 from include.quality.formats import DELIVERED
 from include.quality.merge import SAYS_RECEIVED
 from include.quality.sql import column, columns, literal
-from include.quality.verdict import counted_sql, known_at_sql
+from include.quality.verdict import counted_sql, deliverers_day_sql, known_at_sql
 from include.specs.source_rules import DAY, RECEIVED_AT, SUPERSEDED, UniqueRule
 from include.specs.sources import SourceSpec
 
@@ -25,9 +25,11 @@ def delivered(number: int) -> str:
 
 
 def count_sql(spec: SourceSpec) -> str:
-    """Return the SELECT of file, day, rule, rows, and what the source counts."""
+    """Return the SELECT of file, day, rule, the deliverer's day of taken rows, rows, and what the source counts."""
     day = f"CAST({column(spec.event_time)} AS DATE)"
-    return f"SELECT _file, {day}, _rule, count(*){counted_sql(spec.counted)} FROM judged GROUP BY ALL"
+    # Outside its year range a time that was rejected would overflow.
+    night = f"CASE WHEN _rule IS NULL THEN {deliverers_day_sql(spec)} END"
+    return f"SELECT _file, {day}, _rule, {night}, count(*){counted_sql(spec.counted)} FROM judged GROUP BY ALL"
 
 
 def taken_sql(spec: SourceSpec, *, delivered_by: datetime | None) -> str:

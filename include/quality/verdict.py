@@ -47,11 +47,17 @@ def known_at_sql(spec: SourceSpec, *, delivered_by: datetime | None) -> str:
         The end of the day that the delivery is of; None for a file that is of many.
     """
     zone, offset = literal(spec.time_zone), int(spec.day_offset.total_seconds())
-    local = f"timezone({zone}, {column(spec.event_time)}) - INTERVAL {offset} SECOND"
-    over = f"timezone({zone}, date_trunc('day', {local}) + INTERVAL 1 DAY + INTERVAL {offset} SECOND)"
+    over = f"timezone({zone}, {deliverers_day_sql(spec)} + INTERVAL 1 DAY + INTERVAL {offset} SECOND)"
     if delivered_by is not None:
         over = f"greatest({over}, TIMESTAMPTZ {literal(delivered_by.isoformat())})"
     return f"coalesce({RECEIVED_AT}, {over})"
+
+
+def deliverers_day_sql(spec: SourceSpec) -> str:
+    """Return the SQL of the day of an event by the deliverer's clock: the night that delivers it."""
+    offset = int(spec.day_offset.total_seconds())
+    local = f"timezone({literal(spec.time_zone)}, {column(spec.event_time)}) - INTERVAL {offset} SECOND"
+    return f"CAST({local} AS DATE)"
 
 
 def verdict_sql(spec: SourceSpec, *, as_of: datetime, delivered_by: datetime | None) -> str:

@@ -153,6 +153,21 @@ class SourceSpec(Frozen):
         folds = (midnight.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
         return min(folds, key=lambda at: at.utcoffset() or timedelta()).astimezone(UTC)
 
+    def over_after(self, day: str) -> timedelta:
+        """Return how long a day of the deliverer's clock lasts beyond the UTC day of that name; never below zero."""
+        return max(self.end_of_day(day) - partitions.end_of(day), timedelta())
+
+    @property
+    def longest_after(self) -> timedelta:
+        """The longest of `over_after`: that of a year tells of winter and summer."""
+        return max(map(self.over_after, partitions.span("2025-01-01", "2025-12-31")))
+
+    def partitions_of(self, day: str) -> list[str]:
+        """Return the partitions, UTC days, that a day of the deliverer's clock has a part in; in order."""
+        first = self.end_of_day(partitions.shift(day, -1))
+        last = max(first, self.end_of_day(day) - timedelta(microseconds=1))
+        return partitions.span(partitions.key_of(first.date()), partitions.key_of(last.date()))
+
     @property
     def raw(self) -> TableSpec:
         """The table of its rows."""

@@ -46,7 +46,9 @@ class ImportAccount:
     first, last : str or None
         The first and the last of them; None where no row was taken.
     arrived_until : str or None
-        The last day that has arrived by it: of a night's delivery its own.
+        The last day of the deliverer's clock that has arrived by it: of a night's delivery its own.
+    last_night : str or None
+        The last day of that clock that has arrived or has a row.
     time_zone : str
         The zone in which times without one were read.
     version : int or None
@@ -71,6 +73,7 @@ class ImportAccount:
     first: str | None
     last: str | None
     arrived_until: str | None
+    last_night: str | None
     time_zone: str
     version: int | None
 
@@ -98,17 +101,17 @@ class DayAccount:
         self.rules[count.rule or ""] += count.rows
 
 
-def taken_by_day(judged: Judged) -> Counter[date]:
-    """Return the rows that were taken, by day."""
+def taken_by_night(judged: Judged) -> Counter[date]:
+    """Return the rows that were taken, by day of the deliverer's clock."""
     taken: Counter[date] = Counter()
     for count in judged.counts:
-        if count.rule is None and count.day is not None:
-            taken[count.day] += count.rows
+        if count.night is not None:
+            taken[count.night] += count.rows
     return taken
 
 
 def account_by_day(
-    judged: Judged, merged: Merged, days: Sequence[date], until: str | None, night: str | None
+    judged: Judged, merged: Merged, days: Sequence[date], arrived: Sequence[str], night: str | None
 ) -> dict[tuple[int, date], DayAccount]:
     """Return what each file had for each day; it sums to the file.
 
@@ -118,7 +121,7 @@ def account_by_day(
     if not days:
         return {}
     home = partitions.parse(night) if night else days[-1]
-    told = _told(days, until, night)
+    told = _told(days, arrived, night)
     accounts = {(file, day): DayAccount() for file in range(len(judged.files)) for day in told}
 
     def of(file: int, day: date | None) -> DayAccount:
@@ -138,35 +141,31 @@ def _of_night(accounts: Mapping[tuple[int, date], DayAccount], home: date) -> di
     return {at: account for at, account in accounts.items() if account.rows_in or at[1] == home}
 
 
-def _told(days: Sequence[date], until: str | None, night: str | None) -> list[date]:
+def _told(days: Sequence[date], arrived: Sequence[str], night: str | None) -> list[date]:
     """Return the days that an import tells of.
 
-    A file that is imported as a whole says of every day between its first and the last that has arrived by it what it
-    had; a night's delivery says so of its own day only: late rows do not show that another night arrived.
+    A file that is imported as a whole says of every day that has arrived by it what it had; a night's delivery says so
+    of its own day only: late rows do not show that another night arrived.
     """
-    return list(days) if night else sorted({*days, *map(partitions.parse, _span(days[0], until))})
-
-
-def _span(first: date, until: str | None) -> list[str]:
-    start = partitions.key_of(first)
-    return partitions.span(start, until) if until is not None and until >= start else []
+    return list(days) if night else sorted({*days, *map(partitions.parse, arrived)})
 
 
 def make_records(
     judged: Judged,
     accounts: Mapping[tuple[int, date], DayAccount],
-    until: str | None,
+    arrived: Sequence[str],
     night: str | None,
     spec: SourceSpec,
 ) -> pa.Table:
     """Return the records of an import, as the log of deliveries has them."""
+    has_arrived = frozenset(arrived)
     return pa.Table.from_pylist(
         [
             {
                 "dt": day,
                 "source": judged.files[file],
                 "delivered": night,
-                "has_arrived": partitions.key_of(day) == night if night else partitions.key_of(day) <= (until or ""),
+                "has_arrived": partitions.key_of(day) in has_arrived,
                 "rows_in": account.rows_in,
                 "rows_published": account.rows_published,
                 "rows_quarantined": account.rows_in - account.rows_published,
@@ -192,7 +191,7 @@ def make_account(
     judged: Judged,
     merged: Merged,
     accounts: Mapping[tuple[int, date], DayAccount],
-    until: str | None,
+    arrived: Sequence[str],
     judgement: Judgement,
 ) -> ImportAccount:
     """Return the account of an import in all."""
@@ -220,7 +219,8 @@ def make_account(
         partitions=len(days),
         first=days[0] if days else None,
         last=days[-1] if days else None,
-        arrived_until=until if days else None,
+        arrived_until=arrived[-1] if arrived else None,
+        last_night=max([*arrived, *map(partitions.key_of, taken_by_night(judged))], default=None),
         time_zone=judgement.time_zone,
         version=merged.version,
     )

@@ -30,7 +30,7 @@ from include.steps.account_source import (
     laid_over_records,
     make_account,
     make_records,
-    taken_by_day,
+    taken_by_night,
 )
 from include.steps.judge_source import Judged, Judgement, Tidied, judge_files
 from include.steps.publish_source import merge_rows, set_aside
@@ -70,7 +70,7 @@ def import_file(
     time_zone : str, optional
         IANA name of the zone of times that have none; by default the source's.
     history_until : str, optional
-        The last day that has arrived by it; by default `arrived_until` of its days says so.
+        The last day of the deliverer's clock that has arrived by it; by default `arrived_until` of its days says so.
     cross_check : bool
         Whether Great Expectations must count the same failing rows before anything is written.
 
@@ -149,19 +149,19 @@ def _publish(
     deployment: Deployment, judged: Judged, judgement: Judgement, history_until: str | None, folder: Path
 ) -> ImportAccount:
     lake, spec, night = deployment.lake, judgement.spec, judgement.partition
-    taken = {day: rows for day, rows in sorted(taken_by_day(judged).items())}
-    days = sorted({*taken, *([partitions.parse(night)] if night else ())})
+    taken = {count.day for count in judged.counts if count.rule is None and count.day is not None}
+    days = sorted(taken | ({partitions.parse(night)} if night else set()))
     merged = merge_rows(deployment, judged, judgement, days, folder=folder)
     set_aside(deployment, judged, merged, spec)
-    until = night or history_until or arrived_until(taken)
-    accounts = account_by_day(judged, merged, days, until, night)
+    arrived = [night] if night else _arrived_by_history(judged, history_until)
+    accounts = account_by_day(judged, merged, days, arrived, night)
     if accounts:
-        records = make_records(judged, accounts, until, night, spec)
+        records = make_records(judged, accounts, arrived, night, spec)
         told = {partitions.key_of(day) for _, day in accounts} | set(
             deliveries.days_of(lake, spec, night) if night else ()
         )
         lake.update(spec.deliveries.name, sorted(told), lambda present: laid_over_records(present, records, night))
-    account = make_account(judged, merged, accounts, until, judgement)
+    account = make_account(judged, merged, accounts, arrived, judgement)
     log.info(
         "source imported source=%s files=%s rows_in=%d published=%d quarantined=%d days=%d time_zone=%s merge=%s",
         spec.source, ",".join(judged.files)[:1000], account.rows_in, account.rows_published, account.rows_quarantined,
@@ -169,6 +169,15 @@ def _publish(
     )  # fmt: skip
     _warn(account, spec)
     return account
+
+
+def _arrived_by_history(judged: Judged, history_until: str | None) -> list[str]:
+    """Return the days of the deliverer's clock that have arrived by a file of many; in order."""
+    taken = taken_by_night(judged)
+    until = history_until or arrived_until(taken)
+    if not taken or until is None or until < (first := partitions.key_of(min(taken))):
+        return []
+    return partitions.span(first, until)
 
 
 def _warn(account: ImportAccount, spec: SourceSpec) -> None:

@@ -70,7 +70,8 @@ class Judgement:
 class RowCount:
     """How many rows of a file, by its number, on a day fell under a rule.
 
-    The day is None where a row has none, the rule where it was taken; `counted` is what the source counts.
+    The day is None where a row has none, the rule where it was taken; `counted` is what the source counts, `night` the
+    day of taken rows by the deliverer's clock.
     """
 
     file: int
@@ -78,6 +79,7 @@ class RowCount:
     rule: str | None
     rows: int
     counted: Mapping[str, int] = field(default_factory=dict)
+    night: date | None = None
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,7 @@ def _prepare(con: duckdb.DuckDBPyConnection, spec: SourceSpec, names: Sequence[s
     con.execute("CREATE TABLE files (_file INTEGER, source VARCHAR)")
     con.executemany("INSERT INTO files VALUES (?, ?)", [[number, name] for number, name in enumerate(names)])
     listed = "".join(f", {column(name)} BIGINT" for name in spec.counted)
-    con.execute(f"CREATE TABLE counted (file INTEGER, day DATE, rule VARCHAR, rows BIGINT{listed})")
+    con.execute(f"CREATE TABLE counted (file INTEGER, day DATE, rule VARCHAR, night DATE, rows BIGINT{listed})")
 
 
 def _write(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
@@ -254,8 +256,8 @@ def _judged(
             "aside; nothing was published: report this with the file"
         )
     counts = tuple(
-        RowCount(file, day, rule, rows, dict(zip(spec.counted, counted, strict=True)))
-        for file, day, rule, rows, *counted in con.execute("SELECT * FROM counted").fetchall()
+        RowCount(file, day, rule, rows, dict(zip(spec.counted, counted, strict=True)), night)
+        for file, day, rule, night, rows, *counted in con.execute("SELECT * FROM counted").fetchall()
     )
     return Judged(names, tuple(rows_in), taken, set_aside, rejected, counts, tidied)
 

@@ -93,7 +93,8 @@ def read_delivery(deployment: Deployment, source: SourceSpec, partition: str) ->
     """Return the account of the night's own delivery; None where the day came with a file import, or didn't."""
     if not deployment.lake.exists(source.deliveries.name):
         return None
-    records = deployment.lake.read(source.deliveries.name, start=partition, end=partition)
+    days = source.partitions_of(partition)
+    records = deployment.lake.read(source.deliveries.name, start=days[0], end=days[-1])
     account = records.filter(pc.equal(records["delivered"], partition))
     if account.num_rows == 0:
         return None

@@ -1,6 +1,7 @@
 """Split a file of a source into its history and its last nights, as a shop would have delivered them.
 
-What belongs here: cutting by UTC day. What does not: judging a row; every row goes to one side.
+What belongs here: cutting by the day of the deliverer's clock. What does not: judging a
+row; every row goes to one side.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def split_source(source: Path, spec: SourceSpec, *, file_format: str, nights: in
     """
     columns = file_columns(spec, file_format)
     rows = source_files.read_source(source_files.local_file(source), columns)
-    day = pc.cast(pc.floor_temporal(rows[event_column(spec, file_format)], unit="day"), pa.date32())
+    day = _deliverers_day(rows[event_column(spec, file_format)], spec)
     first, last = (partitions.key_of(pc.min_max(day)[end].as_py()) for end in ("min", "max"))
     cut = partitions.shift(last, -nights)
     if cut <= first:
@@ -65,6 +66,13 @@ def split_source(source: Path, spec: SourceSpec, *, file_format: str, nights: in
         arrives = folder / ARRIVALS / key / spec.source / f"dt={key}"
         _deliver(rows.filter(pc.equal(day, pa.scalar(partitions.parse(key)))), arrives, file_format)
     return SourceSplit(history, first, cut, keys)
+
+
+def _deliverers_day(times: pa.ChunkedArray, spec: SourceSpec) -> pa.ChunkedArray:
+    """Return the day of each time, which without a zone is of the deliverer's clock already."""
+    if times.type.tz is not None:
+        times = pc.local_timestamp(times.cast(pa.timestamp("us", spec.time_zone)))
+    return pc.cast(pc.floor_temporal(pc.subtract(times, pa.scalar(spec.day_offset)), unit="day"), pa.date32())
 
 
 def _deliver(rows: pa.Table, folder: Path, file_format: str) -> None:

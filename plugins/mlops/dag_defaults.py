@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 START_DATE = datetime(2009, 1, 1, tzinfo=UTC)
 POOL_FEATURE_STORE = "feature_store"
 POOL_TRAINING = "training"
-# A night may be late by this long before it counts as not arrived, or as missing.
+# A night may be late by this long, from when its day is over, before it counts as not arrived, or as missing.
 ARRIVAL_TIMEOUT = timedelta(hours=6)
 
 
@@ -93,13 +93,7 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 def nightly() -> CronPartitionTimetable:
     """Return the timetable of a producer: the run after midnight UTC carries the day that has just ended."""
-    return daily("UTC", "00:00")
-
-
-def daily(time_zone: str, day_starts: str) -> CronPartitionTimetable:
-    """Return the timetable of a deliverer's clock: the run when a day begins carries the one that has just ended."""
-    hour, minute = map(int, day_starts.split(":"))
-    return CronPartitionTimetable(f"{minute} {hour} * * *", timezone=time_zone, run_offset=-1, key_format="%Y-%m-%d")
+    return CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
 
 
 def partition_param() -> Param:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from include.specs.sources import load_source
 from include.steps.find_day import DayStatus
 from mlops.sensors.lake import RawPartitionSensor
 from mlops.triggers.lake import RawPartitionTrigger
@@ -49,6 +50,30 @@ def test_late_data_is_waited_for(monkeypatch):
         "arrival": "delivered",
         "day": "2026-01-01",
     }
+
+
+@pytest.mark.parametrize(
+    ("clock", "day", "over_after_h"),
+    [
+        ({}, "2026-01-02", 0),
+        ({"time_zone": "America/New_York"}, "2026-01-02", 5),
+        ({"time_zone": "America/New_York"}, "2026-07-02", 4),
+        ({"time_zone": "America/New_York", "day_starts": "04:00"}, "2026-03-07", 8),
+        ({"time_zone": "Europe/Berlin"}, "2026-01-02", 0),
+        ({"time_zone": "Europe/Berlin", "day_starts": "04:00"}, "2026-01-02", 3),
+    ],
+)
+def test_the_time_out_counts_from_the_end_of_the_deliverers_day(monkeypatch, clock, day, over_after_h):
+    from airflow.sdk.exceptions import TaskDeferred
+
+    answering(monkeypatch, "not_arrived")
+    spec = load_source("orders").model_copy(update=clock)
+    monkeypatch.setattr("include.specs.sources.load_source", lambda _: spec)
+    waiting = sensor()
+    waiting.partition = day
+    with pytest.raises(TaskDeferred) as deferred:
+        waiting.execute({})
+    assert deferred.value.trigger.timeout_s == 60 + over_after_h * 3600
 
 
 @pytest.mark.parametrize("arrival", ["missing", "not_arrived"])

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class RawPartitionSensor(BaseSensorOperator):
     """Wait until a day of a source, and every day before it, has been delivered.
 
-    When the wait is over, a day with nothing later has not arrived: the task skips. A day that
-    is missing while later ones are there is an incident: the task fails, and retries don't help.
+    The time-out counts from when the day is over, by UTC or by the deliverer's clock, whichever is later: before, it
+    can't be there. When the wait is over, a day with nothing later has not arrived: the task skips. A day that is
+    missing while later ones are there is an incident: the task fails, and retries don't help.
 
     Parameters
     ----------
@@ -46,12 +47,14 @@ class RawPartitionSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> str:
         """Return at once where the day is there, else hand the wait to the triggerer."""
+        from include.specs.sources import load_source
         from include.steps.find_day import find_day
 
         if find_day(self.source, self.partition).status == "delivered":
             return self.partition
+        timeout_s = self.timeout + load_source(self.source).over_after(self.partition).total_seconds()
         self.defer(
-            trigger=RawPartitionTrigger(self.source, self.partition, float(self.timeout), self.poke_interval),
+            trigger=RawPartitionTrigger(self.source, self.partition, timeout_s, self.poke_interval),
             method_name="execute_complete",
         )
 
