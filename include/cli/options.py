@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,6 +55,18 @@ def _check_day(_context: click.Context, parameter: click.Parameter, key: str | N
     return key
 
 
+def _as_instant(_context: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as err:
+        raise UsageError(
+            f"{parameter.opts[0]} {text!r} is not a time; write e.g. 2011-12-10 or 2011-12-10T00:00:00Z"
+        ) from err
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
 def _check_model(_context: click.Context, _parameter: click.Parameter, model_id: str) -> str:
     """Take a model whose DAGs Airflow has: what it would not run is not run by hand, and nothing of it is moved."""
     from include.specs.deployed import require_standing
@@ -94,3 +107,15 @@ past_model_or_all = click.argument("model_id", metavar="[MODEL]", required=False
 group = click.option("--group", required=True, callback=_check_group, help="Feature group, e.g. customer_daily.")
 reason = click.option("--reason", required=True, callback=_check_reason, help="Why; kept in the ledger.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+file_format = click.option("--format", "file_format", metavar="NAME", help="What the columns are. Default: canonical.")
+as_of = click.option(
+    "--as-of",
+    metavar="ISO",
+    callback=_as_instant,
+    help="No row may be later; without a zone it is UTC. Default: now.",
+)
+time_zone = click.option(
+    "--time-zone",
+    metavar="IANA",
+    help="Zone of times in the file that have none; one that the zone has twice is the later. Default: the source's.",
+)

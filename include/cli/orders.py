@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from include.cli import options
-from include.cli.sources import forget_command_of, import_command_of, progress
+from include.cli.progress import progress
+from include.cli.sources import forget_command_of, import_command_of
 from include.simulation.incidents import MEANINGS, parse_incident
 
 if TYPE_CHECKING:

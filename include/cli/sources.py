@@ -1,14 +1,12 @@
 """`mlops sources`: bring a source's files into the lake.
 
-What belongs here: arguments, and how an account is shown. What does not: the import itself, and exit codes, which the
-main command gives to errors.
+What belongs here: what changes the lake: arguments, and how an account is shown. What does not: the import itself, what
+tells of sources and their files (``describe_sources``), and exit codes, which the main command gives to errors.
 """
 
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +16,8 @@ import click
 
 from include.cli import options
 from include.cli.deployment import open_deployment
+from include.cli.describe_sources import check_command, list_command, new_command, show_command
+from include.cli.progress import progress
 from include.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,13 +31,10 @@ def sources() -> None:
     """Bring in the tables that everything else is computed from."""
 
 
-_AS_OF = click.option("--as-of", metavar="ISO", help="No row may be later; without a zone it is UTC. Default: now.")
-_FORMAT = click.option("--format", "file_format", metavar="NAME", help="What the columns are. Default: canonical.")
-_ZONE = click.option(
-    "--time-zone",
-    metavar="IANA",
-    help="Zone of times in the file that have none; one that the zone has twice is the later. Default: the source's.",
-)
+for _command in (list_command, show_command, check_command, new_command):
+    sources.add_command(_command)
+
+
 _UNTIL = options.day(
     "--history-until", default=None, help="The last day that has arrived by the file. Default: by its rows."
 )
@@ -48,9 +45,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print the account 
 @sources.command("import")
 @click.argument("source")
 @click.argument("file", type=options.PATH)
-@_FORMAT
-@_AS_OF
-@_ZONE
+@options.file_format
+@options.as_of
+@options.time_zone
 @_UNTIL
 @_CHECK
 @_JSON
@@ -68,9 +65,9 @@ def import_command_of(source: str) -> click.Command:
 
     @click.command("import")
     @click.argument("file", type=options.PATH)
-    @_FORMAT
-    @_AS_OF
-    @_ZONE
+    @options.file_format
+    @options.as_of
+    @options.time_zone
     @_UNTIL
     @_CHECK
     @_JSON
@@ -86,13 +83,12 @@ def _import(
     file: Path,
     *,
     file_format: str | None,
-    as_of: str | None,
+    as_of: datetime | None,
     time_zone: str | None,
     history_until: str | None,
     check: bool,
     as_json: bool,
 ) -> None:
-    instant = _instant(as_of) if as_of is not None else datetime.now(UTC)
     with progress(f"importing {file.name}"):
         from include.specs.source_formats import CANONICAL
         from include.specs.sources import load_source
@@ -103,7 +99,7 @@ def _import(
             file,
             source=source,
             file_format=file_format or CANONICAL,
-            as_of=instant,
+            as_of=as_of or datetime.now(UTC),
             time_zone=time_zone,
             history_until=history_until,
             cross_check=check,
@@ -162,23 +158,6 @@ def _told_erasure(erased: Erasure) -> str:
     )
     lines.append("deliveries in the landing folder are the sender's: taken again, they bring the person back")
     return "\n".join(lines)
-
-
-def _instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as err:
-        raise UsageError(f"--as-of {text!r} is not a time; write e.g. 2011-12-10 or 2011-12-10T00:00:00Z") from err
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
-def progress(what: str) -> AbstractContextManager[object]:
-    """Show that something is done, on a terminal."""
-    if not sys.stderr.isatty():
-        return nullcontext()
-    from rich.console import Console
-
-    return Console(stderr=True).status(what)
 
 
 def _shown(account: ImportAccount) -> dict[str, object]:

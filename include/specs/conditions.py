@@ -1,10 +1,12 @@
 """A condition over the columns of a row, as a spec writes it: one SQL expression.
 
-What belongs here: whether a text is such a condition, and which columns it names. What does not: evaluating it.
+What belongs here: whether a text is such a condition, which columns it names, and other names for them. What does not:
+evaluating it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -86,3 +88,36 @@ def _parsed(condition: str) -> exp.Expression:
         raise ValueError(f"{condition!r} is no condition in SQL, e.g. days_since_last_order <= 30")
     expression: exp.Expression = whole.this
     return expression
+
+
+def written(name: str) -> str:
+    """Return a column as an expression writes it: in quotes where its name alone means something else, or nothing.
+
+    Examples
+    --------
+    >>> written("InvoiceNo"), written("Stück"), written("order")
+    ('InvoiceNo', '"Stück"', '"order"')
+    """
+    from sqlglot.dialects.duckdb import DuckDB
+
+    is_plain = name.isascii() and name.isidentifier() and name.upper() not in DuckDB.Tokenizer.KEYWORDS
+    return name if is_plain else '"' + name.replace('"', '""') + '"'
+
+
+def renamed(expression: str, names: Mapping[str, str]) -> str:
+    """Return an expression over columns of other names.
+
+    Examples
+    --------
+    >>> renamed("value / nullif(pieces, 0)", {"value": "Wert", "pieces": "Stück"})
+    'Wert / NULLIF("Stück", 0)'
+    """
+    from sqlglot import exp
+
+    def with_names(node: exp.Expression) -> exp.Expression:
+        if not isinstance(node, exp.Column):
+            return node
+        name = names.get(node.name, node.name)
+        return exp.column(exp.to_identifier(name, quoted=written(name) != name))
+
+    return str(_parsed(expression).transform(with_names).sql(dialect="duckdb"))

@@ -6,7 +6,7 @@ What belongs here: what every kind of spec file has in common. What does not: th
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -123,6 +123,28 @@ class _StrictLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def yaml_text(values: Mapping[str, Any]) -> str:
+    """Return the values of a spec as a file of it has them: each entry of a list of mappings on a line of its own."""
+    return "".join(f"{line}\n" for line in _yaml_lines(values, ""))
+
+
+def _yaml_lines(values: Mapping[str, Any], indent: str) -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield f"{indent}{_yaml_scalar(key)}:"
+            yield from _yaml_lines(value, f"{indent}  ")
+        elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+            yield f"{indent}{_yaml_scalar(key)}:"
+            yield from (f"{indent}  - {_yaml_scalar(each)}" for each in value)
+        else:
+            yield f"{indent}{_yaml_scalar(key)}: {_yaml_scalar(value)}"
+
+
+def _yaml_scalar(value: object) -> str:
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False)
+    return text.removesuffix("...\n").strip()
 
 
 def laid_over(
