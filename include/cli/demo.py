@@ -33,15 +33,17 @@ _EXTERNAL = (
     "MLOPS_MLFLOW_ARTIFACTS",
     "MLFLOW_TRACKING_URI",
 )
-_OVERLAYS = {"canonical": "simulator", "online-retail": "online_retail"}
+# The overlay of a demo whose MLOPS_SPECS names none: by the format of its file, of any other file, and of none.
+_OVERLAYS = {"online-retail": "online_retail"}
+_ANY_FILE, _NO_FILE = "own_log", "simulator"
 _FILE_NIGHTS = 14
 # Where there is no terminal, a person may still answer in the browser; nobody is waited for longer than this.
 _UNATTENDED_S = 30.0
 
 
 @click.command()
-@click.option("--orders", type=options.PATH, help="A .parquet or .csv file in place of the simulator.")
-@click.option("--format", "file_format", help="Of that file: online-retail or canonical.")
+@click.option("--orders", type=options.PATH, help="A file of orders in place of the simulator.")
+@click.option("--format", "file_format", help="Of that file: one of those of mlops sources list.")
 @click.option("--nights", type=click.IntRange(1, 60), help="How many nights are played.  [default: 17; of a file 14]")
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Nights a minute at most.")
 @click.option("--seed", type=click.IntRange(0), help="Of the simulated shop.  [default: 7]")
@@ -82,7 +84,7 @@ def demo(
     # Before a home is made, or an earlier one removed.
     load_model(model_id)
     narrator = TerminalNarrator()
-    airflow = _home(arguments.file_format, narrator, fresh=fresh)
+    airflow = _home(arguments, narrator, fresh=fresh)
     unattended = None if narrator.is_terminal else _UNATTENDED_S
     pace = Pace(approve_after_s=0.0 if yes else unattended, night_s=60 / speed if speed else 0.0)
     try:
@@ -115,7 +117,7 @@ def _format(orders: Path | None, file_format: str | None, seed: int | None) -> s
     return file_format
 
 
-def _home(file_format: str, narrator: TerminalNarrator, *, fresh: bool) -> EmbeddedAirflow:
+def _home(arguments: DemoArguments, narrator: TerminalNarrator, *, fresh: bool) -> EmbeddedAirflow:
     """Make the home of a demo, or find it again, and return what starts it."""
     from include.embedded.supervisor import EmbeddedAirflow
 
@@ -126,7 +128,7 @@ def _home(file_format: str, narrator: TerminalNarrator, *, fresh: bool) -> Embed
     if fresh:
         _remove(home)
     if not _is_demo(home) or recall(home) is None:
-        _make(home, file_format)
+        _make(home, arguments)
     return EmbeddedAirflow(Settings.from_env(), say=narrator.say)
 
 
@@ -148,13 +150,14 @@ def _holds(home: Path, *names: str) -> bool:
     return any((home / name).exists() for name in names)
 
 
-def _make(home: Path, file_format: str) -> None:
-    """Make a home for a new demo, with the overlay that MLOPS_SPECS names, or else the one of such orders."""
+def _make(home: Path, arguments: DemoArguments) -> None:
+    """Make a home for a new demo, with the overlay that MLOPS_SPECS names, or else the one of such data."""
     from include.embedded.home import make_home
 
     # A demo that ended before it made a plan has decided nothing.
     settings_file(home).unlink(missing_ok=True)
-    shipped = PROJECT_ROOT / "include" / "config" / "overlays" / _OVERLAYS[file_format]
+    chosen = _OVERLAYS.get(arguments.file_format, _ANY_FILE) if arguments.orders else _NO_FILE
+    shipped = PROJECT_ROOT / "include" / "config" / "overlays" / chosen
     make_home(home, HomeSettings(Settings.from_env().specs_overlay or shipped))
 
 

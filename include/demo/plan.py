@@ -103,7 +103,7 @@ def make_plan(home: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoPlan
         return known
     folder = home / "demo" / "shop"
     shutil.rmtree(folder, ignore_errors=True)
-    plan = _from_file(folder, arguments) if arguments.orders else _simulated(folder, arguments, spec)
+    plan = (_from_file if arguments.orders else _simulated)(folder, arguments, spec)
     temporary = _path(home).with_suffix(".tmp")
     temporary.write_text(json.dumps(asdict(plan), indent=1))
     temporary.replace(_path(home))
@@ -140,7 +140,7 @@ def _simulated(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoP
     )
 
 
-def _from_file(folder: Path, arguments: DemoArguments) -> DemoPlan:
+def _from_file(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoPlan:
     from include.steps.generate_orders import ARRIVALS
     from include.steps.split_source import split_source
 
@@ -154,7 +154,8 @@ def _from_file(folder: Path, arguments: DemoArguments) -> DemoPlan:
         history=str(split.history),
         features_from=split.first,
         history_end=split.history_end,
-        trained_as_of=split.history_end,
+        # Trained on the eve of the first night, every night would be within the cooldown.
+        trained_as_of=partitions.shift(split.history_end, -spec.decision.cooldown_days),
         nights=tuple(split.nights),
         arrivals=str(folder / ARRIVALS),
         happened={},

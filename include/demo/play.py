@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from include.adapters.deployment import Deployment
 from include.demo.account import APPROVED_BY_DEMO
 from include.demo.plan import DemoPlan
+from include.demo.refusal import gates_advice
 from include.embedded.api import AirflowApi
 from include.embedded.postgres import EmbeddedPostgres
 from include.embedded.processes import ProcessTable
@@ -128,8 +129,8 @@ class Demo:
             self._settle()
             if lifecycle.holder(self._ledger(), Stage.PRODUCTION) is None:
                 raise RefusedError(
-                    f"no version of {model} is in Production, so no night can be scored: "
-                    f"{self._ledger()[-1].reason}; start over with --fresh"
+                    f"no version of {model} is in Production, so no night can be scored: {self._ledger()[-1].reason}; "
+                    f"{gates_advice(self.spec)}"
                 )
         for dag_id in self._producers:
             self.api.unpause(dag_id)

@@ -189,12 +189,11 @@ def _find_key(path: Path, guess: FileGuess, engine: DuckDbCompute) -> tuple[tupl
 
 def _candidates(found: Sequence[ColumnGuess], own: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     """Give what may tell rows apart, the likeliest first: a name alone, with another column, a time alone."""
-    whole = [column for column in found if not column.null_share and column.family is not Family.NUMBER]
-    names = [c for c in whole if c.family is Family.TEXT or _KEYISH.search(own[c.name])]
-    times = [c for c in whole if c.family is Family.TIME]
-    for first, *others in (*product(names), *product(names, whole), *product(times)):
-        if first not in others:
-            yield first.name, *(other.name for other in others)
+    whole = [column.name for column in found if not column.null_share and column.family is not Family.NUMBER]
+    families = {column.name: column.family for column in found}
+    names = [name for name in whole if families[name] is Family.TEXT or _KEYISH.search(own[name])]
+    times = [name for name in whole if families[name] is Family.TIME]
+    return (key for key in (*product(names), *product(names, whole), *product(times)) if len({*key}) == len(key))
 
 
 def _all(names: Sequence[str]) -> str:

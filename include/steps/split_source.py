@@ -17,7 +17,7 @@ from include import partitions
 from include.adapters.sources import source_files
 from include.adapters.sources.deliveries import COMPLETE, FORMAT
 from include.errors import UsageError
-from include.quality.formats import event_column, file_columns
+from include.quality.formats import event_column, file_columns, find_format
 from include.specs.sources import SourceSpec
 from include.steps.generate_orders import ARRIVALS, HISTORY
 
@@ -51,7 +51,8 @@ def split_source(source: Path, spec: SourceSpec, *, file_format: str, nights: in
         If the file can't be read, or holds too few days.
     """
     columns = file_columns(spec, file_format)
-    rows = source_files.read_source(source_files.local_file(source), columns)
+    dialect = find_format(spec, file_format).dialect
+    rows = source_files.read_source(source_files.local_file(source), columns, dialect=dialect)
     day = _deliverers_day(rows[event_column(spec, file_format)], spec)
     first, last = (partitions.key_of(pc.min_max(day)[end].as_py()) for end in ("min", "max"))
     cut = partitions.shift(last, -nights)
