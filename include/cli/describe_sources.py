@@ -74,7 +74,8 @@ def check_command(
     """
     source, file = _source_and_file(words)
     with progress(f"looking at {file.name}"):
-        from include.specs.sources import CANONICAL, SourceSpec, check_time_zone, load_source
+        from include.specs.source_formats import CANONICAL
+        from include.specs.sources import SourceSpec, check_time_zone, load_source
         from include.specs.yaml_files import validated
         from include.steps.check_source import check_file
         from include.steps.propose_source import propose_source
@@ -129,7 +130,8 @@ def new_command(name: str, file: Path, source: str | None, as_json: bool) -> Non
     a source that is there: laid over it in the overlay, beside values for a log that nobody has measured.
     """
     with progress(f"looking at {file.name}"):
-        from include.specs.sources import CANONICAL, load_source
+        from include.specs.source_formats import CANONICAL
+        from include.specs.sources import load_source
         from include.steps.propose_format import propose_format
         from include.steps.propose_source import propose_source
         from include.steps.write_source import require_new_source, write_format, write_source

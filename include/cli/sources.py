@@ -175,10 +175,7 @@ def _told(account: ImportAccount, spec: SourceSpec) -> str:
     lines += [f"{count:>10,}   {rule}" for rule, count in account.rules.items() if count]
     if account.rejected_corrections:
         lines.append(f"{account.rejected_corrections:>10,}   of them of a key that the table has: it keeps its row")
-    lines += [f"{count:>10,}   values of {name} had blanks at their ends" for name, count in account.trimmed.items()]
-    lines += [f"{count:>10,}   values of {name} were words for nothing" for name, count in account.null_words.items()]
-    if account.left_out:
-        lines.append(f"           columns that can't be shown were left out: {', '.join(account.left_out)}")
+    lines += _told_values(account)
     days = f"{account.partitions:,} days, {account.first} to {account.last}" if account.partitions else "no day"
     if account.last_night is not None and account.arrived_until != account.last_night:
         days += (
@@ -186,3 +183,11 @@ def _told(account: ImportAccount, spec: SourceSpec) -> str:
             f"{account.last_night} if those days are whole)"
         )
     return "\n".join([*lines, f"{days}; {spec.raw.name} is at version {account.version}"])
+
+
+def _told_values(account: ImportAccount) -> list[str]:
+    lines = [f"{count:>10,}   values of {name} had blanks at their ends" for name, count in account.trimmed.items()]
+    lines += [f"{count:>10,}   values of {name} were words for nothing" for name, count in account.null_words.items()]
+    if account.left_out:
+        lines.append(f"           columns that can't be shown were left out: {', '.join(account.left_out)}")
+    return lines

@@ -14,7 +14,9 @@ from include.adapters.sources.guessing import ColumnGuess, FileGuess, guess_file
 from include.adapters.sources.source_files import local_file
 from include.quality.formats import Family
 from include.specs.conditions import renamed, written
-from include.specs.sources import ColumnType, FileColumnSpec, FormatSpec, Identity, SourceSpec
+from include.specs.source_formats import FileColumnSpec, FormatSpec, Identity
+from include.specs.source_rules import ColumnType
+from include.specs.sources import SourceSpec
 from include.steps.propose_source import Proposal, ambiguous, dialect_values, file_column, own_names
 
 # The columns of a file, what becomes of them, and how they were found.

@@ -24,7 +24,8 @@ from include.quality.formats import Family, FileColumn
 from include.quality.sql import columns as listed
 from include.specs.conditions import written
 from include.specs.dialect import DEFAULT_DIALECT
-from include.specs.sources import CANONICAL, DAY, RECEIVED_AT
+from include.specs.source_formats import CANONICAL
+from include.specs.source_rules import DAY, RECEIVED_AT
 
 if TYPE_CHECKING:
     from include.adapters.compute.duckdb_compute import DuckDbCompute
@@ -189,11 +190,19 @@ def _find_key(path: Path, guess: FileGuess, engine: DuckDbCompute) -> tuple[tupl
 
 def _candidates(found: Sequence[ColumnGuess], own: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     """Give what may tell rows apart, the likeliest first: a name alone, with another column, a time alone."""
-    whole = [column.name for column in found if not column.null_share and column.family is not Family.NUMBER]
-    families = {column.name: column.family for column in found}
-    names = [name for name in whole if families[name] is Family.TEXT or _KEYISH.search(own[name])]
-    times = [name for name in whole if families[name] is Family.TIME]
-    return (key for key in (*product(names), *product(names, whole), *product(times)) if len({*key}) == len(key))
+    whole = [column for column in found if not column.null_share and column.family is not Family.NUMBER]
+    names = [column.name for column in whole if _is_name(column.family, own[column.name])]
+    times = [column.name for column in whole if column.family is Family.TIME]
+    keys = chain(product(names), product(names, [column.name for column in whole]), product(times))
+    return filter(_are_different, keys)
+
+
+def _is_name(family: Family | None, name: str) -> bool:
+    return family is Family.TEXT or _KEYISH.search(name) is not None
+
+
+def _are_different(names: Sequence[str]) -> bool:
+    return len(set(names)) == len(names)
 
 
 def _all(names: Sequence[str]) -> str:
