@@ -1,0 +1,84 @@
+"""What is of one domain is in its YAML and SQL: no module names a source, an entity, or a column of either."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from docs.rooms import FOLDERS
+from include.settings import PROJECT_ROOT
+from include.specs.source_rules import RECEIVED_AT
+from include.specs.yaml_files import CONFIG_ROOT
+
+# The shop that is made up, the demo that plays it, and the short form for its orders, which the list of commands names.
+OF_THE_SHOP = (
+    "include/simulation/",
+    "include/steps/generate_orders.py",
+    "include/demo/",
+    "include/cli/demo.py",
+    "include/cli/orders.py",
+    "include/cli/main.py",
+)
+
+
+def read(folder: str) -> list[dict]:
+    return [yaml.safe_load(path.read_text()) for path in sorted((CONFIG_ROOT / folder).glob("*.yaml"))]
+
+
+SOURCES, GROUPS = read("sources"), read("features")
+# Words of everyday language: they name something only where they stand alone.
+ALONE = {spec["source"] for spec in SOURCES} | {spec["entity"]["name"] for spec in GROUPS}
+COLUMNS = {column["name"] for spec in SOURCES for column in spec["columns"]}
+COLUMNS |= {key for spec in GROUPS for key in spec["entity"]["keys"]}
+WORDS = {name for name in COLUMNS if "_" in name} - {RECEIVED_AT}
+TABLES = {f"{kind}/{spec['source']}" for spec in SOURCES for kind in ("raw", "quarantine", "deliveries")}
+NAMED = re.compile(rf"(?<![\w-])(?:{'|'.join(sorted(WORDS | TABLES, key=len, reverse=True))})(?![\w-])")
+
+
+def literals(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the strings of a module that are no docstring, with their lines."""
+    tree = ast.parse(source)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docs = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node.lineno, node.value
+
+
+def named(source: str) -> list[tuple[int, str]]:
+    return [(line, text) for line, text in literals(source) if text in ALONE or NAMED.search(text)]
+
+
+def modules() -> list[Path]:
+    found = [path for folder in FOLDERS for path in sorted((PROJECT_ROOT / folder).rglob("*.py"))]
+    assert len(found) > 200
+    return [path for path in found if not str(path.relative_to(PROJECT_ROOT)).startswith(OF_THE_SHOP)]
+
+
+def test_no_module_names_what_is_of_one_domain():
+    found = [(str(path.relative_to(PROJECT_ROOT)), *at) for path in modules() for at in named(path.read_text())]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['x = "orders"', 'f"select customer_id from {x}"', 'x = ["product"]', 'x = "raw/orders"', 'x = "unit_price > 1"'],
+)
+def test_a_name_is_found_however_it_is_written(source):
+    assert named(source)
+
+
+@pytest.mark.parametrize(
+    "source", ['"""Of customer_id."""', 'x = "in orders of size"', 'x = "received_at"', 'x = "my_order_id"']
+)
+def test_other_words_are_no_names(source):
+    assert named(source) == []
