@@ -4,7 +4,7 @@
 One pass of the group's SQL over the whole range, one verdict of its quality gate, one commit; then the range goes
 online, and a sample of it is compared.
 
-- **In**: the group's source: lake tables `raw/<source>`, or `predictions/<model>`.
+- **In**: what the group reads: lake tables `raw/<source>`, or `predictions/<model>`.
 - **Out**: lake table `features/<group>`, Feast's online store, a quality report. No asset event: history is filled,
   nothing is scored or decided. To score a range, run `rescore_range__<model>`.
 - **Hazards**: none for what is newer: an older day never replaces a newer online row. A range of which one day

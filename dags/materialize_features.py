@@ -6,7 +6,7 @@ that day, holds the result against the group's YAML, publishes the partition, wr
 compares a sample of what is online with it. Then it heals: earlier nights that have received late rows or
 corrections since they were built are built anew and brought online; what changed is added as a later version.
 
-- **In**: the group's source: lake tables `raw/<source>`, or `predictions/<model>`.
+- **In**: what the group reads: lake tables `raw/<source>`, or `predictions/<model>`.
 - **Out**: lake table `features/<group>`, Feast's online store, a quality report; asset `features_<group>`.
 - **Hazards**: a day that is missing while later ones are there fails: it is an incident. A partition that breaks
   its YAML is not published; the last good one stays online, and the task links to the report. An earlier day that

@@ -18,8 +18,8 @@ from include import partitions
 from include.features.checks import PARTITION
 from include.specs.groups import FeatureGroupSpec
 
-ROWS, VOLUME, FRESHNESS = "rows", "rows_to_same_weekday", "source_age_days"
-NULLS = "null_fraction."
+ROWS, VOLUME = "rows", "rows_to_same_weekday"
+NULLS, FRESHNESS = "null_fraction.", "source_age_days."
 
 _WEEK = 7
 # A ratio is not asked of a group that is still filling up.
@@ -119,9 +119,9 @@ def profile_partitions(
     spec: FeatureGroupSpec,
     *,
     published: Mapping[str, int],
-    source_days: Sequence[str],
+    source_days: Mapping[str, Sequence[str]],
 ) -> pa.Table:
-    """Measure each partition: rows, rows against the same weekday, age of the source, nulls of each feature.
+    """Measure each partition: rows, rows against the same weekday, age of each source, nulls of each feature.
 
     Parameters
     ----------
@@ -133,16 +133,16 @@ def profile_partitions(
         Its columns and its volume rule.
     published : mapping of str to int
         Rows of earlier partitions, by key; those of `keys` are counted here.
-    source_days : sequence of str
-        Days of the source that hold rows, in order.
+    source_days : mapping of str to sequence of str
+        By table that the group reads: its days that hold rows, in order.
 
     Returns
     -------
     pyarrow.Table
         One row for each of `keys`: ``dt`` (string), ``rows`` (int64), ``rows_to_same_weekday`` (float64; null
         where the partition a week before has fewer rows than ``volume.rows_min``, or the one four weeks before
-        does: the group is still filling up), ``source_age_days`` (float64; null where the source has no earlier
-        day), and ``null_fraction.<feature>`` (float64, in [0, 1]; null where there are no rows).
+        does: the group is still filling up), ``source_age_days.<table>`` (float64; null where it has no
+        earlier day), and ``null_fraction.<feature>`` (float64, in [0, 1]; null where there are no rows).
     """
     names = [column.name for column in spec.columns]
     nothing = PartitionCounts(0, dict.fromkeys(names, 0))
@@ -152,12 +152,12 @@ def profile_partitions(
             PARTITION: key,
             ROWS: counts[key],
             VOLUME: _volume_ratio(key, counts, spec.volume.rows_min),
-            FRESHNESS: _source_age(key, source_days),
+            **{f"{FRESHNESS}{table}": _source_age(key, days) for table, days in source_days.items()},
             **_null_fractions(counted.get(key, nothing)),
         }
         for key in keys
     ]
-    floats = [VOLUME, FRESHNESS, *(f"{NULLS}{name}" for name in names)]
+    floats = [VOLUME, *(f"{FRESHNESS}{table}" for table in source_days), *(f"{NULLS}{name}" for name in names)]
     schema = [(PARTITION, pa.string()), (ROWS, pa.int64()), *((name, pa.float64()) for name in floats)]
     return pa.Table.from_pylist(measured, schema=pa.schema(schema))
 

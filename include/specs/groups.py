@@ -83,7 +83,7 @@ class FeatureGroupSpec(Frozen):
     description: str
     owner: str
     entity: EntitySpec
-    sources: Annotated[tuple[Identifier, ...], Field(strict=False, max_length=1)] = ()
+    sources: Annotated[tuple[Identifier, ...], Field(strict=False)] = ()
     scored_by: Identifier | None = None
     ttl_days: Days
     freshness_days: Days
@@ -91,19 +91,23 @@ class FeatureGroupSpec(Frozen):
     columns: Annotated[tuple[ColumnSpec, ...], Field(strict=False, min_length=1)]
 
     @property
-    def source(self) -> str:
-        """The lake table that the group's statement reads."""
-        return predictions_name(self.scored_by) if self.scored_by else raw_name(self.sources[0])
+    def reads(self) -> dict[str, str]:
+        """The lake tables that the group's statement reads, by what it calls them."""
+        if self.scored_by:
+            return {"predictions": predictions_name(self.scored_by)}
+        return {source: raw_name(source) for source in self.sources}
 
     @property
-    def relation(self) -> str:
-        """What the group's statement calls that table."""
-        return "predictions" if self.scored_by else self.sources[0]
+    def read_tables(self) -> tuple[str, ...]:
+        """Their names in the lake."""
+        return tuple(self.reads.values())
 
     @model_validator(mode="after")
     def _reads_sources_or_scores(self) -> FeatureGroupSpec:
         if bool(self.sources) == bool(self.scored_by):
             raise ValueError("a group reads either sources: [NAME] or scores, scored_by: MODEL; write one of the two")
+        if twice := sorted({name for name in self.sources if self.sources.count(name) > 1}):
+            raise ValueError(f"sources names {twice[0]!r} twice; name each once")
         return self
 
     @property

@@ -1,13 +1,13 @@
-"""Build partitions of a feature group: read the source, compute, judge, publish.
+"""Build partitions of a feature group: read the sources, compute, judge, publish.
 
-What belongs here: the one pass from a source to published features. What does not: the definition of a feature,
+What belongs here: the one pass from its sources to published features. What does not: the definition of a feature,
 which is SQL, and of a bound, which is YAML; and which partitions a correction has reached (``heal_features``).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -62,32 +62,34 @@ def build_features(deployment: Deployment, group: str, *, start: str, end: str) 
     Raises
     ------
     UsageError
-        If there is no source, or the range is not one.
+        If a source is not there, or the range is not one.
     RefusedError
-        If `end` is later than the newest day of the source: it has not arrived. If the rows break the group's
+        If `end` is later than the newest day of a source: it has not arrived. If the rows break the group's
         spec: nothing is published then, and the report is kept.
     """
     partitions, spec = span(start, end), load_feature_group(group)
-    source_version = _require_arrived(deployment, spec, end)
-    # What differs in a partition that is on record as agreeing with its source is no correction.
-    compared = find_stale(deployment, spec, source_version=source_version)
-    deployment.state.confirm_source(spec.table, compared.agreeing, source_version)
-    return build_partitions(deployment, spec, partitions, source_version=source_version)
+    source_versions = _require_arrived(deployment, spec, end)
+    # What differs in a partition that is on record as agreeing with its sources is no correction.
+    compared = find_stale(deployment, spec, source_versions=source_versions)
+    deployment.state.confirm_sources(spec.table, compared.agreeing, source_versions)
+    return build_partitions(deployment, spec, partitions, source_versions=source_versions)
 
 
 def build_partitions(
-    deployment: Deployment, spec: FeatureGroupSpec, partitions: Sequence[str], *, source_version: int
+    deployment: Deployment, spec: FeatureGroupSpec, partitions: Sequence[str], *, source_versions: Mapping[str, int]
 ) -> FeaturesRef:
-    """Build days that follow one another from one version of their source, which holds them.
+    """Build days that follow one another from one version of each table that is read, which holds them.
 
     A difference from what is published is a correction, unless the partition is on record as agreeing with
-    `source_version`: then its definition has changed, and nothing was learned later.
+    `source_versions`: then its definition has changed, and nothing was learned later.
     """
     start, end = partitions[0], partitions[-1]
-    source = deployment.lake.dataset(spec.source, version=source_version)
+    sources = {
+        name: deployment.lake.dataset(table, version=source_versions[table]) for name, table in spec.reads.items()
+    }
     built_from = deployment.state.source_versions(spec.table)
-    corrected = [key for key in partitions if built_from.get(key) != source_version]
-    known_until = cache(lambda: _newest_receipts(source, corrected))
+    corrected = [key for key in partitions if built_from.get(key) != source_versions]
+    known_until = cache(lambda: _newest_receipts(sources.values(), corrected))
     judged: list[tuple[PartitionReport, list[tuple[str, int]]]] = []
 
     def with_versions(rows: pa.Table, present: pa.Table | None) -> pa.Table:
@@ -96,21 +98,21 @@ def build_partitions(
 
     def built() -> Iterator[Portion]:
         gate = QualityGate(deployment, spec)
-        for days, rows in _computed(deployment, spec, partitions, source):
+        for days, rows in _computed(deployment, spec, partitions, sources):
             gate.add(rows)
             yield days, partial(with_versions, rows)
         # Before the commit, which takes all days or none.
-        report = gate.require(partitions, source_version=source_version)
+        report = gate.require(partitions, source_versions=source_versions)
         judged.append((report, gate.count_by_partition(partitions)))
 
     published = deployment.lake.rewrite(spec.table, partitions, in_portions(built))
     report, counts = judged[-1]
-    deployment.state.record_publications(spec.table, counts, published.version, source_version=source_version)
+    deployment.state.record_publications(spec.table, counts, published.version, source_versions=source_versions)
     # Last, so that a report that says "published" is true.
     write_report(deployment.lake, report)
     log.info(
-        "features group=%s start=%s end=%s rows=%d version=%d source_version=%d",
-        spec.group, start, end, report.rows, published.version, source_version,
+        "features group=%s start=%s end=%s rows=%d version=%d source_versions=%s",
+        spec.group, start, end, report.rows, published.version, dict(source_versions),
     )  # fmt: skip
     return FeaturesRef(spec.group, start, end, published.version, report.rows)
 
@@ -122,7 +124,7 @@ def count_by_partition(rows: pa.Table, partitions: Sequence[str]) -> list[tuple[
 
 
 def _computed(
-    deployment: Deployment, spec: FeatureGroupSpec, partitions: Sequence[str], source: Dataset
+    deployment: Deployment, spec: FeatureGroupSpec, partitions: Sequence[str], sources: Mapping[str, Dataset]
 ) -> Iterator[tuple[Sequence[str], pa.Table]]:
     """Run the group's statement over days that follow one another, as many at a time as fit into memory.
 
@@ -134,7 +136,7 @@ def _computed(
         days, left = left[-size:], left[:-size]
         rows = deployment.compute.run_select(
             sql,
-            {spec.relation: source},
+            sources,
             purpose=f"feature group {spec.group} of {days[0]} … {days[-1]}",
             parameters={"start_day": days[0], "end_day": days[-1]},
         )
@@ -144,8 +146,16 @@ def _computed(
         size = max(1, min(ROWS_AT_ONCE * len(days) // max(rows.num_rows, 1), growth * len(days)))
 
 
-def _newest_receipts(source: Dataset, partitions: Collection[str]) -> dict[date, datetime]:
-    """Return when the newest row up to each partition was received; empty where the source does not say."""
+def _newest_receipts(sources: Iterable[Dataset], partitions: Collection[str]) -> dict[date, datetime]:
+    """Return when the newest row of any source up to each partition was received; empty where none says so."""
+    newest: dict[date, datetime] = {}
+    for source in sources:
+        for day, moment in _newest_of(source, partitions).items():
+            newest[day] = max(moment, newest.get(day, moment))
+    return newest
+
+
+def _newest_of(source: Dataset, partitions: Collection[str]) -> dict[date, datetime]:
     if _RECEIVED_AT not in source.schema.names or not partitions:
         return {}
     until = pc.field(PARTITION) <= pc.scalar(parse(max(partitions)))
@@ -160,27 +170,27 @@ def _newest_receipts(source: Dataset, partitions: Collection[str]) -> dict[date,
     return dict(zip((day for day, place in zip(wanted, at, strict=True) if place >= 0), moments, strict=True))
 
 
-def _require_arrived(deployment: Deployment, spec: FeatureGroupSpec, end: str) -> int:
-    """Return the version of the source to build from, once it is known to hold the days up to `end`."""
-    if not deployment.lake.exists(spec.source):
-        raise UsageError(
-            f"{spec.table} can't be built: the lake at {deployment.lake.uri} has no {spec.relation} "
-            f"(table {spec.source}); "
-            + (
-                f"score first (mlops score --model {spec.scored_by} --date {end})"
-                if spec.scored_by
-                else f"import some first (mlops sources import {spec.sources[0]} FILE), or set MLOPS_LAKE_URI"
+def _require_arrived(deployment: Deployment, spec: FeatureGroupSpec, end: str) -> dict[str, int]:
+    """Return the versions of the tables to build from, once they are known to hold the days up to `end`."""
+    for name, table in spec.reads.items():
+        if not deployment.lake.exists(table):
+            raise UsageError(
+                f"{spec.table} can't be built: the lake at {deployment.lake.uri} has no {name} (table {table}); "
+                + (
+                    f"score first (mlops score --model {spec.scored_by} --date {end})"
+                    if spec.scored_by
+                    else f"import some first (mlops sources import {name} FILE), or set MLOPS_LAKE_URI"
+                )
             )
-        )
-    if spec.scored_by and end not in deployment.state.publications(spec.source):
-        raise RefusedError(
-            f"{spec.table} of {end} can't be built: {spec.source} has no published partition {end}; score it first "
-            f"(mlops score --model {spec.scored_by} --date {end})"
-        )
+        if spec.scored_by and end not in deployment.state.publications(table):
+            raise RefusedError(
+                f"{spec.table} of {end} can't be built: {table} has no published partition {end}; score it first "
+                f"(mlops score --model {spec.scored_by} --date {end})"
+            )
     for source in spec.sources:
         _require_days(deployment, load_source(source), spec.table, end)
-    # Last: what was found to be there is in this version, whatever has come since.
-    return int(deployment.lake.delta(spec.source).version())
+    # Last: what was found to be there is in these versions, whatever has come since.
+    return {table: int(deployment.lake.delta(table).version()) for table in spec.read_tables}
 
 
 def _require_days(deployment: Deployment, source: SourceSpec, table: str, end: str) -> None:

@@ -78,7 +78,7 @@ def _unscored_because(deployment: Deployment, spec: ModelSpec) -> Callable[[str]
         if refused := _read_refusal(deployment, missing.group, night):
             cause = f"the quality gate refused {missing.table} ({refused})"
         elif late := [source for source in missing.sources if night not in delivered(source)]:
-            cause = f"its {late[0]} have not been delivered"
+            cause = f"its {' and '.join(late)} have not been delivered"
         else:
             cause = f"{missing.table} was not built"
         return f"{cause}; build it (mlops features build --group {missing.group}), then run {rescore}"

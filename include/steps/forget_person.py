@@ -144,10 +144,10 @@ def _erase_rows(deployment: Deployment, table: TableSpec, person: FoundPerson) -
 
 
 def _confirm(deployment: Deployment, spec: FeatureGroupSpec, source: str, before: int, after: int) -> None:
-    if spec.source == source:
+    if source in spec.read_tables:
         built_from = deployment.state.source_versions(spec.table)
-        agreeing = {key: before for key, known in built_from.items() if known == before}
-        deployment.state.confirm_source(spec.table, agreeing, after)
+        agreeing = {key: known for key, known in built_from.items() if known and known.get(source) == before}
+        deployment.state.confirm_sources(spec.table, agreeing, {source: after})
 
 
 def _pins_of(deployment: Deployment, person: FoundPerson) -> list[Pin]:

@@ -1,4 +1,4 @@
-"""Heal a feature group: build anew what a correction of its source has reached, and bring it online.
+"""Heal a feature group: build anew what a correction of its sources has reached, and bring it online.
 
 What belongs here: which partitions are built anew, and in what portions. What does not: building and materialising
 partitions, which are steps of their own.
@@ -7,7 +7,7 @@ partitions, which are steps of their own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from include.errors import RefusedError, UsageError
@@ -15,7 +15,7 @@ from include.partitions import consecutive
 from include.refs import FeaturesRef
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.steps.build_features import build_partitions
-from include.steps.find_stale import find_stale
+from include.steps.find_stale import find_stale, newest_versions_of
 from include.steps.materialize_features import materialize_features
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _DAYS_PER_COMMIT = 30
 
 
 def heal_features(deployment: Deployment, group: str) -> FeaturesRef | None:
-    """Build anew every partition that its source has changed for since it was built, and bring it online.
+    """Build anew every partition that a source has changed for since it was built, and bring it online.
 
     A late row or a correction changes every partition from its own day on, since windows look back. Days that
     follow one another are built in one pass and published in one commit, a month at most. What was built anew is
@@ -49,14 +49,14 @@ def heal_features(deployment: Deployment, group: str) -> FeaturesRef | None:
     spec = load_feature_group(group)
     if not deployment.state.publications(spec.table):
         raise UsageError(f"{group} was never built, there is nothing to heal (mlops features build --group {group} …)")
-    source_version = deployment.lake.version(spec.source) or 0
-    compared = find_stale(deployment, spec, source_version=source_version)
+    source_versions = newest_versions_of(deployment, spec)
+    compared = find_stale(deployment, spec, source_versions=source_versions)
     # What agrees is not compared again by the next heal.
-    deployment.state.confirm_source(spec.table, compared.agreeing, source_version)
+    deployment.state.confirm_sources(spec.table, compared.agreeing, source_versions)
     outcomes = [
         outcome
         for days in _portions(compared.stale)
-        for outcome in _outcomes(deployment, spec, days, source_version=source_version)
+        for outcome in _outcomes(deployment, spec, days, source_versions=source_versions)
     ]
     _bring_online(deployment, spec)
     if refused := [outcome for outcome in outcomes if isinstance(outcome, RefusedError)]:
@@ -74,17 +74,17 @@ def _joined(group: str, built: Sequence[FeaturesRef]) -> FeaturesRef | None:
 
 
 def _outcomes(
-    deployment: Deployment, spec: FeatureGroupSpec, days: Sequence[str], *, source_version: int
+    deployment: Deployment, spec: FeatureGroupSpec, days: Sequence[str], *, source_versions: Mapping[str, int]
 ) -> Iterator[FeaturesRef | RefusedError]:
     try:
-        yield build_partitions(deployment, spec, days, source_version=source_version)
+        yield build_partitions(deployment, spec, days, source_versions=source_versions)
     except RefusedError as no:
         if len(days) == 1:
             yield no
             return
         # One bad day must not keep the others as they were.
         for day in days:
-            yield from _outcomes(deployment, spec, [day], source_version=source_version)
+            yield from _outcomes(deployment, spec, [day], source_versions=source_versions)
 
 
 def _bring_online(deployment: Deployment, spec: FeatureGroupSpec) -> None:

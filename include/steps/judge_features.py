@@ -7,7 +7,7 @@ publishing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from include.features.partition_report import (
 from include.features.versions import newest_versions
 from include.partitions import span
 from include.specs.groups import FeatureGroupSpec, load_feature_group
+from include.steps.find_stale import newest_versions_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +42,7 @@ class QualityGate:
     Parameters
     ----------
     deployment : Deployment
-        Asked what was published, and on which days the source spoke.
+        Asked what was published, and on which days the sources spoke.
     spec : FeatureGroupSpec
         What was promised.
     """
@@ -73,7 +74,7 @@ class QualityGate:
         """Return how many of the rows are of each partition, 0 where none is."""
         return [(key, self._counted[key].rows if key in self._counted else 0) for key in partitions]
 
-    def report(self, partitions: Sequence[str], *, source_version: int) -> PartitionReport:
+    def report(self, partitions: Sequence[str], *, source_versions: Mapping[str, int]) -> PartitionReport:
         """Return what was found of partitions, once all their rows were looked at."""
         spec = self._spec
         checks = [
@@ -90,12 +91,12 @@ class QualityGate:
                 partitions,
                 spec,
                 published=self._deployment.state.publications(spec.table),
-                source_days=_source_days(self._deployment, spec, source_version),
+                source_days=_source_days(self._deployment, spec, source_versions),
             )
             checks += [*self._bounds.checks(), *judge_profile(profile, spec)]
         return PartitionReport(spec.group, partitions[0], partitions[-1], self.rows, tuple(checks))
 
-    def require(self, partitions: Sequence[str], *, source_version: int) -> PartitionReport:
+    def require(self, partitions: Sequence[str], *, source_versions: Mapping[str, int]) -> PartitionReport:
         """Return the report, or refuse the partitions where a promise is broken.
 
         Raises
@@ -103,14 +104,14 @@ class QualityGate:
         RefusedError
             If a promise is broken, with every one that is; the report is kept.
         """
-        spec, report = self._spec, self.report(partitions, source_version=source_version)
+        spec, report = self._spec, self.report(partitions, source_versions=source_versions)
         log.info("quality group=%s passed=%s rows=%d", spec.group, report.passed, report.rows)
         if not report.passed:
             address = write_report(self._deployment.lake, report)
             raise RefusedError(
                 f"{spec.table} {report.start} … {report.end} is not published, it breaks its spec ({spec.group}.yaml): "
-                f"{'; '.join(map(str, report.failed))}; look at {spec.source} of these days, or correct the bound; "
-                f"what was published before stays; the report is {address}"
+                f"{'; '.join(map(str, report.failed))}; look at {', '.join(spec.read_tables)} of these days, "
+                f"or correct the bound; what was published before stays; the report is {address}"
             )
         return report
 
@@ -130,16 +131,18 @@ def check_features(deployment: Deployment, group: str, *, start: str, end: str) 
             f"{spec.table} in {deployment.lake.uri} has no published partition {absent[0]}; build it first "
             f"(mlops features build --group {group} --date {absent[0]})"
         )
-    version, source_version = deployment.lake.version(spec.table), deployment.lake.version(spec.source) or 0
+    version, source_versions = deployment.lake.version(spec.table), newest_versions_of(deployment, spec)
     gate = QualityGate(deployment, spec)
     for days in fitting([(key, published[key]) for key in partitions]):
         rows = deployment.lake.read(spec.table, keys=days, version=version)
         gate.add(newest_versions(rows, keys=spec.entity.keys))
-    return gate.report(partitions, source_version=source_version)
+    return gate.report(partitions, source_versions=source_versions)
 
 
-def _source_days(deployment: Deployment, spec: FeatureGroupSpec, source_version: int) -> list[str]:
-    """Return the days on which the source spoke: a feed by its rows, a model by having scored the night."""
+def _source_days(
+    deployment: Deployment, spec: FeatureGroupSpec, source_versions: Mapping[str, int]
+) -> dict[str, list[str]]:
+    """Return the days on which each table spoke: a feed by its rows, a model by having scored the night."""
     if spec.scored_by:
-        return list(deployment.state.publications(spec.source))
-    return deployment.lake.partitions(spec.source, version=source_version)
+        return {table: list(deployment.state.publications(table)) for table in spec.read_tables}
+    return {table: deployment.lake.partitions(table, version=source_versions[table]) for table in spec.read_tables}

@@ -15,7 +15,8 @@ from include.settings import PROJECT_ROOT
 from include.specs.source_rules import RECEIVED_AT
 from include.specs.yaml_files import CONFIG_ROOT
 
-# The shop that is made up, the demo that plays it, and the short form for its orders, which the list of commands names.
+# The shop that is made up, the demo that plays it, the short form for its orders, which the list of commands names, and
+# what databases held when there was one source.
 OF_THE_SHOP = (
     "include/simulation/",
     "include/steps/generate_orders.py",
@@ -23,6 +24,7 @@ OF_THE_SHOP = (
     "include/cli/demo.py",
     "include/cli/orders.py",
     "include/cli/main.py",
+    "include/adapters/state/migrations/",
 )
 
 

@@ -33,7 +33,8 @@ def names_in(source: str) -> Iterator[str]:
 def modules() -> list[Path]:
     found = [path for folder in ("include", "plugins") for path in sorted((PROJECT_ROOT / folder).rglob("*.py"))]
     assert found
-    return [path for path in found if path != PROJECT_ROOT / "include" / "tables.py"]
+    # A migration tells of tables by the names that they had then, whatever they are called now.
+    return [path for path in found if path != PROJECT_ROOT / "include" / "tables.py" and "migrations" not in path.parts]
 
 
 def test_no_other_module_names_a_table():

@@ -28,7 +28,9 @@ def failures(rows: pa.Table) -> dict[str, int]:
 def judged(rows: pa.Table, *days: str, spec=None, published=None, source=(DAY,)) -> dict[str, bool]:
     spec = spec or group()
     counted = count_nulls(rows, spec)
-    profile = profile_partitions(counted, days or (DAY,), spec, published=published or {}, source_days=source)
+    profile = profile_partitions(
+        counted, days or (DAY,), spec, published=published or {}, source_days={"raw/orders": source}
+    )
     return {f"{check.check} {check.column.split(',')[0]}": check.passed for check in judge_profile(profile, spec)}
 
 
@@ -94,6 +96,6 @@ def test_a_source_that_has_been_silent_too_long_is_not_fresh(age: int, passed: b
 
 def test_a_failure_names_the_partition_and_its_value() -> None:
     counted = count_nulls(rows_of(DAY, 5), group())
-    profile = profile_partitions(counted, (DAY,), group(), published={}, source_days=(shift(DAY, -9),))
+    profile = profile_partitions(counted, (DAY,), group(), published={}, source_days={"raw/orders": (shift(DAY, -9),)})
     (broken,) = [check for check in judge_profile(profile, group()) if not check.passed]
     assert str(broken) == "freshness of the newest day of raw/orders: 2024-03-01 9, allowed: [0, 3]"

@@ -114,10 +114,10 @@ def test_the_application_does_all_that_it_needs_to(copied):
     move(state, stage_candidate, version=2)
     state.put_night("churn", "2026-01-01", model_version=1, night={"rows": 1})
     state.put_night("churn", "2026-01-01", model_version=1, night={"rows": 2})
-    state.record_publications("features/x", [("2026-01-01", 2)], 2, source_version=3)
-    state.confirm_source("features/x", {"2026-01-01": 3}, 4)
+    state.record_publications("features/x", [("2026-01-01", 2)], 2, source_versions={"raw/x": 3})
+    state.confirm_sources("features/x", {"2026-01-01": {"raw/x": 3}}, {"raw/x": 4})
     assert [row.version for row in state.ledger("churn")] == [1, 1, 2]
-    assert state.source_versions("features/x") == {"2026-01-01": 4}
+    assert state.source_versions("features/x") == {"2026-01-01": {"raw/x": 4}}
 
 
 def test_whatever_is_recorded_when_is_history_or_is_said_not_to_be():

@@ -71,8 +71,12 @@ def source_version(deployment: Any) -> int:
     return deployment.lake.version("raw/orders") or 0
 
 
+def of_orders(version: int) -> dict[str, int]:
+    return {"raw/orders": version}
+
+
 QUESTIONS: dict[str, Callable[[Any], object]] = {
-    "find_stale": lambda d: find_stale(d, load_feature_group(GROUP), source_version=source_version(d)),
+    "find_stale": lambda d: find_stale(d, load_feature_group(GROUP), source_versions=of_orders(source_version(d))),
     "find_day": lambda d: find_day("orders", DAYS[-1]),
     "check_features": lambda d: check_features(d, GROUP, start=DAYS[0], end=DAYS[-1]),
     "judge_night": lambda d: judge_night(d, "churn", DAYS[-1]),
@@ -188,7 +192,11 @@ def test_feast_and_mlflow_make_nothing_before_they_are_deployed(backend, ask, tm
 
 def test_what_is_stale_and_what_agrees_is_answered_and_a_build_records_it(deployment):
     newest = source_version(deployment)
-    found = find_stale(deployment, load_feature_group(GROUP), source_version=newest)
-    assert (found.stale, found.agreeing) == (("2024-01-02", "2024-01-03"), {"2024-01-01": newest - 1})
+    found = find_stale(deployment, load_feature_group(GROUP), source_versions=of_orders(newest))
+    assert (found.stale, found.agreeing) == (("2024-01-02", "2024-01-03"), {"2024-01-01": of_orders(newest - 1)})
     build_features(deployment, GROUP, start=DAYS[-1], end=DAYS[-1])
-    assert deployment.state.source_versions(TABLE) == {DAYS[0]: newest, DAYS[1]: newest - 1, DAYS[2]: newest}
+    assert deployment.state.source_versions(TABLE) == {
+        DAYS[0]: of_orders(newest),
+        DAYS[1]: of_orders(newest - 1),
+        DAYS[2]: of_orders(newest),
+    }

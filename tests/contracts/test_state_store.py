@@ -92,7 +92,7 @@ def test_what_was_published_before_the_table_had_its_name_is_published_after_it(
     )
     store.migrate()
     assert store.publications("features/x") == {"2026-01-01": 5, "2026-01-02": 0}
-    assert store.source_versions("features/x") == {"2026-01-01": 7, "2026-01-02": None}
+    assert store.source_versions("features/x") == {"2026-01-01": {"raw/orders": 7}, "2026-01-02": None}
     assert store.table_versions("features/x") == {"2026-01-01": 3, "2026-01-02": 4}
     assert store.publications("online/x") == {"2026-01-01": 5}
     store.record_publications("features/x", [("2026-01-01", 6)], 5)
@@ -365,24 +365,48 @@ def test_a_server_that_is_down_is_named_with_the_next_move(tmp_path):
         store.ledger("churn")
 
 
-def test_a_partition_remembers_the_version_of_its_source_until_it_is_confirmed_or_built_again(store):
-    store.record_publications("features/x", [("2026-01-01", 4), ("2026-01-02", 5)], 1, source_version=7)
+def of(version: int, other: int | None = None) -> dict[str, int]:
+    return {"raw/a": version} if other is None else {"raw/a": version, "raw/b": other}
+
+
+def test_a_partition_remembers_the_versions_of_its_sources_until_they_are_confirmed_or_built_again(store):
+    store.record_publications("features/x", [("2026-01-01", 4), ("2026-01-02", 5)], 1, source_versions=of(7, 2))
     store.record_publications("features/y", [("2026-01-01", 4)], 1)
-    store.confirm_source("features/x", {"2026-01-01": 7}, 9)
+    store.confirm_sources("features/x", {"2026-01-01": of(7, 2)}, of(9))
     assert store.table_versions("features/x") == {"2026-01-01": 1, "2026-01-02": 1}
-    assert store.source_versions("features/x") == {"2026-01-01": 9, "2026-01-02": 7}
+    assert store.source_versions("features/x") == {"2026-01-01": of(9, 2), "2026-01-02": of(7, 2)}
     assert store.source_versions("features/y") == {"2026-01-01": None}
-    store.record_publications("features/x", [("2026-01-02", 5)], 2, source_version=8)
-    assert store.source_versions("features/x")["2026-01-02"] == 8
+    store.record_publications("features/x", [("2026-01-02", 5)], 2, source_versions=of(8))
+    assert store.source_versions("features/x")["2026-01-02"] == of(8)
     assert store.table_versions("features/x")["2026-01-02"] == 2
-    store.confirm_source("features/x", {}, 99)
-    assert store.source_versions("features/x") == {"2026-01-01": 9, "2026-01-02": 8}
+    store.confirm_sources("features/x", {}, of(99))
+    assert store.source_versions("features/x") == {"2026-01-01": of(9, 2), "2026-01-02": of(8)}
 
 
 def test_a_partition_that_was_built_anew_since_it_was_compared_is_not_confirmed(store):
     days = ["2026-01-01", "2026-01-02", "2026-01-03"]
-    store.record_publications("features/x", [(day, 1) for day in days], 1, source_version=7)
-    store.record_publications("features/x", [(days[2], 1)], 1, source_version=8)
-    store.record_publications("features/x", [(days[1], 1)], 2, source_version=5)
-    store.confirm_source("features/x", {days[0]: 7, days[1]: 7, days[2]: 8}, 9)
-    assert store.source_versions("features/x") == {days[0]: 9, days[1]: 5, days[2]: 9}
+    store.record_publications("features/x", [(day, 1) for day in days], 1, source_versions=of(7, 1))
+    store.record_publications("features/x", [(days[2], 1)], 1, source_versions=of(8, 1))
+    store.record_publications("features/x", [(days[1], 1)], 2, source_versions=of(7, 2))
+    store.confirm_sources("features/x", {days[0]: of(7, 1), days[1]: of(7, 1), days[2]: of(8, 1)}, of(9, 1))
+    assert store.source_versions("features/x") == {days[0]: of(9, 1), days[1]: of(7, 2), days[2]: of(9, 1)}
+
+
+def test_a_version_of_the_one_source_keeps_its_meaning_where_there_may_be_several(store):
+    move_schema(store, "downgrade", "base")
+    move_schema(store, "upgrade", "0008")
+    tell(
+        store,
+        "INSERT INTO publication (target, partition_key, table_version, source_version, rows) VALUES "
+        "('features/daily', '2026-01-01', 3, 7, 5), ('features/daily', '2026-01-02', 4, NULL, 0), "
+        "('predictions/churn', '2026-01-01', 2, NULL, 5), ('features/churn_scores', '2026-01-01', 1, 2, 5)",
+    )
+    store.migrate()
+    assert store.source_versions("features/daily") == {"2026-01-01": {"raw/orders": 7}, "2026-01-02": None}
+    assert store.source_versions("features/churn_scores") == {"2026-01-01": {"predictions/churn": 2}}
+    store.record_publications("features/daily", [("2026-01-03", 1)], 5, source_versions=of(1, 2))
+    move_schema(store, "downgrade", "0008")
+    with store._engine.connect() as connection:
+        kept = sa.text("SELECT source_version FROM publication WHERE target = 'features/daily' ORDER BY partition_key")
+        assert list(connection.execute(kept).scalars()) == [7, None, None]
+    store.migrate()

@@ -98,7 +98,8 @@ def judge_profile(profile: pa.Table, spec: FeatureGroupSpec) -> list[PartitionCh
         f"{NULLS}{column.name}": ("nulls", column.name, 0.0, column.nulls_max) for column in spec.columns
     }
     limits[VOLUME] = ("volume", "rows, against the same weekday", spec.volume.ratio_min, spec.volume.ratio_max)
-    limits[FRESHNESS] = ("freshness", f"the newest day of {spec.source}", 0.0, float(spec.freshness_days))
+    for table in spec.read_tables:
+        limits[f"{FRESHNESS}{table}"] = ("freshness", f"the newest day of {table}", 0.0, float(spec.freshness_days))
     judged = {name: limit for name, limit in limits.items() if limit[2:] != (None, None)}
     suite = [
         gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high)

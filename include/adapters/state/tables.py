@@ -136,7 +136,7 @@ publication = sa.Table(
     sa.Column("target", sa.Text, primary_key=True),
     sa.Column("partition_key", sa.Text, primary_key=True),
     sa.Column("table_version", sa.Integer, nullable=False),
-    sa.Column("source_version", sa.Integer),
+    sa.Column("source_versions", JSONB(none_as_null=True)),
     sa.Column("rows", sa.BigInteger, nullable=False),
 )
 

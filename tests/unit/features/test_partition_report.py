@@ -16,7 +16,11 @@ DAY = "2024-03-01"
 
 def profile(rows: pa.Table, *days: str, published: dict[str, int] | None = None, source: tuple[str, ...] = ()) -> list:
     found = profile_partitions(
-        count_nulls(rows, group()), days or (DAY,), group(), published=published or {}, source_days=source
+        count_nulls(rows, group()),
+        days or (DAY,),
+        group(),
+        published=published or {},
+        source_days={"raw/orders": source},
     )
     return found.to_pylist()
 
@@ -55,9 +59,9 @@ def test_a_range_is_compared_with_its_own_days() -> None:
 
 
 def test_the_source_is_as_old_as_its_newest_day_with_rows() -> None:
-    assert profile(rows_of(DAY, 1), source=(shift(DAY, -2), shift(DAY, 1)))[0]["source_age_days"] == 2.0
-    assert profile(rows_of(DAY, 1), source=(DAY,))[0]["source_age_days"] == 0.0
-    assert profile(rows_of(DAY, 1), source=(shift(DAY, 1),))[0]["source_age_days"] is None
+    assert profile(rows_of(DAY, 1), source=(shift(DAY, -2), shift(DAY, 1)))[0]["source_age_days.raw/orders"] == 2.0
+    assert profile(rows_of(DAY, 1), source=(DAY,))[0]["source_age_days.raw/orders"] == 0.0
+    assert profile(rows_of(DAY, 1), source=(shift(DAY, 1),))[0]["source_age_days.raw/orders"] is None
 
 
 def test_a_report_comes_back_from_its_json() -> None:

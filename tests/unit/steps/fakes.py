@@ -19,16 +19,23 @@ class FakeState:
     def __init__(self) -> None:
         self.recorded: list[tuple[str, list[tuple[str, int]], int]] = []
         self._rows: dict[str, dict[str, int]] = {}
-        self._sources: dict[str, dict[str, int | None]] = {}
+        self._sources: dict[str, dict[str, dict[str, int] | None]] = {}
         self._versions: dict[str, dict[str, int]] = {}
         self._registrations: dict[tuple[str, int], Registration] = {}
 
     def record_publications(
-        self, target: str, partitions: Sequence[tuple[str, int]], version: int, *, source_version: int | None = None
+        self,
+        target: str,
+        partitions: Sequence[tuple[str, int]],
+        version: int,
+        *,
+        source_versions: Mapping[str, int] | None = None,
     ) -> None:
         self.recorded.append((target, list(partitions), version))
         self._rows.setdefault(target, {}).update(partitions)
-        self._sources.setdefault(target, {}).update((key, source_version) for key, _ in partitions)
+        self._sources.setdefault(target, {}).update(
+            (key, None if source_versions is None else dict(source_versions)) for key, _ in partitions
+        )
         self._versions.setdefault(target, {}).update((key, version) for key, _ in partitions)
 
     def forget(self, target: str, partition: str) -> None:
@@ -37,7 +44,7 @@ class FakeState:
     def publications(self, target: str) -> dict[str, int]:
         return dict(sorted(self._rows.get(target, {}).items()))
 
-    def source_versions(self, target: str) -> dict[str, int | None]:
+    def source_versions(self, target: str) -> dict[str, dict[str, int] | None]:
         return dict(sorted(self._sources.get(target, {}).items()))
 
     def table_versions(self, target: str) -> dict[str, int]:
@@ -47,9 +54,12 @@ class FakeState:
     def alone(self, work: str) -> Iterator[None]:
         yield
 
-    def confirm_source(self, target: str, agreeing: Mapping[str, int], source_version: int) -> None:
+    def confirm_sources(
+        self, target: str, agreeing: Mapping[str, Mapping[str, int]], source_versions: Mapping[str, int]
+    ) -> None:
         known = self._sources.setdefault(target, {})
-        known.update({key: source_version for key, built_from in agreeing.items() if known.get(key) == built_from})
+        same = {key: built_from for key, built_from in agreeing.items() if known.get(key) == built_from}
+        known.update({key: {**built_from, **source_versions} for key, built_from in same.items()})
 
     def record_registration(self, model_id: str, version: int, *, run_id: str, files: Mapping[str, str]) -> None:
         self._registrations[model_id, version] = Registration(model_id, 1, version, run_id, files)

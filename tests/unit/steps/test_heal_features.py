@@ -198,8 +198,8 @@ def test_a_new_column_is_filled_in_place_over_a_range_with_late_rows(deployment:
     older = FakeDeployment(Path(deployment.lake.uri.removeprefix("file://")).with_name("older"))
     publish_source(older.lake, raw)
     published = older.lake.replace(TABLE, narrow, keys=keys)
-    source_version = older.lake.version("raw/orders")
-    older.state.record_publications(TABLE, [(key, 1) for key in keys], published.version, source_version=source_version)
+    versions = {"raw/orders": older.lake.version("raw/orders") or 0}
+    older.state.record_publications(TABLE, [(key, 1) for key in keys], published.version, source_versions=versions)
 
     build(older, "2024-01-10", "2024-01-30")
 
