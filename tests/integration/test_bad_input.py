@@ -113,7 +113,7 @@ def test_a_name_that_would_be_a_path_exits_2(tmp_path, command, name):
 
 def test_features_without_orders_exit_2_with_the_next_move(tmp_path):
     done = mlops("features", "build", "--group", "customer_daily", "--date", "2026-01-01", home=tmp_path / "home")
-    assert_told(done, 2, "no orders", "mlops orders import")
+    assert_told(done, 2, "no orders", "mlops sources import orders FILE")
 
 
 @pytest.mark.parametrize(
