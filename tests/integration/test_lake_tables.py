@@ -126,7 +126,7 @@ def reports(deployment: Deployment) -> str:
 @pytest.fixture(scope="module")
 def erased(deployment: Deployment, shop: pa.Table) -> Erasure:
     named = rows_that_name(deployment, {GONE, *orders_of_gone(shop)})
-    assert set(named) == {table.name for table in list_tables() if table.person is not tables.Person.NOBODY}
+    assert set(named) == {table.name for table in list_tables() if table.whose != tables.OF_NOBODY}
     return forget_person(deployment, GONE, source=load_source("orders"), today=TODAY)
 
 
