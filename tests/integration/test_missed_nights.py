@@ -126,7 +126,7 @@ def play_with_faults(loop: Loop) -> None:
     loop.paused = set()
     earlier, later = REVERSED
     loop.deliver(later)
-    with pytest.raises(RefusedError, match=f"{earlier} is missing"):
+    with pytest.raises(RefusedError, match=f"{earlier} are missing"):
         loop.build(later)
     loop.deliver(earlier)
     for night in (later, earlier):
