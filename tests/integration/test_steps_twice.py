@@ -143,5 +143,5 @@ def test_a_night_is_not_built_over_a_missing_one(deployment, once, tmp_path):
     other = beside(deployment, tmp_path / "lake")
     for night in (NIGHTS[0], NIGHTS[2]):
         import_delivery(other, night, source="orders", cross_check=False)
-    with pytest.raises(RefusedError, match=f"{NIGHTS[1]} is missing while later days are there"):
+    with pytest.raises(RefusedError, match=f"{NIGHTS[1]} are missing while later days are there"):
         build_features(other, "customer_daily", start=NIGHTS[2], end=NIGHTS[2])
