@@ -100,7 +100,8 @@ def written(name: str) -> str:
     """
     from sqlglot.dialects.duckdb import DuckDB
 
-    is_plain = name.isascii() and name.isidentifier() and name.upper() not in DuckDB.Tokenizer.KEYWORDS
+    words = {word for phrase in DuckDB.Tokenizer.KEYWORDS for word in phrase.split()}
+    is_plain = name.isascii() and name.isidentifier() and name.upper() not in words
     return name if is_plain else '"' + name.replace('"', '""') + '"'
 
 

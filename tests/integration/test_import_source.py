@@ -427,6 +427,7 @@ def test_unreachable_s3_is_one_clear_message(tmp_path, monkeypatch):
 
 def test_command_prints_one_json_object_that_balances(tmp_path, monkeypatch):
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLOPS_LAKE_URI", raising=False)
     path = _write(tmp_path / "orders.parquet", make_dirty_orders(seed=5))
     arguments = ["import", str(path), "--format", "canonical", "--as-of", "2026-04-01", "--json"]
     result = CliRunner().invoke(orders_cli, arguments, catch_exceptions=False)

@@ -28,6 +28,7 @@ HEADS = {
 def overlay(tmp_path, monkeypatch) -> Path:
     """A home, and a folder of specs that is not there yet."""
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLOPS_LAKE_URI", raising=False)
     monkeypatch.setenv("MLOPS_SPECS", str(tmp_path / "specs"))
     return tmp_path / "specs"
 
