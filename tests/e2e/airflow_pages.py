@@ -47,11 +47,17 @@ class OpenPage:
         """Wait until it shows the words, and then until it asks for nothing more."""
         self._wait_for(self.page.get_by_text(words), words)
 
-    def graph(self, among: str) -> set[str]:
-        """Wait for a node of its graph to be drawn and return the names of all."""
+    def graph(self, *among: str) -> set[str]:
+        """Wait for these nodes of its graph to be drawn, which need not be at once, and return the names of all."""
         nodes = self.page.locator(".react-flow__node")
-        self._wait_for(nodes.filter(has_text=among), f"{among} in a graph")
-        return {line for text in nodes.all_inner_texts() for line in text.split("\n") if line}
+        self._wait_for(nodes.filter(has_text=among[0]), f"{among[0]} in a graph")
+        names: set[str] = set()
+        for _ in range(50):
+            names = {line for text in nodes.all_inner_texts() for line in text.split("\n") if line}
+            if names.issuperset(among):
+                break
+            self.page.wait_for_timeout(200)
+        return names
 
     def _wait_for(self, shown: Any, what: str) -> None:
         from playwright.sync_api import TimeoutError as NotThereError
