@@ -75,7 +75,7 @@ def check_command(
     source, file = _source_and_file(words)
     with progress(f"looking at {file.name}"):
         from include.specs.source_formats import CANONICAL
-        from include.specs.sources import SourceSpec, check_time_zone, load_source
+        from include.specs.sources import SourceSpec, load_source
         from include.specs.yaml_files import validated
         from include.steps.check_source import check_file
         from include.steps.propose_source import propose_source
@@ -87,9 +87,8 @@ def check_command(
             spec, chosen = validated(SourceSpec, dict(proposal.values), file), file_format or proposal.file_format
         else:
             spec, chosen = load_source(source), file_format or CANONICAL
-        zone = check_time_zone(time_zone) if time_zone is not None else None
         check = check_file(
-            file, spec, file_format=chosen, as_of=as_of or datetime.now(UTC), time_zone=zone, engine=engine
+            file, spec, file_format=chosen, as_of=as_of or datetime.now(UTC), time_zone=time_zone, engine=engine
         )
     _show_check(check, spec, proposal, file, as_json=as_json)
 

@@ -67,6 +67,17 @@ def _as_instant(_context: click.Context, parameter: click.Parameter, text: str |
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
+def _check_zone(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
+    from include.specs.sources import check_time_zone
+
+    if name is not None:
+        try:
+            check_time_zone(name)
+        except ValueError as err:
+            raise UsageError(str(err)) from err
+    return name
+
+
 def _check_model(_context: click.Context, _parameter: click.Parameter, model_id: str) -> str:
     """Take a model whose DAGs Airflow has: what it would not run is not run by hand, and nothing of it is moved."""
     from include.specs.deployed import require_standing
@@ -117,5 +128,6 @@ as_of = click.option(
 time_zone = click.option(
     "--time-zone",
     metavar="IANA",
+    callback=_check_zone,
     help="Zone of times in the file that have none; one that the zone has twice is the later. Default: the source's.",
 )

@@ -38,7 +38,7 @@ class ImportAccount:
     rejected_corrections : int
         Rows that broke a rule while the table has a row of their key, which stays as it was.
     counted : dict of str to int
-        What the source counts of published rows.
+        What the source counts of the rows that were taken.
     trimmed, null_words, left_out
         What was done to the files' values before: see `Tidied`.
     partitions : int

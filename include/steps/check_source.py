@@ -18,6 +18,7 @@ from include.adapters.compute.duckdb_compute import parquet_sql
 from include.adapters.sources.source_files import local_file
 from include.quality.formats import find_format
 from include.quality.history import arrived_until
+from include.steps.account_source import taken_by_night
 from include.steps.judge_source import Judged, Judgement, judge_files
 
 if TYPE_CHECKING:
@@ -46,8 +47,10 @@ class FileCheck:
         The first of them.
     partitions : int
         Days with rows that would be taken.
-    first, last, arrived_until : str or None
-        The first and last of them, and until when days would have arrived.
+    first, last : str or None
+        The first and last of them.
+    arrived_until, last_night : str or None
+        By the deliverer's clock: until when days would have arrived, and the last day with rows that would be taken.
     time_zone : str
         In which times without a zone were read.
     """
@@ -61,6 +64,7 @@ class FileCheck:
     first: str | None
     last: str | None
     arrived_until: str | None
+    last_night: str | None
     time_zone: str
 
 
@@ -104,7 +108,7 @@ def check_file(
         judged = judge_files([local_file(path)], judgement, engine, Path(folder))
         first_rows = _first_rows(judged, engine, rows)
     taken, rules = _counted(judged)
-    days = sorted(map(partitions.key_of, taken))
+    days, nights = sorted(map(partitions.key_of, taken)), taken_by_night(judged)
     return FileCheck(
         rows_in=sum(judged.rows_in),
         rows_taken=sum(taken.values()),
@@ -114,7 +118,8 @@ def check_file(
         partitions=len(taken),
         first=days[0] if days else None,
         last=days[-1] if days else None,
-        arrived_until=arrived_until(taken),
+        arrived_until=arrived_until(nights),
+        last_night=max(map(partitions.key_of, nights), default=None),
         time_zone=zone,
     )
 

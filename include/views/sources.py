@@ -12,6 +12,7 @@ from typing import Any
 
 from include.specs.deployed import load_specs
 from include.specs.sources import SourceSpec, load_source, source_folders
+from include.specs.standing import Specs
 from include.specs.yaml_files import read_spec, spec_files, yaml_text
 from include.steps.check_source import FileCheck
 from include.steps.propose_source import Proposal
@@ -56,7 +57,8 @@ class SourceView:
 
 def list_sources() -> list[SourceLine]:
     """Return the sources that stand, by name."""
-    return [_line(spec) for spec in load_specs().sources.values()]
+    specs = load_specs()
+    return [_line(spec, specs) for spec in specs.sources.values()]
 
 
 def view_source(name: str) -> SourceView:
@@ -70,7 +72,9 @@ def view_source(name: str) -> SourceView:
     spec = load_source(name)
     values, _ = read_spec(source_folders(), name, kind="source", growing=("formats",))
     tables = (spec.raw.name, spec.quarantine.name, spec.deliveries.name)
-    return SourceView(_line(spec), tables, values, tuple(spec_files(source_folders(), name, kind="source")))
+    return SourceView(
+        _line(spec, load_specs()), tables, values, tuple(spec_files(source_folders(), name, kind="source"))
+    )
 
 
 def write_source(view: SourceView) -> str:
@@ -97,7 +101,7 @@ def tell_check(check: FileCheck, spec: SourceSpec) -> str:
         lines.append(f"{count:>10,}   {rule}: {spec.reasons[rule]}")
         lines += [f"{'':>12}row {row.row_number:,}: {row.row[:_SHOWN]}" for row in check.first_rows.get(rule, ())]
     days = f"{check.partitions:,} days, {check.first} to {check.last}" if check.partitions else "no day"
-    if check.arrived_until is not None and check.arrived_until != check.last:
+    if check.arrived_until != check.last_night:
         days += f"; they would have arrived until {check.arrived_until}"
     return "\n".join([*lines, f"{days}; nothing was written"])
 
@@ -116,8 +120,8 @@ def tell_guess(proposal: Proposal) -> str:
     return "\n".join([*lines, *proposal.to_read])
 
 
-def _line(spec: SourceSpec) -> SourceLine:
-    groups = tuple(name for name, group in load_specs().groups.items() if spec.source in group.sources)
+def _line(spec: SourceSpec, specs: Specs) -> SourceLine:
+    groups = tuple(name for name, group in specs.groups.items() if spec.source in group.sources)
     return SourceLine(
         spec.source,
         spec.owner,

@@ -19,10 +19,14 @@ import pytest
 import yaml
 
 from include import partitions
+from include.adapters.deployment import Deployment
 from include.adapters.sources.deliveries import delivered_days
+from include.settings import Settings
+from include.specs.source_formats import CANONICAL
 from include.specs.sources import SourceSpec, load_source
 from include.specs.yaml_files import CONFIG_ROOT
 from include.steps.build_features import build_features
+from include.steps.check_source import check_file
 from include.steps.heal_features import heal_features
 from include.steps.import_source import ImportAccount, import_delivery, import_file
 from include.steps.monitor_model import read_delivery
@@ -140,8 +144,13 @@ def test_a_history_gives_the_table_and_the_arrivals_of_the_nights(by_nights, clo
     deployment = lake_only(tmp_path / "history")
     rows = lines(at for day in days for at in sold(spec, day))
     as_of = opens(spec, days[-1] + timedelta(days=1))
-    account = import_file(deployment, write(tmp_path / "h.parquet", rows), source=spec.source, as_of=as_of)
+    path = write(tmp_path / "h.parquet", rows)
+    check = check_file(
+        path, spec, file_format=CANONICAL, as_of=as_of, time_zone=None, engine=Deployment(Settings.from_env()).duckdb
+    )
+    account = import_file(deployment, path, source=spec.source, as_of=as_of)
     assert account.rows_quarantined == 0
+    assert (check.arrived_until, check.last_night) == (account.arrived_until, account.last_night)
     assert account.arrived_until == account.last_night == str(days[-1])
     assert deployment.lake.digest(spec.raw.name) == by_nights[0].lake.digest(spec.raw.name)
     assert delivered_days(deployment.lake, spec) == delivered_days(by_nights[0].lake, spec)

@@ -146,6 +146,8 @@ def test_lines_that_nothing_tells_apart_are_told_apart_by_all_they_say(overlay, 
         (("check",), "name a file, or a source and a file"),
         (("check", "orders", "FILE", "--format", "till"), "format 'till' of orders is not known"),
         (("check", "orders", "FILE"), "name another --format"),
+        (("check", "orders", "FILE", "--time-zone", "Europe/Berln"), "did you mean 'Europe/Berlin'"),
+        (("import", "orders", "FILE", "--time-zone", "Europe/Berln"), "did you mean 'Europe/Berlin'"),
         (("show", "ordres"), "did you mean 'orders'"),
     ],
 )
