@@ -46,11 +46,7 @@ from mlops.operators.feature_store import (
 from mlops.sensors.lake import RawPartitionSensor
 
 
-def _longest_after(source: str) -> timedelta:
-    return load_specs().sources[source].longest_after
-
-
-def build_dag(spec: FeatureGroupSpec) -> None:
+def build_dag(spec: FeatureGroupSpec, longest_after: timedelta) -> None:
     @dag(
         dag_id=f"materialize_features__{spec.group}",
         doc_md=__doc__,
@@ -59,7 +55,7 @@ def build_dag(spec: FeatureGroupSpec) -> None:
         start_date=START_DATE,
         catchup=False,
         max_active_runs=4,
-        dagrun_timeout=timedelta(hours=12) + max(map(_longest_after, spec.sources), default=timedelta()),
+        dagrun_timeout=timedelta(hours=12) + longest_after,
         default_args=DEFAULT_ARGS,
         params={"partition": partition_param()},
         user_defined_macros=MACROS,
@@ -105,5 +101,6 @@ def build_dag(spec: FeatureGroupSpec) -> None:
     materialize_features()
 
 
-for group in load_specs().groups.values():
-    build_dag(group)
+specs = load_specs()
+for group in specs.groups.values():
+    build_dag(group, max((specs.sources[name].longest_after for name in group.sources), default=timedelta()))

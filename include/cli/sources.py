@@ -7,10 +7,11 @@ tells of sources and their files (``describe_sources``), and exit codes, which t
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from include.steps.forget_person import Erasure
 
 
+_Command: TypeAlias = Callable[..., Any]
+
+
 @click.group()
 def sources() -> None:
     """Bring in the tables that everything else is computed from."""
@@ -35,22 +39,29 @@ for _command in (list_command, show_command, check_command, new_command):
     sources.add_command(_command)
 
 
-_UNTIL = options.day(
-    "--history-until", default=None, help="The last day that has arrived by the file. Default: by its rows."
+# What an import takes beside the source, in the order of its help.
+_OF_AN_IMPORT: tuple[Callable[[_Command], _Command], ...] = (
+    click.argument("file", type=options.PATH),
+    options.file_format,
+    options.as_of,
+    options.time_zone,
+    options.day(
+        "--history-until", default=None, help="The last day that has arrived by the file. Default: by its rows."
+    ),
+    click.option("--check/--no-check", default=False, help="Let Great Expectations count every rule's rows again."),
+    options.as_json,
 )
-_CHECK = click.option("--check/--no-check", default=False, help="Let Great Expectations count every rule's rows again.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print the account as one JSON object.")
+
+
+def _takes_a_file(command: _Command) -> _Command:
+    for option in reversed(_OF_AN_IMPORT):
+        command = option(command)
+    return command
 
 
 @sources.command("import")
 @click.argument("source")
-@click.argument("file", type=options.PATH)
-@options.file_format
-@options.as_of
-@options.time_zone
-@_UNTIL
-@_CHECK
-@_JSON
+@_takes_a_file
 def import_command(source: str, file: Path, **given: object) -> None:
     """Import FILE of SOURCE: publish the rows that pass its rules, set the others aside.
 
@@ -64,13 +75,7 @@ def import_command_of(source: str) -> click.Command:
     """Return `import` of one source: its short form."""
 
     @click.command("import")
-    @click.argument("file", type=options.PATH)
-    @options.file_format
-    @options.as_of
-    @options.time_zone
-    @_UNTIL
-    @_CHECK
-    @_JSON
+    @_takes_a_file
     def command(file: Path, **given: object) -> None:
         _import(source, file, **given)  # type: ignore[arg-type]
 
@@ -110,7 +115,7 @@ def _import(
 @sources.command("forget")
 @click.argument("source")
 @click.argument("person_id")
-@_JSON
+@options.as_json
 def forget_command(source: str, person_id: str, as_json: bool) -> None:
     """Erase a person, as SOURCE names one, from every table of the lake and from the online store.
 
@@ -124,7 +129,7 @@ def forget_command_of(source: str) -> click.Command:
 
     @click.command("forget")
     @click.argument("person_id")
-    @_JSON
+    @options.as_json
     def command(person_id: str, as_json: bool) -> None:
         _forget(source, person_id, as_json=as_json)
 

@@ -134,10 +134,9 @@ def own_names(found: Sequence[ColumnGuess]) -> dict[str, str]:
 
 
 def _column(column: ColumnGuess, name: str, ids: Collection[str | None]) -> dict[str, Any]:
-    kind = _TYPES[column.family] if column.family else "string"
-    kind = "id" if name in ids and kind in ("string", "int64") else kind
-    optional = {"required": False} if column.null_share or column.family is None else {}
-    return {"name": name, "type": kind, **optional, "meaning": column.name}
+    made = file_column(column)
+    kind = "id" if name in ids and made["type"] in ("string", "int64") else made["type"]
+    return {**made, "name": name, "type": kind, "meaning": column.name}
 
 
 def _rules(keys: Sequence[str], event_time: str) -> list[dict[str, Any]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from docs.rooms import FOLDERS
 from include.settings import PROJECT_ROOT
 from include.specs.source_rules import RECEIVED_AT
 from include.specs.yaml_files import CONFIG_ROOT
+from tests.architecture.strings import literals
 
 # The shop that is made up, the demo that plays it, the short form for its orders, which the list of commands names, and
 # what databases held when there was one source.
@@ -40,20 +39,6 @@ COLUMNS |= {key for spec in GROUPS for key in spec["entity"]["keys"]}
 WORDS = {name for name in COLUMNS if "_" in name} - {RECEIVED_AT}
 TABLES = {f"{kind}/{spec['source']}" for spec in SOURCES for kind in ("raw", "quarantine", "deliveries")}
 NAMED = re.compile(rf"(?<![\w-])(?:{'|'.join(sorted(WORDS | TABLES, key=len, reverse=True))})(?![\w-])")
-
-
-def literals(source: str) -> Iterator[tuple[int, str]]:
-    """Yield the strings of a module that are no docstring, with their lines."""
-    tree = ast.parse(source)
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    docs = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
-            yield node.lineno, node.value
 
 
 def named(source: str) -> list[tuple[int, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from include.settings import PROJECT_ROOT
 from include.specs.lake_tables import list_folders, list_tables
+from tests.architecture.strings import literals
 
 ROOTS = sorted({entry.name.partition("/")[0] for entry in (*list_tables(), *list_folders())})
 NAME = re.compile(rf"(?:(?<![\w./])|(?<=://)|(?<=lake/))(?:{'|'.join(ROOTS)})/(?:$|[\w{{<])")
@@ -18,16 +18,8 @@ NAME = re.compile(rf"(?:(?<![\w./])|(?<=://)|(?<=lake/))(?:{'|'.join(ROOTS)})/(?
 
 def names_in(source: str) -> Iterator[str]:
     """Yield the strings that name a table, of all that are no docstring."""
-    tree = ast.parse(source)
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    docs = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
-            yield from (node.value for _ in NAME.finditer(node.value))
+    for _, text in literals(source):
+        yield from (text for _ in NAME.finditer(text))
 
 
 def modules() -> list[Path]:
