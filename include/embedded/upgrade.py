@@ -21,7 +21,9 @@ from include.settings import PROJECT_ROOT, Settings, embedded_database_url
 AIRFLOW = "airflow"
 # Each by how a person knows it.
 NAMES = {AIRFLOW: "Airflow", "mlflow": "MLflow", "feast": "Feast", "state": "our state"}
-_DEPLOYED_BY = ("feature_repo", "include/adapters", "include/config/features", "uv.lock")
+_DEPLOYED_BY = ("feature_repo", "include/adapters", "include/config/features", "include/config/services", "uv.lock")
+# What an overlay adds to what the code declares.
+_DECLARED = ("features", "services")
 
 
 def addresses(settings: Settings) -> dict[str, tuple[str | None, ...]]:
@@ -91,7 +93,7 @@ class Upgrade:
 
     def _wanted(self) -> dict[str, str]:
         """Return what each depends on: the code, where it is, and when the server's data were made."""
-        code = _code_digest()
+        code = _code_digest(self.settings.specs_overlay)
         born = (self.home.postgres.data_dir / "PG_VERSION").stat().st_mtime_ns
         return {
             name: hashlib.sha256(repr((code, born, where)).encode()).hexdigest()
@@ -99,11 +101,11 @@ class Upgrade:
         }
 
 
-def _code_digest() -> str:
-    """Return a digest of the code that the deploy step runs and of what it declares."""
+def _code_digest(overlay: Path | None) -> str:
+    """Return a digest of the code that the deploy step runs and of what it declares, with the overlay of specs."""
     sha = hashlib.sha256()
-    for name in _DEPLOYED_BY:
-        root = PROJECT_ROOT / name
+    added = [overlay / name for name in _DECLARED] if overlay is not None else []
+    for root in [*(PROJECT_ROOT / name for name in _DEPLOYED_BY), *added]:
         files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.suffix in (".py", ".yaml", ".sql"))
         for path in files:
             sha.update(path.read_bytes())
