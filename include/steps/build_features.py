@@ -24,6 +24,7 @@ from include.features.versions import add_versions
 from include.partitions import parse, span
 from include.refs import FeaturesRef
 from include.specs.groups import FeatureGroupSpec, load_feature_group
+from include.specs.source_rules import RECEIVED_AT
 from include.specs.sources import SourceSpec, load_source
 from include.steps.find_stale import find_stale
 from include.steps.judge_features import QualityGate
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_RECEIVED_AT = "received_at"
 # How many times the days of one statement those of the next may be.
 _GROWTH = 8
 
@@ -156,16 +156,16 @@ def _newest_receipts(sources: Iterable[Dataset], partitions: Collection[str]) ->
 
 
 def _newest_of(source: Dataset, partitions: Collection[str]) -> dict[date, datetime]:
-    if _RECEIVED_AT not in source.schema.names or not partitions:
+    if RECEIVED_AT not in source.schema.names or not partitions:
         return {}
     until = pc.field(PARTITION) <= pc.scalar(parse(max(partitions)))
-    received = source.to_table(columns=[PARTITION, _RECEIVED_AT], filter=until)
-    by_day = received.group_by(PARTITION).aggregate([(_RECEIVED_AT, "max")]).sort_by(PARTITION)
+    received = source.to_table(columns=[PARTITION, RECEIVED_AT], filter=until)
+    by_day = received.group_by(PARTITION).aggregate([(RECEIVED_AT, "max")]).sort_by(PARTITION)
     days = by_day[PARTITION].to_numpy()
-    newest = np.maximum.accumulate(by_day[f"{_RECEIVED_AT}_max"].cast("int64").to_numpy())
+    newest = np.maximum.accumulate(by_day[f"{RECEIVED_AT}_max"].cast("int64").to_numpy())
     wanted = [parse(key) for key in sorted(partitions)]
     at = np.searchsorted(days, np.array(wanted, dtype=days.dtype), side="right") - 1
-    kind = source.schema.field(_RECEIVED_AT).type
+    kind = source.schema.field(RECEIVED_AT).type
     moments = pc.cast(newest[at[at >= 0]], kind).to_pylist()
     return dict(zip((day for day, place in zip(wanted, at, strict=True) if place >= 0), moments, strict=True))
 
