@@ -96,9 +96,12 @@ def merge_rows(
                 pieces = in_pieces(reader, schema, partition_by=table.partition_by)
                 yield from _counted(pieces, spec, counts, there)
 
-    keys = {day.isoformat() for day in days} | _days_of_other_versions(deployment, judged, spec)
-    if keys:
-        version: int | None = deployment.lake.rewrite(table.name, sorted(keys), rewriting).version
+    def reach(present: Dataset) -> set[str]:
+        return _days_of_other_versions(deployment, present, judged, spec)
+
+    if days:
+        keys = [day.isoformat() for day in days]
+        version: int | None = deployment.lake.rewrite(table.name, keys, rewriting, reach=reach).version
     else:
         version = deployment.lake.version(table.name)
     return Merged(counts, version, tuple(lost), losers, _rejected_corrections(deployment, judged, spec))
@@ -181,13 +184,11 @@ def _rejected_corrections(
     return {(file, day): rows for file, day, rows in found}
 
 
-def _days_of_other_versions(deployment: Deployment, judged: Judged, spec: SourceSpec) -> set[str]:
+def _days_of_other_versions(deployment: Deployment, present: Dataset, judged: Judged, spec: SourceSpec) -> set[str]:
     """Return the days that hold an incoming key: a newer version may have moved it to another day."""
-    if not deployment.lake.exists(spec.raw.name):
-        return set()
     with deployment.duckdb.open_session(purpose=f"the days of {spec.raw.name} that hold these rows") as con:
         _declare_taken(con, judged, spec.raw.arrow_schema())
-        declare(con, "present", deployment.lake.dataset(spec.raw.name))
+        declare(con, "present", present)
         found = con.execute(
             f"SELECT DISTINCT dt FROM present SEMI JOIN incoming USING ({columns(spec.key)})"
         ).fetchall()

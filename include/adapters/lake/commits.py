@@ -6,12 +6,14 @@ have to be like before. What does not: the files (``data_files``), and looking a
 delta-rs makes a table by looking and then committing: of two who do that at once the second is committed as an append.
 And what it holds against other commits, if it is given files, is which files it removes: two who fill the same empty
 partition would both succeed. So a commit names its partitions as transactions, which may not have moved since the
-table was read.
+table was read. Who writes rows whose key another partition may have (`Reach`) names that too: two who write one new key
+to two partitions would both succeed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +26,11 @@ from include.adapters.arrow_files import open_location
 from include.adapters.lake.data_files import FIRST_ENTRY, write_files
 from include.adapters.whole_files import put_once
 from include.errors import MlopsError, one_line
+
+# Says of a table whether rows that are to be written concern other partitions than those that they replace.
+Strays: TypeAlias = Callable[[DeltaTable], bool]
+
+_REACH = "reach"
 
 
 def make_table(uri: str, pieces: Iterable[pa.Table], *, partition_by: str, s3_endpoint_url: str | None) -> int:
@@ -98,7 +105,13 @@ def in_types_of(delta: DeltaTable, rows: pa.Table, *, table: str) -> pa.Table:
 
 
 def replace_partitions(
-    delta: DeltaTable, pieces: Iterable[pa.Table], filesystem: fs.FileSystem, *, keys: Sequence[str], partition_by: str
+    delta: DeltaTable,
+    pieces: Iterable[pa.Table],
+    filesystem: fs.FileSystem,
+    *,
+    keys: Sequence[str],
+    partition_by: str,
+    strays: Strays | None = None,
 ) -> int:
     """Put rows in the place of those that some partitions had when the table was read, and look at it anew.
 
@@ -108,6 +121,8 @@ def replace_partitions(
         As of `write_files`, and as `in_types_of` gives them. A column that the table does not have is added to it.
     filesystem : pyarrow.fs.FileSystem
         Its root is the table's folder.
+    strays : callable, optional
+        Is asked again of the table that others have written to since; of two who ask, one always looks again.
 
     Returns
     -------
@@ -117,7 +132,7 @@ def replace_partitions(
     Raises
     ------
     CommitFailedError
-        If one of the partitions, or the table's columns, have changed since then.
+        If one of the partitions, or the table's columns, have changed since then, or the rows stray.
     DeltaError, OSError
         If it can't be written.
     """
@@ -126,9 +141,9 @@ def replace_partitions(
     read = _state(delta, replaced)
     files = write_files(pieces, filesystem, partition_by=partition_by)
     added = [field for field in files.schema.remove_metadata() if field.name not in stored.names]
+    moved = [f"{partition_by}={key}" for key in keys] + [_REACH] * (strays is not None)
     while True:
         version = delta.version()
-        moved = [Transaction(f"{partition_by}={key}", version + 1) for key in keys]
         try:
             delta.create_write_transaction(
                 list(files.actions),
@@ -136,15 +151,19 @@ def replace_partitions(
                 schema=Schema.from_arrow(pa.schema([*stored, *added])),
                 partition_by=[partition_by],
                 partition_filters=replaced,
-                commit_properties=CommitProperties(app_transactions=moved),
+                commit_properties=CommitProperties(app_transactions=[Transaction(name, version + 1) for name in moved]),
             )
             delta.update_incremental()
             return files.rows
         except CommitFailedError:
             # Whoever removed a file of another partition is in the way of this commit too, and of no row of it.
             delta.update_incremental()
-            if delta.version() == version or _state(delta, replaced) != read:
+            if delta.version() == version or _state(delta, replaced) != read or _are_astray(delta, strays):
                 raise
+
+
+def _are_astray(delta: DeltaTable, strays: Strays | None) -> bool:
+    return strays is not None and strays(delta)
 
 
 def _state(delta: DeltaTable, partitions: FilterType) -> tuple[pa.Schema, list[str]]:

@@ -29,7 +29,7 @@ from include.settings import Settings
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
 
-    from include.adapters.lake.portions import Change, Rewriting
+    from include.adapters.lake.portions import Change, Reach, Rewriting
     from include.adapters.lake.span import FileFilter, Span
 
 log = logging.getLogger(__name__)
@@ -210,11 +210,22 @@ class LakeAdapter:
         rewriting = in_portions(lambda: [(keys, change)], partition_by=partition_by)
         return self.rewrite(table, keys, rewriting, partition_by=partition_by)
 
-    def rewrite(self, table: str, keys: Sequence[str], rewriting: Rewriting, *, partition_by: str = "dt") -> TableRef:
-        """As `update`, by the rows that `rewriting` gives a table at a time; none where nothing shall change."""
+    def rewrite(
+        self,
+        table: str,
+        keys: Sequence[str],
+        rewriting: Rewriting,
+        *,
+        partition_by: str = "dt",
+        reach: Reach | None = None,
+    ) -> TableRef:
+        """As `update`, by the rows that `rewriting` gives a table at a time; none where nothing shall change.
+
+        `reach` finds more partitions to replace in the table as it is read, and as it is when the rows are committed.
+        """
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
-                return self._rewrite_once(table, sorted(set(keys)), rewriting, partition_by)
+                return self._rewrite_once(table, set(keys), rewriting, partition_by, reach)
             except CommitFailedError as err:
                 log.info("lake table=%s conflict attempt=%d reason=%s", table, attempt, err)
             except (DeltaError, OSError) as err:
@@ -233,8 +244,14 @@ class LakeAdapter:
         """
         return digest(self.read(table, start=start, end=end, version=version))
 
-    def _rewrite_once(self, table: str, keys: list[str], rewriting: Rewriting, partition_by: str) -> TableRef:
+    def _rewrite_once(
+        self, table: str, named: set[str], rewriting: Rewriting, partition_by: str, reach: Reach | None
+    ) -> TableRef:
+        def reached(delta: DeltaTable) -> set[str]:
+            return named.union(reach(self._dataset(delta, table)) if reach else ())
+
         delta = self._find(table)
+        keys = sorted(named if delta is None else reached(delta))
         present = None if delta is None else self._dataset(delta, table, [(partition_by, "in", keys)])
         pieces = conformed(delta, rewriting(present), keys, table=table, partition_by=partition_by)
         if delta is None:
@@ -245,9 +262,15 @@ class LakeAdapter:
                 return TableRef(table, delta.version())
             if keep_log(delta):
                 # Others may have written before that commit: what was read is no longer what is replaced.
-                return self._rewrite_once(table, keys, rewriting, partition_by)
-            written = chain([first], pieces)
-            rows = replace_partitions(delta, written, self._filesystem(table), keys=keys, partition_by=partition_by)
+                return self._rewrite_once(table, named, rewriting, partition_by, reach)
+            rows = replace_partitions(
+                delta,
+                chain([first], pieces),
+                self._filesystem(table),
+                keys=keys,
+                partition_by=partition_by,
+                strays=(lambda now: not reached(now).issubset(keys)) if reach else None,
+            )
             version = delta.version()
         log.info("lake table=%s version=%d partitions=%d rows=%d", table, version, len(keys), rows)
         return TableRef(table, version)

@@ -28,6 +28,8 @@ Portion: TypeAlias = tuple[Sequence[str], Change]
 # Of the present rows of all partitions (None where the table does not exist) those that shall be there instead, a table
 # at a time; none at all where nothing shall change.
 Rewriting: TypeAlias = Callable[["Dataset | None"], Iterator[pa.Table]]
+# Of all rows that a table has the partitions that a rewriting concerns beside those that are named.
+Reach: TypeAlias = Callable[["Dataset"], Iterable[str]]
 
 
 def in_portions(portions: Callable[[], Iterable[Portion]], *, partition_by: str = "dt") -> Rewriting:
