@@ -1,14 +1,15 @@
 """
 ### Build a range of days of a feature group in one run
 
-One pass of the group's SQL over the whole range, one verdict of its quality gate, one commit; then the range goes
-online, and a sample of it is compared.
+One pass of the group's SQL over the whole range, its quality gate, one commit; then the range goes online, and a
+sample of it is compared.
 
 - **In**: what the group reads: lake tables `raw/<source>`, or `predictions/<model>`.
 - **Out**: lake table `features/<group>`, Feast's online store, a quality report. No asset event: history is filled,
   nothing is scored or decided. To score a range, run `rescore_range__<model>`.
-- **Hazards**: none for what is newer: an older day never replaces a newer online row. A range of which one day
-  breaks the YAML is not published at all.
+- **Hazards**: none for what is newer: an older day never replaces a newer online row. Days that break the YAML fail
+  `build_range`, which names them, their entities and what to do, once all others are published; those go online with
+  a run of their own days.
 - **Re-run**: the same range twice changes nothing.
 """
 

@@ -33,6 +33,10 @@ class ExpiredError(MlopsError):
     """A version of a lake table is asked for that is not kept any more, or never was."""
 
 
+class UncomputableError(MlopsError):
+    """A statement meets a value that it can't compute with, such as one that does not fit its type."""
+
+
 class UsageError(MlopsError):
     """The caller asked for something that can't be: a wrong key, an unreadable file."""
 

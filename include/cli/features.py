@@ -24,7 +24,10 @@ def features() -> None:
 @options.day("--date", "start", required=True, help="Partition; the first of a range with --end.")
 @options.day("--end", help="Last partition, included.")
 def build(group: str, start: str, end: str | None) -> None:
-    """Compute partitions from raw orders, check them and publish them in one commit."""
+    """Compute partitions from what the group reads, check them and publish them.
+
+    Exit 1 where days break their group's YAML: they are named, and all others of the range are published.
+    """
     from include.steps.build_features import build_features
 
     built = build_features(open_deployment(), group, start=start, end=end or start)

@@ -6,15 +6,47 @@ not: bounds, nulls, volume and freshness, which are the quality gate's, and drif
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from include.specs.groups import FeatureGroupSpec
 
 EVENT_TIMESTAMP = "event_timestamp"
 CREATED_TIMESTAMP = "created_timestamp"
 PARTITION = "dt"
+
+# How many entities are named where a promise is broken, and in how many rows they are looked for.
+_NAMED, _LOOKED_AT = 3, 1000
+
+
+@dataclass(frozen=True)
+class Offender:
+    """A row that breaks a promise.
+
+    Attributes
+    ----------
+    column : str
+        Where.
+    partition : str
+        Its day.
+    entity : mapping of str to object
+        Whose row it is: the entity's keys.
+    value : float or None
+        What is there; None where it is not one value that is wrong.
+    """
+
+    column: str
+    partition: str
+    entity: Mapping[str, object]
+    value: float | None = None
+
+    def __str__(self) -> str:
+        keys = ", ".join(f"{name}={key}" for name, key in self.entity.items())
+        value = "" if self.value is None else f": {self.value:.6g}"
+        return f"{keys} of {self.partition}{value}"
 
 
 @dataclass(frozen=True)
@@ -29,12 +61,18 @@ class Violation:
         How many rows break it; 0 when it is the column itself.
     found, allowed : str
         What there is, and what the spec allows.
+    partitions : tuple of str
+        Those of these rows; empty where it is the column itself, which is wrong in all.
+    offenders : tuple of Offender
+        Some of these rows, of the first days.
     """
 
     column: str
     rows: int
     found: str
     allowed: str
+    partitions: tuple[str, ...] = ()
+    offenders: tuple[Offender, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.column}: {self.observed}, allowed: {self.allowed}"
@@ -69,7 +107,7 @@ def find_violations(rows: pa.Table, spec: FeatureGroupSpec) -> tuple[Violation, 
     if wrong := _schema_violations(rows.schema, expected_schema(spec)):
         return wrong
     never_null = (*spec.entity.keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP, PARTITION)
-    found = [_null_violation(rows, name) for name in never_null]
+    found = [_null_violation(rows, name, spec.entity.keys) for name in never_null]
     found.append(_duplicate_violation(rows, spec.entity.keys))
     return tuple(violation for violation in found if violation is not None)
 
@@ -86,12 +124,47 @@ def _schema_violations(found: pa.Schema, expected: pa.Schema) -> tuple[Violation
     return tuple(wrong)
 
 
-def _null_violation(rows: pa.Table, name: str) -> Violation | None:
-    nulls = rows[name].null_count
-    return Violation(name, nulls, "null", "no nulls") if nulls else None
+def _null_violation(rows: pa.Table, name: str, entity_keys: tuple[str, ...]) -> Violation | None:
+    nulls = rows.filter(pc.is_null(rows[name]))
+    return _violation_of(nulls, nulls.num_rows, name, "null", "no nulls", entity_keys)
 
 
 def _duplicate_violation(rows: pa.Table, entity_keys: tuple[str, ...]) -> Violation | None:
     keys = [*entity_keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP]
-    duplicates = rows.num_rows - rows.select(keys).group_by(keys).aggregate([]).num_rows
-    return Violation(", ".join(keys), duplicates, "repeated key", "one row per key") if duplicates else None
+    grouped = rows.group_by(keys).aggregate([([], "count_all"), (PARTITION, "min")])
+    shared = grouped.filter(pc.greater(grouped["count_all"], 1)).rename_columns({f"{PARTITION}_min": PARTITION})
+    duplicates = rows.num_rows - grouped.num_rows
+    return _violation_of(shared, duplicates, ", ".join(keys), "repeated key", "one row per key", entity_keys)
+
+
+def _violation_of(
+    wrong: pa.Table, count: int, column: str, found: str, allowed: str, entity_keys: tuple[str, ...]
+) -> Violation | None:
+    if not wrong.num_rows:
+        return None
+    return Violation(column, count, found, allowed, partitions_of(wrong), find_offenders(wrong, column, entity_keys))
+
+
+def find_offenders(
+    wrong: pa.Table, column: str, entity_keys: Sequence[str], *, value: str | None = None
+) -> tuple[Offender, ...]:
+    """Return whom rows that break a promise are of, each on its first day: the three whose day is earliest."""
+    found: dict[tuple[object, ...], Offender] = {}
+    for row in wrong.sort_by(PARTITION).slice(0, _LOOKED_AT).to_pylist():
+        entity = {name: row[name] for name in entity_keys}
+        said = None if value is None else row[value]
+        found.setdefault(tuple(entity.values()), Offender(column, str(row[PARTITION]), entity, said))
+    return first_offenders(found.values())
+
+
+def first_offenders(offenders: Iterable[Offender]) -> tuple[Offender, ...]:
+    """Return the three whose day is earliest, each entity once."""
+    found: dict[tuple[object, ...], Offender] = {}
+    for offender in sorted(offenders, key=lambda each: each.partition):
+        found.setdefault(tuple(offender.entity.values()), offender)
+    return tuple(found.values())[:_NAMED]
+
+
+def partitions_of(rows: pa.Table) -> tuple[str, ...]:
+    """Return the partitions that rows are of, in order; a row whose day is null is of none."""
+    return tuple(sorted(str(day) for day in pc.unique(rows[PARTITION]).to_pylist() if day is not None))

@@ -49,6 +49,8 @@ class PartitionCheck:
         Rows (schema, keys, bounds) or partitions (the others) that break it.
     observed, allowed : str
         What there is where it is broken, and what the spec allows.
+    partitions : tuple of str
+        Those that break it.
     """
 
     check: str
@@ -57,6 +59,7 @@ class PartitionCheck:
     failures: int
     observed: str
     allowed: str
+    partitions: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.check} of {self.column}: {self.observed}, allowed: {self.allowed}"
@@ -78,6 +81,11 @@ class PartitionReport:
         return all(check.passed for check in self.checks)
 
     @property
+    def broken_partitions(self) -> tuple[str, ...]:
+        """The partitions that break a promise, in order."""
+        return tuple(sorted({key for check in self.failed for key in check.partitions}))
+
+    @property
     def failed(self) -> tuple[PartitionCheck, ...]:
         """The promises that are broken."""
         return tuple(check for check in self.checks if not check.passed)
@@ -90,7 +98,9 @@ class PartitionReport:
     def from_json(cls, text: str) -> PartitionReport:
         """Read a report that `to_json` wrote."""
         value = json.loads(text)
-        checks = tuple(PartitionCheck(**check) for check in value["checks"])
+        checks = tuple(
+            PartitionCheck(**{**check, "partitions": tuple(check.get("partitions", ()))}) for check in value["checks"]
+        )
         return cls(value["group"], value["start"], value["end"], value["rows"], checks)
 
 

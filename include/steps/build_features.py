@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -18,16 +19,16 @@ import pyarrow.compute as pc
 from include.adapters.lake.partition_reports import write_report
 from include.adapters.lake.portions import ROWS_AT_ONCE, in_portions
 from include.adapters.sources.deliveries import delivered_days, first_gap
-from include.errors import RefusedError, UsageError
+from include.errors import RefusedError, UncomputableError, UsageError
 from include.features.checks import PARTITION
 from include.features.versions import add_versions
-from include.partitions import parse, span
+from include.partitions import consecutive, parse, span
 from include.refs import FeaturesRef
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.specs.source_rules import RECEIVED_AT
 from include.specs.sources import SourceSpec, load_source
 from include.steps.find_stale import find_stale
-from include.steps.judge_features import QualityGate
+from include.steps.judge_features import BrokenPartitionsError, QualityGate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,12 +40,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+
+@dataclass(frozen=True)
+class RefusedDays:
+    """Days that follow one another and are not published, and why."""
+
+    days: tuple[str, ...]
+    reason: str
+
+
 # How many times the days of one statement those of the next may be.
 _GROWTH = 8
 
 
 def build_features(deployment: Deployment, group: str, *, start: str, end: str) -> FeaturesRef:
-    """Compute partitions `start` to `end`, both included, and publish them in one commit.
+    """Compute partitions `start` to `end`, both included, and publish them: in one commit where none is refused.
 
     A range gives the same rows as its days one by one; a day with no orders has rows too, those of the
     customers as they stood at its end. Where a partition was published before, rows that say something else
@@ -64,15 +74,61 @@ def build_features(deployment: Deployment, group: str, *, start: str, end: str) 
     UsageError
         If a source is not there, or the range is not one.
     RefusedError
-        If `end` is later than the newest day of a source: it has not arrived. If the rows break the group's
-        spec: nothing is published then, and the report is kept.
+        If `end` is later than the newest day of a source: it has not arrived. If days break the group's spec, once
+        all others are published; of each run of them a report is kept.
     """
     partitions, spec = span(start, end), load_feature_group(group)
     source_versions = _require_arrived(deployment, spec, end)
     # What differs in a partition that is on record as agreeing with its sources is no correction.
     compared = find_stale(deployment, spec, source_versions=source_versions)
     deployment.state.confirm_sources(spec.table, compared.agreeing, source_versions)
-    return build_partitions(deployment, spec, partitions, source_versions=source_versions)
+    outcomes = list(build_days(deployment, spec, partitions, source_versions=source_versions))
+    built = [outcome for outcome in outcomes if isinstance(outcome, FeaturesRef)]
+    if refused := [outcome for outcome in outcomes if isinstance(outcome, RefusedDays)]:
+        raise RefusedError(_told(spec, partitions, built, refused))
+    return built[0]
+
+
+def build_days(
+    deployment: Deployment, spec: FeatureGroupSpec, days: Sequence[str], *, source_versions: Mapping[str, int]
+) -> Iterator[FeaturesRef | RefusedDays]:
+    """Build days that follow one another and publish all that keep to their spec, each run of them in one commit.
+
+    Yields
+    ------
+    FeaturesRef or RefusedDays
+        Of each run, in order: one of all days where none is refused.
+    """
+    try:
+        yield build_partitions(deployment, spec, days, source_versions=source_versions)
+        return
+    except BrokenPartitionsError as no:
+        said, parts = str(no), _runs_apart(days, set(no.report.broken_partitions))
+    except UncomputableError as err:
+        # The statement does not say on which days it meets such values.
+        middle = len(days) // 2
+        said, parts = str(err), [list(days[:middle]), list(days[middle:])] if middle else []
+    if not parts:
+        yield RefusedDays(tuple(days), said)
+    for run in parts:
+        yield from build_days(deployment, spec, run, source_versions=source_versions)
+
+
+def _runs_apart(days: Sequence[str], broken: Collection[str]) -> list[list[str]]:
+    """Return the runs of days that are broken and of those that are not, in order; none where all are broken."""
+    whole = [key for key in days if key not in broken]
+    return sorted(consecutive(whole) + consecutive(set(days) - set(whole))) if whole else []
+
+
+def _told(
+    spec: FeatureGroupSpec, days: Sequence[str], built: Sequence[FeaturesRef], refused: Sequence[RefusedDays]
+) -> str:
+    said = "; ".join(dict.fromkeys(each.reason for each in refused))
+    if not built:
+        return said
+    published = ", ".join(f"{ref.start} … {ref.end}" for ref in built)
+    count = sum(len(each.days) for each in refused)
+    return f"{count} of {len(days)} days of {spec.table} are refused, the others ({published}) are published: {said}"
 
 
 def build_partitions(

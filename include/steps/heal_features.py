@@ -7,14 +7,14 @@ partitions, which are steps of their own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from include.errors import RefusedError, UsageError
 from include.partitions import consecutive
 from include.refs import FeaturesRef
 from include.specs.groups import FeatureGroupSpec, load_feature_group
-from include.steps.build_features import build_partitions
+from include.steps.build_features import RefusedDays, build_days
 from include.steps.find_stale import find_stale, newest_versions_of
 from include.steps.materialize_features import materialize_features
 
@@ -56,35 +56,27 @@ def heal_features(deployment: Deployment, group: str) -> FeaturesRef | None:
     outcomes = [
         outcome
         for days in _portions(compared.stale)
-        for outcome in _outcomes(deployment, spec, days, source_versions=source_versions)
+        for outcome in build_days(deployment, spec, days, source_versions=source_versions)
     ]
     _bring_online(deployment, spec)
-    if refused := [outcome for outcome in outcomes if isinstance(outcome, RefusedError)]:
-        raise RefusedError(
-            f"{len(refused)} of {len(compared.stale)} days of {group} that received late rows or corrections keep what "
-            f"was published of them: {'; '.join(map(str, refused))}"
-        )
+    # One bad day must not keep the others as they were.
+    if refused := [outcome for outcome in outcomes if isinstance(outcome, RefusedDays)]:
+        raise RefusedError(_told(group, compared.stale, refused))
     return _joined(group, [outcome for outcome in outcomes if isinstance(outcome, FeaturesRef)])
+
+
+def _told(group: str, stale: Sequence[str], refused: Sequence[RefusedDays]) -> str:
+    kept, reasons = sum(len(each.days) for each in refused), "; ".join(each.reason for each in refused)
+    return (
+        f"{kept} of {len(stale)} days of {group} that received late rows or corrections keep what was published of "
+        f"them: {reasons}"
+    )
 
 
 def _joined(group: str, built: Sequence[FeaturesRef]) -> FeaturesRef | None:
     if not built:
         return None
     return FeaturesRef(group, built[0].start, built[-1].end, built[-1].version, rows=sum(ref.rows for ref in built))
-
-
-def _outcomes(
-    deployment: Deployment, spec: FeatureGroupSpec, days: Sequence[str], *, source_versions: Mapping[str, int]
-) -> Iterator[FeaturesRef | RefusedError]:
-    try:
-        yield build_partitions(deployment, spec, days, source_versions=source_versions)
-    except RefusedError as no:
-        if len(days) == 1:
-            yield no
-            return
-        # One bad day must not keep the others as they were.
-        for day in days:
-            yield from _outcomes(deployment, spec, [day], source_versions=source_versions)
 
 
 def _bring_online(deployment: Deployment, spec: FeatureGroupSpec) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from include.adapters.lake.partition_reports import write_report
 from include.adapters.lake.portions import fitting
 from include.errors import RefusedError, UsageError
-from include.features.checks import Violation, find_violations
+from include.features.checks import Offender, Violation, find_violations, first_offenders
 from include.features.partition_report import (
     PartitionCheck,
     PartitionCounts,
@@ -34,6 +34,32 @@ if TYPE_CHECKING:
     from include.adapters.expectations.feature_expectations import BoundsTally
 
 log = logging.getLogger(__name__)
+
+
+class BrokenPartitionsError(RefusedError):
+    """Partitions break their spec.
+
+    Attributes
+    ----------
+    report : PartitionReport
+        What was found; `PartitionReport.broken_partitions` are those that break it.
+    offenders : dict of str to tuple of Offender
+        Whose rows break a promise, by column: the first ones. Reports, which stay, name nobody.
+    """
+
+    def __init__(
+        self, report: PartitionReport, offenders: Mapping[str, Sequence[Offender]], spec: FeatureGroupSpec, address: str
+    ) -> None:
+        self.report, self.offenders = report, offenders
+        broken = "; ".join(
+            f"{check}{f' ({said})' if (said := ', '.join(map(str, offenders.get(check.column, ())))) else ''}"
+            for check in report.failed
+        )
+        super().__init__(
+            f"{spec.table} {report.start} … {report.end} is not published, it breaks its spec ({spec.group}.yaml): "
+            f"{broken}; correct the rows in {', '.join(spec.read_tables)} and deliver them again, or correct the bound "
+            f"in {spec.group}.yaml; what was published before stays; the report is {address}"
+        )
 
 
 class QualityGate:
@@ -58,8 +84,14 @@ class QualityGate:
         """Look at rows: all those of the partitions that they are of."""
         self.rows += rows.num_rows
         for broken in find_violations(rows, self._spec):
-            known = self._broken.setdefault((broken.column, broken.found, broken.allowed), replace(broken, rows=0))
-            self._broken[broken.column, broken.found, broken.allowed] = replace(known, rows=known.rows + broken.rows)
+            key = (broken.column, broken.found, broken.allowed)
+            known = self._broken.setdefault(key, replace(broken, rows=0, partitions=()))
+            self._broken[key] = replace(
+                known,
+                rows=known.rows + broken.rows,
+                partitions=(*known.partitions, *broken.partitions),
+                offenders=first_offenders((*known.offenders, *broken.offenders)),
+            )
         if self._broken:
             return
         if self._bounds is None:
@@ -79,7 +111,13 @@ class QualityGate:
         spec = self._spec
         checks = [
             PartitionCheck(
-                "keys" if broken.rows else "schema", broken.column, False, broken.rows, broken.observed, broken.allowed
+                "keys" if broken.rows else "schema",
+                broken.column,
+                passed=False,
+                failures=broken.rows,
+                observed=broken.observed,
+                allowed=broken.allowed,
+                partitions=tuple(sorted(set(broken.partitions) or partitions)),
             )
             for broken in self._broken.values()
         ] or [PartitionCheck("schema", spec.table, True, 0, "as declared", "as declared")]
@@ -96,23 +134,24 @@ class QualityGate:
             checks += [*self._bounds.checks(), *judge_profile(profile, spec)]
         return PartitionReport(spec.group, partitions[0], partitions[-1], self.rows, tuple(checks))
 
+    def offenders(self) -> dict[str, tuple[Offender, ...]]:
+        """Return whose rows break a promise, by column: by a value out of bounds, or by their keys and times."""
+        found = {violation.column: violation.offenders for violation in self._broken.values()}
+        return found if self._bounds is None else found | self._bounds.offenders
+
     def require(self, partitions: Sequence[str], *, source_versions: Mapping[str, int]) -> PartitionReport:
         """Return the report, or refuse the partitions where a promise is broken.
 
         Raises
         ------
-        RefusedError
+        BrokenPartitionsError
             If a promise is broken, with every one that is; the report is kept.
         """
         spec, report = self._spec, self.report(partitions, source_versions=source_versions)
         log.info("quality group=%s passed=%s rows=%d", spec.group, report.passed, report.rows)
         if not report.passed:
             address = write_report(self._deployment.lake, report)
-            raise RefusedError(
-                f"{spec.table} {report.start} … {report.end} is not published, it breaks its spec ({spec.group}.yaml): "
-                f"{'; '.join(map(str, report.failed))}; look at {', '.join(spec.read_tables)} of these days, "
-                f"or correct the bound; what was published before stays; the report is {address}"
-            )
+            raise BrokenPartitionsError(report, self.offenders(), spec, address)
         return report
 
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from include.errors import MlopsError
+from include.errors import MlopsError, UncomputableError
 
 
 @contextmanager
@@ -30,8 +30,10 @@ def open_session(*, purpose: str, memory_limit: str) -> Iterator[duckdb.DuckDBPy
 
     Raises
     ------
+    UncomputableError
+        If a statement of the body meets a value that it can't compute with.
     MlopsError
-        If DuckDB refuses a statement of the body or fails.
+        If DuckDB refuses a statement or fails.
     """
     with TemporaryDirectory(prefix="mlops-duckdb-") as spill:
         config: dict[str, str | int | bool] = {
@@ -49,6 +51,8 @@ def open_session(*, purpose: str, memory_limit: str) -> Iterator[duckdb.DuckDBPy
                 f"{purpose} can't be computed by DuckDB: {_first_line(err)}; give it more than MLOPS_MEMORY_LIMIT="
                 f"{memory_limit}, or more room in the temporary folder"
             ) from err
+        except duckdb.DataError as err:
+            raise UncomputableError(f"{purpose} can't be computed by DuckDB: {_first_line(err)}") from err
         except duckdb.Error as err:
             raise MlopsError(f"{purpose} can't be computed by DuckDB: {str(err).strip()}") from err
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.adapters.expectations.expectations import run_expectations
-from include.features.checks import PARTITION
+from include.features.checks import PARTITION, Offender, find_offenders, first_offenders, partitions_of
 from include.features.partition_report import FRESHNESS, NULLS, VOLUME, PartitionCheck
 from include.specs.groups import ColumnSpec, FeatureGroupSpec
 
@@ -42,6 +42,9 @@ class BoundsTally:
         self._columns = {column.name: column for column in spec.columns if column.dtype != "string"}
         self._failures: Counter[str] = Counter()
         self._seen: dict[str, list[float]] = {name: [] for name in self._columns}
+        self._partitions: dict[str, set[str]] = {name: set() for name in self._columns}
+        self._keys = spec.entity.keys
+        self.offenders: dict[str, tuple[Offender, ...]] = {}
 
     def add(self, rows: pa.Table) -> None:
         """Hold every numeric value of rows in the group's schema against its column's bounds.
@@ -56,11 +59,20 @@ class BoundsTally:
             for name, (low, high) in bounds.items()
         }
         for start in range(0, max(rows.num_rows, 1), _PIECE):
-            frame = _numbers(rows.select(list(self._columns)).slice(start, _PIECE))
+            piece = rows.slice(start, _PIECE)
+            frame = _numbers(piece.select(list(self._columns)))
             for result in run_expectations(self._table, frame, suite.values()):
                 name = result.expectation_config.kwargs["column"]
                 self._failures[name] += int(result.result["unexpected_count"])
                 self._seen[name] += [float(value) for value in result.result.get("partial_unexpected_list", [])]
+                if not result.success:
+                    self._note(name, piece.filter(out_of_bounds(piece[name], self._columns[name])))
+
+    def _note(self, name: str, wrong: pa.Table) -> None:
+        """Remember the days of rows whose value is out of bounds, and whose the first ones are."""
+        self._partitions[name].update(partitions_of(wrong))
+        found = find_offenders(wrong, name, self._keys, value=name)
+        self.offenders[name] = first_offenders((*self.offenders.get(name, ()), *found))
 
     def checks(self) -> list[PartitionCheck]:
         """Return what was found: one check for each numeric column, in the spec's order; failures are rows."""
@@ -72,6 +84,7 @@ class BoundsTally:
                 failures=self._failures[name],
                 observed=_found(self._failures[name], self._seen[name]),
                 allowed=_interval(column),
+                partitions=tuple(sorted(self._partitions[name])),
             )
             for name, column in self._columns.items()
         ]
@@ -112,7 +125,13 @@ def judge_profile(profile: pa.Table, spec: FeatureGroupSpec) -> list[PartitionCh
         check, column, low, high = judged[name]
         broken = result.result.get("unexpected_index_list") or []
         checks[name] = PartitionCheck(
-            check, column, not broken, len(broken), _partitions(broken, name), _interval_of(low, high)
+            check,
+            column,
+            passed=not broken,
+            failures=len(broken),
+            observed=_partitions(broken, name),
+            allowed=_interval_of(low, high),
+            partitions=tuple(sorted(entry[PARTITION] for entry in broken)),
         )
     return [checks[name] for name in judged]
 
@@ -138,6 +157,14 @@ def _partitions(broken: list[dict[str, Any]], name: str) -> str:
         return "every partition"
     shown = ", ".join(f"{entry[PARTITION]} {float(entry[name]):.3g}" for entry in broken[:3])
     return f"{shown}{f' and {len(broken) - 3} more' if len(broken) > 3 else ''}"
+
+
+def out_of_bounds(values: pa.ChunkedArray, column: ColumnSpec) -> pa.ChunkedArray:
+    """Return which values of a numeric column break its bounds; null does not, NaN and infinities do."""
+    low, high = _bounds(column)
+    exact = values.cast(pa.float64(), safe=False)
+    inside = pc.and_(pc.greater_equal(exact, low), pc.less_equal(exact, high))
+    return pc.fill_null(pc.invert(inside), False)
 
 
 def _bounds(column: ColumnSpec) -> tuple[float, float]:

@@ -65,8 +65,8 @@ class FeatureGroupBuildOperator(BaseOperator):
     Returns
     -------
     FeaturesRef
-        What was published, from `execute`. Partitions that the gate refuses fail the task at once: trying
-        again would not change them.
+        What was published, from `execute`. Partitions that the gate refuses fail the task at once, when all others
+        of the range are published: trying again would not change them.
     """
 
     template_fields: Sequence[str] = ("start", "end")

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from include.adapters.lake.partition_reports import read_report
 from include.adapters.sources.deliveries import delivered_days
 from include.errors import RefusedError, UsageError
 from include.steps import build_features as build_features_module
@@ -147,19 +148,81 @@ def test_a_range_that_is_built_in_portions_is_the_one_that_is_built_at_once(
     assert in_portions.state.recorded == deployment.state.recorded
 
 
-@pytest.mark.parametrize("bad_day", ["2024-01-02", "2024-01-05"])
-def test_one_day_out_of_bounds_keeps_back_every_portion_of_its_range(
-    deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch, bad_day: str
+# What a hundred lines of one order say, the days of a group that they spoil, and who is named for what.
+STOPPERS = {
+    "an order's pieces": ("order_risk", 10**7, 0.0, [3], "order_id=huge of 2024-01-03", "units"),
+    "a ratio of two sums": ("order_risk", 10**7, 1.0, [3], "order_id=huge of 2024-01-03", "order_value"),
+    "a sum that looks back": (
+        "customer_daily",
+        10**7,
+        1.0,
+        [3, 4, 5],
+        "customer_id=c3 of 2024-01-03",
+        "total_spend_30d",
+    ),
+    "a product": ("product_daily", 10**7, 0.0, [3, 4, 5], "product_id=p1 of 2024-01-03", "units_sold_7d"),
+    "a sum beyond its type": ("customer_daily", 10**9, 1e6, [3, 4, 5], "", "DECIMAL(18,6)"),
+}
+
+
+@pytest.mark.parametrize(("group", "pieces", "price", "spoiled", "who", "what"), STOPPERS.values(), ids=STOPPERS)
+def test_days_that_break_their_spec_are_named_and_all_others_of_the_range_are_published(
+    deployment: FakeDeployment,
+    group: str,
+    pieces: int,
+    price: float,
+    spoiled: list[int],
+    who: str,
+    what: str,
 ) -> None:
-    monkeypatch.setattr(build_features_module, "ROWS_AT_ONCE", 1)
     days = [line(f"2024-01-{day:02}", customer=f"c{day}") for day in range(1, 6)]
-    publish_source(deployment.lake, orders(*days, line(bad_day, order="huge", quantity=10**9)))
+    huge = [
+        line("2024-01-03 10:00:00", customer="c3", order="huge", line=n, quantity=pieces, unit_price=price)
+        for n in range(101)
+    ]
+    publish_source(deployment.lake, orders(*days, *huge))
 
-    with pytest.raises(RefusedError, match="total_spend_30d"):
-        build(deployment, "2024-01-01", "2024-01-05")
+    with pytest.raises(RefusedError) as refused:
+        build_features(deployment, group, start="2024-01-01", end="2024-01-05")
 
-    assert not deployment.lake.exists(TABLE)
-    assert not list(Path(deployment.lake.uri.removeprefix("file://"), TABLE).rglob("*.parquet"))
+    kept = [f"2024-01-{day:02}" for day in range(1, 6) if day not in spoiled]
+    assert deployment.lake.partitions(f"features/{group}") == kept
+    assert sorted(deployment.state.publications(f"features/{group}")) == kept
+    said = str(refused.value)
+    assert f"{len(spoiled)} of 5 days of features/{group} are refused, the others (2024-01-01 … 2024-01-02" in said
+    assert who in said
+    assert what in said
+
+
+def test_what_a_refused_range_publishes_is_what_its_days_would_publish_one_by_one(
+    deployment: FakeDeployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = random_orders(rows=300, customers=20, first_day="2024-01-01", days=40, seed=3)
+    huge = line("2024-01-27 10:00:00", customer="huge", quantity=10**9)
+    raw, spoiled = pa.concat_tables([raw, orders(huge)]), ("2024-01-27", "2024-01-28", "2024-01-29")
+    monkeypatch.setattr(build_features_module, "ROWS_AT_ONCE", 40)
+    other = FakeDeployment(tmp_path / "other")
+    for target in (deployment, other):
+        publish_source(target.lake, raw)
+    with pytest.raises(RefusedError, match=r"3 of 6 days.*\(customer_id=huge of 2024-01-27"):
+        build(deployment, "2024-01-24", "2024-01-29")
+    for day in ("2024-01-24", "2024-01-25", "2024-01-26"):
+        build(other, day)
+
+    assert deployment.lake.digest(TABLE) == other.lake.digest(TABLE)
+    assert {check.partitions for check in read_report(deployment.lake, GROUP, "2024-01-29").failed} == {spoiled}
+    assert read_report(deployment.lake, GROUP, "2024-01-26").passed
+
+
+def test_a_report_names_nobody(deployment: FakeDeployment) -> None:
+    publish_source(deployment.lake, orders(line("2024-01-01", customer="somebody", quantity=10**9)))
+
+    with pytest.raises(RefusedError, match="customer_id=somebody of 2024-01-01"):
+        build(deployment, "2024-01-01")
+
+    report = read_report(deployment.lake, GROUP, "2024-01-01")
+    assert {check.partitions for check in report.failed} == {("2024-01-01",)}
+    assert "somebody" not in report.to_json()
 
 
 def test_a_day_without_rows_does_not_let_the_days_before_it_come_all_at_once(
