@@ -14,7 +14,7 @@ import pyarrow as pa
 from include.quality.formats import DELIVERED
 from include.quality.merge import SAYS_RECEIVED
 from include.quality.sql import column, columns, literal
-from include.quality.verdict import counted_sql, deliverers_day_sql, known_at_sql
+from include.quality.verdict import counted_sql, deliverers_day_sql, event_day_sql, known_at_sql
 from include.specs.source_rules import DAY, RECEIVED_AT, SUPERSEDED, UniqueRule
 from include.specs.sources import SourceSpec
 
@@ -26,16 +26,16 @@ def delivered(number: int) -> str:
 
 def count_sql(spec: SourceSpec) -> str:
     """Return the SELECT of file, day, rule, the deliverer's day of taken rows, rows, and what the source counts."""
-    day = f"CAST({column(spec.event_time)} AS DATE)"
     # Outside its year range a time that was rejected would overflow.
     night = f"CASE WHEN _rule IS NULL THEN {deliverers_day_sql(spec)} END"
-    return f"SELECT _file, {day}, _rule, {night}, count(*){counted_sql(spec.counted)} FROM judged GROUP BY ALL"
+    listed = f"_file, {event_day_sql(spec)}, _rule, {night}, count(*){counted_sql(spec.counted)}"
+    return f"SELECT {listed} FROM judged GROUP BY ALL"
 
 
 def taken_sql(spec: SourceSpec, *, delivered_by: datetime | None) -> str:
     """Return the SELECT of the rows that were taken, in the columns of the source's table, with their place."""
     known_at = known_at_sql(spec, delivered_by=delivered_by)
-    made = {RECEIVED_AT: known_at, DAY: f"CAST({column(spec.event_time)} AS DATE)"}
+    made = {RECEIVED_AT: known_at, DAY: event_day_sql(spec)}
     listed = ", ".join(f"{made.get(name, column(name))} AS {column(name)}" for name in spec.raw.schema)
     says = f"judged.{RECEIVED_AT} IS NOT NULL AS {SAYS_RECEIVED}"
     return f"SELECT {listed}, _file, _row, {says} FROM judged WHERE _rule IS NULL"
@@ -60,12 +60,12 @@ def set_aside_sql(spec: SourceSpec, schemas: Sequence[pa.Schema], *, partition: 
             f"FROM {delivered(number)} AS delivered SEMI JOIN (SELECT _row FROM judged WHERE _file = {number} AND "
             f"_rule IS NOT NULL) AS set_aside ON set_aside._row = delivered._row"
         )
-    at = f"judged.{column(spec.event_time)}"
     return f"""
 SELECT files.source, judged._row AS row_number, reasons.rule, reasons.reason,
-  CASE WHEN year({at}) BETWEEN 1 AND 9999 THEN CAST({at} AS DATE) END AS dt,
+  judged._day AS dt,
   CAST({literal(partition) if partition else "NULL"} AS VARCHAR) AS delivered, said.said AS "row", judged._file
-FROM judged JOIN files USING (_file) JOIN reasons ON reasons.rule = judged._rule
+FROM (SELECT *, {event_day_sql(spec)} AS _day FROM judged) AS judged
+JOIN files USING (_file) JOIN reasons ON reasons.rule = judged._rule
 JOIN ({" UNION ALL ".join(sides)}) AS said ON said._file = judged._file AND said._row = judged._row
 """
 
@@ -75,7 +75,7 @@ def rejected_sql(spec: SourceSpec) -> str:
     others = [SUPERSEDED, *(rule.name for rule in spec.rules if isinstance(rule, UniqueRule))]
     has_key = " AND ".join(f"{column(name)} IS NOT NULL" for name in spec.key)
     return (
-        f"SELECT _file, CAST({column(spec.event_time)} AS DATE) AS day, {columns(spec.key)} FROM judged "
+        f"SELECT _file, {event_day_sql(spec)} AS day, {columns(spec.key)} FROM judged "
         f"WHERE _rule NOT IN ({', '.join(map(literal, others))}) AND {has_key}"
     )
 

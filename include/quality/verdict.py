@@ -30,6 +30,9 @@ from include.specs.source_rules import (
 )
 from include.specs.sources import SourceSpec
 
+# Whole years that every calendar on a row's way can count, with a day to spare for zones and the end of a day.
+_CALENDAR = "BETWEEN TIMESTAMPTZ '0002-01-01 00:00:00+00' AND TIMESTAMPTZ '9998-12-31 23:59:59.999999+00'"
+
 # Where a row of a delivery stands: the number of its file, and its place in that.
 PLACE = "_file, _row"
 
@@ -51,6 +54,12 @@ def known_at_sql(spec: SourceSpec, *, delivered_by: datetime | None) -> str:
     if delivered_by is not None:
         over = f"greatest({over}, TIMESTAMPTZ {literal(delivered_by.isoformat())})"
     return f"coalesce({RECEIVED_AT}, {over})"
+
+
+def event_day_sql(spec: SourceSpec) -> str:
+    """Return the SQL of the UTC day of an event; null where no calendar has it."""
+    at = column(spec.event_time)
+    return f"CASE WHEN {at} {_CALENDAR} THEN CAST({at} AS DATE) END"
 
 
 def deliverers_day_sql(spec: SourceSpec) -> str:
@@ -84,7 +93,8 @@ def verdict_sql(spec: SourceSpec, *, as_of: datetime, delivered_by: datetime | N
         f"WHEN {'_copy > 1' if isinstance(rule, UniqueRule) else _fails(rule, as_of)} THEN {literal(rule.name)}"
         for rule in spec.rules
     )
-    first = f"CASE {cases} WHEN {INFINITE} THEN {literal(NOT_FINITE)} END"
+    beyond = " OR ".join(f"coalesce({column(name)} NOT {_CALENDAR}, false)" for name in (spec.event_time, RECEIVED_AT))
+    first = f"CASE {cases} WHEN {INFINITE} OR {beyond} THEN {literal(NOT_FINITE)} END"
     # Outside its year range a time that was rejected would overflow.
     known_at = f"CASE WHEN _first IS NULL THEN {known_at_sql(spec, delivered_by=delivered_by)} END"
     key = columns(spec.key)

@@ -25,7 +25,7 @@ RECEIVED_AT, DAY = "received_at", "dt"
 # Rules of every source, after its own: the last two are of rows that lose against another version of their key.
 NOT_FINITE, SUPERSEDED, CONFLICTING = "not_finite", "superseded", "conflicting"
 RULES_OF_ALL = {
-    NOT_FINITE: "a whole number is infinite",
+    NOT_FINITE: "a whole number is infinite, or the time of the event or of its receipt is not in the years 2 to 9998",
     SUPERSEDED: "a version of the row that was received later is there",
     CONFLICTING: "another row of the same key, received at the same time, is there; deliver a correction with a later "
     f"{RECEIVED_AT}",
