@@ -174,8 +174,12 @@ def _given(name: str, type_: ColumnType, present: Collection[str], naive: Collec
         return f"CASE WHEN isfinite(CAST({given} AS DOUBLE)) THEN CAST({given} AS BIGINT) END"
     if type_ == "float64":
         return f"CAST({given} AS DOUBLE)"
-    text = f"CASE WHEN trim({given}) <> '' THEN {given} END"
-    return rf"regexp_replace({text}, '^{_FLOAT_KEY}$', '\1')" if type_ == "id" else text
+    return _id_sql(given) if type_ == "id" else given
+
+
+def _id_sql(given: str) -> str:
+    # A pattern is slow, and few keys have a point.
+    return rf"CASE WHEN contains({given}, '.') THEN regexp_replace({given}, '^{_FLOAT_KEY}$', '\1') ELSE {given} END"
 
 
 def _made(layout: FormatSpec, target: SourceColumn) -> str:

@@ -136,8 +136,10 @@ def bucket_sql(spec: SourceSpec, typed: str) -> str:
     """
     # Rows without a key are set aside, and may be equal; there may be many.
     nobodys = " OR ".join(f"{column(name)} IS NULL" for name in spec.key)
-    equal = f"CASE WHEN {nobodys} THEN hash({columns(spec.typed_names)}) END"
-    return f"SELECT _row, hash({columns(spec.key)}, {equal}) AS bucket FROM ({typed})"
+    return (
+        f"SELECT _row, hash({columns(spec.key)}) AS bucket FROM ({typed}) WHERE NOT ({nobodys}) UNION ALL "
+        f"SELECT _row, hash({columns(spec.typed_names)}) FROM ({typed}) WHERE {nobodys}"
+    )
 
 
 def failing_rows_sql(spec: SourceSpec, *, as_of: datetime) -> str:

@@ -100,8 +100,20 @@ def _write_piece(rows: pa.Table, filesystem: fs.FileSystem, *, partition_by: str
             if "add" in action:
                 action["add"]["path"] = _named_after_its_bytes(written, action["add"]["path"])
         shutil.rmtree(Path(folder, "_delta_log"))
-        fs.copy_files(folder, "", source_filesystem=fs.LocalFileSystem(), destination_filesystem=filesystem)
+        _move(Path(folder), filesystem)
     return log
+
+
+def _move(folder: Path, filesystem: fs.FileSystem) -> None:
+    """Have the files of a folder in a table's; on one disk none is copied."""
+    if not isinstance(filesystem, fs.SubTreeFileSystem) or not isinstance(filesystem.base_fs, fs.LocalFileSystem):
+        fs.copy_files(str(folder), "", source_filesystem=fs.LocalFileSystem(), destination_filesystem=filesystem)
+        return
+    for partition in folder.iterdir():
+        there = Path(filesystem.base_path, partition.name)
+        there.mkdir(parents=True, exist_ok=True)
+        for path in partition.iterdir():
+            shutil.move(path, there / path.name)
 
 
 def _require_room(folder: str, rows: pa.Table) -> None:

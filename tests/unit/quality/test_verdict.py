@@ -36,7 +36,6 @@ def _verdicts(*rows):
     [
         ({}, None),
         ({"order_id": None}, "order_id_missing"),
-        ({"order_id": "  "}, "order_id_missing"),
         ({"line": None}, "line_missing"),
         ({"customer_id": None}, "customer_id_missing"),
         ({"ordered_at": None}, "ordered_at_missing"),
