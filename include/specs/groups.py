@@ -28,6 +28,9 @@ from include.specs.yaml_files import (
 )
 from include.tables import TableSpec, Whose, Word, features_name, features_table, predictions_name, raw_name
 
+# What a group's table has beside its keys and features.
+_OF_EVERY_GROUP = ("event_timestamp", "created_timestamp", "dt")
+
 
 class EntitySpec(Frozen):
     """What one row is about: its name, and the columns that together tell one from another, in their order."""
@@ -108,6 +111,18 @@ class FeatureGroupSpec(Frozen):
             raise ValueError("a group reads either sources: [NAME] or scores, scored_by: MODEL; write one of the two")
         if twice := sorted({name for name in self.sources if self.sources.count(name) > 1}):
             raise ValueError(f"sources names {twice[0]!r} twice; name each once")
+        return self
+
+    @model_validator(mode="after")
+    def _features_are_columns_of_their_own(self) -> FeatureGroupSpec:
+        names = self.feature_names
+        if taken := sorted(set(names) & {*self.entity.keys, *_OF_EVERY_GROUP}):
+            raise ValueError(
+                f"columns names {taken[0]!r}, which the group's table has anyway: keys as text, two times and the day; "
+                "leave it out, or give the feature another name"
+            )
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"columns names {twice[0]!r} twice; name each once")
         return self
 
     @property

@@ -44,3 +44,19 @@ def test_keys_that_are_none_are_named_with_what_is_allowed(entity: dict[str, Any
 def test_an_unknown_group_is_answered_with_the_known_ones() -> None:
     with pytest.raises(SpecError, match="there is no feature group 'customer_dayly'; known: churn_scores, customer_da"):
         load_feature_group("customer_dayly")
+
+
+@pytest.mark.parametrize("name", ["customer_id", "category", "event_timestamp", "created_timestamp", "dt"])
+def test_a_key_a_time_or_the_day_is_no_feature(name: str) -> None:
+    values = with_entity(keys=["customer_id", "category"])
+    added = {**values["columns"][0], "name": name}
+
+    with pytest.raises(SpecError, match=f"columns names {name!r}, which the group's table has anyway: keys as text"):
+        validated(FeatureGroupSpec, {**values, "columns": [*values["columns"], added]}, CUSTOMER_DAILY)
+
+
+def test_a_feature_that_is_named_twice_is_refused() -> None:
+    values = with_entity(keys=["customer_id"])
+
+    with pytest.raises(SpecError, match="columns names 'total_orders_30d' twice"):
+        validated(FeatureGroupSpec, {**values, "columns": [*values["columns"], values["columns"][0]]}, CUSTOMER_DAILY)
