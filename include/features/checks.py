@@ -13,10 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.specs.groups import FeatureGroupSpec
+from include.tables import Word
 
 EVENT_TIMESTAMP = "event_timestamp"
 CREATED_TIMESTAMP = "created_timestamp"
 PARTITION = "dt"
+
+_IN_SQL: dict[Word, str] = {
+    "string": "VARCHAR",
+    "int64": "BIGINT",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "bool": "BOOLEAN",
+    "date": "DATE",
+    "instant": "TIMESTAMPTZ",
+}
 
 # How many entities are named where a promise is broken, and in how many rows they are looked for.
 _NAMED, _LOOKED_AT = 3, 1000
@@ -86,6 +97,11 @@ class Violation:
 def expected_schema(spec: FeatureGroupSpec) -> pa.Schema:
     """Return the Arrow schema of a feature group's table: keys, two times, the features, ``dt``."""
     return spec.lake_table.arrow_schema()
+
+
+def told_columns(spec: FeatureGroupSpec) -> str:
+    """Return what a group's statement has to give, in its order, in the words of SQL."""
+    return ", ".join(f"{name} {_IN_SQL[word]}" for name, word in spec.lake_table.schema.items())
 
 
 def find_violations(rows: pa.Table, spec: FeatureGroupSpec) -> tuple[Violation, ...]:

@@ -156,6 +156,8 @@ def build_partitions(
         gate = QualityGate(deployment, spec)
         for days, rows in _computed(deployment, spec, partitions, sources):
             gate.add(rows)
+            if gate.is_misshapen:
+                gate.require(partitions, source_versions=source_versions)
             yield days, partial(with_versions, rows)
         # Before the commit, which takes all days or none.
         report = gate.require(partitions, source_versions=source_versions)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from include.adapters.lake.partition_reports import write_report
 from include.adapters.lake.portions import fitting
 from include.errors import RefusedError, UsageError
-from include.features.checks import Offender, Violation, find_violations, first_offenders
+from include.features.checks import Offender, Violation, find_violations, first_offenders, told_columns
 from include.features.partition_report import (
     PartitionCheck,
     PartitionCounts,
@@ -55,10 +55,15 @@ class BrokenPartitionsError(RefusedError):
             f"{check}{f' ({said})' if (said := ', '.join(map(str, offenders.get(check.column, ())))) else ''}"
             for check in report.failed
         )
+        remedy = (
+            f"correct the rows in {', '.join(spec.read_tables)} and deliver them again, or correct the bound in "
+            f"{spec.group}.yaml"
+        )
+        if any(check.check == "schema" for check in report.failed):
+            remedy = f"{spec.sql_path.name} has to give, in this order: {told_columns(spec)}"
         super().__init__(
             f"{spec.table} {report.start} … {report.end} is not published, it breaks its spec ({spec.group}.yaml): "
-            f"{broken}; correct the rows in {', '.join(spec.read_tables)} and deliver them again, or correct the bound "
-            f"in {spec.group}.yaml; what was published before stays; the report is {address}"
+            f"{broken}; {remedy}; what was published before stays; the report is {address}"
         )
 
 
@@ -101,6 +106,11 @@ class QualityGate:
             self._bounds = BoundsTally(self._spec)
         self._bounds.add(rows)
         self._counted |= count_nulls(rows, self._spec)
+
+    @property
+    def is_misshapen(self) -> bool:
+        """Whether the rows are none of the group's table at all: its columns, their types or their order."""
+        return any(not broken.rows for broken in self._broken.values())
 
     def count_by_partition(self, partitions: Sequence[str]) -> list[tuple[str, int]]:
         """Return how many of the rows are of each partition, 0 where none is."""

@@ -17,6 +17,17 @@ from tests.unit.steps.fakes import FakeDeployment
 GROUP, TABLE = "customer_daily", "features/customer_daily"
 
 
+# What a statement gives that somebody has just begun to write, and what is said of it.
+_BEGUN = {
+    "no time that it is true at": (["event_timestamp"], "event_timestamp: no such column, allowed: timestamp"),
+    "no time that it is known at": (["created_timestamp"], "created_timestamp: no such column, allowed: timestamp"),
+    "no day": (["dt"], "dt: no such column, allowed: date"),
+    "no key": (["customer_id"], "customer_id: no such column, allowed: string"),
+    "a feature less": (["tenure_days"], "tenure_days: no such column, allowed: int64"),
+    "neither times nor day": (["event_timestamp", "created_timestamp", "dt"], "dt: no such column, allowed: date"),
+}
+
+
 @pytest.fixture
 def deployment(tmp_path: Path) -> FakeDeployment:
     return FakeDeployment(tmp_path / "lake")
@@ -95,17 +106,18 @@ def test_rows_out_of_bounds_are_not_published_and_named(deployment: FakeDeployme
     assert len(deployment.state.recorded) == 1
 
 
+@pytest.mark.parametrize(("without", "said"), _BEGUN.values(), ids=_BEGUN)
 def test_a_result_of_another_schema_is_not_published(
-    deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch
+    deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch, without: list[str], said: str
 ) -> None:
-    publish_source(deployment.lake, orders(line("2024-01-01")))
+    publish_source(deployment.lake, orders(line("2024-01-01"), line("2024-01-03")))
     real = deployment.compute.run_select
     monkeypatch.setattr(
-        deployment.compute, "run_select", lambda *args, **kwargs: real(*args, **kwargs).drop(["tenure_days"])
+        deployment.compute, "run_select", lambda *args, **kwargs: real(*args, **kwargs).drop_columns(without)
     )
 
-    with pytest.raises(RefusedError, match="tenure_days: no such column, allowed: int64"):
-        build(deployment, "2024-01-01")
+    with pytest.raises(RefusedError, match=f"{said}.*customer_daily.sql has to give, in this order: customer_id VARCHA"):
+        build(deployment, "2024-01-01", "2024-01-03")
     assert not deployment.lake.exists(TABLE)
 
 
