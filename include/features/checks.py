@@ -128,6 +128,17 @@ def find_violations(rows: pa.Table, spec: FeatureGroupSpec) -> tuple[Violation, 
     return tuple(violation for violation in found if violation is not None)
 
 
+def other_types(stored: pa.Schema, spec: FeatureGroupSpec) -> tuple[str, ...]:
+    """Say of each column of a published table that its group has in another type by now; nothing of other columns."""
+    expected = expected_schema(spec)
+    both = [name for name in expected.names if name in stored.names]
+    return tuple(
+        f"{name} is {stored.field(name).type} there, and {expected.field(name).type} by {spec.group}.yaml"
+        for name in both
+        if stored.field(name).type != expected.field(name).type
+    )
+
+
 def _schema_violations(found: pa.Schema, expected: pa.Schema) -> tuple[Violation, ...]:
     if found.names != expected.names and sorted(found.names) == sorted(expected.names):
         return (Violation("columns", 0, f"order {', '.join(found.names)}", ", ".join(expected.names)),)

@@ -14,13 +14,14 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.adapters.lake.partition_reports import write_report
 from include.adapters.lake.portions import ROWS_AT_ONCE, in_portions
 from include.adapters.sources.deliveries import delivered_days, first_gap
 from include.errors import RefusedError, UncomputableError, UsageError
-from include.features.checks import PARTITION
+from include.features.checks import PARTITION, other_types
 from include.features.versions import add_versions
 from include.partitions import consecutive, parse, span
 from include.refs import FeaturesRef
@@ -31,7 +32,6 @@ from include.steps.find_stale import find_stale
 from include.steps.judge_features import BrokenPartitionsError, QualityGate
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyarrow.dataset import Dataset
 
     from include.adapters.deployment import Deployment
@@ -139,6 +139,7 @@ def build_partitions(
     A difference from what is published is a correction, unless the partition is on record as agreeing with
     `source_versions`: then its definition has changed, and nothing was learned later.
     """
+    _require_types(deployment, spec)
     start, end = partitions[0], partitions[-1]
     sources = {
         name: deployment.lake.dataset(table, version=source_versions[table]) for name, table in spec.reads.items()
@@ -249,6 +250,17 @@ def _require_arrived(deployment: Deployment, spec: FeatureGroupSpec, end: str) -
         _require_days(deployment, load_source(source), spec.table, end)
     # Last: what was found to be there is in these versions, whatever has come since.
     return {table: int(deployment.lake.delta(table).version()) for table in spec.read_tables}
+
+
+def _require_types(deployment: Deployment, spec: FeatureGroupSpec) -> None:
+    """Check that what is published has the group's types: rows would be written in those of the table."""
+    if not deployment.lake.exists(spec.table):
+        return
+    if other := other_types(pa.schema(deployment.lake.delta(spec.table).schema().to_arrow()), spec):
+        raise RefusedError(
+            f"{spec.table} can't be built: {'; '.join(other)}; what is published keeps its type, so give the feature, "
+            "or of a key the group, another name in its YAML and SQL"
+        )
 
 
 def _require_days(deployment: Deployment, source: SourceSpec, table: str, end: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +117,37 @@ def test_a_result_of_another_schema_is_not_published(
         deployment.compute, "run_select", lambda *args, **kwargs: real(*args, **kwargs).drop_columns(without)
     )
 
-    with pytest.raises(RefusedError, match=f"{said}.*customer_daily.sql has to give, in this order: customer_id VARCHA"):
+    with pytest.raises(
+        RefusedError, match=f"{said}.*customer_daily.sql has to give, in this order: customer_id VARCHA"
+    ):
         build(deployment, "2024-01-01", "2024-01-03")
     assert not deployment.lake.exists(TABLE)
+
+
+@pytest.mark.parametrize(
+    ("column", "as_published", "said"),
+    [
+        ("customer_id", pa.int64(), "customer_id is int64 there, and string by customer_daily.yaml"),
+        ("total_orders_30d", pa.float64(), "total_orders_30d is double there, and int64 by"),
+        ("total_spend_30d", pa.int64(), "total_spend_30d is int64 there, and float by"),
+        ("avg_order_gap_days", pa.string(), "avg_order_gap_days is string there, and float by"),
+    ],
+)
+def test_what_is_published_in_another_type_is_not_written_over_in_it(
+    deployment: FakeDeployment, column: str, as_published: pa.DataType, said: str
+) -> None:
+    publish_source(deployment.lake, orders(line("2024-01-01", customer="7")))
+    build(deployment, "2024-01-01")
+    rows = deployment.lake.read(TABLE)
+    place = rows.schema.get_field_index(column)
+    other = rows.set_column(place, column, rows[column].cast(as_published))
+    shutil.rmtree(deployment.lake.uri.removeprefix("file://") + "/" + TABLE)
+    deployment.lake.replace(TABLE, other, keys=["2024-01-01"])
+    before = deployment.lake.digest(TABLE)
+
+    with pytest.raises(RefusedError, match=f"{said}.*give the feature, or of a key the group, another name"):
+        build(deployment, "2024-01-01")
+    assert (deployment.lake.version(TABLE), deployment.lake.digest(TABLE)) == (0, before)
 
 
 def test_orders_that_come_while_a_build_looks_are_in_what_it_builds_from(
