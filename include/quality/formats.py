@@ -13,7 +13,8 @@ from enum import StrEnum
 
 from include.errors import UsageError, nearest
 from include.quality.sql import column, literal
-from include.specs.source_formats import FormatSpec, Identity
+from include.specs.conditions import column_of, quoted
+from include.specs.source_formats import INFINITE, ROW_NUMBER, FormatSpec, Identity
 from include.specs.source_rules import RECEIVED_AT, ColumnType
 from include.specs.sources import SourceColumn, SourceSpec
 
@@ -36,14 +37,8 @@ class FileColumn:
     required: bool
 
 
-# Name of the column that numbers a file's rows from 1, in file order.
-ROW_NUMBER = "_row"
-
 # The table of a file's rows.
 DELIVERED = "delivered"
-
-# Whether a whole number of a row is infinite.
-INFINITE = "_infinite"
 
 _SQL_TYPES: dict[ColumnType, str] = {
     "id": "VARCHAR",
@@ -55,6 +50,10 @@ _SQL_TYPES: dict[ColumnType, str] = {
 
 # A column of whole numbers with gaps leaves pandas as floats: 17850 is written as 17850.0.
 _FLOAT_KEY = r"([0-9]+)\.0"
+
+# A text, or a time as text, that names its zone; a number that is whole, as text.
+_ZONED = r"(?i):[0-9]{2}([.][0-9]+)? ?(z|utc|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_WHOLE = r"[-+]?[0-9]+([.]0*)?"
 
 _FAMILIES: dict[ColumnType, Family] = {
     "id": Family.TEXT,
@@ -101,11 +100,14 @@ def event_column(spec: SourceSpec, name: str) -> str:
     UsageError
         If the source has no such format, or it makes that time of more than one column.
     """
-    made = find_format(spec, name).columns.get(spec.event_time, spec.event_time)
-    known = [each.name for each in file_columns(spec, name)]
-    if not isinstance(made, str) or made not in known:
-        raise UsageError(f"format {name!r} of {spec.source} makes {spec.event_time} of {made}; name one column for it")
-    return made
+    made = find_format(spec, name).columns.get(spec.event_time, column(spec.event_time))
+    named = column_of(made) if isinstance(made, str) else None
+    times = [each.name for each in file_columns(spec, name) if each.family is Family.TIME]
+    if named not in times:
+        raise UsageError(
+            f"format {name!r} of {spec.source} makes {spec.event_time} of {made}; name one column of times for it"
+        )
+    return named
 
 
 def typed_sql(
@@ -129,7 +131,7 @@ def typed_sql(
     naive : collection of str
         Its time columns that have no zone.
     time_zone : str
-        IANA name of the zone in which those are read.
+        IANA name of the zone in which those are read, and times that a format makes without a zone.
     relation : str
         The table of the file's rows.
 
@@ -150,12 +152,12 @@ def typed_sql(
     types: dict[str, ColumnType] = {c.name: c.type for c in layout.file_columns or spec.columns}
     given = [f"{_given(each, types[each], present, naive, time_zone)} AS {column(each)}" for each in types]
     infinite = _infinite_sql([each for each in present if types.get(each) == "int64"])
-    made = [f"{_made(layout, each)} AS {column(each.name)}" for each in spec.columns]
+    made = [f"{_made(layout, each, time_zone)} AS {column(each.name)}" for each in spec.columns]
     if RECEIVED_AT not in spec.column_names:
         made.append(f"CAST(NULL AS TIMESTAMPTZ) AS {RECEIVED_AT}")
     return (
-        f"SELECT _row, {', '.join(made)}, {INFINITE} FROM "
-        f"(SELECT _row, {', '.join(given)}, {infinite} AS {INFINITE} FROM {relation})"
+        f"SELECT {ROW_NUMBER}, {', '.join(made)}, {INFINITE} FROM "
+        f"(SELECT {ROW_NUMBER}, {', '.join(given)}, {infinite} AS {INFINITE} FROM {relation})"
     )
 
 
@@ -182,22 +184,41 @@ def _id_sql(given: str) -> str:
     return rf"CASE WHEN contains({given}, '.') THEN regexp_replace({given}, '^{_FLOAT_KEY}$', '\1') ELSE {given} END"
 
 
-def _made(layout: FormatSpec, target: SourceColumn) -> str:
+def _made(layout: FormatSpec, target: SourceColumn, time_zone: str) -> str:
     """Return a column of the source from those of a file."""
     rule = layout.columns.get(target.name) if layout.file_columns else column(target.name)
     if isinstance(rule, Identity):
         made = _identity(rule)
     elif rule is None:
         made = f"CAST(NULL AS {_SQL_TYPES[target.type]})"
-    elif target.type == "int64" and rule.strip('"') not in {target.name, *(each.name for each in layout.file_columns)}:
-        # SQL would round.
-        made = (
-            f"CASE WHEN ({rule}) = trunc({rule}) THEN CAST(({rule}) AS BIGINT) WHEN ({rule}) IS NOT NULL THEN "
-            f"error(concat({literal(f'{target.name} is no whole number: ')}, ({rule}))) END"
-        )
     else:
-        made = f"CAST(({rule}) AS {_SQL_TYPES[target.type]})"
+        types = {each.name: each.type for each in layout.file_columns} or {target.name: target.type}
+        made = _converted(rule, types.get(column_of(rule) or ""), target, time_zone)
     return made if target.default is None else f"coalesce({made}, {literal(target.default)})"
+
+
+def _converted(rule: str, given: ColumnType | None, target: SourceColumn, time_zone: str) -> str:
+    """Return what an expression says, exactly, or an error; `given` is its type where it is a column of a file."""
+    # The line break ends a comment that the expression may end with.
+    said = f"({quoted(rule)}\n)"
+    text = f"CAST({said} AS VARCHAR)"
+    cast = f"CAST({said} AS {_SQL_TYPES[target.type]})"
+    if given == target.type:
+        return cast
+    if target.type == "timestamp":
+        naive = f"timezone({literal(time_zone)}, CAST({said} AS TIMESTAMP))"
+        return f"CASE WHEN regexp_matches({text}, {literal(_ZONED)}) THEN {cast} ELSE {naive} END"
+    if target.type == "int64":
+        # SQL would round.
+        return _exactly(cast, f"regexp_full_match({text}, {literal(_WHOLE)})", "no whole number", said, target)
+    if target.type == "float64" and given == "int64":
+        return _exactly(cast, f"abs({said}) <= {2**53}", "no number that a float holds", said, target)
+    return cast
+
+
+def _exactly(cast: str, holds: str, reason: str, said: str, target: SourceColumn) -> str:
+    told = literal(f"{target.name} is {reason}: ")
+    return f"CASE WHEN {holds} THEN {cast} WHEN {said} IS NOT NULL THEN error(concat({told}, {said})) END"
 
 
 def _identity(made: Identity) -> str:
@@ -210,7 +231,8 @@ def columns_named(spec: SourceSpec, target: str) -> frozenset[str]:
     """Return the columns in which files of any format say what stands in a column of the source, or refer to it."""
     own = {target, *(name for name, referred in spec.people.refers.items() if referred == target)}
     made = (layout.columns.get(name) for layout in spec.formats.values() for name in own)
-    return frozenset({*own, *(each for each in made if isinstance(each, str))})
+    named = (column_of(each) for each in made if isinstance(each, str))
+    return frozenset({*own, *(name for name in named if name is not None)})
 
 
 def normal_key(text: str) -> str:

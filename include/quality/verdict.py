@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from include.quality.formats import INFINITE
 from include.quality.sql import column, columns, literal
+from include.specs.source_formats import INFINITE
 from include.specs.source_rules import (
     NOT_FINITE,
     RECEIVED_AT,

@@ -12,6 +12,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlglot import exp
 
+# In brackets of its own, so that nothing can follow the condition.
+_BEFORE = "SELECT ("
+
+# Functions of DuckDB whose value is of the moment, of chance or of the session, and not of the row.
+_OF_THE_MOMENT = frozenset(
+    {
+        *("currval", "gen_random_uuid", "get_current_time", "get_current_timestamp", "getvariable"),
+        *("in_search_path", "localtime", "localtimestamp", "nextval", "now", "rand", "random", "session_user"),
+        *("setseed", "sleep_ms", "today", "transaction_timestamp", "txid_current", "uuid", "uuidv4", "uuidv7"),
+        "version",
+    }
+)
+
 
 def columns_of(condition: str) -> tuple[str, ...]:
     """Return the columns that a condition names, each once and in order.
@@ -24,7 +37,7 @@ def columns_of(condition: str) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        If it is something else.
+        If it is something else, or has not one value for a row whenever it is asked.
 
     Examples
     --------
@@ -67,10 +80,22 @@ def _own_columns(text: str, expression: exp.Expression) -> tuple[str, ...]:
                 f"{text!r} looks at more than one row ({type(found).__name__}); write a condition over a row's "
                 "own columns"
             )
+    if moments := _moments(expression):
+        raise ValueError(
+            f"{text!r} says something else each time it is asked ({moments[0]}); write it over a row's own columns"
+        )
     columns = list(expression.find_all(exp.Column, bfs=False))
     if qualified := next((column for column in columns if column.table), None):
         raise ValueError(f"{text!r} names a table ({qualified.sql()}); write the column alone")
     return tuple(dict.fromkeys(column.name for column in columns))
+
+
+def _moments(expression: exp.Expression) -> list[str]:
+    from sqlglot import exp
+
+    found = expression.find_all(exp.Func)
+    names = [(each.name if isinstance(each, exp.Anonymous) else each.sql_name()).lower() for each in found]
+    return [name for name in names if name in _OF_THE_MOMENT or name.startswith("current_")]
 
 
 def _parsed(condition: str) -> exp.Expression:
@@ -78,8 +103,7 @@ def _parsed(condition: str) -> exp.Expression:
     from sqlglot.errors import SqlglotError
 
     try:
-        # In brackets of its own, so that nothing can follow the condition.
-        (statement,) = parse(f"SELECT ({condition}\n) AS holds", read="duckdb")
+        (statement,) = parse(f"{_BEFORE}{condition}\n) AS holds", read="duckdb")
     except (SqlglotError, ValueError, RecursionError) as err:
         raise ValueError(f"{condition!r} is no condition in SQL, e.g. days_since_last_order <= 30") from err
     said = {name for name, value in statement.args.items() if value} if statement is not None else set()
@@ -102,7 +126,47 @@ def written(name: str) -> str:
 
     words = {word for phrase in DuckDB.Tokenizer.KEYWORDS for word in phrase.split()}
     is_plain = name.isascii() and name.isidentifier() and name.upper() not in words
-    return name if is_plain else '"' + name.replace('"', '""') + '"'
+    return name if is_plain else _in_quotes(name)
+
+
+def column_of(expression: str) -> str | None:
+    """Return the column that an expression is, in quotes or not; None where it makes something of columns.
+
+    Examples
+    --------
+    >>> column_of("day"), column_of('"Bestellt am" -- by the till'), column_of("day + 1")
+    ('day', 'Bestellt am', None)
+    """
+    from sqlglot import exp
+
+    parsed = _parsed(expression)
+    return parsed.name if isinstance(parsed, exp.Column) else None
+
+
+def quoted(expression: str) -> str:
+    """Return an expression with each column in quotes, so that none is taken for a word of an engine's grammar.
+
+    Examples
+    --------
+    >>> print(quoted("value / nullif(at, 0)"))
+    "value" / nullif("at", 0)
+    """
+    from sqlglot import exp
+
+    before = len(_BEFORE)
+    for found in sorted((each.this for each in _parsed(expression).find_all(exp.Column)), key=_place, reverse=True):
+        start, end = found.meta["start"] - before, found.meta["end"] + 1 - before
+        expression = expression[:start] + _in_quotes(found.name) + expression[end:]
+    return expression
+
+
+def _in_quotes(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _place(identifier: exp.Identifier) -> int:
+    start: int = identifier.meta["start"]
+    return start
 
 
 def renamed(expression: str, names: Mapping[str, str]) -> str:

@@ -19,6 +19,10 @@ from include.specs.yaml_files import Frozen
 
 CANONICAL = "canonical"
 
+# Columns beside those of a file while it is read: its rows' places from 1 on, in file order, and whether a whole number
+# of a row is infinite.
+ROW_NUMBER, INFINITE = "_row", "_infinite"
+
 
 class FileColumnSpec(Frozen):
     """A column of a file of some format."""
@@ -73,7 +77,7 @@ class FormatSpec(Frozen):
     def _columns_are_expressions(self) -> FormatSpec:
         if bool(self.file_columns) != bool(self.columns):
             raise ValueError("file_columns and columns go together: what a file has, and what becomes of it")
-        check_once("file_columns", [column.name.lower() for column in self.file_columns])
+        check_once("file_columns", [ROW_NUMBER, INFINITE, *(column.name.lower() for column in self.file_columns)])
         names = [column.name for column in self.file_columns]
         for target, expression in self.columns.items():
             read = expression.identity if isinstance(expression, Identity) else check_expression(expression)

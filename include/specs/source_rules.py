@@ -34,11 +34,16 @@ RULES_OF_ALL = {
 ColumnType = Literal["id", "string", "int64", "float64", "timestamp"]
 
 
+# Whole ones as far as a float tells one from the next.
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
+
+
 class Where(Frozen):
     """Some rows of a source: those whose `column` is this text or number; null is none."""
 
     column: str
-    is_: str | int | float = Field(alias="is")
+    is_: str | _Whole | _Number = Field(alias="is")
 
 
 class _Rule(Frozen):
@@ -70,7 +75,7 @@ class MinRule(_Rule):
 
     kind: Literal["min"]
     column: str
-    min: float
+    min: _Number
 
 
 class MaxRule(_Rule):
@@ -78,7 +83,7 @@ class MaxRule(_Rule):
 
     kind: Literal["max"]
     column: str
-    max: float
+    max: _Number
 
 
 class AboveRule(_Rule):
@@ -86,7 +91,7 @@ class AboveRule(_Rule):
 
     kind: Literal["above"]
     column: str
-    above: float
+    above: _Number
     where: Where
 
     @property
@@ -123,7 +128,7 @@ class WithinRule(_Rule):
 
     kind: Literal["within"]
     columns: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    max: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    max: Annotated[_Number, Field(gt=0)]
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -168,3 +173,22 @@ def check_types(rule: Rule, types: Mapping[str, ColumnType]) -> None:
                 f"rule {rule.name!r} of kind {rule.kind!r} is of {name!r}, of type {types[name]}; allowed: "
                 f"{', '.join(wanted)}"
             )
+    if isinstance(rule, AboveRule):
+        check_where(f"rule {rule.name!r}", rule.where, types)
+
+
+def check_where(said: str, where: Where, types: Mapping[str, ColumnType]) -> None:
+    """Check that some rows of a source can be told by a column of its type.
+
+    Raises
+    ------
+    ValueError
+        If they can't.
+    """
+    found = types[where.column]
+    wanted = ("id", "string") if isinstance(where.is_, str) else ("int64", "float64")
+    if found not in wanted:
+        raise ValueError(
+            f"{said} looks for {where.column}={where.is_!r}, and {where.column} is of type {found}; a text is looked "
+            "for in a column of id or string, a number in one of int64 or float64"
+        )

@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator
 from include import partitions
 from include.errors import SpecError, nearest
 from include.specs.source_formats import CANONICAL, FormatSpec, check_once
-from include.specs.source_rules import DAY, RECEIVED_AT, RULES_OF_ALL, ColumnType, Rule, Where, check_types
+from include.specs.source_rules import DAY, RECEIVED_AT, RULES_OF_ALL, ColumnType, Rule, Where, check_types, check_where
 from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, read_spec, spec_folders, spec_names, validated
 from include.tables import People, TableSpec, Word, deliveries_table, quarantine_table, raw_table
 
@@ -99,7 +99,7 @@ class SourceSpec(Frozen):
     source: Identifier
     description: str
     owner: str
-    dag_id: Annotated[str, Field(pattern=r"^ingest_[a-z0-9_]+$")] | None = None
+    dag_id: str | None = None
     key: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     event_time: str
     sorted_by: Annotated[tuple[str, ...], Field(strict=False)] = ()
@@ -227,6 +227,10 @@ class SourceSpec(Frozen):
         for watched in self.watched:
             if types[watched.column] not in ("int64", "float64"):
                 raise ValueError(f"watched {watched.name!r} is of {watched.column!r}, which is no number")
+            if watched.where is not None:
+                check_where(f"watched {watched.name!r}", watched.where, types)
+        for name, where in self.counted.items():
+            check_where(f"counted.{name}", where, types)
         return self
 
     @model_validator(mode="after")
@@ -323,4 +327,9 @@ def _load_source(name: str, folders: tuple[Path, ...]) -> SourceSpec:
     spec = validated(SourceSpec, values, path)
     if spec.source != path.stem:
         raise SpecError(f"{path.name}: source={spec.source!r} is not the file's name; write {path.stem!r}")
+    if spec.dag_id not in (None, own := f"ingest_{spec.source}"):
+        raise SpecError(
+            f"{path.name}: dag_id={spec.dag_id!r} may be another source's, whose nights would not be taken; write "
+            f"{own!r}, or leave it out"
+        )
     return spec

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from include.adapters.sources.buckets import in_buckets
 from include.adapters.sources.source_files import ROWS_AT_ONCE, open_source
-from include.errors import MlopsError
+from include.errors import MlopsError, UncomputableError, UnreadableInputError
 from include.quality.formats import DELIVERED, FileColumn, file_columns, find_format, typed_sql
 from include.quality.judged import count_sql, delivered, rejected_sql, set_aside_sql, taken_sql
 from include.quality.sql import column, columns, literal
@@ -153,6 +153,16 @@ def judge_files(files: Sequence[TableFile], judgement: Judgement, engine: DuckDb
     MlopsError
         If Great Expectations counts other failing rows than SQL, or DuckDB fails.
     """
+    try:
+        return _judged_in_buckets(files, judgement, engine, folder)
+    except UncomputableError as err:
+        raise UnreadableInputError(
+            f"{err}; correct the value and deliver again, or what format {judgement.file_format} of "
+            f"{judgement.spec.source} makes of it"
+        ) from err
+
+
+def _judged_in_buckets(files: Sequence[TableFile], judgement: Judgement, engine: DuckDbCompute, folder: Path) -> Judged:
     spec = judgement.spec
     known = file_columns(spec, judgement.file_format)
     opened = [_open(file, judgement, known, folder / f"file-{number}") for number, file in enumerate(files)]
@@ -235,7 +245,7 @@ def _prepare(con: duckdb.DuckDBPyConnection, spec: SourceSpec, names: Sequence[s
     con.executemany("INSERT INTO reasons VALUES (?, ?)", [list(pair) for pair in spec.reasons.items()])
     con.execute("CREATE TABLE files (_file INTEGER, source VARCHAR)")
     con.executemany("INSERT INTO files VALUES (?, ?)", [[number, name] for number, name in enumerate(names)])
-    listed = "".join(f", {column(name)} BIGINT" for name in spec.counted)
+    listed = "".join(f", {column(f'counted__{name}')} BIGINT" for name in spec.counted)
     con.execute(f"CREATE TABLE counted (file INTEGER, day DATE, rule VARCHAR, night DATE, rows BIGINT{listed})")
 
 

@@ -51,7 +51,7 @@ def open_session(*, purpose: str, memory_limit: str) -> Iterator[duckdb.DuckDBPy
                 f"{purpose} can't be computed by DuckDB: {_first_line(err)}; give it more than MLOPS_MEMORY_LIMIT="
                 f"{memory_limit}, or more room in the temporary folder"
             ) from err
-        except duckdb.DataError as err:
+        except (duckdb.DataError, duckdb.InvalidInputException) as err:
             raise UncomputableError(f"{purpose} can't be computed by DuckDB: {_first_line(err)}") from err
         except duckdb.Error as err:
             raise MlopsError(f"{purpose} can't be computed by DuckDB: {str(err).strip()}") from err

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from include.quality.formats import ROW_NUMBER
+from include.specs.source_formats import ROW_NUMBER
 
 if TYPE_CHECKING:
     import duckdb

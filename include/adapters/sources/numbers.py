@@ -51,7 +51,7 @@ def numbers_of(texts: pa.ChunkedArray, dialect: Dialect) -> pa.ChunkedArray:
 
 
 def marks_of(text: str, dialect: Dialect) -> list[str]:
-    """Return the options of a dialect that would read a text as a number."""
+    """Return the options that would read a text as a number; none where the dialect does so already."""
     found = []
     for decimal, thousands in MARKS:
         if thousands is not None and thousands not in text:
@@ -62,7 +62,7 @@ def marks_of(text: str, dialect: Dialect) -> list[str]:
             continue
         named = [("decimal", decimal, dialect.decimal), ("thousands", thousands, dialect.thousands)]
         found.append(", ".join(f"{name}: {mark!r}" for name, mark, known in named if mark != known))
-    return found
+    return found if all(found) else []
 
 
 def whole_numbers_of(texts: pa.ChunkedArray, dialect: Dialect) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:

@@ -27,8 +27,9 @@ from include.adapters.files.tabular import TableFile, reading, require_columns
 from include.adapters.sources.typed_columns import TypedColumn
 from include.adapters.sources.unknown_columns import as_shown, free_name, shown_type
 from include.errors import MlopsError, UnreadableInputError, one_line
-from include.quality.formats import ROW_NUMBER, FileColumn
+from include.quality.formats import FileColumn
 from include.specs.dialect import BLANKS, DEFAULT_DIALECT, Dialect
+from include.specs.source_formats import ROW_NUMBER
 
 # What is held of a file at once.
 ROWS_AT_ONCE = 250_000

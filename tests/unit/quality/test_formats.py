@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from include.errors import UsageError
-from include.quality.formats import file_columns, normal_key, typed_sql
-from include.specs.sources import load_source
+from include.quality.formats import columns_named, event_column, file_columns, normal_key, typed_sql
+from include.specs.source_formats import FormatSpec
+from include.specs.sources import SourceSpec, load_source
 
 SPEC = load_source("orders")
 
@@ -93,3 +94,27 @@ def test_a_key_is_normalised_alike_in_sql_and_in_python():
 def test_unknown_format_is_refused_with_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'online-retail'"):
         file_columns(SPEC, "online_retail")
+
+
+def _with_format(columns: dict[str, str], **types: str) -> SourceSpec:
+    layout = FormatSpec.model_validate(
+        {"columns": columns, "file_columns": [{"name": name, "type": kind} for name, kind in types.items()]}
+    )
+    return SPEC.model_copy(update={"formats": {"till": layout}})
+
+
+def test_a_column_is_found_behind_the_quotes_of_an_expression():
+    spec = _with_format(
+        {"ordered_at": '"Bestellt am"', "customer_id": '"Kunden ""Nr""" -- who', "ref_order_id": '"order"'},
+        **{"Bestellt am": "timestamp", 'Kunden "Nr"': "id", "order": "id"},
+    )
+    assert event_column(spec, "till") == "Bestellt am"
+    assert columns_named(spec, "customer_id") == {"customer_id", 'Kunden "Nr"'}
+    assert columns_named(spec, "order_id") == {"order_id", "ref_order_id", "order"}
+
+
+@pytest.mark.parametrize("made", ["day + INTERVAL 1 HOUR", "told"])
+def test_an_event_time_that_is_no_column_of_times_is_refused(made):
+    spec = _with_format({"ordered_at": made}, day="timestamp", told="id")
+    with pytest.raises(UsageError, match="name one column of times"):
+        event_column(spec, "till")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from include.specs.conditions import columns_of
+from include.specs.conditions import columns_of, quoted
+
+MOMENTS = ("now()", "today()", "current_date", "CURRENT_TIMESTAMP", "random()", "uuid()", "nextval('x')", "localtime")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,7 @@ def test_a_condition_names_its_columns_once_and_in_order(condition, columns):
         ("(" * 2000 + "a > 1" + ")" * 2000, "is no condition in SQL"),
         ("a + 1", "is neither true nor false"),
         ("'yes'", "is neither true nor false"),
+        *((f"a < {moment}", "says something else each time it is asked") for moment in MOMENTS),
         ("count(*) > 3", "looks at more than one row"),
         ("a > avg(a)", "looks at more than one row"),
         ("row_number() OVER () = 1", "looks at more than one row"),
@@ -48,3 +51,17 @@ def test_a_condition_names_its_columns_once_and_in_order(condition, columns):
 def test_what_is_no_condition_over_a_row_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         columns_of(text)
+
+
+@pytest.mark.parametrize(
+    ("expression", "wanted"),
+    [
+        ("at", '"at"'),
+        ("day + INTERVAL 1 HOUR -- by the till", '"day" + INTERVAL 1 HOUR -- by the till'),
+        ('nullif("a ""b""", at)', 'nullif("a ""b""", "at")'),
+        ("CASE WHEN at > 1 THEN 'at' ELSE At END", """CASE WHEN "at" > 1 THEN 'at' ELSE "At" END"""),
+        ("'no column'", "'no column'"),
+    ],
+)
+def test_columns_and_nothing_else_are_put_in_quotes(expression, wanted):
+    assert quoted(expression) == wanted

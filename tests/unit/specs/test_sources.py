@@ -108,6 +108,34 @@ MISTAKES = {
         lambda v: v["formats"]["online-retail"]["columns"].update(quantty="Quantity"),
         ["formats.online-retail.columns names column 'quantty'", "did you mean 'quantity'"],
     ),
+    "format-clock": (
+        lambda v: v["formats"]["purchases"]["columns"].update(ordered_at="now()"),
+        ["'now()' says something else each time it is asked"],
+    ),
+    "format-internal": (
+        lambda v: v["formats"]["purchases"]["file_columns"].append({"name": "_ROW", "type": "id"}),
+        ["file_columns '_row' is there twice, or is one that every source has"],
+    ),
+    "rule-bound": (lambda v: v["rules"][6].update(min=float("inf")), ["rules.6.min=inf", "finite number"]),
+    "rule-bound-of-some": (lambda v: v["rules"][7].update(above=float("nan")), ["rules.7.above=nan", "finite number"]),
+    "where-number-of-a-text": (
+        lambda v: v["rules"][7]["where"].update({"is": 1}),
+        ["'sale_quantity_not_positive' looks for kind=1, and kind is of type string"],
+    ),
+    "where-text-of-a-number": (
+        lambda v: v["counted"]["zero_price"].update({"is": "none"}),
+        ["counted.zero_price looks for unit_price='none', and unit_price is of type float64"],
+    ),
+    "where-of-a-time": (
+        lambda v: v["watched"][0].update(where={"column": "ordered_at", "is": "2026-01-01"}),
+        ["looks for ordered_at='2026-01-01', and ordered_at is of type timestamp"],
+    ),
+    "where-infinite": (lambda v: v["counted"]["zero_price"].update({"is": float("inf")}), ["counted.zero_price.is"]),
+    "where-huge": (lambda v: v["counted"]["zero_price"].update({"is": 10**400}), ["counted.zero_price.is"]),
+    "dag-of-another": (
+        lambda v: v.update(dag_id="ingest_tickets"),
+        ["dag_id='ingest_tickets' may be another source's", "'ingest_orders'"],
+    ),
     "people": (lambda v: v["people"].update(person="customer"), ["people names column 'customer'"]),
     "twice": (lambda v: v["rules"].insert(0, v["rules"][1]), ["'line_missing' is there twice"]),
 }

@@ -155,6 +155,13 @@ def test_a_number_of_another_dialect_is_told_with_the_options_that_read_it(famil
     assert f"name in the format how {told}" in refusal(family, pa.array([text]), knows_types=False, **changes)
 
 
+@pytest.mark.parametrize("text", [".5", "2.5", "1e-320", "1e308"])
+def test_no_option_is_told_where_a_number_is_read_and_is_not_whole(text):
+    told = refusal(Family.WHOLE, pa.array([text]), knows_types=False)
+    assert "correct the column" in told
+    assert "name in the format" not in told
+
+
 @pytest.mark.parametrize(
     "values",
     [pa.array([2**53 + 1]), pa.array([Decimal(2**53 + 1)], pa.decimal128(38, 0)), pa.array([True]), pa.array(["1"])],
