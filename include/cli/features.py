@@ -6,6 +6,7 @@ What belongs here: options and the printed line. What does not: any computing.
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -63,6 +64,31 @@ def check(group: str, start: str, end: str | None, as_json: bool) -> int:
         for broken in report.failed:
             click.echo(f"failed: {broken}")
     return 0 if report.passed else 1
+
+
+@features.command()
+@click.option("--group", help="Feature group.  [default: all]")
+@options.as_json
+def probe(group: str | None, as_json: bool) -> int:
+    """Try groups' bounds on rows at the edges of what their sources' rules take; exit 1 where such rows break one.
+
+    Nothing is read but YAML and SQL. What is found would stop the group on the day that such rows come; that nothing
+    is found says so of a few rows of one entity, and nothing of sums over many.
+    """
+    from include.adapters.compute.duckdb_compute import DuckDbCompute
+    from include.settings import Settings
+    from include.specs.groups import load_feature_group, load_feature_groups
+    from include.steps.probe_features import probe_features
+
+    compute, as_of = DuckDbCompute(Settings.from_env().memory_limit), datetime.now(UTC)
+    groups = load_feature_groups() if group is None else (load_feature_group(group),)
+    found = {spec.group: probe_features(spec, compute, as_of=as_of) for spec in groups}
+    if as_json:
+        click.echo(json.dumps({name: [str(each) for each in broken] for name, broken in found.items()}))
+    else:
+        for name, broken in found.items():
+            click.echo("\n".join(map(str, broken)) or f"{name}: no row that was tried breaks a bound")
+    return 1 if any(found.values()) else 0
 
 
 @features.command()

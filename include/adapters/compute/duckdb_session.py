@@ -13,6 +13,9 @@ import duckdb
 
 from include.errors import MlopsError, UncomputableError
 
+# Of what DuckDB says: it writes a large number out.
+_LONGEST = 200
+
 
 @contextmanager
 def open_session(*, purpose: str, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -59,4 +62,4 @@ def open_session(*, purpose: str, memory_limit: str) -> Iterator[duckdb.DuckDBPy
 
 def _first_line(err: duckdb.Error) -> str:
     # What follows is advice on DuckDB's own settings, which are ours here.
-    return str(err).strip().splitlines()[0]
+    return str(err).strip().splitlines()[0][:_LONGEST]

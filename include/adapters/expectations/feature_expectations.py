@@ -6,7 +6,6 @@ What does not: the rules' values, which are the group's YAML, and keeping the re
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.adapters.expectations.expectations import run_expectations
+from include.features.bounds import bounds_of, interval_of, out_of_bounds
 from include.features.checks import PARTITION, Offender, find_offenders, first_offenders, partitions_of
 from include.features.partition_report import FRESHNESS, NULLS, VOLUME, PartitionCheck
 from include.specs.groups import ColumnSpec, FeatureGroupSpec
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 # Rows that are handed over at once: a long backfill is judged piece by piece.
 _PIECE = 1_000_000
-_LARGEST = sys.float_info.max
 
 
 class BoundsTally:
@@ -53,7 +52,7 @@ class BoundsTally:
         """
         import great_expectations.expectations as gxe
 
-        bounds = {name: _bounds(column) for name, column in self._columns.items()}
+        bounds = {name: bounds_of(column) for name, column in self._columns.items()}
         suite = {
             name: gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high)
             for name, (low, high) in bounds.items()
@@ -130,7 +129,7 @@ def judge_profile(profile: pa.Table, spec: FeatureGroupSpec) -> list[PartitionCh
             passed=not broken,
             failures=len(broken),
             observed=_partitions(broken, name),
-            allowed=_interval_of(low, high),
+            allowed=interval_of(low, high),
             partitions=tuple(sorted(entry[PARTITION] for entry in broken)),
         )
     return [checks[name] for name in judged]
@@ -159,21 +158,5 @@ def _partitions(broken: list[dict[str, Any]], name: str) -> str:
     return f"{shown}{f' and {len(broken) - 3} more' if len(broken) > 3 else ''}"
 
 
-def out_of_bounds(values: pa.ChunkedArray, column: ColumnSpec) -> pa.ChunkedArray:
-    """Return which values of a numeric column break its bounds; null does not, NaN and infinities do."""
-    low, high = _bounds(column)
-    exact = values.cast(pa.float64(), safe=False)
-    inside = pc.and_(pc.greater_equal(exact, low), pc.less_equal(exact, high))
-    return pc.fill_null(pc.invert(inside), False)
-
-
-def _bounds(column: ColumnSpec) -> tuple[float, float]:
-    return -_LARGEST if column.min is None else column.min, _LARGEST if column.max is None else column.max
-
-
 def _interval(column: ColumnSpec) -> str:
-    return _interval_of(column.min, column.max)
-
-
-def _interval_of(low: float | None, high: float | None) -> str:
-    return f"[{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}]"
+    return interval_of(column.min, column.max)

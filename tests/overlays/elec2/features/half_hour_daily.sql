@@ -2,7 +2,7 @@
 --
 -- From     elec2(half_hour, read_at, price, demand, received_at, dt)
 -- Between  $start_day and $end_day, both included; a range gives the same rows as its days one by one.
--- Whom     half hours that were read on the day.
+-- Whom     half hours that were read on the day; of several readings the last one counts.
 --
 -- Means are of DECIMAL: exact, whatever the order of the rows.
 WITH reading AS (
@@ -14,8 +14,12 @@ WITH reading AS (
         AVG(CAST(price AS DECIMAL(18, 9))) OVER last_week AS price_mean_7d,
         AVG(CAST(demand AS DECIMAL(18, 9))) OVER last_week AS demand_mean_7d,
         MAX(received_at) OVER last_week AS received_at
-    FROM elec2
-    WHERE dt BETWEEN CAST($start_day AS DATE) - 6 AND CAST($end_day AS DATE)
+    FROM (
+        SELECT half_hour, price, demand, received_at, dt
+        FROM elec2
+        WHERE dt BETWEEN CAST($start_day AS DATE) - 6 AND CAST($end_day AS DATE)
+        QUALIFY ROW_NUMBER() OVER (PARTITION BY half_hour, dt ORDER BY read_at DESC) = 1
+    ) AS last_reading
     WINDOW last_week AS (PARTITION BY half_hour ORDER BY dt RANGE BETWEEN INTERVAL 6 DAYS PRECEDING AND CURRENT ROW)
 )
 
