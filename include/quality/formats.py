@@ -7,7 +7,7 @@ not: reading a file, and which rows are taken.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -90,6 +90,17 @@ def file_columns(spec: SourceSpec, name: str) -> tuple[FileColumn, ...]:
     """
     found = find_format(spec, name).file_columns or spec.columns
     return tuple(FileColumn(c.name, _FAMILIES[c.type], required=c.required) for c in found)
+
+
+def find_likely_format(spec: SourceSpec, found: Sequence[str]) -> str:
+    """Say by which format a file with these columns, which lacks some of its own format's, may be read."""
+    for name in spec.format_names:
+        if all(column.name in found for column in file_columns(spec, name) if column.required):
+            return f"its columns are those of --format {name}"
+    return (
+        f"rename the columns, name another --format ({', '.join(spec.format_names)}), or make one: "
+        f"mlops sources new NAME --for {spec.source} --from FILE"
+    )
 
 
 def event_column(spec: SourceSpec, name: str) -> str:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 from include.adapters.sources.buckets import in_buckets
 from include.adapters.sources.source_files import ROWS_AT_ONCE, open_source
 from include.errors import MlopsError, UncomputableError, UnreadableInputError
-from include.quality.formats import DELIVERED, FileColumn, file_columns, find_format, typed_sql
+from include.quality.formats import DELIVERED, FileColumn, file_columns, find_format, find_likely_format, typed_sql
 from include.quality.judged import count_sql, delivered, rejected_sql, set_aside_sql, taken_sql
 from include.quality.sql import column, columns, literal
 from include.quality.verdict import bucket_sql, failing_rows_sql, verdict_sql
@@ -193,6 +194,7 @@ def _open(file: TableFile, judgement: Judgement, known: Sequence[FileColumn], fo
         folder=folder,
         dialect=find_format(judgement.spec, judgement.file_format).dialect,
         may_be_empty=judgement.partition is not None,
+        advise=partial(find_likely_format, judgement.spec),
     )
 
 

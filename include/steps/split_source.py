@@ -7,6 +7,7 @@ row; every row goes to one side.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from include import partitions
 from include.adapters.sources import source_files
 from include.adapters.sources.deliveries import COMPLETE, FORMAT
 from include.errors import UsageError
-from include.quality.formats import event_column, file_columns, find_format
+from include.quality.formats import event_column, file_columns, find_format, find_likely_format
 from include.specs.sources import SourceSpec
 from include.steps.generate_orders import ARRIVALS, HISTORY
 
@@ -52,7 +53,9 @@ def split_source(source: Path, spec: SourceSpec, *, file_format: str, nights: in
     """
     columns = file_columns(spec, file_format)
     dialect = find_format(spec, file_format).dialect
-    rows = source_files.read_source(source_files.local_file(source), columns, dialect=dialect)
+    rows = source_files.read_source(
+        source_files.local_file(source), columns, dialect=dialect, advise=partial(find_likely_format, spec)
+    )
     day = _deliverers_day(rows[event_column(spec, file_format)], spec)
     first, last = (partitions.key_of(pc.min_max(day)[end].as_py()) for end in ("min", "max"))
     cut = partitions.shift(last, -nights)

@@ -145,7 +145,10 @@ def test_lines_that_nothing_tells_apart_are_told_apart_by_all_they_say(overlay, 
         (("new", "purchases", "--from", "FILE", "--for", "orders"), "has a format 'purchases' already"),
         (("check",), "name a file, or a source and a file"),
         (("check", "orders", "FILE", "--format", "till"), "format 'till' of orders is not known"),
-        (("check", "orders", "FILE"), "name another --format"),
+        (("check", "orders", "FILE"), "its columns are those of --format purchases"),
+        (("import", "orders", "FILE"), "its columns are those of --format purchases"),
+        (("import", "orders", "FILE", "--format", "online-retail"), "its columns are those of --format purchases"),
+        (("check", "orders", "FOREIGN"), "name another --format .*mlops sources new NAME --for orders --from FILE"),
         (("check", "orders", "FILE", "--time-zone", "Europe/Berln"), "did you mean 'Europe/Berlin'"),
         (("import", "orders", "FILE", "--time-zone", "Europe/Berln"), "did you mean 'Europe/Berlin'"),
         (("show", "ordres"), "did you mean 'orders'"),
@@ -153,7 +156,8 @@ def test_lines_that_nothing_tells_apart_are_told_apart_by_all_they_say(overlay, 
 )
 def test_wrong_use_says_what_is_wrong_and_writes_nothing(overlay, tmp_path, arguments, message):
     file = write(tmp_path / "log.csv", purchases(), HEADS["plain"], spreadsheet=False)
-    words = [str(file) if word == "FILE" else word for word in arguments]
+    foreign = write(tmp_path / "foreign.csv", purchases(), HEADS["spreadsheet"], spreadsheet=False)
+    words = [str({"FILE": file, "FOREIGN": foreign}.get(word, word)) for word in arguments]
     with pytest.raises(UsageError, match=message):
         sources_cli.main(words, standalone_mode=False)
     assert not overlay.exists()

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.fs as fs
@@ -36,6 +37,13 @@ ROWS_AT_ONCE = 250_000
 
 _CHUNK_BYTES = 1 << 20
 _KEPT = "delivered"
+
+# What to do about a file that lacks columns, by those that it has.
+Advice: TypeAlias = Callable[[Sequence[str]], str]
+
+
+def _rename(_found: Sequence[str]) -> str:
+    return "rename the columns"
 
 
 def local_file(path: Path) -> TableFile:
@@ -97,6 +105,7 @@ def open_source(
     folder: Path,
     dialect: Dialect = DEFAULT_DIALECT,
     may_be_empty: bool = False,
+    advise: Advice = _rename,
 ) -> SourceFile:
     """Read a file to its end.
 
@@ -112,6 +121,8 @@ def open_source(
         How its values are written. In a parquet file blanks and null words of text are looked at, nothing else.
     may_be_empty : bool
         Whether a file without rows is taken; a file without bytes never is.
+    advise : callable
+        Says of the columns of a file that lacks some what to do.
 
     Raises
     ------
@@ -122,21 +133,26 @@ def open_source(
         If the storage fails, or what was read can't be kept.
     """
     if not file.is_text:
-        return _opened(file, columns, folder, dialect, may_be_empty)
+        return _opened(file, columns, folder, dialect, may_be_empty, advise)
     try:
-        return _opened(file, columns, folder, dialect, may_be_empty)
+        return _opened(file, columns, folder, dialect, may_be_empty, advise)
     except UnreadableInputError as err:
         raise explained(err, file, dialect, has_options=True) from err
 
 
 def _opened(
-    file: TableFile, columns: Sequence[FileColumn], folder: Path, dialect: Dialect, may_be_empty: bool
+    file: TableFile,
+    columns: Sequence[FileColumn],
+    folder: Path,
+    dialect: Dialect,
+    may_be_empty: bool,
+    advise: Advice,
 ) -> SourceFile:
     sha, stamp = hashlib.sha256(), _stamp(file)
     stable = file if file.is_text else _hashed_copy(file, folder, sha)
     rows, kept = 0, list[Path]()
     with open_parts(stable, dialect, watch=sha.update if file.is_text else None) as parts:
-        reader = _Reader(file, parts.schema, columns, dialect)
+        reader = _Reader(file, parts.schema, columns, dialect, advise)
         for part in parts.read(rows=ROWS_AT_ONCE, places=reader.places):
             kept.append(_keep(reader.read(part, row=rows + 1), folder / f"{_KEPT}-{len(kept)}.arrow"))
             rows += part.num_rows
@@ -155,22 +171,27 @@ def read_source(
     *,
     dialect: Dialect = DEFAULT_DIALECT,
     may_be_empty: bool = False,
+    advise: Advice = _rename,
 ) -> pa.Table:
     """Read a file at once; as `open_source`, and `SourceFile.parts` together."""
     with TemporaryDirectory(prefix="mlops-source-") as folder:
-        opened = open_source(file, columns, folder=Path(folder), dialect=dialect, may_be_empty=may_be_empty)
+        opened = open_source(
+            file, columns, folder=Path(folder), dialect=dialect, may_be_empty=may_be_empty, advise=advise
+        )
         return pa.concat_tables([opened.schema.empty_table(), *opened.parts(rows=ROWS_AT_ONCE)])
 
 
 class _Reader:
     """What a file's columns become, a part of them at a time."""
 
-    def __init__(self, file: TableFile, found: pa.Schema, columns: Sequence[FileColumn], dialect: Dialect) -> None:
+    def __init__(
+        self, file: TableFile, found: pa.Schema, columns: Sequence[FileColumn], dialect: Dialect, advise: Advice
+    ) -> None:
         known = {column.name: column for column in columns}
         wanted = [column.name for column in columns if column.required]
         names = _bare(found.names) if dialect.trim else found.names
         _check_once(file, names, known)
-        require_columns(file, names, wanted, remedy="rename the columns or name another --format")
+        require_columns(file, names, wanted, remedy=advise(names))
         self._knows_types = not file.is_text
         self._known: dict[str, TypedColumn] = {}
         self._unknown: dict[str, pa.DataType] = {}
