@@ -12,7 +12,7 @@ import click
 
 from include.cli import options
 from include.cli.deployment import open_deployment
-from include.errors import MlopsError
+from include.errors import MlopsError, RefusedError
 
 _date = options.day("--date", "partition", required=True, help="The partition.")
 _as_of = options.day("--as-of", required=True, help="Train as of this partition.")
@@ -58,7 +58,20 @@ def train(model_id: str, as_of: str) -> None:
         record_failure(deployment, model_id, run_id=request.run_id, why=str(err))
         raise
     click.echo(json.dumps(asdict(candidate)))
-    stage_or_refuse(deployment, candidate, requested_by=person)
+    try:
+        stage_or_refuse(deployment, candidate, requested_by=person)
+    except RefusedError as no:
+        raise RefusedError(f"{no}; {_advice(model_id)}") from no
+
+
+def _advice(model_id: str) -> str:
+    from include.specs.deployed import tell_gates
+    from include.specs.models import load_model
+
+    return (
+        f"{tell_gates(load_model(model_id))}; where other values are right for such data, write them into "
+        f"{model_id}.yaml of the folder that MLOPS_SPECS names and train again: the same version is held against them"
+    )
 
 
 @click.command()

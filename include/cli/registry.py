@@ -42,7 +42,7 @@ def status(model_id: str, as_json: bool) -> None:
         click.echo(json.dumps({"model": model_id, **told}))
         return
     for version, stage in stages.items():
-        asked = _asked(model_id, standing.question) if stage == "Staging" else ""
+        asked = _asked(model_id, version, standing.question) if stage == "Staging" else ""
         click.echo(f"version {version:>4}  {stage}{asked}")
     if not stages:
         click.echo(f"{model_id} has no version yet")
@@ -50,10 +50,13 @@ def status(model_id: str, as_json: bool) -> None:
         click.echo(standing.untrained)
 
 
-def _asked(model_id: str, question: Question | None) -> str:
+def _asked(model_id: str, version: str, question: Question | None) -> str:
     """Return where the version that waits is asked about; a person sees there whether somebody has answered."""
     if question is None:
-        return f", nobody was asked: ask_about_waiting does so tonight, promote_model__{model_id} now"
+        return (
+            f", nobody was asked: ask_about_waiting does so tonight, promote_model__{model_id} now; "
+            f"mlops registry promote --model {model_id} --version {version} answers in your name"
+        )
     until = f"{question.expires_at:%Y-%m-%d %H:%M}Z"
     return f", asked about in Airflow: {question.by.dag_id}, run {question.by.run_id}, until {until}"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.specs.deployed import find_model_files
+from include.specs.deployed import tell_gates
 
 if TYPE_CHECKING:
     from include.specs.models import ModelSpec
@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 def gates_advice(spec: ModelSpec) -> str:
     """Return which gates a version was held against, where they stand, and how they are changed for such data."""
-    file = find_model_files(spec.model_id)[-1]
-    gates = ", ".join(f"gates.{name}={value}" for name, value in spec.gates.model_dump().items())
     return (
-        f"the gates of {file} hold: {gates}. The same data give the same version: where a lower value is right for "
-        f"them, write it into FOLDER/{spec.model_id}.yaml, a copy of that file in a folder of your own, and start over "
-        "with MLOPS_SPECS=FOLDER and --fresh (make demo ARGS=--fresh)"
+        f"{tell_gates(spec)}. The same data give the same version: where a lower value is right for them, write it "
+        f"into FOLDER/{spec.model_id}.yaml, a copy of that file in a folder of your own, and start over with "
+        "MLOPS_SPECS=FOLDER and --fresh (make demo ARGS=--fresh)"
     )

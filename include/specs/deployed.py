@@ -14,7 +14,7 @@ from include.errors import SpecError, nearest
 from include.settings import Settings
 from include.specs.groups import group_folders, load_feature_group
 from include.specs.labels import label_kinds, load_label_kind
-from include.specs.models import load_model, model_folders
+from include.specs.models import ModelSpec, load_model, model_folders
 from include.specs.services import load_feature_service, service_folders
 from include.specs.sources import load_source, source_folders
 from include.specs.standing import SpecKind, Specs, Violation
@@ -67,6 +67,12 @@ def require_standing(model_id: str) -> None:
 def find_model_files(model_id: str) -> list[Path]:
     """Return the files that a model's spec is made of: the one that ships, and the one laid over it."""
     return spec_files(model_folders(), model_id, kind="model")
+
+
+def tell_gates(spec: ModelSpec) -> str:
+    """Say by which values a model's versions are judged, and in which file they stand."""
+    gates = ", ".join(f"gates.{name}={value}" for name, value in spec.gates.model_dump().items())
+    return f"the gates of {find_model_files(spec.model_id)[-1]} hold: {gates}"
 
 
 def _read(

@@ -74,7 +74,10 @@ QUESTION = Question(
 
 
 def test_status_says_where_a_version_that_waits_is_asked_about(waiting):
-    nobody = "version    3  Staging, nobody was asked: ask_about_waiting does so tonight, promote_model__churn now\n"
+    nobody = (
+        "version    3  Staging, nobody was asked: ask_about_waiting does so tonight, promote_model__churn now; "
+        "mlops registry promote --model churn --version 3 answers in your name\n"
+    )
     assert registry("status").endswith(nobody)
     waiting.record_question(replace(QUESTION, version=2))
     assert registry("status").endswith(nobody)

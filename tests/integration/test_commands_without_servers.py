@@ -14,10 +14,12 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from include.embedded.home import EmbeddedHome
 from include.embedded.postgres import EmbeddedPostgres
 from include.embedded.processes import SUPERVISOR, ProcessTable
+from include.specs.yaml_files import laid_over
 from tests import commands
 from tests.shop import FIRST_DAY, make_orders, on_days, write_overlay
 
@@ -104,6 +106,16 @@ def test_from_orders_to_the_ledger_without_a_server_and_in_two_shells_at_once(ho
     ledger, found = home.run(LEDGER, ("registry", "verify", "--json"))
     assert [(move["version"], move["to"]) for move in json.loads(ledger)["moves"]] == [(1, "Staging")]
     assert json.loads(found)["ok"]
+    # A refusal names the file, the value, and what is done about it; done, the same version stands again.
+    overlay = Path(home.env["MLOPS_SPECS"]) / "churn.yaml"
+    measured = overlay.read_text()
+    overlay.write_text(yaml.safe_dump(laid_over(yaml.safe_load(measured), {"gates": {"auc_min": 0.999}}, overlay)))
+    refusal = commands.start(home.env, "train", *model, "--as-of", TRAINED)
+    _, told = refusal.communicate(timeout=120)
+    overlay.write_text(measured)
+    assert (refusal.returncode, told.count("\n")) == (1, 1)
+    assert f"the gates of {overlay} hold: gates.auc_min=0.999" in told
+    home.run(("train", *model, "--as-of", TRAINED))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda n: n.name)
