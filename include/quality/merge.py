@@ -83,6 +83,11 @@ FROM incoming i LEFT JOIN present p USING ({columns(key)})
 """
 
 
+def met_nothing_sql() -> str:
+    """Return what `met_sql` does where ``present`` has no row."""
+    return f"SELECT *, {literal(_ADDED)} AS _met FROM incoming"
+
+
 def merged_sql(names: Sequence[str], key: Sequence[str], sorted_by: Sequence[str]) -> str:
     """Return the SELECT of the rows that shall be there, sorted as they are kept, over ``present`` and ``met``."""
     return f"""

@@ -33,6 +33,8 @@ from include.specs.sources import SourceSpec
 # Whole years that every calendar on a row's way can count, with a day to spare for zones and the end of a day.
 _CALENDAR = "BETWEEN TIMESTAMPTZ '0002-01-01 00:00:00+00' AND TIMESTAMPTZ '9998-12-31 23:59:59.999999+00'"
 
+_UTC = "UTC"
+
 # Where a row of a delivery stands: the number of its file, and its place in that.
 PLACE = "_file, _row"
 
@@ -49,8 +51,8 @@ def known_at_sql(spec: SourceSpec, *, delivered_by: datetime | None) -> str:
     delivered_by : datetime or None
         The end of the day that the delivery is of; None for a file that is of many.
     """
-    zone, offset = literal(spec.time_zone), int(spec.day_offset.total_seconds())
-    over = f"timezone({zone}, {deliverers_day_sql(spec)} + INTERVAL 1 DAY + INTERVAL {offset} SECOND)"
+    offset = int(spec.day_offset.total_seconds())
+    over = _instant_sql(f"{deliverers_day_sql(spec)} + INTERVAL 1 DAY + INTERVAL {offset} SECOND", spec.time_zone)
     if delivered_by is not None:
         over = f"greatest({over}, TIMESTAMPTZ {literal(delivered_by.isoformat())})"
     return f"coalesce({RECEIVED_AT}, {over})"
@@ -59,14 +61,23 @@ def known_at_sql(spec: SourceSpec, *, delivered_by: datetime | None) -> str:
 def event_day_sql(spec: SourceSpec) -> str:
     """Return the SQL of the UTC day of an event; null where no calendar has it."""
     at = column(spec.event_time)
-    return f"CASE WHEN {at} {_CALENDAR} THEN CAST({at} AS DATE) END"
+    return f"CASE WHEN {at} {_CALENDAR} THEN CAST({_local_sql(at, _UTC)} AS DATE) END"
 
 
 def deliverers_day_sql(spec: SourceSpec) -> str:
     """Return the SQL of the day of an event by the deliverer's clock: the night that delivers it."""
     offset = int(spec.day_offset.total_seconds())
-    local = f"timezone({literal(spec.time_zone)}, {column(spec.event_time)}) - INTERVAL {offset} SECOND"
-    return f"CAST({local} AS DATE)"
+    local = _local_sql(column(spec.event_time), spec.time_zone)
+    return f"CAST({local} - INTERVAL {offset} SECOND AS DATE)"
+
+
+def _local_sql(instant: str, zone: str) -> str:
+    # A calendar's own arithmetic is slow, and UTC needs none.
+    return f"make_timestamp(epoch_us({instant}))" if zone == _UTC else f"timezone({literal(zone)}, {instant})"
+
+
+def _instant_sql(local: str, zone: str) -> str:
+    return f"make_timestamptz(epoch_us({local}))" if zone == _UTC else f"timezone({literal(zone)}, {local})"
 
 
 def verdict_sql(spec: SourceSpec, *, as_of: datetime, delivered_by: datetime | None) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from include.adapters.sources.buckets import in_buckets
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from include.adapters.files.tabular import TableFile
     from include.adapters.sources.source_files import SourceFile
 
-# Rows that are handed over at once: whoever reads them reads some of these ahead.
-_BATCH = 20_000
 _TAKEN, _SET_ASIDE, _REJECTED = "taken", "set aside", "rejected"
 
 
@@ -114,7 +111,7 @@ class Judged:
     rows_in : tuple of int
         The rows that each has.
     taken : tuple of Path
-        Arrow files of the rows that were taken: the columns of the source's table, ``_file``, ``_row`` and
+        Parquet files of the rows that were taken: the columns of the source's table, ``_file``, ``_row`` and
         `SAYS_RECEIVED`. A key is there once.
     set_aside : tuple of Path
         Parquet files of those that were not, in the columns of the quarantine, and ``_file``.
@@ -177,7 +174,7 @@ def _judged_in_buckets(files: Sequence[TableFile], judgement: Judgement, engine:
         sqls = [bucket_sql(spec, _typed_sql(each, judgement, DELIVERED)) for each in opened]
         for number, bucket in enumerate(in_buckets(con, opened, sqls, rows=ROWS_AT_ONCE, folder=folder)):
             _judge_bucket(con, judgement, bucket, typed, names)
-            _keep(con, taken_sql(spec, delivered_by=judgement.delivered_by), folder / _TAKEN / f"{number:03}.arrow")
+            _write(con, taken_sql(spec, delivered_by=judgement.delivered_by), folder / _TAKEN / f"{number:03}.parquet")
             rejected = set_aside_sql(spec, [each.schema for each in opened], partition=judgement.partition)
             _write(con, rejected, folder / _SET_ASIDE / f"{number:03}.parquet")
             _write(con, rejected_sql(spec), folder / _REJECTED / f"{number:03}.parquet")
@@ -252,15 +249,10 @@ def _prepare(con: duckdb.DuckDBPyConnection, spec: SourceSpec, names: Sequence[s
 
 
 def _write(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
-    con.execute(f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet)")
-
-
-def _keep(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
-    # Most rows are taken: as Parquet, encoding them would cost a third of the verdict.
-    rows = con.sql(sql).to_arrow_reader(_BATCH)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as kept:
-        for batch in rows:
-            kept.write_batch(batch)
+    # They are read once and removed: to find what repeats costs more than it saves.
+    con.execute(
+        f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 1)"
+    )
 
 
 def _judged(
@@ -272,7 +264,7 @@ def _judged(
     tidied: Tidied,
 ) -> Judged:
     taken, set_aside, rejected = (tuple(sorted((folder / kind).iterdir())) for kind in (_TAKEN, _SET_ASIDE, _REJECTED))
-    published, quarantined = ds.dataset(taken, format="ipc").count_rows(), _count_rows(set_aside)
+    published, quarantined = _count_rows(taken), _count_rows(set_aside)
     if published + quarantined != sum(rows_in):
         raise MlopsError(
             f"{', '.join(names)}: {sum(rows_in)} rows came in, but {published} were taken and {quarantined} set "

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from include.adapters.compute.duckdb_compute import declare, parquet_sql
 from include.adapters.lake.portions import in_pieces
 from include.errors import MlopsError
-from include.quality.merge import SAYS_RECEIVED, MergeCounts, merge_counts_sql, merged_sql, met_sql
+from include.quality.merge import SAYS_RECEIVED, MergeCounts, merge_counts_sql, merged_sql, met_nothing_sql, met_sql
 from include.quality.sql import column, columns, literal
 from include.specs.source_rules import CONFLICTING, RULES_OF_ALL, SUPERSEDED
 from include.specs.sources import SourceSpec
@@ -86,9 +85,10 @@ def merge_rows(
         with deployment.duckdb.open_session(purpose=f"the merge into {table.name}") as con:
             _declare_taken(con, judged, schema)
             _declare_present(con, present, schema)
-            # Where the table is new nothing meets: rows needn't be kept a second time.
-            kind = "TEMP VIEW" if present is None else "TABLE"
-            con.execute(f"CREATE {kind} met AS {met_sql(schema.names, spec.key)}")
+            if present is None:
+                con.execute(f"CREATE VIEW met AS {met_nothing_sql()}")
+            else:
+                con.execute(f"CREATE TABLE met AS {met_sql(schema.names, spec.key)}")
             [row] = con.execute(merge_counts_sql()).fetchall()
             counts = MergeCounts(*row)
             lost = [RowCount(*found) for found in con.execute(_LOST_SQL).fetchall()]
@@ -201,11 +201,8 @@ def _days_of_other_versions(deployment: Deployment, present: Dataset, judged: Ju
 def _declare_taken(con: duckdb.DuckDBPyConnection, judged: Judged, schema: pa.Schema) -> None:
     con.register("nothing", schema.empty_table())
     nothing = f"SELECT *, 0 AS _file, CAST(0 AS BIGINT) AS _row, false AS {SAYS_RECEIVED} FROM nothing"
-    found = ""
-    if judged.taken:
-        con.register("taken", ds.dataset(judged.taken, format="ipc"))
-        found = " UNION ALL SELECT * FROM taken"
-    con.execute(f"CREATE TEMP VIEW incoming AS {nothing}{found}")
+    found = f" UNION ALL SELECT * FROM {parquet_sql(judged.taken)}" if judged.taken else ""
+    con.execute(f"CREATE VIEW incoming AS {nothing}{found}")
 
 
 def _declare_present(con: duckdb.DuckDBPyConnection, present: Dataset | None, schema: pa.Schema) -> None:

@@ -27,6 +27,7 @@ import pyarrow.fs as fs
 from deltalake import write_deltalake
 from deltalake.transaction import AddAction
 
+from include.adapters.ahead import ahead
 from include.adapters.lake.whole_log import WHOLE_LOG
 
 _LEAST_ROOM_BYTES = 1 << 20
@@ -74,11 +75,15 @@ def write_files(pieces: Iterable[pa.Table], filesystem: fs.FileSystem, *, partit
     head: list[dict[str, Any]] = []
     added: list[dict[str, Any]] = []
     schema, rows = pa.schema([]), 0
+
+    def write(piece: pa.Table) -> pa.Table:
+        log = _write_piece(piece, filesystem, partition_by=partition_by)
+        head[:] = [action for action in log if "add" not in action]
+        added.extend(action["add"] for action in log if "add" in action)
+        return piece
+
     try:
-        for piece in pieces:
-            log = _write_piece(piece, filesystem, partition_by=partition_by)
-            head = [action for action in log if "add" not in action]
-            added += [action["add"] for action in log if "add" in action]
+        for piece in ahead(write, pieces):
             schema, rows = piece.schema, rows + piece.num_rows
     except BaseException:
         for add in added:

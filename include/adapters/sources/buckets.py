@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from include.adapters.ahead import ahead
 from include.specs.source_formats import ROW_NUMBER
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from include.adapters.sources.source_files import SourceFile
 
 _MOST = 256
+_THREADS = 2
 
 
 def in_buckets(
@@ -64,11 +66,15 @@ def in_buckets(
 def _scatter(
     con: duckdb.DuckDBPyConnection, opened: SourceFile, bucket_sql: str, paths: Sequence[Path], rows: int
 ) -> None:
+    def cut(part: pa.Table) -> list[pa.Table]:
+        with con.cursor() as own:
+            return list(_cut(own, part, bucket_sql, len(paths)))
+
     with ExitStack() as stack:
         writers: list[pa.RecordBatchFileWriter] = []
-        for part in _numbered(opened, rows):
-            writers = writers or [stack.enter_context(pa.ipc.new_file(path, part.schema)) for path in paths]
-            for writer, of_bucket in zip(writers, _cut(con, part, bucket_sql, len(paths)), strict=True):
+        for tables in ahead(cut, _numbered(opened, rows), threads=_THREADS):
+            writers = writers or [stack.enter_context(pa.ipc.new_file(path, tables[0].schema)) for path in paths]
+            for writer, of_bucket in zip(writers, tables, strict=True):
                 writer.write_table(of_bucket)
 
 

@@ -21,6 +21,7 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.fs as fs
 
+from include.adapters.ahead import ahead
 from include.adapters.files import tabular
 from include.adapters.files.parts import open_parts
 from include.adapters.files.sniffing import explained
@@ -150,19 +151,24 @@ def _opened(
 ) -> SourceFile:
     sha, stamp = hashlib.sha256(), _stamp(file)
     stable = file if file.is_text else _hashed_copy(file, folder, sha)
-    rows, kept = 0, list[Path]()
+    rows = 0
     with open_parts(stable, dialect, watch=sha.update if file.is_text else None) as parts:
         reader = _Reader(file, parts.schema, columns, dialect, advise)
-        for part in parts.read(rows=ROWS_AT_ONCE, places=reader.places):
-            kept.append(_keep(reader.read(part, row=rows + 1), folder / f"{_KEPT}-{len(kept)}.arrow"))
+
+        def keep(part: pa.Table) -> Path:
+            nonlocal rows
+            read = reader.read(part, row=rows + 1)
             rows += part.num_rows
+            return _keep(read, folder / f"{_KEPT}-{rows}.arrow")
+
+        kept = tuple(ahead(keep, parts.read(rows=ROWS_AT_ONCE, places=reader.places)))
     if _stamp(file) != stamp:
         raise UnreadableInputError(f"{file.name}: the file changed while it was read; import it once it is whole")
     if not rows and not may_be_empty:
         raise UnreadableInputError(f"{file.name}: the file has columns but no rows; deliver it again")
     source = f"{re.sub(r'[^A-Za-z0-9._-]', '_', file.name)}#{sha.hexdigest()[:12]}"
     trimmed, null_words = reader.finish()
-    return SourceFile(file, source, reader.schema, rows, trimmed, null_words, reader.left_out, tuple(kept))
+    return SourceFile(file, source, reader.schema, rows, trimmed, null_words, reader.left_out, kept)
 
 
 def read_source(
