@@ -113,7 +113,8 @@ def _find_time(path: Path, guess: FileGuess, names: Mapping[str, str]) -> str:
         return found[0]
     raise UsageError(
         f"{path.name}: no column seems to be a time, and a source needs when its rows happened; columns: "
-        f"{', '.join(names)}. Write the source by hand, with time_patterns in its format"
+        f"{', '.join(names)}. Where one of them is, write the source by hand, with time_patterns in its format; where "
+        "none is, export the file again with one"
     )
 
 

@@ -152,12 +152,15 @@ def test_lines_that_nothing_tells_apart_are_told_apart_by_all_they_say(overlay, 
         (("check", "orders", "FILE", "--time-zone", "Europe/Berln"), "did you mean 'Europe/Berlin'"),
         (("import", "orders", "FILE", "--time-zone", "Europe/Berln"), "did you mean 'Europe/Berlin'"),
         (("show", "ordres"), "did you mean 'orders'"),
+        (("new", "visits", "--from", "TIMELESS"), "no column seems to be a time.*export the file again with one"),
     ],
 )
 def test_wrong_use_says_what_is_wrong_and_writes_nothing(overlay, tmp_path, arguments, message):
     file = write(tmp_path / "log.csv", purchases(), HEADS["plain"], spreadsheet=False)
     foreign = write(tmp_path / "foreign.csv", purchases(), HEADS["spreadsheet"], spreadsheet=False)
-    words = [str({"FILE": file, "FOREIGN": foreign}.get(word, word)) for word in arguments]
+    timeless = tmp_path / "timeless.csv"
+    timeless.write_text("slot,price\n0.5,0.1\n0.75,0.2\n")
+    words = [str({"FILE": file, "FOREIGN": foreign, "TIMELESS": timeless}.get(word, word)) for word in arguments]
     with pytest.raises(UsageError, match=message):
         sources_cli.main(words, standalone_mode=False)
     assert not overlay.exists()
