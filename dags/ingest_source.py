@@ -47,7 +47,7 @@ def build_dag(spec: SourceSpec) -> None:
         max_active_runs=4,
         dagrun_timeout=timedelta(hours=12) + spec.longest_after,
         default_args=DEFAULT_ARGS,
-        params={"partition": partition_param()},
+        params={"partition": partition_param(f"Day of the deliverer's clock, {spec.time_zone}")},
         user_defined_macros=MACROS,
         tags=[Tag.INGESTION, spec.owner],
     )

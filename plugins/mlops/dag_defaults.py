@@ -96,14 +96,14 @@ def nightly() -> CronPartitionTimetable:
     return CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
 
 
-def partition_param() -> Param:
-    """Return the form field in which a person names the day when there is no partition key."""
+def partition_param(day: str = "UTC day") -> Param:
+    """Return the form field in which a person names the day, of whatever clock, when there is no partition key."""
     return Param(
         None,
         type=["null", "string"],
         format="date",
         title="Partition",
-        description="UTC day (YYYY-MM-DD). Leave empty where the run has a partition key.",
+        description=f"{day} (YYYY-MM-DD). Leave empty where the run has a partition key.",
     )
 
 

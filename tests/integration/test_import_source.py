@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -239,6 +240,27 @@ def test_a_file_that_is_not_read_refuses_the_delivery(deployment, name):
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("{}")
     with pytest.raises(UnreadableInputError, match=name.rsplit("/", 1)[-1]):
+        import_delivery(deployment, "2026-03-01", source="orders", cross_check=False)
+    assert not any(deployment.lake.exists(each) for each in TABLES)
+
+
+STRANGERS = {
+    "a link to nowhere": lambda folder: (folder / "b.csv").symlink_to(folder / "gone.csv"),
+    "a deep link to nowhere": lambda folder: (folder / "deep" / "b.csv").symlink_to("gone.csv"),
+    "a pipe": lambda folder: os.mkfifo(folder / "b.csv"),
+    "a name that is no text": lambda folder: Path(os.fsdecode(os.fsencode(folder) + b"/\xff_b.csv")).touch(),
+    "a column in a folder's name": lambda folder: _write(
+        folder / "country=GB" / "b.parquet", table(order(order_id="B")).drop_columns("country")
+    ),
+}
+
+
+@pytest.mark.parametrize("add", STRANGERS.values(), ids=STRANGERS)
+def test_what_would_be_left_out_without_a_word_refuses_the_delivery(deployment, add):
+    folder = _deliver(deployment, "2026-03-01", a=make_orders(10, days=1))
+    (folder / "deep").mkdir()
+    add(folder)
+    with pytest.raises(UnreadableInputError, match=r"b\.csv|country=GB"):
         import_delivery(deployment, "2026-03-01", source="orders", cross_check=False)
     assert not any(deployment.lake.exists(each) for each in TABLES)
 

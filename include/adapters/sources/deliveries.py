@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pyarrow.compute as pc
 import pyarrow.fs as fs
@@ -45,7 +45,7 @@ def find_delivery(settings: Settings, source: str, partition: str) -> Delivery:
     Raises
     ------
     UnreadableInputError
-        If a file is there that can't be read as rows, or none is although others are.
+        If something is there that can't be read as rows, or no file is although others are.
     MlopsError
         If the folder or its ``_SUCCESS`` file isn't there, or the storage can't be reached.
     """
@@ -53,19 +53,40 @@ def find_delivery(settings: Settings, source: str, partition: str) -> Delivery:
     folder = f"{root}/{source}/dt={partition}"
     address = f"{settings.landing_uri}/{source}/dt={partition}"
     try:
-        found = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True, recursive=True))
-        paths = {PurePosixPath(entry.path).relative_to(folder) for entry in found if entry.is_file}
+        paths, others = _list(filesystem, folder)
         _require_complete(paths, address)
         file_format = _read_text(filesystem, f"{folder}/{FORMAT}") if PurePosixPath(FORMAT) in paths else None
         says = _read_text(filesystem, f"{folder}/{COMPLETE}")
     except OSError as err:
         reason = " ".join(str(err).split())[:300]
         raise MlopsError(f"the delivery {address} can't be read: {reason}; check MLOPS_LANDING_URI") from err
+    except UnicodeDecodeError as err:
+        raise UnreadableInputError(
+            f"the delivery {address} holds a name that is no UTF-8 ({err.object!r}); rename it"
+        ) from err
     of_rows = sorted(path for path in paths if not _is_hidden(path))
+    _require_files(others, address)
     _require_read(of_rows, address)
     if not of_rows and says != EMPTY:
         _require_alone(paths, address)
     return Delivery(tuple(TableFile(filesystem, f"{folder}/{path}") for path in of_rows), file_format)
+
+
+def _list(filesystem: fs.FileSystem, folder: str) -> tuple[set[PurePosixPath], set[PurePosixPath]]:
+    """Return the files below a folder, and what is neither a file nor a folder."""
+    files, others = set[PurePosixPath](), _dangling(filesystem, folder)
+    for entry in filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True, recursive=True)):
+        if entry.type != fs.FileType.Directory:
+            (files if entry.is_file else others).add(PurePosixPath(entry.path).relative_to(folder))
+    return files, others
+
+
+def _dangling(filesystem: fs.FileSystem, folder: str) -> set[PurePosixPath]:
+    """Return the links that lead nowhere, which Arrow leaves out of what it finds."""
+    if not isinstance(filesystem, fs.LocalFileSystem):
+        return set()
+    found = (path for path in Path(folder).rglob("*") if path.is_symlink() and not path.exists())
+    return {PurePosixPath(path.relative_to(folder)) for path in found}
 
 
 def _require_complete(paths: Set[PurePosixPath], address: str) -> None:
@@ -74,6 +95,14 @@ def _require_complete(paths: Set[PurePosixPath], address: str) -> None:
         raise MlopsError(
             f"the delivery {address} is not complete: {told}, no {COMPLETE}; "
             f"wait for it, or write {COMPLETE} when every file of the day is there"
+        )
+
+
+def _require_files(others: Set[PurePosixPath], address: str) -> None:
+    if strays := sorted(str(path) for path in others if not _is_hidden(path)):
+        raise UnreadableInputError(
+            f"the delivery {address} holds {_some(strays)}, which is neither a file nor a folder, or a link to what is "
+            "not there; put the file in its place, or take it away"
         )
 
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
@@ -197,6 +197,7 @@ class _Reader:
         wanted = [column.name for column in columns if column.required]
         names = _bare(found.names) if dialect.trim else found.names
         _check_once(file, names, known)
+        _check_folders(file, names, known)
         require_columns(file, names, wanted, remedy=advise(names))
         self._knows_types = not file.is_text
         self._known: dict[str, TypedColumn] = {}
@@ -261,6 +262,17 @@ def _check_once(file: TableFile, found: Sequence[str], known: Collection[str]) -
     lowered = [name.lower() for name in found]
     if twice := [name for name in known if name in found and lowered.count(name.lower()) > 1]:
         raise UnreadableInputError(f"{file.name}: column {twice[0]!r} is there twice; keep one")
+
+
+def _check_folders(file: TableFile, found: Sequence[str], known: Collection[str]) -> None:
+    # Writers of partitions leave a column out of the files, and say it in the folder's name.
+    for folder in PurePosixPath(file.path).parent.parts:
+        name, is_said, _ = folder.partition("=")
+        if is_said and name in known and name not in found:
+            raise UnreadableInputError(
+                f"{file.name}: column {name!r} is not in the file, but in the name of its folder, {folder}; write it "
+                "into the file"
+            )
 
 
 def _stamp(file: TableFile) -> tuple[int | None, int | None]:
