@@ -30,6 +30,7 @@ from include.specs.source_rules import RECEIVED_AT
 from include.specs.sources import SourceSpec, load_source
 from include.steps.find_stale import find_stale
 from include.steps.judge_features import BrokenPartitionsError, QualityGate
+from include.steps.trace_rows import trace_rows, trace_values
 
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
@@ -103,13 +104,12 @@ def build_days(
         yield build_partitions(deployment, spec, days, source_versions=source_versions)
         return
     except BrokenPartitionsError as no:
-        said, parts = str(no), _runs_apart(days, set(no.report.broken_partitions))
+        if not (parts := _runs_apart(days, set(no.report.broken_partitions))):
+            yield RefusedDays(tuple(days), f"{no}{trace_rows(deployment, spec, no, source_versions)}")
     except UncomputableError as err:
         # The statement does not say on which days it meets such values.
-        middle = len(days) // 2
-        said, parts = str(err), [list(days[:middle]), list(days[middle:])] if middle else []
-    if not parts:
-        yield RefusedDays(tuple(days), said)
+        if not (parts := _halves(days)):
+            yield RefusedDays(tuple(days), f"{err}{trace_values(deployment, spec, days[0], source_versions)}")
     for run in parts:
         yield from build_days(deployment, spec, run, source_versions=source_versions)
 
@@ -118,6 +118,12 @@ def _runs_apart(days: Sequence[str], broken: Collection[str]) -> list[list[str]]
     """Return the runs of days that are broken and of those that are not, in order; none where all are broken."""
     whole = [key for key in days if key not in broken]
     return sorted(consecutive(whole) + consecutive(set(days) - set(whole))) if whole else []
+
+
+def _halves(days: Sequence[str]) -> list[list[str]]:
+    """Return days in two parts; none where there is one day."""
+    middle = len(days) // 2
+    return [list(days[:middle]), list(days[middle:])] if middle else []
 
 
 def _told(

@@ -7,10 +7,11 @@ were delivered (`trace_rows`), or drawn (`probe_features`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from include.errors import UncomputableError
 from include.features.bounds import find_broken
@@ -20,6 +21,7 @@ from include.specs.groups import FeatureGroupSpec
 
 if TYPE_CHECKING:
     from include.adapters.compute.duckdb_compute import DuckDbCompute
+    from include.adapters.compute.spark_compute import SparkCompute
 
 # How often the statement runs to find those that matter.
 _RUNS = 60
@@ -35,18 +37,21 @@ class Rows:
     Attributes
     ----------
     spec : FeatureGroupSpec
-    compute : DuckDbCompute
+    compute : DuckDbCompute or SparkCompute
     tables : mapping of str to pyarrow.Table
         By source.
     start, end : str
         The partitions that the statement is run for.
+    entity : mapping of str to object
+        Whose features are looked at: values of its keys; all entities' by default.
     """
 
     spec: FeatureGroupSpec
-    compute: DuckDbCompute
+    compute: DuckDbCompute | SparkCompute
     tables: Mapping[str, pa.Table]
     start: str
     end: str
+    entity: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def places(self) -> list[Place]:
@@ -68,6 +73,8 @@ class Rows:
             purpose=f"feature group {self.spec.group}",
             parameters={"start_day": self.start, "end_day": self.end},
         )
+        for name, value in self.entity.items():
+            rows = rows.filter(pc.equal(rows[name], value))
         return find_broken(rows, self.spec)
 
     def breaking(self, column: str, allowed: str, places: Sequence[Place]) -> list[Place]:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from include.adapters.lake.partition_reports import read_report
@@ -253,6 +255,51 @@ def test_what_a_refused_range_publishes_is_what_its_days_would_publish_one_by_on
     assert deployment.lake.digest(TABLE) == other.lake.digest(TABLE)
     assert {check.partitions for check in read_report(deployment.lake, GROUP, "2024-01-29").failed} == {spoiled}
     assert read_report(deployment.lake, GROUP, "2024-01-26").passed
+
+
+# A group, pieces and price of one customer's three orders, who is refused on the last one's day, and for which rows.
+CAUSES = {
+    "its own row": ("order_risk", [(1, 1.0), (1, 1.0), (10**9, 10.0)], "order_id=third", ["third"]),
+    "a row of its customer's": (
+        "order_risk",
+        [(10**9, 100.0), (1, 1.0), (1, 1.0)],
+        "order_id=third",
+        ["first", "third"],
+    ),
+    "two rows together": ("customer_daily", [(7 * 10**7, 10.0), (1, 1.0), (7 * 10**7, 10.0)], "c1", ["first", "third"]),
+    "a value that does not fit": ("customer_daily", [(1, 1.0), (1, 1.0), (10**9, 1e6)], "", ["third"]),
+}
+
+
+@pytest.mark.parametrize(("group", "lines", "who", "rows"), CAUSES.values(), ids=CAUSES)
+def test_a_refusal_names_the_fewest_rows_that_it_comes_of(
+    deployment: FakeDeployment, group: str, lines: list[tuple[int, float]], who: str, rows: list[str]
+) -> None:
+    made = [
+        line(f"2024-01-0{day}", order=order, quantity=pieces, unit_price=price)
+        for day, (order, (pieces, price)) in enumerate(zip(("first", "second", "third"), lines, strict=True), start=1)
+    ]
+    others = random_orders(rows=200, customers=10, first_day="2023-12-01", days=33, seed=6)
+    publish_source(
+        deployment.lake, pa.concat_tables([others.filter(pc.not_equal(others["customer_id"], "c1")), orders(*made)])
+    )
+
+    with pytest.raises(RefusedError) as refused:
+        build_features(deployment, group, start="2024-01-03", end="2024-01-03")
+
+    _, _, traced = str(refused.value).partition(" comes of ")
+    assert re.findall(r"raw/orders \(order_id=(\w+), line=1, ", traced.partition(" comes of ")[0]) == rows
+    assert who in str(refused.value)
+
+
+def test_of_many_rows_that_it_takes_together_three_are_shown(deployment: FakeDeployment) -> None:
+    lines = [line("2024-01-01", order="o", line=n, quantity=10**7, unit_price=1.0) for n in range(101)]
+    publish_source(deployment.lake, orders(*lines))
+
+    with pytest.raises(
+        RefusedError, match=r"order_value of order_id=o comes of (raw/orders \(.*\), ){2}.*and 98 more rows"
+    ):
+        build_features(deployment, "order_risk", start="2024-01-01", end="2024-01-01")
 
 
 def test_a_report_names_nobody(deployment: FakeDeployment) -> None:
