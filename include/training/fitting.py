@@ -11,7 +11,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from include.errors import UsageError
+from include.errors import RefusedError, UsageError
 from include.specs.models import TrainingSpec
 
 
@@ -39,6 +39,8 @@ def fit_booster(
     ------
     UsageError
         If the labels hold one class only (also: no rows), or a value is infinite.
+    RefusedError
+        If nothing was learned: no tree splits, every row would have one score.
 
     Notes
     -----
@@ -68,7 +70,14 @@ def fit_booster(
         "reg_lambda": values.reg_lambda,
     }
     rows = xgboost.DMatrix(matrix, labels, feature_names=list(feature_names), nthread=training.threads)
-    return xgboost.train(parameters, rows, num_boost_round=values.n_estimators)
+    booster = xgboost.train(parameters, rows, num_boost_round=values.n_estimators)
+    if not booster.get_score():
+        raise RefusedError(
+            f"nothing was learned from {len(labels)} rows, {int(np.count_nonzero(labels))} of them positive: no tree "
+            f"splits, so every row would have one score; lower hyperparameters.min_child_weight "
+            f"({values.min_child_weight:g}), train on more rows, or give the model features that vary"
+        )
+    return booster
 
 
 def to_bytes(booster: xgboost.Booster) -> bytes:

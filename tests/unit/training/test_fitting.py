@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from include.errors import UsageError
+from include.errors import RefusedError, UsageError
 from include.training.fitting import feature_importance, fit_booster, to_bytes
 from tests.unit.training.examples_builder import make_spec
 
@@ -55,3 +55,14 @@ def test_infinite_values_are_refused_by_name():
     matrix[3, 2] = np.inf
     with pytest.raises(UsageError, match="infinite values: c"):
         fit(matrix, labels)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "rows"),
+    [(np.zeros((600, 3)), 600), (np.full((600, 3), np.nan), 600), (make_matrix()[0], 4)],
+    ids=["constant", "all missing", "too few rows"],
+)
+def test_a_model_that_has_learned_nothing_is_refused_as_such(matrix, rows):
+    labels = (np.arange(rows) % 2).astype(np.int8)
+    with pytest.raises(RefusedError, match=rf"nothing was learned from {rows} rows, {rows // 2} of them positive"):
+        fit(matrix[:rows].astype(np.float32), labels)
