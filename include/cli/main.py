@@ -10,6 +10,7 @@ import errno
 import importlib
 import os
 import sys
+import traceback
 import warnings
 
 import click
@@ -75,6 +76,16 @@ def main() -> None:
     # Orders, scores and passwords: what a command writes is for whoever runs it.
     os.umask(0o077)
     try:
+        code = _run()
+    except Exception:
+        # Nobody has foreseen it: whoever mends it needs the traceback, and whoever called must not take it for a "no".
+        traceback.print_exc()
+        code = MlopsError.exit_code
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
         code = cli.main(prog_name="mlops", standalone_mode=False) or 0
     except MlopsError as err:
         code = _fail(str(err), err.exit_code)
@@ -94,7 +105,7 @@ def main() -> None:
             f"{where}: {os.strerror(err.errno)}; {_DISK[err.errno]}, or point MLOPS_HOME or MLOPS_LAKE_URI elsewhere",
             MlopsError.exit_code,
         )
-    sys.exit(code)
+    return code
 
 
 def _refuse(err: click.ClickException) -> int:
