@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from include import partitions
-from include.errors import RefusedError
+from include.errors import RefusedError, UsageError
 from include.specs.models import ModelSpec
 from include.specs.sources import load_source
 
@@ -148,18 +148,42 @@ def _from_file(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoP
     split = split_source(
         source, load_source(arguments.source), file_format=arguments.file_format, nights=arguments.nights, folder=folder
     )
+    # Trained on the eve of the first night, every night would be within the cooldown.
+    trained_as_of = partitions.shift(split.history_end, -spec.decision.cooldown_days)
+    _require_history(spec, split.first, trained_as_of, f"{source.name} holds {split.first} … {split.nights[-1]}")
     return DemoPlan(
         arguments=arguments,
         source=f"the orders of {source.name}, {split.first} … {split.nights[-1]}",
         history=str(split.history),
         features_from=split.first,
         history_end=split.history_end,
-        # Trained on the eve of the first night, every night would be within the cooldown.
-        trained_as_of=partitions.shift(split.history_end, -spec.decision.cooldown_days),
+        trained_as_of=trained_as_of,
         nights=tuple(split.nights),
         arrivals=str(folder / ARRIVALS),
         happened={},
     )
+
+
+def _require_history(spec: ModelSpec, first: str, trained_as_of: str, holds: str) -> None:
+    """Check that there are snapshots to fit on, before minutes are spent on features of them."""
+    import numpy as np
+
+    from include.question.labels import snapshot_days
+    from include.training.split import split_by_time
+
+    label, training = spec.label, spec.training
+    days = [day for day in snapshot_days(trained_as_of, label, training) if day >= first]
+    snapshots = np.array(days, dtype="datetime64[D]")
+    try:
+        split_by_time(snapshots, test_days=training.test_days, horizon_days=label.horizon_days)
+    except (RefusedError, UsageError) as no:
+        raise UsageError(
+            f"{holds}: too short to train {spec.model_id} as of {trained_as_of}, a cooldown "
+            f"({spec.decision.cooldown_days} days) before the first night; a label is known after label.horizon_days="
+            f"{label.horizon_days}, and the latest training.test_days={training.test_days} are for the test; bring a "
+            f"longer log, name fewer --nights, or lower these in {spec.model_id}.yaml of the folder that MLOPS_SPECS "
+            "names"
+        ) from no
 
 
 def _path(home: Path) -> Path:

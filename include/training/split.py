@@ -79,8 +79,9 @@ def split_by_time(snapshots: NDArray[np.datetime64], *, test_days: int, horizon_
     if not train.any():
         raise RefusedError(
             f"no snapshot is left to fit on: the first of {snapshots.min()} has its label only {horizon_days} days "
-            f"later, after the test began ({test_start}); raise training.window_days, or lower training.test_days "
-            f"({test_days}) or label.horizon_days ({horizon_days}), or train as of a later day"
+            f"later, after the test began ({test_start}); build the features of earlier days where there are "
+            f"some, and raise training.window_days where it leaves them out; lower training.test_days ({test_days}) or "
+            f"label.horizon_days ({horizon_days}); or train as of a later day"
         )
     return TimeSplit(
         train=train,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,16 +13,19 @@ from include import partitions
 from include.cli.demo import _make
 from include.demo.plan import DemoArguments, make_plan
 from include.demo.refusal import gates_advice
+from include.errors import UsageError
 from include.home import recall
+from include.question.labels import snapshot_days
 from include.specs.models import load_model
 from include.specs.yaml_files import CONFIG_ROOT
+from include.training.split import split_by_time
 
 FIRST = date(2025, 1, 1)
 
 
 @pytest.fixture
 def log(tmp_path) -> Path:
-    lines = [f"c{n % 5},{FIRST + timedelta(days=n // 4)},{1 + n % 3},{n / 4}" for n in range(400)]
+    lines = [f"c{n % 5},{FIRST + timedelta(days=n // 4)},{1 + n % 3},{n / 4}" for n in range(800)]
     path = tmp_path / "log.csv"
     path.write_text("\n".join(["customer,day,pieces,value", *lines]) + "\n")
     return path
@@ -33,8 +37,8 @@ def arguments(orders: Path | None, file_format: str = "canonical") -> DemoArgume
 
 def test_a_log_of_four_columns_is_split_without_invented_ones(log, tmp_path):
     plan = make_plan(tmp_path / "home", arguments(log, "purchases"), load_model("churn"))
-    assert (plan.features_from, plan.history_end) == ("2025-01-01", "2025-04-03")
-    assert plan.nights == tuple(partitions.span("2025-04-04", "2025-04-10"))
+    assert (plan.features_from, plan.history_end) == ("2025-01-01", "2025-07-12")
+    assert plan.nights == tuple(partitions.span("2025-07-13", "2025-07-19"))
     night = Path(plan.arrivals) / plan.nights[0] / "orders" / f"dt={plan.nights[0]}"
     assert pq.read_table(night / "rows.parquet").column_names == ["customer", "day", "pieces", "value"]
     assert (night / "_FORMAT").read_text() == "purchases"
@@ -44,6 +48,26 @@ def test_every_night_of_a_file_is_past_the_cooldown_of_its_first_training(log, t
     spec = load_model("churn")
     plan = make_plan(tmp_path / "home", arguments(log, "purchases"), spec)
     assert partitions.days_between(plan.trained_as_of, plan.nights[0]) > spec.decision.cooldown_days
+
+
+def test_a_log_that_is_a_day_too_short_to_train_on_is_refused_before_a_server_starts(log, tmp_path):
+    spec, asked = load_model("churn"), arguments(log, "purchases")
+    step, horizon = spec.training.snapshot_every_days, spec.label.horizon_days
+    # One snapshot whose label is known before the first of the test, the test, its labels, the cooldown, the nights.
+    fitted, tested = -(-horizon // step) * step, (spec.training.test_days - 1) // step * step
+    enough = 1 + fitted + tested + horizon + spec.decision.cooldown_days + asked.nights
+    lines = log.read_text().splitlines()[: 1 + 4 * enough]
+
+    log.write_text("\n".join(lines[:-4]))
+    with pytest.raises(UsageError, match=r"too short to train churn as of .* label.horizon_days=\d+.* longer log"):
+        make_plan(tmp_path / "home", asked, spec)
+    log.write_text("\n".join(lines))
+    plan = make_plan(tmp_path / "home", asked, spec)
+
+    days = [day for day in snapshot_days(plan.trained_as_of, spec.label, spec.training) if day >= plan.features_from]
+    snapshots = np.array(days, dtype="datetime64[D]")
+    split = split_by_time(snapshots, test_days=spec.training.test_days, horizon_days=horizon)
+    assert split.train.sum() == 1
 
 
 @pytest.mark.parametrize(
