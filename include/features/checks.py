@@ -152,23 +152,24 @@ def _schema_violations(found: pa.Schema, expected: pa.Schema) -> tuple[Violation
 
 
 def _null_violation(rows: pa.Table, name: str, entity_keys: tuple[str, ...]) -> Violation | None:
+    if not rows[name].null_count:
+        return None
     nulls = rows.filter(pc.is_null(rows[name]))
     return _violation_of(nulls, nulls.num_rows, name, "null", "no nulls", entity_keys)
 
 
 def _duplicate_violation(rows: pa.Table, entity_keys: tuple[str, ...]) -> Violation | None:
     keys = [*entity_keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP]
+    if not (duplicates := rows.num_rows - rows.select(keys).group_by(keys).aggregate([]).num_rows):
+        return None
     grouped = rows.group_by(keys).aggregate([([], "count_all"), (PARTITION, "min")])
     shared = grouped.filter(pc.greater(grouped["count_all"], 1)).rename_columns({f"{PARTITION}_min": PARTITION})
-    duplicates = rows.num_rows - grouped.num_rows
     return _violation_of(shared, duplicates, ", ".join(keys), "repeated key", "one row per key", entity_keys)
 
 
 def _violation_of(
     wrong: pa.Table, count: int, column: str, found: str, allowed: str, entity_keys: tuple[str, ...]
-) -> Violation | None:
-    if not wrong.num_rows:
-        return None
+) -> Violation:
     return Violation(column, count, found, allowed, partitions_of(wrong), find_offenders(wrong, column, entity_keys))
 
 
@@ -177,7 +178,8 @@ def find_offenders(
 ) -> tuple[Offender, ...]:
     """Return whom rows that break a promise are of, each on its first day: the three whose day is earliest."""
     found: dict[tuple[object, ...], Offender] = {}
-    for row in wrong.sort_by(PARTITION).slice(0, _LOOKED_AT).to_pylist():
+    dated = wrong.filter(pc.is_valid(wrong[PARTITION]))
+    for row in dated.sort_by(PARTITION).slice(0, _LOOKED_AT).to_pylist():
         entity = {name: row[name] for name in entity_keys}
         said = None if value is None else row[value]
         found.setdefault(tuple(entity.values()), Offender(column, str(row[PARTITION]), entity, said))

@@ -6,6 +6,7 @@ What belongs here: which delivered rows are looked at, and the sentence. What do
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from functools import reduce
 from operator import and_, or_
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from include.errors import MlopsError
 from include.features.checks import PARTITION, Offender
 from include.partitions import parse
 from include.specs.groups import FeatureGroupSpec
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from include.adapters.deployment import Deployment
     from include.steps.judge_features import BrokenPartitionsError
+
+log = logging.getLogger(__name__)
 
 # How many entities are traced, how many rows are shown of each, and among how many they are looked for.
 _TRACED, _SHOWN, _MOST = 3, 3, 200_000
@@ -38,22 +42,28 @@ def trace_rows(
     For the first entities that broke a promise, the fewest rows that break it by themselves: of the entity's own rows,
     or else of those that share an identifier with them.
     """
-    sources = _sources(deployment, spec, versions)
     said = []
-    for allowed, offender in _first(no):
-        found = _of_offender(deployment, spec, sources, offender, allowed)
-        said += [f"{offender.column} of {_keys(offender)} comes of {found}"] if found else []
-    return "".join(f"; {each}" for each in said)
+    try:
+        sources = _sources(deployment, spec, versions)
+        for allowed, offender in _first(no):
+            found = _of_offender(deployment, spec, sources, offender, allowed)
+            said += [f"; {offender.column} of {_keys(offender)} comes of {found}"] if found else []
+    except MlopsError as err:
+        # The refusal stands without it.
+        log.warning("features group=%s rows not traced: %s", spec.group, err)
+    return "".join(said)
 
 
 def trace_values(deployment: Deployment, spec: FeatureGroupSpec, day: str, versions: Mapping[str, int]) -> str:
     """Return which rows the statement can't compute with, likewise."""
-    sources = _sources(deployment, spec, versions)
-    tables = _read(sources, {name: _until(day) for name in sources})
-    if tables is None:
+    try:
+        sources = _sources(deployment, spec, versions)
+        tables = _read(sources, {name: _until(day) for name in sources})
+        rows = Rows(spec, deployment.compute, tables or {}, day, day)
+        few = rows.uncomputable(rows.places)
+    except MlopsError as err:
+        log.warning("features group=%s rows not traced: %s", spec.group, err)
         return ""
-    rows = Rows(spec, deployment.compute, tables, day, day)
-    few = rows.uncomputable(rows.places)
     return f"; it comes of {_told(rows, few)}" if few else ""
 
 

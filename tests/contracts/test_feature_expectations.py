@@ -11,6 +11,7 @@ import pytest
 
 from include.adapters.expectations import feature_expectations
 from include.adapters.expectations.feature_expectations import BoundsTally, judge_profile
+from include.features.bounds import out_of_bounds
 from include.features.partition_report import count_nulls, profile_partitions
 from include.partitions import shift
 from include.specs.groups import VolumeSpec
@@ -46,6 +47,38 @@ def test_values_out_of_bounds_are_counted_as_by_a_loop(seed: int, monkeypatch: p
     assert found["orders"] == sum(value is not None and not 0 <= value <= 10 for value in orders)
     assert found["gap"] == sum(value is not None and not 0 <= value < math.inf for value in gaps)
     assert found["orders"] > 0 < found["gap"]
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_the_rows_that_are_named_are_those_that_great_expectations_counts(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    edges = [None, math.nan, math.inf, -math.inf, -0.0, 0.0, -1e-45, 3.4e38, 10.0]
+    orders = [[None, -1, 0, 10, 11, 2**62, -(2**62)][rng.integers(7)] for _ in range(300)]
+    gaps = [edges[rng.integers(len(edges))] for _ in range(300)]
+    rows = rows_of(DAY, 300, orders=orders, gap=gaps)
+    tally = BoundsTally(group())
+    tally.add(rows)
+
+    by_column = {check.column: check for check in tally.checks()}
+
+    for column in group().columns:
+        named = rows.filter(out_of_bounds(rows[column.name], column))
+        assert by_column[column.name].failures == named.num_rows > 0
+        assert by_column[column.name].partitions == (DAY,)
+        customers = [offender.entity["customer_id"] for offender in tally.offenders[column.name]]
+        assert customers == named["customer_id"].to_pylist()[:3]
+
+
+def test_whose_rows_are_named_are_those_of_the_first_days_however_the_days_come() -> None:
+    days = [rows_of(shift(DAY, n), 5, orders=[1, 1, 99, 1, 99 if n else 1]) for n in range(4)]
+    tally = BoundsTally(group())
+    for rows in reversed(days):
+        tally.add(rows)
+
+    named = [(offender.entity["customer_id"], offender.partition) for offender in tally.offenders["orders"]]
+
+    assert named == [("c0002", DAY), ("c0004", shift(DAY, 1))]
+    assert [check.partitions for check in tally.checks()] == [tuple(shift(DAY, n) for n in range(4)), ()]
 
 
 @pytest.mark.parametrize("cuts", [(), (1,), (100, 100, 299)], ids=["one", "two", "four, one empty"])

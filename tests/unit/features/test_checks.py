@@ -75,6 +75,23 @@ def test_a_repeated_key_is_a_violation() -> None:
     assert (found.column, found.rows) == ("customer_id, event_timestamp, created_timestamp", 1)
 
 
+def test_whose_rows_break_their_keys_is_told_and_on_which_days() -> None:
+    rows = make_rows({"customer_id": "a"}, {"customer_id": "a"}, {"customer_id": "b", "created_timestamp": None})
+
+    found = find_violations(rows, SPEC)
+
+    assert [[str(offender) for offender in each.offenders] for each in found] == [
+        ["customer_id=b of 2024-01-01"],
+        ["customer_id=a of 2024-01-01"],
+    ]
+    assert {each.partitions for each in found} == {("2024-01-01",)}
+
+
+def test_a_row_without_a_day_is_counted_and_nobodys() -> None:
+    (found,) = find_violations(make_rows({}, {"dt": None}), SPEC)
+    assert (found.rows, found.partitions, found.offenders) == (1, (), ())
+
+
 def test_a_missing_an_unexpected_and_a_mistyped_column_are_all_named() -> None:
     rows = make_rows({}).drop(["gap"]).append_column("extra", pa.array([1]))
     rows = rows.set_column(rows.column_names.index("orders"), "orders", rows["orders"].cast(pa.int32()))

@@ -65,10 +65,10 @@ def test_the_source_is_as_old_as_its_newest_day_with_rows() -> None:
 
 
 def test_a_report_comes_back_from_its_json() -> None:
-    checks = (PartitionCheck("bounds", "gap", False, 3, "values like 1 … 2", "[0, 1]"),)
+    checks = (PartitionCheck("bounds", "gap", False, 3, "values like 1 … 2", "[0, 1]", (DAY,)),)
     report = PartitionReport("g", DAY, DAY, 5, checks)
     assert PartitionReport.from_json(report.to_json()) == report
-    assert (report.passed, report.failed) == (False, checks)
+    assert (report.passed, report.failed, report.broken_partitions) == (False, checks, (DAY,))
 
 
 def test_a_late_row_counts_in_its_partition() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from include.adapters.lake.partition_reports import read_report
 from include.adapters.sources.deliveries import delivered_days
-from include.errors import RefusedError, UsageError
+from include.errors import MlopsError, RefusedError, UsageError
 from include.steps import build_features as build_features_module
 from include.steps.build_features import build_features
 from tests.raw_orders import line, orders, publish_source, random_orders
@@ -300,6 +300,25 @@ def test_of_many_rows_that_it_takes_together_three_are_shown(deployment: FakeDep
         RefusedError, match=r"order_value of order_id=o comes of (raw/orders \(.*\), ){2}.*and 98 more rows"
     ):
         build_features(deployment, "order_risk", start="2024-01-01", end="2024-01-01")
+
+
+def test_a_refusal_stands_where_its_rows_can_not_be_traced(
+    deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_source(deployment.lake, orders(line("2024-01-01", customer="somebody", quantity=10**9)))
+    real = deployment.compute.run_select
+    runs = []
+
+    def once(*args: Any, **options: Any) -> pa.Table:
+        runs.append(options["purpose"])
+        if len(runs) > 1:
+            raise MlopsError("the engine is out of memory")
+        return real(*args, **options)
+
+    monkeypatch.setattr(deployment.compute, "run_select", once)
+    with pytest.raises(RefusedError, match="customer_id=somebody of 2024-01-01"):
+        build(deployment, "2024-01-01")
+    assert len(runs) == 2
 
 
 def test_a_report_names_nobody(deployment: FakeDeployment) -> None:
