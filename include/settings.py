@@ -33,6 +33,8 @@ STATE_OWNER = "state_owner"
 # (`benchmarks/memory.py`): a process holds its libraries and half a million rows and their copies besides.
 MEMORY_LIMIT = "700MB"
 _SCHEMES = ("file://", "s3://")
+_POSTGRES = ("postgresql+psycopg://", "postgresql://")
+_SQL = (*_POSTGRES, "sqlite:///")
 # delta-rs takes it for another sign, or for the end of a folder's name.
 _NO_FOLDER = re.compile(r"%[0-9A-Fa-f]{2}|[\\\x00-\x1f]")
 # sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero.
@@ -132,19 +134,19 @@ class Settings:
         env = os.environ if environ is None else environ
         home = home_from_env(env)
         embedded = partial(embedded_database_url, home)
-        database_url = env.get("MLOPS_DATABASE_URL", embedded("state"))
+        database_url = _database(env, "MLOPS_DATABASE_URL", embedded("state"), _POSTGRES)
+        owner = embedded("state", role=STATE_OWNER) if database_url == embedded("state") else ""
         return cls(
             home=home,
             lake_uri=_uri(env, "MLOPS_LAKE_URI", home / "lake"),
             landing_uri=_uri(env, "MLOPS_LANDING_URI", home / "landing"),
             database_url=database_url,
-            state_owner_url=env.get(STATE_OWNER_URL)
-            or (embedded("state", role=STATE_OWNER) if database_url == embedded("state") else None),
-            feast_registry_url=env.get("MLOPS_FEAST_REGISTRY_URL", embedded("feast_registry")),
-            feast_online_url=env.get("MLOPS_FEAST_ONLINE_URL", embedded("feast_online")),
-            mlflow_tracking_uri=env.get("MLFLOW_TRACKING_URI", embedded("mlflow")),
-            mlflow_artifact_uri=env.get("MLOPS_MLFLOW_ARTIFACTS", (home / "mlflow").as_uri()),
-            s3_endpoint_url=env.get("AWS_ENDPOINT_URL"),
+            state_owner_url=_database(env, STATE_OWNER_URL, owner, _POSTGRES) or None,
+            feast_registry_url=_database(env, "MLOPS_FEAST_REGISTRY_URL", embedded("feast_registry"), _SQL),
+            feast_online_url=env.get("MLOPS_FEAST_ONLINE_URL") or embedded("feast_online"),
+            mlflow_tracking_uri=_database(env, "MLFLOW_TRACKING_URI", embedded("mlflow"), ("",)),
+            mlflow_artifact_uri=env.get("MLOPS_MLFLOW_ARTIFACTS") or (home / "mlflow").as_uri(),
+            s3_endpoint_url=env.get("AWS_ENDPOINT_URL") or None,
             compute=_compute(env, "MLOPS_COMPUTE"),
             memory_limit=_memory(env, "MLOPS_MEMORY_LIMIT"),
             retention_days=_days(env, "MLOPS_RETENTION_DAYS", 90),
@@ -159,7 +161,7 @@ class Settings:
 def home_from_env(environ: Mapping[str, str] | None = None) -> Path:
     """Return the home that the environment names: all that stopping it takes, whatever else is wrong there."""
     env = os.environ if environ is None else environ
-    return Path(env.get("MLOPS_HOME", PROJECT_ROOT / ".mlops")).expanduser().resolve()
+    return Path(env.get("MLOPS_HOME") or PROJECT_ROOT / ".mlops").expanduser().resolve()
 
 
 def local_path(uri: str) -> Path:
@@ -263,14 +265,39 @@ def _user(name: str, entry: str) -> User:
 
 
 def _uri(env: Mapping[str, str], name: str, default: Path) -> str:
-    value = env.get(name, default.as_uri())
+    value = env.get(name) or default.as_uri()
     if not value.startswith(_SCHEMES):
         raise UsageError(
             f"{name}={value!r} has no scheme that is supported; write {' or '.join(_SCHEMES)}…, e.g. {default.as_uri()}"
         )
     if value.startswith("file://"):
         _check_path(value, name)
+    elif not urlparse(value).netloc:
+        raise UsageError(f"{name}={value!r} names no bucket; write s3://BUCKET/FOLDER")
     return value.rstrip("/")
+
+
+def _database(env: Mapping[str, str], name: str, default: str, schemes: tuple[str, ...]) -> str:
+    """Return a database's URL, which no message may repeat before it is known where its password ends."""
+    value = env.get(name) or default
+    if value and not value.startswith(schemes):
+        raise UsageError(f"{name} names no database that is supported; write {' or '.join(schemes)}…")
+    scheme, _, rest = value.partition("://")
+    user = rest.partition("?")[0].rpartition("@")[0]
+    if scheme not in ("sqlite", "file") and (any(sign in user for sign in "@/#[]") or not _has_port(value)):
+        raise UsageError(
+            f"{name} can't be read: its port is no number, or its password has a sign that means something in a URL; "
+            "write @ as %40, / as %2F, : as %3A, # as %23, ? as %3F and % as %25"
+        )
+    return value
+
+
+def _has_port(address: str) -> bool:
+    """Say whether the port of an address is a number, or not there."""
+    try:
+        return urlparse(address).port != 0
+    except ValueError:
+        return False
 
 
 def _check_path(value: str, name: str) -> None:

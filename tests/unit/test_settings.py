@@ -30,6 +30,8 @@ def test_a_lake_without_a_known_scheme_is_refused_with_an_example(tmp_path):
         ("file:///a%2520b/lake", "'%20' in its name"),
         ("file:///a%5Cb/lake", "in its name"),
         ("file:///a%0Ab/lake", "in its name"),
+        ("s3://", "names no bucket"),
+        ("s3:///lake", "names no bucket"),
     ],
 )
 @pytest.mark.parametrize("name", ["MLOPS_LAKE_URI", "MLOPS_LANDING_URI"])
@@ -135,3 +137,41 @@ def test_users_have_a_role_each():
 def test_users_that_airflow_would_take_otherwise_are_refused_with_the_form(value, told):
     with pytest.raises(UsageError, match=f"^MLOPS_USERS.*{told}"):
         Settings.from_env({"MLOPS_USERS": value})
+
+
+DATABASES = ("MLOPS_DATABASE_URL", "MLOPS_STATE_OWNER_URL", "MLOPS_FEAST_REGISTRY_URL", "MLFLOW_TRACKING_URI")
+UNREAD = ("u:s3c@ret@host/x", "u:s3c/ret@host/x", "u:s3c#ret@host/x", "u:s3c?ret@host/x", "u@host:s3cret/x")
+
+
+@pytest.mark.parametrize("name", DATABASES)
+@pytest.mark.parametrize("address", UNREAD)
+def test_a_database_whose_password_could_be_shown_in_part_is_refused_without_it(name, address):
+    with pytest.raises(UsageError, match=f"{name} can't be read") as raised:
+        Settings.from_env({name: f"postgresql+psycopg://{address}"})
+    assert "s3c" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", DATABASES[:3])
+@pytest.mark.parametrize("address", ["mysql://u:s3cret@host/x", "s3cret", "host:5432/s3cret", " postgresql://s3cret"])
+def test_a_database_of_another_kind_is_refused_without_its_password(name, address):
+    with pytest.raises(UsageError, match=f"{name} names no database that is supported; write postgresql") as raised:
+        Settings.from_env({name: address})
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["postgresql://u:%40%2F@host:5432/x?sslmode=require", "postgresql+psycopg://u@[::1]/x"]
+)
+def test_a_database_is_taken_as_it_is_written(address):
+    assert Settings.from_env({name: address for name in DATABASES}).state_owner_url == address
+
+
+def test_a_file_may_have_any_name(tmp_path):
+    urls = {"MLOPS_FEAST_REGISTRY_URL": "sqlite:////a@b/c#d.db", "MLFLOW_TRACKING_URI": "file:///a@b:c/d"}
+    settings = Settings.from_env(urls)
+    assert [settings.feast_registry_url, settings.mlflow_tracking_uri] == list(urls.values())
+
+
+def test_a_variable_that_is_empty_is_one_that_is_not_set():
+    names = (*DATABASES, "MLOPS_HOME", "MLOPS_LAKE_URI", "MLOPS_FEAST_ONLINE_URL", "AWS_ENDPOINT_URL", "MLOPS_SPECS")
+    assert Settings.from_env(dict.fromkeys(names, "")) == Settings.from_env({})
