@@ -203,10 +203,18 @@ def _messages(model: type[BaseModel], err: ValidationError, path: Path) -> Itera
             yield f"{path.name}: {where}.kind is missing"
         elif problem["type"] == "missing":
             yield f"{path.name}: {where} is missing"
-        elif not where:
-            yield f"{path.name}: {problem['msg'].removeprefix('Value error, ')}"
         else:
-            yield f"{path.name}: {where}={problem['input']!r}: {problem['msg']}"
+            said = _said(problem["type"], problem["msg"], at)
+            yield f"{path.name}: {where}={problem['input']!r}: {said}" if where else f"{path.name}: {said}"
+
+
+def _said(kind: str, message: str, schema: type[BaseModel]) -> str:
+    """Return what is wrong with a value in the words of whoever writes YAML, not of Python."""
+    if kind == "model_type":
+        return f"it takes keys of its own: {', '.join(schema.model_fields)}"
+    if kind == "tuple_type":
+        return "it takes a list, as [a, b]"
+    return message.removeprefix("Value error, ")
 
 
 def _where(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, type[BaseModel]]:

@@ -29,8 +29,8 @@ def test_keys_keep_their_order() -> None:
     ("entity", "message"),
     [
         ({"keys": []}, "customer_daily.yaml: entity.keys=[]: Tuple should have at least 1 item"),
-        ({"keys": ["a", "b", "a"]}, "customer_daily.yaml: entity.keys=['a', 'b', 'a']: Value error, a, b, a: a column"),
-        ({"keys": "customer_id"}, "customer_daily.yaml: entity.keys='customer_id': Input should be a valid tuple"),
+        ({"keys": ["a", "b", "a"]}, "customer_daily.yaml: entity.keys=['a', 'b', 'a']: a, b, a: a column"),
+        ({"keys": "customer_id"}, "customer_daily.yaml: entity.keys='customer_id': it takes a list, as [a, b]"),
         ({"keys": ["Customer"]}, "customer_daily.yaml: entity.keys.0='Customer': String should match pattern"),
         ({"key": "customer_id"}, "unknown key 'entity.key'; allowed: name, keys; did you mean 'keys'?"),
     ],
@@ -53,6 +53,20 @@ def test_a_key_a_time_or_the_day_is_no_feature(name: str) -> None:
 
     with pytest.raises(SpecError, match=f"columns names {name!r}, which the group's table has anyway: keys as text"):
         validated(FeatureGroupSpec, {**values, "columns": [*values["columns"], added]}, CUSTOMER_DAILY)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("entity", "entity='text': it takes keys of its own: name, keys"),
+        ("volume", "volume='text': it takes keys of its own: rows_min, ratio_min, ratio_max"),
+        ("columns", "columns='text': it takes a list, as [a, b]"),
+        ("sources", "sources='text': it takes a list, as [a, b]"),
+    ],
+)
+def test_a_value_of_another_shape_is_told_in_the_words_of_yaml(key: str, said: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(f"customer_daily.yaml: {said}")):
+        validated(FeatureGroupSpec, {**with_entity(keys=["customer_id"]), key: "text"}, CUSTOMER_DAILY)
 
 
 def test_a_feature_that_is_named_twice_is_refused() -> None:
