@@ -118,9 +118,7 @@ def test_nights_one_by_one_give_the_partitions_of_a_range(bag, deployment):
     assert [deployment.lake.digest("features/customer_daily", start=day, end=day) for day in nights] == in_a_range
 
 
-def test_a_range_of_which_a_day_breaks_its_yaml_is_not_published_and_the_task_is_not_tried_again(
-    bag, deployment, monkeypatch
-):
+def test_a_day_that_breaks_its_yaml_is_not_published_and_the_task_is_not_tried_again(bag, deployment, monkeypatch):
     from include.specs.groups import load_feature_group
 
     spec = load_feature_group("customer_daily")
