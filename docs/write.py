@@ -1,7 +1,7 @@
-"""Write what is generated in the documents: the picture of the rooms, the lake's tables, what the DAGs say.
+"""Write what is generated in the documents: the picture of the rooms, the lake's tables, what the DAGs say, keys.
 
 What belongs here: Markdown made of the source, and where it goes. What does not: what is read off the source
-(``docs.rooms``), and what people write.
+(``docs.rooms``, ``docs.keys``), and what people write.
 
 ``python -m docs.write`` writes; with ``--check`` it writes nothing and says which document is not as it would be.
 """
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from docs.keys import group_keys, label_parameters, model_keys, rule_kinds, service_keys, source_keys
 from docs.rooms import LAYERS, drop_implied, find_layer, find_modules, find_rooms, join_rooms, keep_ours, read_imports
 from include.specs.lake_tables import list_folders, list_tables
 from include.tables import FolderSpec, TableSpec
@@ -93,7 +94,10 @@ def _kept(entry: TableSpec | FolderSpec) -> str:
 GENERATED: Mapping[str, Mapping[str, Callable[[Path], str]]] = {
     "docs/architecture.md": {"picture": draw_rooms, "rooms": list_rooms},
     "docs/dags.md": {"dags": describe_dags},
+    "docs/features.md": {"keys": group_keys, "service": service_keys},
     "docs/lake.md": {"tables": list_lake},
+    "docs/models.md": {"keys": model_keys, "labels": label_parameters},
+    "docs/sources.md": {"keys": source_keys, "rules": rule_kinds},
 }
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from include.adapters.deployment import Deployment
 from include.adapters.state.decisions import DecisionRow
 from include.governance.lifecycle import LedgerMove
-from include.specs.models import MonitoringSpec, load_model
+from include.specs.model_sections import MonitoringSpec
+from include.specs.models import load_model
 from include.views.deliveries import RowAccount, read_row_accounts
 from include.views.lake_tables import LakeTable, read_lake_tables
 from include.views.nights import Night, read_nights

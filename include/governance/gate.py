@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from include.governance.evidence import GateReport
-from include.specs.models import GatesSpec
+from include.specs.model_sections import GatesSpec
 from include.training.manifest import TrainingSetManifest
 
 

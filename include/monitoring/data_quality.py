@@ -14,7 +14,7 @@ from typing import Literal
 
 from include import partitions
 from include.monitoring.drift import FeatureDrift
-from include.specs.models import MonitoringSpec
+from include.specs.model_sections import MonitoringSpec
 
 # What is watched of a day is compared with that of so many days before it, of which some must have rows.
 REFERENCE_DAYS = 28

@@ -19,7 +19,7 @@ from include.errors import UsageError
 from include.monitoring.data_quality import DataQuality
 from include.monitoring.drift import FeatureDrift
 from include.monitoring.untrained import UntrainedRetrain
-from include.specs.models import DecisionSpec, MonitoringSpec
+from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 Action = Literal["retrain", "hold", "veto"]
 Trigger = Literal["schedule", "drift", "performance", "event", "none"]

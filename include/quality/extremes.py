@@ -22,7 +22,8 @@ from include.specs.source_rules import (
     Rule,
     WithinRule,
 )
-from include.specs.sources import SourceColumn, SourceSpec
+from include.specs.source_sections import SourceColumn
+from include.specs.sources import SourceSpec
 
 # What rows of one try have in common or not: each has identifiers of its own, two of each.
 NAMES = ("a", "b")

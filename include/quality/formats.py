@@ -16,7 +16,8 @@ from include.quality.sql import column, literal
 from include.specs.conditions import column_of, quoted
 from include.specs.source_formats import INFINITE, ROW_NUMBER, FormatSpec, Identity
 from include.specs.source_rules import RECEIVED_AT, ColumnType
-from include.specs.sources import SourceColumn, SourceSpec
+from include.specs.source_sections import SourceColumn
+from include.specs.sources import SourceSpec
 
 
 class Family(StrEnum):

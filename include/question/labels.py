@@ -15,7 +15,7 @@ from include import partitions
 from include.errors import SpecError
 from include.features.checks import EVENT_TIMESTAMP
 from include.specs.labels import LabelSpec
-from include.specs.models import TrainingSpec
+from include.specs.model_sections import TrainingSpec
 
 LABEL = "label"
 KNOWN_AT = "known_at"

@@ -35,8 +35,11 @@ _OF_EVERY_GROUP = ("event_timestamp", "created_timestamp", "dt")
 class EntitySpec(Frozen):
     """What one row is about: its name, and the columns that together tell one from another, in their order."""
 
-    name: Identifier
-    keys: Annotated[tuple[Identifier, ...], Field(strict=False, min_length=1)]
+    name: Annotated[Identifier, Field(description="what one row is about")]
+    keys: Annotated[
+        tuple[Identifier, ...],
+        Field(strict=False, min_length=1, description="columns that together tell one from another, in their order"),
+    ]
 
     @field_validator("keys")
     @classmethod
@@ -55,13 +58,13 @@ class EntitySpec(Frozen):
 class ColumnSpec(Frozen):
     """One feature: its name, Arrow dtype, unit, meaning, bounds, and the fraction of a partition that may be null."""
 
-    name: Identifier
-    dtype: Literal["int64", "float32", "float64", "string"]
-    unit: str
-    meaning: str
-    min: float | None = None
-    max: float | None = None
-    nulls_max: Fraction = 0.0
+    name: Annotated[Identifier, Field(description="as the statement gives it")]
+    dtype: Annotated[Literal["int64", "float32", "float64", "string"], Field(description="Arrow's name of the type")]
+    unit: Annotated[str, Field(description="of a value")]
+    meaning: Annotated[str, Field(description="how it is computed, in a sentence")]
+    min: Annotated[float | None, Field(description="least value; null: any")] = None
+    max: Annotated[float | None, Field(description="greatest value; null: any")] = None
+    nulls_max: Annotated[Fraction, Field(description="most of a partition's share of nulls")] = 0.0
 
 
 class VolumeSpec(Frozen):
@@ -70,9 +73,11 @@ class VolumeSpec(Frozen):
     It is judged only where the earlier partition has at least ``rows_min`` rows.
     """
 
-    rows_min: Annotated[int, Field(ge=1)]
-    ratio_min: Annotated[float, Field(ge=0, le=1)] | None
-    ratio_max: Annotated[float, Field(ge=1)] | None
+    rows_min: Annotated[int, Field(ge=1, description="rows a week before; with fewer volume is not judged")]
+    ratio_min: Annotated[
+        Annotated[float, Field(ge=0, le=1)] | None, Field(description="least of the rows against a week before")
+    ]
+    ratio_max: Annotated[Annotated[float, Field(ge=1)] | None, Field(description="most of them against it")]
 
 
 class FeatureGroupSpec(Frozen):
@@ -82,14 +87,18 @@ class FeatureGroupSpec(Frozen):
     ``predictions`` instead. ``freshness_days`` is how old their newest day may be at the end of a partition.
     """
 
-    group: Identifier
-    description: str
-    owner: str
+    group: Annotated[Identifier, Field(description="the file's name, and the statement's: GROUP.sql")]
+    description: Annotated[str, Field(description="what one row is")]
+    owner: Annotated[str, Field(description="who answers for it")]
     entity: EntitySpec
-    sources: Annotated[tuple[Identifier, ...], Field(strict=False)] = ()
-    scored_by: Identifier | None = None
-    ttl_days: Days
-    freshness_days: Days
+    sources: Annotated[
+        tuple[Identifier, ...], Field(strict=False, description="what the statement reads, by name; or scored_by")
+    ] = ()
+    scored_by: Annotated[
+        Identifier | None, Field(description="the model whose predictions the statement reads; or sources")
+    ] = None
+    ttl_days: Annotated[Days, Field(description="days; how long a value serves")]
+    freshness_days: Annotated[Days, Field(description="days; how old the newest day of what is read may be")]
     volume: VolumeSpec
     columns: Annotated[tuple[ColumnSpec, ...], Field(strict=False, min_length=1)]
 

@@ -28,7 +28,9 @@ EXAMPLES = "examples"
 GIVEN = ("known_until",)
 
 _DECLARED = re.compile(
-    r"^-- \$(?P<name>[a-z]\w*) +(?P<type>\w+)(?: +(?P<low>-?[\d.e+-]*\d)\.\.(?P<high>-?[\d.e+-]*\d))?:", re.MULTILINE
+    r"^-- \$(?P<name>[a-z]\w*) +(?P<type>\w+)(?: +(?P<low>-?[\d.e+-]*\d)\.\.(?P<high>-?[\d.e+-]*\d))?:"
+    r" *(?P<meaning>.*)$",
+    re.MULTILINE,
 )
 _COMMENT = re.compile(r"--[^\n]*")
 _USED = re.compile(r"\$([a-z]\w*)")
@@ -38,8 +40,8 @@ _TYPES = {"int": int, "float": float, "text": str}
 class LabelSpec(Frozen):
     """What is predicted, and after how many days it is known. Each kind has fields of its own beside these."""
 
-    kind: Identifier
-    horizon_days: Days
+    kind: Annotated[Identifier, Field(description="the statement that labels: a file NAME.sql")]
+    horizon_days: Annotated[Days, Field(description="days; after so many the label is known")]
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -152,11 +154,13 @@ def _type_of(declared: re.Match[str], path: Path) -> Any:
             f"{path.name}: ${name} is of type {declared['type']!r}; allowed: {', '.join(_TYPES)}"
             f"{nearest(declared['type'], _TYPES)}"
         )
+    meaning = declared["meaning"]
     if declared["low"] is None:
-        return kind
+        return Annotated[kind, Field(description=meaning)]
     if kind is str:
         raise SpecError(f"{path.name}: ${name} is a text, which has no bounds")
     try:
-        return Annotated[kind, Field(ge=kind(declared["low"]), le=kind(declared["high"]))]
+        low, high = kind(declared["low"]), kind(declared["high"])
+        return Annotated[kind, Field(ge=low, le=high, description=meaning)]
     except ValueError as err:
         raise SpecError(f"{path.name}: the bounds of ${name}, {declared['low']}..{declared['high']}: {err}") from err

@@ -1,7 +1,7 @@
 """Model specs: YAML in, frozen values out, every mistake found at load.
 
-What belongs here: the schema of ``include/config/models``. What does not: what a value means to a computation, which
-is where the computation is.
+What belongs here: the schema of ``include/config/models``, and reading its files. What does not: its sections
+(``model_sections``), and what a value means to a computation, which is where the computation is.
 """
 
 from __future__ import annotations
@@ -10,134 +10,37 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, create_model, field_validator, model_validator
+from pydantic import Field, create_model, field_validator
 
 from include.errors import SpecError
 from include.settings import Settings
 from include.specs.conditions import columns_of
 from include.specs.groups import EntitySpec
 from include.specs.labels import LabelSpec, load_label_kind
-from include.specs.yaml_files import CONFIG_ROOT, Days, Fraction, Frozen, Identifier, read_spec, spec_names, validated
-
-
-class FeaturesSpec(Frozen):
-    """Which versioned feature service the model reads, and the group it is built from."""
-
-    service: Identifier
-    group: Identifier
-
-
-class HyperparametersSpec(Frozen):
-    """XGBoost parameters, named as XGBoost names them."""
-
-    n_estimators: Annotated[int, Field(ge=1, le=5000)]
-    learning_rate: Annotated[float, Field(gt=0, le=1)]
-    max_depth: Annotated[int, Field(ge=1, le=16)]
-    min_child_weight: Annotated[float, Field(ge=0)] = 1.0
-    subsample: Annotated[float, Field(gt=0, le=1)] = 1.0
-    colsample_bytree: Annotated[float, Field(gt=0, le=1)] = 1.0
-    reg_lambda: Annotated[float, Field(ge=0)] = 1.0
-
-
-class TrainingSpec(Frozen):
-    """Which examples are taken, how they are split, and how the model is fitted."""
-
-    window_days: Days
-    snapshot_every_days: Days
-    test_days: Days
-    min_rows: Annotated[int, Field(ge=10)]
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
-    threads: Annotated[int, Field(ge=1, le=64)]
-    bootstrap_samples: Annotated[int, Field(ge=100, le=10_000)]
-    hyperparameters: HyperparametersSpec
-
-
-class GatesSpec(Frozen):
-    """Thresholds a candidate must meet before anyone is asked to approve it."""
-
-    auc_min: Fraction
-    latency_p99_ms_max: Annotated[float, Field(gt=0)]
-
-
-class ApprovalSpec(Frozen):
-    """How long a candidate waits for a person."""
-
-    response_timeout_hours: Annotated[int, Field(ge=1, le=24 * 90)]
-
-
-class ScoringSpec(Frozen):
-    """How a score becomes a decision, and how long a correction of its features makes it anew."""
-
-    decision_threshold: Fraction
-    rescore_days: Annotated[int, Field(ge=0, le=90)] = 7
-
-
-class MonitoringSpec(Frozen):
-    """What counts as a shift, and what counts as broken data."""
-
-    psi_moderate: Annotated[float, Field(gt=0)]
-    psi_significant: Annotated[float, Field(gt=0)]
-    min_rows: Annotated[int, Field(ge=1)]
-    missing_max: Fraction
-    quarantined_max: Fraction
-    volume_ratio_min: Annotated[float, Field(gt=0, le=1)]
-    volume_ratio_max: Annotated[float, Field(ge=1)]
-    price_ratio_max: Annotated[float, Field(gt=1)]
-    price_days: Days
-
-    @model_validator(mode="after")
-    def _moderate_is_below_significant(self) -> MonitoringSpec:
-        if self.psi_moderate >= self.psi_significant:
-            raise ValueError(f"psi_moderate={self.psi_moderate} must be below psi_significant={self.psi_significant}")
-        return self
-
-
-class DecisionSpec(Frozen):
-    """When monitoring asks for a retrain."""
-
-    schedule: str | None
-    windows: Annotated[int, Field(ge=1, le=90)]
-    breaches: Annotated[int, Field(ge=1, le=90)]
-    features_min: Annotated[int, Field(ge=1)]
-    cooldown_days: Annotated[int, Field(ge=0, le=365)]
-    budget_per_90_days: Annotated[int, Field(ge=0, le=90)]
-    stop: bool
-
-    @field_validator("schedule")
-    @classmethod
-    def _schedule_is_a_cron(cls, value: str | None) -> str | None:
-        from croniter import CroniterBadDateError, croniter
-
-        if value is None:
-            return value
-        if not croniter.is_valid(value):
-            raise ValueError(f"{value!r} is not a cron expression, e.g. '0 0 1 * *' for monthly")
-        try:
-            croniter(value).get_next()
-        except CroniterBadDateError as err:
-            raise ValueError(f"{value!r} never comes; write a day that there is, e.g. '0 0 1 * *' for monthly") from err
-        return value
-
-    @model_validator(mode="after")
-    def _breaches_fit_windows(self) -> DecisionSpec:
-        if self.breaches > self.windows:
-            raise ValueError(f"breaches={self.breaches} can't be above windows={self.windows}")
-        return self
+from include.specs.model_sections import (
+    ApprovalSpec,
+    DecisionSpec,
+    FeaturesSpec,
+    GatesSpec,
+    MonitoringSpec,
+    ScoringSpec,
+    TrainingSpec,
+)
+from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, read_spec, spec_names, validated
 
 
 class ModelSpec(Frozen):
-    """Everything that a model is, but for its code and its data.
+    """Everything that a model is, but for its code and its data."""
 
-    ``population`` is a condition over the columns of the feature group: of whom a model is asked.
-    """
-
-    model_id: Identifier
-    registered_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-    description: str
-    owner: str
+    model_id: Annotated[Identifier, Field(description="the file's name")]
+    registered_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", description="its name in the registry")]
+    description: Annotated[str, Field(description="what a score means, in a sentence")]
+    owner: Annotated[str, Field(description="who answers for it")]
     entity: EntitySpec
     features: FeaturesSpec
-    population: str
+    population: Annotated[
+        str, Field(description="of whom the model is asked: a SQL condition over the columns of the feature group")
+    ]
     label: LabelSpec
     training: TrainingSpec
     gates: GatesSpec

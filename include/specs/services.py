@@ -24,10 +24,13 @@ class FeatureServiceSpec(Frozen):
     columns, in the order in which a model reads them.
     """
 
-    service: Identifier
-    description: str
-    owner: str
-    features: Annotated[dict[Identifier, _Columns], Field(min_length=1)]
+    service: Annotated[Identifier, Field(description="the file's name, with its version")]
+    description: Annotated[str, Field(description="for whom it is")]
+    owner: Annotated[str, Field(description="who answers for it")]
+    features: Annotated[
+        dict[Identifier, _Columns],
+        Field(min_length=1, description="columns by group, in the order in which a model reads them"),
+    ]
 
     @property
     def feature_names(self) -> tuple[str, ...]:

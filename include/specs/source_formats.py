@@ -27,9 +27,9 @@ ROW_NUMBER, INFINITE = "_row", "_infinite"
 class FileColumnSpec(Frozen):
     """A column of a file of some format."""
 
-    name: Annotated[str, Field(min_length=1)]
-    type: ColumnType
-    required: bool = True
+    name: Annotated[str, Field(min_length=1, description="as the file has it")]
+    type: Annotated[ColumnType, Field(description="how its values are read")]
+    required: Annotated[bool, Field(description="whether a file must have the column")] = True
 
 
 class Identity(Frozen):
@@ -45,15 +45,24 @@ class FormatSpec(Frozen):
     source an SQL expression over a file's row, DuckDB dialect; one that is not there is null.
     """
 
-    delimiter: str | None = None
-    decimal: str = "."
-    thousands: str | None = None
-    encoding: str = "utf-8"
-    null_words: Annotated[tuple[str, ...], Field(strict=False)] = NULL_WORDS
-    trim: bool = True
-    time_patterns: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    delimiter: Annotated[
+        str | None, Field(description="between two values of a text file; null: a tab in .tsv, else a comma")
+    ] = None
+    decimal: Annotated[str, Field(description="before the digits of a fraction: a point or a comma")] = "."
+    thousands: Annotated[str | None, Field(description="between groups of three digits; null: nothing")] = None
+    encoding: Annotated[str, Field(description="of a text file, as Python names it")] = "utf-8"
+    null_words: Annotated[
+        tuple[str, ...], Field(strict=False, description="texts that mean that there is no value")
+    ] = NULL_WORDS
+    trim: Annotated[bool, Field(description="whether blanks at a value's ends are no part of it")] = True
+    time_patterns: Annotated[
+        tuple[str, ...], Field(strict=False, description="how times are written beside ISO 8601, e.g. %d.%m.%Y")
+    ] = ()
     file_columns: Annotated[tuple[FileColumnSpec, ...], Field(strict=False)] = ()
-    columns: Mapping[str, str | Identity] = Field(default_factory=dict)
+    columns: Annotated[
+        Mapping[str, str | Identity],
+        Field(description="for a column of the source: SQL over those of the file, or {identity: [COLUMN, …]}"),
+    ] = Field(default_factory=dict)
 
     @property
     def dialect(self) -> Dialect:

@@ -42,8 +42,8 @@ _Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
 class Where(Frozen):
     """Some rows of a source: those whose `column` is this text or number; null is none."""
 
-    column: str
-    is_: str | _Whole | _Number = Field(alias="is")
+    column: Annotated[str, Field(description="a column of the source")]
+    is_: Annotated[str | _Whole | _Number, Field(description="its value in these rows")] = Field(alias="is")
 
 
 class _Rule(Frozen):

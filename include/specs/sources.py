@@ -20,6 +20,7 @@ from include import partitions
 from include.errors import SpecError, nearest
 from include.specs.source_formats import CANONICAL, FormatSpec, check_once
 from include.specs.source_rules import DAY, RECEIVED_AT, RULES_OF_ALL, ColumnType, Rule, Where, check_types, check_where
+from include.specs.source_sections import PeopleSpec, SourceColumn, WatchedSpec
 from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, read_spec, spec_folders, spec_names, validated
 from include.tables import People, TableSpec, Word, deliveries_table, quarantine_table, raw_table
 
@@ -32,63 +33,6 @@ _WORDS: dict[ColumnType, Word] = {
 }
 
 
-class SourceColumn(Frozen):
-    """A column of the source's table.
-
-    An ``id`` is an opaque text: 17850 where a file wrote 17850.0. `required` says whether a file must have the
-    column; `default` is what a row has where the file says nothing.
-    """
-
-    name: Identifier
-    type: ColumnType
-    meaning: Annotated[str, Field(min_length=1)]
-    required: bool = True
-    default: str | None = None
-
-    @model_validator(mode="after")
-    def _default_is_of_a_text(self) -> SourceColumn:
-        if self.default is not None and self.type not in ("id", "string"):
-            raise ValueError(f"default={self.default!r} is of a column of type {self.type}; only a text has a default")
-        return self
-
-
-class WatchedSpec(Frozen):
-    """What a night's rows are watched for: a jump of the median of a number, over the rows of `where`.
-
-    A day whose median is ``ratio_max`` times that of the days before it, or a fraction as small, was delivered in
-    another unit.
-    """
-
-    name: Annotated[str, Field(min_length=1)]
-    column: str
-    where: Where | None = None
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The columns that are looked at."""
-        return (self.column,) if self.where is None else (self.column, self.where.column)
-
-
-class PeopleSpec(Frozen):
-    """Whose data rows are.
-
-    ``person`` is the column that names somebody, ``belongs`` those whose values belong to that person wherever they
-    are named, ``refers`` other columns that name one of those, ``nameless`` those that tell of many people together.
-    """
-
-    person: str | None
-    belongs: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    refers: Mapping[str, str] = Field(default_factory=dict)
-    nameless: Annotated[tuple[str, ...], Field(strict=False)] = ()
-
-    @model_validator(mode="after")
-    def _refers_to_what_belongs(self) -> PeopleSpec:
-        for column, target in self.refers.items():
-            if target not in self.belongs:
-                raise ValueError(f"refers.{column}={target!r} is not among belongs: {', '.join(self.belongs)}")
-        return self
-
-
 class SourceSpec(Frozen):
     """A source: a table that comes in, its columns and rules both in order.
 
@@ -96,21 +40,36 @@ class SourceSpec(Frozen):
     over 24 hours of that clock later: by then a row that says nothing of it was received.
     """
 
-    source: Identifier
-    description: str
-    owner: str
-    dag_id: str | None = None
-    key: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    event_time: str
-    sorted_by: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    time_zone: str = "UTC"
-    day_starts: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "00:00"
+    source: Annotated[Identifier, Field(description="the file's name")]
+    description: Annotated[str, Field(description="what one row is")]
+    owner: Annotated[str, Field(description="who answers for it")]
+    dag_id: Annotated[str | None, Field(description="of the DAG that takes its nights; null: ingest__SOURCE")] = None
+    key: Annotated[
+        tuple[str, ...], Field(strict=False, min_length=1, description="columns that tell one row from another")
+    ]
+    event_time: Annotated[str, Field(description="the column that says when a row happened")]
+    sorted_by: Annotated[
+        tuple[str, ...], Field(strict=False, description="columns by which a day is sorted, before its key")
+    ] = ()
+    time_zone: Annotated[
+        str, Field(description="IANA name: of times that have no zone, and of the deliverer's day")
+    ] = "UTC"
+    day_starts: Annotated[
+        str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="when the deliverer's day begins, by that clock")
+    ] = "00:00"
     people: PeopleSpec
     columns: Annotated[tuple[SourceColumn, ...], Field(strict=False, min_length=1)]
-    rules: Annotated[tuple[Annotated[Rule, Field(discriminator="kind")], ...], Field(strict=False)]
-    counted: Mapping[Identifier, Where] = Field(default_factory=dict)
+    rules: Annotated[
+        tuple[Annotated[Rule, Field(discriminator="kind")], ...],
+        Field(strict=False, description="a row is set aside under the first that it breaks"),
+    ]
+    counted: Annotated[
+        Mapping[Identifier, Where], Field(description="rows that the account counts beside others, by a name")
+    ] = Field(default_factory=dict)
     watched: Annotated[tuple[WatchedSpec, ...], Field(strict=False)] = ()
-    formats: Mapping[str, FormatSpec] = Field(default_factory=dict)
+    formats: Annotated[Mapping[str, FormatSpec], Field(description="how other files become rows, by a name")] = Field(
+        default_factory=dict
+    )
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from include.governance.evidence import Evidence, GateReport, TrainedOn
 from include.governance.gate import CandidateFacts, Gate
 from include.governance.gate_registry import find_gates
 from include.governance.gates.latency import MIN_LATENCY_CALLS
-from include.specs.models import GatesSpec, load_model
+from include.specs.model_sections import GatesSpec
+from include.specs.models import load_model
 from include.steps.load_version import load_version
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from include.errors import RefusedError, UsageError
-from include.specs.models import TrainingSpec
+from include.specs.model_sections import TrainingSpec
 
 
 def fit_booster(

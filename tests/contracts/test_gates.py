@@ -20,7 +20,7 @@ from include.governance.evidence import GateReport, Verdict
 from include.governance.gate import CandidateFacts, Gate
 from include.governance.gate_registry import find_gates
 from include.refs import CandidateRef
-from include.specs.models import GatesSpec
+from include.specs.model_sections import GatesSpec
 from include.steps.gate_candidate import gate_candidate
 from include.training.version import train_version
 from tests.unit.steps.fakes import FakeState

@@ -19,7 +19,8 @@ from include.governance.gate import Gate
 from include.governance.lifecycle import MoveRequest
 from include.monitoring.decision import Decision, NightMetrics
 from include.refs import CandidateRef
-from include.specs.models import GatesSpec, load_model
+from include.specs.model_sections import GatesSpec
+from include.specs.models import load_model
 from include.steps.ask_again import ask_again
 from include.steps.claim_training import TrainingRequest, claim_training, request_training
 from include.steps.decide_retrain import judge_night

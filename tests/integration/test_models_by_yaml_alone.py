@@ -21,7 +21,8 @@ from include.adapters.deployment import Deployment
 from include.adapters.lake.training_sets import read_training_set
 from include.errors import NotYetError, UsageError
 from include.refs import CandidateRef
-from include.specs.models import FeaturesSpec, load_model, model_ids
+from include.specs.model_sections import FeaturesSpec
+from include.specs.models import load_model, model_ids
 from include.steps.audit_features import audit_features
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set

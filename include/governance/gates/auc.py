@@ -9,7 +9,7 @@ import math
 
 from include.governance.evidence import GateReport
 from include.governance.gate import CandidateFacts, Gate
-from include.specs.models import GatesSpec
+from include.specs.model_sections import GatesSpec
 
 
 def judge_auc(facts: CandidateFacts, gates: GatesSpec) -> GateReport:

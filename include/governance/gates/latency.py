@@ -11,7 +11,7 @@ import numpy as np
 
 from include.governance.evidence import GateReport
 from include.governance.gate import CandidateFacts, Gate
-from include.specs.models import GatesSpec
+from include.specs.model_sections import GatesSpec
 
 # A 99th percentile of fewer calls is the slowest one or two of them.
 MIN_LATENCY_CALLS = 1000

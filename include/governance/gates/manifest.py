@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from include.governance.evidence import GateReport
 from include.governance.gate import CandidateFacts, Gate
-from include.specs.models import GatesSpec
+from include.specs.model_sections import GatesSpec
 from include.training.manifest import UNKNOWN
 
 _REQUIRED = (

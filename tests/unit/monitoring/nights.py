@@ -6,7 +6,7 @@ from include import partitions
 from include.monitoring.data_quality import DataQuality
 from include.monitoring.decision import LedgerFacts, NightMetrics
 from include.monitoring.drift import FeatureDrift
-from include.specs.models import DecisionSpec, MonitoringSpec
+from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 MONITORING = MonitoringSpec(
     psi_moderate=0.1,

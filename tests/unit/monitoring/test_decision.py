@@ -10,7 +10,7 @@ from include import partitions
 from include.errors import UsageError
 from include.monitoring.data_quality import DataQuality
 from include.monitoring.decision import Decision, LedgerFacts, NightMetrics, decide
-from include.specs.models import DecisionSpec
+from include.specs.model_sections import DecisionSpec
 from tests.unit.monitoring.nights import MONITORING, make_ledger, make_night, make_nights, make_policy
 
 TONIGHT = "2011-09-20"

@@ -6,7 +6,7 @@ import pytest
 
 from include.governance.gate import CandidateFacts
 from include.governance.gates.auc import judge_auc
-from include.specs.models import GatesSpec
+from include.specs.model_sections import GatesSpec
 
 GATES = GatesSpec(auc_min=0.7, latency_p99_ms_max=50)
 

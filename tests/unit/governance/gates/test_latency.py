@@ -5,7 +5,7 @@ from __future__ import annotations
 from include.governance.evidence import GateReport
 from include.governance.gate import CandidateFacts
 from include.governance.gates.latency import judge_latency
-from include.specs.models import GatesSpec
+from include.specs.model_sections import GatesSpec
 
 GATES = GatesSpec(auc_min=0.7, latency_p99_ms_max=50)
 

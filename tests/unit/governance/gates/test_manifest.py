@@ -10,7 +10,7 @@ import pytest
 from include.governance.evidence import GateReport
 from include.governance.gate import CandidateFacts
 from include.governance.gates.manifest import judge_manifest
-from include.specs.models import GatesSpec
+from include.specs.model_sections import GatesSpec
 from include.training.manifest import TrainingSetManifest
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 

@@ -1,0 +1,132 @@
+"""The sections of a model's spec: what each key is, in which unit, and what is allowed.
+
+What belongs here: the schema of each section, and what of its own values doesn't go together. What does not: the whole
+spec and its file (``models``), and what a value means to a computation, which is where the computation is.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from include.specs.yaml_files import Days, Fraction, Frozen, Identifier
+
+
+class FeaturesSpec(Frozen):
+    """Which versioned feature service the model reads, and the group it is built from."""
+
+    service: Annotated[Identifier, Field(description="the feature service whose columns the model reads")]
+    group: Annotated[Identifier, Field(description="the feature group whose rows are who is asked about")]
+
+
+class HyperparametersSpec(Frozen):
+    """XGBoost parameters, named as XGBoost names them."""
+
+    n_estimators: Annotated[int, Field(ge=1, le=5000, description="trees")]
+    learning_rate: Annotated[float, Field(gt=0, le=1, description="what each tree counts")]
+    max_depth: Annotated[int, Field(ge=1, le=16, description="splits from root to leaf")]
+    min_child_weight: Annotated[float, Field(ge=0, description="least sum of hessians in a leaf")] = 1.0
+    subsample: Annotated[float, Field(gt=0, le=1, description="share of rows that each tree sees")] = 1.0
+    colsample_bytree: Annotated[float, Field(gt=0, le=1, description="share of features that each tree sees")] = 1.0
+    reg_lambda: Annotated[float, Field(ge=0, description="L2 penalty on a leaf's weight")] = 1.0
+
+
+class TrainingSpec(Frozen):
+    """Which examples are taken, how they are split, and how the model is fitted."""
+
+    window_days: Annotated[
+        Days, Field(description="days before the newest snapshot whose label is known, in which examples stand")
+    ]
+    snapshot_every_days: Annotated[Days, Field(description="days from one snapshot to the next")]
+    test_days: Annotated[
+        Days, Field(description="days of the latest snapshots, for the test; a gap of one horizon lies before them")
+    ]
+    min_rows: Annotated[int, Field(ge=10, description="examples; of fewer no model is made")]
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="of the fit and of the intervals")]
+    threads: Annotated[int, Field(ge=1, le=64, description="threads of the fit")]
+    bootstrap_samples: Annotated[int, Field(ge=100, le=10_000, description="resamples of an interval")]
+    hyperparameters: HyperparametersSpec
+
+
+class GatesSpec(Frozen):
+    """Thresholds a candidate must meet before anyone is asked to approve it."""
+
+    auc_min: Annotated[Fraction, Field(description="least area under the ROC curve on the test")]
+    latency_p99_ms_max: Annotated[
+        float, Field(gt=0, description="milliseconds; most of the 99th percentile of calls with one row")
+    ]
+
+
+class ApprovalSpec(Frozen):
+    """How long a candidate waits for a person."""
+
+    response_timeout_hours: Annotated[
+        int, Field(ge=1, le=24 * 90, description="hours until a question that nobody answers is closed")
+    ]
+
+
+class ScoringSpec(Frozen):
+    """How a score becomes a decision, and how long a correction of its features makes it anew."""
+
+    decision_threshold: Annotated[Fraction, Field(description="a score from here on is a positive decision")]
+    rescore_days: Annotated[
+        int, Field(ge=0, le=90, description="nights whose scores are made anew when features are corrected")
+    ] = 7
+
+
+class MonitoringSpec(Frozen):
+    """What counts as a shift, and what counts as broken data."""
+
+    psi_moderate: Annotated[float, Field(gt=0, description="PSI from which a feature has shifted moderately")]
+    psi_significant: Annotated[float, Field(gt=0, description="PSI from which it has shifted significantly")]
+    min_rows: Annotated[int, Field(ge=1, description="rows on either side; with fewer there is no verdict")]
+    missing_max: Annotated[Fraction, Field(description="most of a feature's share of missing values")]
+    quarantined_max: Annotated[Fraction, Field(description="most of a delivery's share of rows that are set aside")]
+    volume_ratio_min: Annotated[
+        float, Field(gt=0, le=1, description="least of the scored rows against the previous measured night")
+    ]
+    volume_ratio_max: Annotated[float, Field(ge=1, description="most of them against it")]
+    price_ratio_max: Annotated[
+        float, Field(gt=1, description="most of a watched column's daily median against the 28 days before")
+    ]
+    price_days: Annotated[Days, Field(description="days of a source that are judged each night")]
+
+    @model_validator(mode="after")
+    def _moderate_is_below_significant(self) -> MonitoringSpec:
+        if self.psi_moderate >= self.psi_significant:
+            raise ValueError(f"psi_moderate={self.psi_moderate} must be below psi_significant={self.psi_significant}")
+        return self
+
+
+class DecisionSpec(Frozen):
+    """When monitoring asks for a retrain."""
+
+    schedule: Annotated[str | None, Field(description="cron, evaluated against the night; null: never by schedule")]
+    windows: Annotated[int, Field(ge=1, le=90, description="nights that are looked at, M")]
+    breaches: Annotated[int, Field(ge=1, le=90, description="of them that must have shifted, N")]
+    features_min: Annotated[int, Field(ge=1, description="features that must have shifted on such a night")]
+    cooldown_days: Annotated[int, Field(ge=0, le=365, description="days from one retrain to the next")]
+    budget_per_90_days: Annotated[int, Field(ge=0, le=90, description="most retrains in 90 days")]
+    stop: Annotated[bool, Field(description="true vetoes every retrain of the model")]
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedule_is_a_cron(cls, value: str | None) -> str | None:
+        from croniter import CroniterBadDateError, croniter
+
+        if value is None:
+            return value
+        if not croniter.is_valid(value):
+            raise ValueError(f"{value!r} is not a cron expression, e.g. '0 0 1 * *' for monthly")
+        try:
+            croniter(value).get_next()
+        except CroniterBadDateError as err:
+            raise ValueError(f"{value!r} never comes; write a day that there is, e.g. '0 0 1 * *' for monthly") from err
+        return value
+
+    @model_validator(mode="after")
+    def _breaches_fit_windows(self) -> DecisionSpec:
+        if self.breaches > self.windows:
+            raise ValueError(f"breaches={self.breaches} can't be above windows={self.windows}")
+        return self
