@@ -55,7 +55,7 @@ def train(model_id: str, as_of: str) -> None:
     try:
         candidate = train_model(deployment, build_training_set(deployment, model_id, as_of=as_of))
     except MlopsError as err:
-        record_failure(deployment, model_id, run_id=request.run_id, why=str(err))
+        record_failure(deployment, model_id, run_id=request.run_id, why=f"train: {err}")
         raise
     click.echo(json.dumps(asdict(candidate)))
     try:

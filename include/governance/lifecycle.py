@@ -232,6 +232,11 @@ def _into_production(
 
 
 def _require(request: MoveRequest, present: Stage, wanted: Stage) -> None:
+    if present == Stage.NONE != wanted:
+        raise RefusedError(
+            f"{request.model_id} has no version {request.version} that its gates let pass; see which there are with: "
+            f"mlops registry status --model {request.model_id}"
+        )
     if present != wanted:
         raise RefusedError(
             f"{request.model_id} version {request.version} is in stage {present}, not in {wanted}; "

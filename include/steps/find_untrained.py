@@ -34,7 +34,7 @@ def find_untrained(deployment: Deployment, model_id: str, *, before: str | None 
 
 def record_failure(deployment: Deployment, model_id: str, *, run_id: str, why: str) -> None:
     """Keep why a training run came to nothing, beside the decision that it had claimed; without one, only log it."""
-    log.warning("training model=%s run=%s came to nothing at %s", model_id, run_id, why)
+    log.info("training model=%s run=%s came to nothing at %s", model_id, run_id, why)
     for decision in deployment.state.decisions(model_id):
         if decision.trained_by == run_id:
             deployment.state.record_training_failure(decision.decision_id, why)

@@ -78,10 +78,10 @@ def split_by_time(snapshots: NDArray[np.datetime64], *, test_days: int, horizon_
     train = snapshots + np.timedelta64(horizon_days, "D") <= test_start
     if not train.any():
         raise RefusedError(
-            f"no snapshot is left to fit on: the first of {snapshots.min()} has its label only {horizon_days} days "
-            f"later, after the test began ({test_start}); build the features of earlier days where there are "
-            f"some, and raise training.window_days where it leaves them out; lower training.test_days ({test_days}) or "
-            f"label.horizon_days ({horizon_days}); or train as of a later day"
+            f"no snapshot is left to fit on: the first of {_day(snapshots.min())} has its label only "
+            f"{horizon_days} days later, after the test began ({_day(test_start)}); build the features of earlier days "
+            "where there are some, and raise training.window_days where it leaves them out; lower training.test_days "
+            f"({test_days}) or label.horizon_days ({horizon_days}); or train as of a later day"
         )
     return TimeSplit(
         train=train,
@@ -92,3 +92,7 @@ def split_by_time(snapshots: NDArray[np.datetime64], *, test_days: int, horizon_
         test_end=last,
         purged=int(np.count_nonzero(~train & ~test)),
     )
+
+
+def _day(moment: np.datetime64) -> str:
+    return str(moment.astype("datetime64[D]"))

@@ -68,6 +68,13 @@ def test_approving_a_superseded_candidate_is_refused():
         lifecycle.promote(moves, request(1))
 
 
+@pytest.mark.parametrize("answer", [lifecycle.promote, lifecycle.reject])
+@pytest.mark.parametrize("before", [(), (STAGED,)], ids=["no version", "another version"])
+def test_a_version_that_is_not_there_is_in_no_stage(before, answer):
+    with pytest.raises(RefusedError, match=r"churn has no version 3 .* mlops registry status --model churn"):
+        answer(history(*before), request(3))
+
+
 def test_a_version_that_failed_its_gates_never_reaches_staging():
     moves = history((lifecycle.refuse_candidate, 1, "2026-01-01"))
     assert lifecycle.stages(moves) == {1: Stage.ARCHIVED}

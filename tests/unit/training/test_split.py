@@ -35,6 +35,12 @@ def test_without_anything_to_fit_on_it_names_the_values_to_change():
         split_by_time(WEEKS[:5], test_days=14, horizon_days=60)
 
 
+@pytest.mark.parametrize("unit", ["D", "s", "us"])
+def test_days_are_told_as_days_whatever_their_unit(unit):
+    with pytest.raises(RefusedError, match=r"the first of \d{4}-\d\d-\d\d has .* the test began \(\d{4}-\d\d-\d\d\);"):
+        split_by_time(WEEKS[:5].astype(f"datetime64[{unit}]"), test_days=14, horizon_days=60)
+
+
 def test_no_examples_are_refused():
     with pytest.raises(UsageError, match="no examples"):
         split_by_time(WEEKS[:0], test_days=14, horizon_days=60)
