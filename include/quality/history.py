@@ -16,7 +16,7 @@ _USUAL_DAYS = 28
 _FEWEST = 0.1
 
 
-def arrived_until(rows_by_day: Mapping[date, int]) -> str | None:
+def arrived_until(rows_by_day: Mapping[date, int], *, over: str) -> str | None:
     """Return the last day that has arrived by a history: the last one that has at least a tenth of the usual rows.
 
     A mistyped date of a single row, days after all others, must not say that those between have arrived.
@@ -25,6 +25,8 @@ def arrived_until(rows_by_day: Mapping[date, int]) -> str | None:
     ----------
     rows_by_day : mapping of date to int
         The rows that were taken, by day of the deliverer's clock.
+    over : str
+        The last day that was over: of a later one the file has a part, however many rows.
 
     Returns
     -------
@@ -33,10 +35,11 @@ def arrived_until(rows_by_day: Mapping[date, int]) -> str | None:
 
     Examples
     --------
-    >>> arrived_until({date(2026, 3, 1): 100, date(2026, 3, 2): 90, date(2026, 3, 9): 1})
+    >>> arrived_until({date(2026, 3, 1): 100, date(2026, 3, 2): 90, date(2026, 3, 9): 1}, over="2026-03-31")
     '2026-03-02'
-    >>> arrived_until({date(2026, 3, 1): 1, date(2026, 3, 9): 1})
-    '2026-03-09'
+    >>> few = {date(2026, 3, 1): 1, date(2026, 3, 9): 1}
+    >>> arrived_until(few, over="2026-03-31"), arrived_until(few, over="2026-03-08")
+    ('2026-03-09', '2026-03-08')
     """
     days = sorted(rows_by_day)
     while len(days) > 1:
@@ -44,4 +47,4 @@ def arrived_until(rows_by_day: Mapping[date, int]) -> str | None:
         if rows_by_day[days[-1]] >= _FEWEST * usual:
             break
         days.pop()
-    return partitions.key_of(days[-1]) if days else None
+    return min(partitions.key_of(days[-1]), over) if days else None

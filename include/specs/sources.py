@@ -32,6 +32,9 @@ _WORDS: dict[ColumnType, Word] = {
     "timestamp": "instant",
 }
 
+# Its end can be told.
+_LAST_DAY = "9998-12-31"
+
 
 class SourceSpec(Frozen):
     """A source: a table that comes in, its columns and rules both in order.
@@ -111,6 +114,13 @@ class SourceSpec(Frozen):
         zone = ZoneInfo(self.time_zone)
         folds = (midnight.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
         return min(folds, key=lambda at: at.utcoffset() or timedelta()).astimezone(UTC)
+
+    def last_over(self, at: datetime) -> str:
+        """Return the last day of the deliverer's clock that was over at some time: none after it can have arrived."""
+        day = min(partitions.key_of(at.astimezone(UTC).date()), _LAST_DAY)
+        while self.end_of_day(day) > at:
+            day = partitions.shift(day, -1)
+        return day
 
     def over_after(self, day: str) -> timedelta:
         """Return how long a day of the deliverer's clock lasts beyond the UTC day of that name; never below zero."""

@@ -118,7 +118,7 @@ def check_file(
         partitions=len(taken),
         first=days[0] if days else None,
         last=days[-1] if days else None,
-        arrived_until=arrived_until(nights),
+        arrived_until=arrived_until(nights, over=spec.last_over(as_of)),
         last_night=max(map(partitions.key_of, nights), default=None),
         time_zone=zone,
     )

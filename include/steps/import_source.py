@@ -70,7 +70,8 @@ def import_file(
     time_zone : str, optional
         IANA name of the zone of times that have none; by default the source's.
     history_until : str, optional
-        The last day of the deliverer's clock that has arrived by it; by default `arrived_until` of its days says so.
+        The last day of the deliverer's clock that has arrived by it; by default `arrived_until` of its days says so. No
+        day has that was not over at `as_of`.
     cross_check : bool
         Whether Great Expectations must count the same failing rows before anything is written.
 
@@ -85,6 +86,11 @@ def import_file(
         raise UsageError(f"as-of {as_of.isoformat()} has no time zone; write e.g. {as_of.isoformat()}Z")
     spec = load_source(source)
     find_format(spec, file_format)
+    if history_until is not None and history_until > spec.last_over(as_of):
+        raise UsageError(
+            f"history-until {history_until}: that day of {spec.source} is not over by {as_of.isoformat()}, so it can't "
+            "have arrived; name the last one that is whole"
+        )
     judgement = Judgement(spec, file_format, as_of, _zone(time_zone, spec), cross_check, partition=None)
     return _import(deployment, [source_files.local_file(path)], judgement, history_until)
 
@@ -153,7 +159,7 @@ def _publish(
     days = sorted(taken | ({partitions.parse(night)} if night else set()))
     merged = merge_rows(deployment, judged, judgement, days, folder=folder)
     set_aside(deployment, judged, merged, spec)
-    arrived = [night] if night else _arrived_by_history(judged, history_until)
+    arrived = [night] if night else _arrived_by_history(judged, judgement, history_until)
     accounts = account_by_day(judged, merged, days, arrived, night)
     if accounts:
         records = make_records(judged, accounts, arrived, night, spec)
@@ -171,10 +177,10 @@ def _publish(
     return account
 
 
-def _arrived_by_history(judged: Judged, history_until: str | None) -> list[str]:
+def _arrived_by_history(judged: Judged, judgement: Judgement, history_until: str | None) -> list[str]:
     """Return the days of the deliverer's clock that have arrived by a file of many; in order."""
     taken = taken_by_night(judged)
-    until = history_until or arrived_until(taken)
+    until = history_until or arrived_until(taken, over=judgement.spec.last_over(judgement.as_of))
     if not taken or until is None or until < (first := partitions.key_of(min(taken))):
         return []
     return partitions.span(first, until)

@@ -234,6 +234,23 @@ def test_one_mistyped_date_does_not_say_that_the_days_before_it_arrived(deployme
     assert deliveries.delivered_days(deployment.lake, raw_orders.SOURCE)[-1] == "2026-03-28"
 
 
+@pytest.mark.parametrize("as_of", [AS_OF, datetime(2026, 3, 5, 23, 59, 59, tzinfo=UTC)])
+def test_a_day_that_is_not_over_has_not_arrived_however_many_rows_it_has(deployment, tmp_path, as_of):
+    _write(tmp_path / "orders.parquet", make_orders(400, days=5, start=as_of - timedelta(days=4, hours=23, minutes=59)))
+    account = import_file(deployment, tmp_path / "orders.parquet", source="orders", as_of=as_of)
+    whole = (as_of - timedelta(days=1)).date().isoformat()
+    assert account.arrived_until == whole
+    assert deliveries.delivered_days(deployment.lake, raw_orders.SOURCE)[-1] == whole
+
+
+@pytest.mark.parametrize("day", ["2026-04-01", "2999-01-01"])
+def test_a_history_until_a_day_that_is_not_over_is_refused(deployment, tmp_path, day):
+    _write(tmp_path / "orders.parquet", make_orders(10))
+    with pytest.raises(UsageError, match=f"history-until {day}: .* is not over by 2026-04-01"):
+        _import(deployment, tmp_path / "orders.parquet", history_until=day)
+    assert not any(deployment.lake.exists(each) for each in TABLES)
+
+
 @pytest.mark.parametrize("name", ["readme.txt", "part.parquet.tmp", "deep/down.json"])
 def test_a_file_that_is_not_read_refuses_the_delivery(deployment, name):
     folder = _deliver(deployment, "2026-03-01", a=make_orders(10, days=1))
