@@ -52,7 +52,7 @@ def specs_of_pairs(folder: Path) -> Iterator[None]:
     statements = folder / "include" / "features"
     shutil.copytree(PROJECT_ROOT / "include" / "features", statements)
     for name in (GROUP, TURNED):
-        (statements / f"{name}.sql").write_text("SELECT 1")
+        (statements / f"{name}.sql").write_text("SELECT $start_day, $end_day")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(groups, "PROJECT_ROOT", folder)
         for module in (deployed, groups, services):

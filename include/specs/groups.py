@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from include.errors import SpecError
+from include.errors import SpecError, one_line
 from include.settings import PROJECT_ROOT
 from include.specs.sources import load_people
 from include.specs.yaml_files import (
@@ -28,6 +28,8 @@ from include.specs.yaml_files import (
 )
 from include.tables import TableSpec, Whose, Word, features_name, features_table, predictions_name, raw_name
 
+# What a group's statement is asked for.
+_PARAMETERS = ("start_day", "end_day")
 # What a group's table has beside its keys and features.
 _OF_EVERY_GROUP = ("event_timestamp", "created_timestamp", "dt")
 
@@ -178,7 +180,7 @@ def load_feature_group(group: str) -> FeatureGroupSpec:
     Raises
     ------
     SpecError
-        If there is no such group, a value isn't allowed, or the group has no statement.
+        If there is no such group, a value isn't allowed, or the group has no statement that says of which days it is.
     """
     return _load_feature_group(group, group_folders())
 
@@ -190,4 +192,18 @@ def _load_feature_group(group: str, folders: tuple[Path, ...]) -> FeatureGroupSp
     if not spec.sql_path.is_file():
         where = "include/features" if path.parent == folders[0] else path.parent
         raise SpecError(f"{path.name}: group={spec.group!r} has no statement; write {where}/{spec.group}.sql")
+    _require_days(spec.sql_path)
     return spec
+
+
+def _require_days(statement: Path) -> None:
+    """Check that a statement says of which days it gives rows; an engine would tell of a count of parameters."""
+    try:
+        text = statement.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise SpecError(f"{statement.name}: can't be read: {one_line(err)}; write it in UTF-8") from err
+    if lacking := [name for name in _PARAMETERS if f"${name}" not in text]:
+        raise SpecError(
+            f"{statement.name}: the statement names no ${' and no $'.join(lacking)}; it is to give the days from "
+            "$start_day to $end_day, both included"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,3 +75,25 @@ def test_a_feature_that_is_named_twice_is_refused() -> None:
 
     with pytest.raises(SpecError, match="columns names 'total_orders_30d' twice"):
         validated(FeatureGroupSpec, {**values, "columns": [*values["columns"], values["columns"][0]]}, CUSTOMER_DAILY)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "SELECT 1",
+            r"product_daily\.sql: the statement names no \$start_day and no \$end_day; it is to give the days",
+        ),
+        ("SELECT $end_day", r"product_daily\.sql: the statement names no \$start_day; it is"),
+        ("SELECT '\xe9', $start_day, $end_day", r"product_daily\.sql: can't be read: .*; write it in UTF-8"),
+        ("SELECT $start_day", r"product_daily\.sql: the statement names no \$end_day; it is"),
+    ],
+)
+def test_a_statement_that_does_not_say_of_which_days_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, said: str
+) -> None:
+    monkeypatch.setenv("MLOPS_SPECS", str(tmp_path))
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "product_daily.sql").write_bytes(statement.encode("latin-1"))
+    with pytest.raises(SpecError, match=said):
+        load_feature_group("product_daily")
