@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from include.errors import UsageError, nearest
 from include.quality.sql import column, literal
-from include.specs.conditions import column_of, quoted
+from include.specs.conditions import check_expression, column_of, quoted
 from include.specs.source_formats import INFINITE, ROW_NUMBER, FormatSpec, Identity
 from include.specs.source_rules import RECEIVED_AT, ColumnType
 from include.specs.source_sections import SourceColumn
@@ -245,6 +245,40 @@ def columns_named(spec: SourceSpec, target: str) -> frozenset[str]:
     made = (layout.columns.get(name) for layout in spec.formats.values() for name in own)
     named = (column_of(each) for each in made if isinstance(each, str))
     return frozenset({*own, *(name for name in named if name is not None)})
+
+
+def made_sql(spec: SourceSpec, target: str) -> tuple[str, ...]:
+    """Return what rows that were set aside say in a column of the source that formats make by expressions.
+
+    Returns
+    -------
+    tuple of str
+        For each expression that is more than a column a DuckDB SELECT over table ``aside`` of ``place`` and ``row``, a
+        delivered row as JSON: one text for each row, in order of place; null where the row is of another format, or
+        the expression can't be computed.
+    """
+    own = {target, *(name for name, referred in spec.people.refers.items() if referred == target)}
+    return tuple(
+        _made_of_json(layout, rule)
+        for layout in spec.formats.values()
+        for name, rule in layout.columns.items()
+        if name in own and isinstance(rule, str) and column_of(rule) is None
+    )
+
+
+def _made_of_json(layout: FormatSpec, rule: str) -> str:
+    given = ", ".join(f"{_of_json(each.name, each.type)} AS {column(each.name)}" for each in layout.file_columns)
+    read = ", ".join(map(literal, check_expression(rule)))
+    made = f"TRY(CAST(({quoted(rule)}\n) AS VARCHAR))"
+    return (
+        f'SELECT CASE WHEN list_has_all(json_keys("row"), CAST([{read}] AS VARCHAR[])) THEN {made} END '
+        f'FROM (SELECT place, "row", {given} FROM aside) ORDER BY place'
+    )
+
+
+def _of_json(name: str, type_: ColumnType) -> str:
+    path = '$."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f'TRY_CAST(json_extract_string("row", {literal(path)}) AS {_SQL_TYPES[type_]})'
 
 
 def normal_key(text: str) -> str:

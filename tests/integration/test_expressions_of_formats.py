@@ -12,7 +12,9 @@ import yaml
 from include.adapters.deployment import Deployment
 from include.errors import UnreadableInputError
 from include.settings import Settings
+from include.specs.sources import load_source
 from include.steps.account_source import ImportAccount
+from include.steps.find_person import find_person, find_rows
 from include.steps.import_source import import_file
 
 Take = Callable[..., tuple[ImportAccount, dict[str, object]]]
@@ -120,3 +122,46 @@ def test_what_is_counted_may_have_any_name(take: Take) -> None:
         counted={name: {"column": "value", "is": 1} for name in names},
     )
     assert account.counted == dict.fromkeys(names, 1)
+
+
+CARDS = """
+formats:
+  cards:
+    file_columns:
+      - {name: 'Karte "1" Nr', type: id}
+      - {name: shop, type: int64}
+      - {name: bon, type: id}
+      - {name: at, type: timestamp}
+      - {name: pieces, type: int64}
+    columns:
+      customer_id: upper(trim("Karte ""1"" Nr", '*'))
+      order_id: concat_ws('-', shop + 1, bon)
+      ordered_at: at
+      line: "1"
+      quantity: pieces
+      unit_price: "1"
+"""
+
+
+def test_a_person_whom_a_format_names_by_an_expression_is_found_among_what_was_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "specs" / "sources").mkdir(parents=True)
+    (tmp_path / "specs" / "sources" / "orders.yaml").write_text(CARDS)
+    monkeypatch.setenv("MLOPS_SPECS", str(tmp_path / "specs"))
+    file = tmp_path / "cards.csv"
+    lines = [
+        "*ada*,1,7,2026-03-01,1",  # taken: ada has the order 2-7
+        "ada,1,8,2026-03-01,-1",
+        "bob,1,7,2026-03-01,-1",
+        ",1,7,2026-03-01,1",
+        ",2,7,2026-03-01,1",
+        "ADA*,1,9,,1",
+    ]
+    file.write_text('"Karte ""1"" Nr",shop,bon,at,pieces\n' + "\n".join(lines) + "\n")
+    deployment, spec = Deployment(Settings.from_env({"MLOPS_HOME": str(tmp_path / "home")})), load_source("orders")
+    import_file(deployment, file, source="orders", file_format="cards", as_of=datetime(2026, 4, 1, tzinfo=UTC))
+    person = find_person(deployment.lake, spec, "ADA")
+    aside = deployment.lake.dataset(spec.quarantine.name)
+    assert aside.count_rows() == 5
+    assert len(find_rows(person, aside, spec.quarantine)) == 3
