@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 import click
 
@@ -53,22 +54,69 @@ def show(model_id: str, as_json: bool) -> None:
 
 
 @models.command()
+@click.argument("name")
+@click.option("--from", "like", required=True, metavar="MODEL", help="The model whose values it begins with.")
+@click.option("--group", help="The feature group that it is asked about, if another; it gets a service of its own.")
+@click.option("--label", metavar="KIND", help="The kind of its label, if another; a new one gets a statement.")
 @options.as_json
-def check(as_json: bool) -> int:
+def new(name: str, like: str, group: str | None, label: str | None, as_json: bool) -> None:
+    """Write the YAML of a model NAME that begins as another one, and the stubs it needs, for you to read and correct.
+
+    It is written into the overlay that MLOPS_SPECS names, or among the models that ship. Nothing is overwritten.
+    """
+    from include.steps.propose_model import propose_model, write_model
+
+    proposal = propose_model(name, like=like, group=group, label=label)
+    written = write_model(proposal)
+    following = [
+        f"mlops models check {name}",
+        f"mlops features build --group {proposal.group} --date FIRST --end LAST",
+        f"mlops train --model {name} --as-of LAST",
+    ]
+    if as_json:
+        told = {"written": [str(path) for path in written], "to_read": proposal.to_read, "next": following}
+        click.echo(json.dumps(told))
+        return
+    click.echo("\n".join([*(f"wrote {path}" for path in written), *proposal.to_read, "next:"]))
+    click.echo("\n".join(f"  {command}" for command in following))
+
+
+@models.command()
+@click.argument("model_id", metavar="[MODEL]", required=False)
+@options.as_json
+def check(model_id: str | None, as_json: bool) -> int:
     """Say of every spec whether it can be used: feature groups, feature services, labels, models.
 
-    What is wrong is what Airflow's import error of check_specs.py would say. Exit 2 where anything is.
+    What is wrong is what Airflow's import error of check_specs.py would say. Of a MODEL that is named the label's
+    statement is tried on made-up rows besides, and what a training would read is counted. Exit 2 where anything is
+    wrong.
     """
     from include.views.specs import check_specs
 
     verdicts = check_specs()
     wrong = [said for verdict in verdicts for said in verdict.violations]
+    told = [f"{verdict.kind:<16} {verdict.name}" for verdict in verdicts]
+    if model_id is not None:
+        wrong, told = _check_model(model_id)
     if as_json:
-        click.echo(json.dumps({"ok": not wrong, "specs": [asdict(verdict) for verdict in verdicts]}))
-    elif wrong:
-        for said in wrong:
-            click.echo(said, err=True)
+        click.echo(json.dumps({"ok": not wrong, "specs": [asdict(verdict) for verdict in verdicts], "told": told}))
     else:
-        for verdict in verdicts:
-            click.echo(f"{verdict.kind:<16} {verdict.name}")
+        for said in wrong or told:
+            click.echo(said, err=bool(wrong))
     return 2 if wrong else 0
+
+
+def _check_model(model_id: str) -> tuple[list[str], list[str]]:
+    """Return what is wrong with one model, and what is told of it."""
+    from include.cli.deployment import open_deployment
+    from include.specs.deployed import load_specs
+    from include.specs.models import load_model
+
+    specs = load_specs()
+    if found := [violation.message for violation in specs.violations_of("model", model_id)]:
+        return found, []
+    spec = load_model(model_id)
+    from include.steps.check_model import check_model
+
+    checked = check_model(open_deployment(), spec, as_of=datetime.now(UTC))
+    return list(checked.wrong), [f"{model_id}: everything that it names is there", *checked.told]

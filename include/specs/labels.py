@@ -128,6 +128,11 @@ def _read_kind(path: Path) -> LabelKind:
     if "horizon_days" not in declared:
         raise SpecError(f"{path.name}: $horizon_days is not declared; after so many days the label must be known")
     fields = {parameter: (_type_of(found, path), ...) for parameter, found in declared.items()}
+    if ignored := [name for name in GIVEN if name not in used]:
+        raise SpecError(
+            f"{path.name}: ${ignored[0]} is not looked at, so that what was received later would count; leave such "
+            "rows out, e.g. received_at <= $known_until"
+        )
     made: Any = create_model(f"{path.stem}_label", __base__=LabelSpec, **fields)  # type: ignore[call-overload]
     return LabelKind(path.stem, path, _sources_of(sql, path), made)
 

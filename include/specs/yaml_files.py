@@ -125,21 +125,29 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def yaml_text(values: Mapping[str, Any]) -> str:
-    """Return the values of a spec as a file of it has them: each entry of a list of mappings on a line of its own."""
-    return "".join(f"{line}\n" for line in _yaml_lines(values, ""))
+def yaml_text(values: Mapping[str, Any], meanings: Mapping[str, str] | None = None) -> str:
+    """Return the values of a spec as a file of it has them: each entry of a list of mappings on a line of its own.
+
+    Parameters
+    ----------
+    meanings : mapping of str to str, optional
+        What is written behind a value, by its dotted key.
+    """
+    return "".join(f"{line}\n" for line in _yaml_lines(values, "", meanings or {}))
 
 
-def _yaml_lines(values: Mapping[str, Any], indent: str) -> Iterator[str]:
+def _yaml_lines(values: Mapping[str, Any], prefix: str, meanings: Mapping[str, str]) -> Iterator[str]:
+    indent = "  " * prefix.count(".")
     for key, value in values.items():
         if isinstance(value, dict) and value:
             yield f"{indent}{_yaml_scalar(key)}:"
-            yield from _yaml_lines(value, f"{indent}  ")
+            yield from _yaml_lines(value, f"{prefix}{key}.", meanings)
         elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
             yield f"{indent}{_yaml_scalar(key)}:"
             yield from (f"{indent}  - {_yaml_scalar(each)}" for each in value)
         else:
-            yield f"{indent}{_yaml_scalar(key)}: {_yaml_scalar(value)}"
+            meaning = meanings.get(f"{prefix}{key}")
+            yield f"{indent}{_yaml_scalar(key)}: {_yaml_scalar(value)}" + (f"  # {meaning}" if meaning else "")
 
 
 def _yaml_scalar(value: object) -> str:

@@ -17,15 +17,11 @@ from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.errors import MlopsError, UncomputableError, one_line
 from include.features.checks import PARTITION, Violation
 from include.partitions import key_of, shift
-from include.quality.extremes import ROWS_OF_A_TRY, draw_rows, try_of
-from include.quality.formats import typed_sql
-from include.quality.judged import taken_sql
-from include.quality.sql import columns
-from include.quality.verdict import verdict_sql
+from include.quality.extremes import ROWS_OF_A_TRY, try_of
 from include.specs.groups import FeatureGroupSpec
-from include.specs.source_formats import CANONICAL
 from include.specs.source_rules import RECEIVED_AT
-from include.specs.sources import SourceSpec, load_source
+from include.specs.sources import load_source
+from include.steps.draw_source import draw_source
 from include.steps.narrow_down import Place, Rows
 
 # Each of a few rows, of which half or so are taken by the rules. The statement runs once on all of them.
@@ -87,7 +83,7 @@ def probe_features(
     until = datetime.combine(as_of.date(), time(), UTC)
     day = key_of((until - timedelta(days=1)).date())
     rng = np.random.default_rng(seed)
-    drawn = {name: _taken(load_source(name), compute, rng, until=until) for name in spec.sources}
+    drawn = {name: draw_source(load_source(name), compute, rng, tries=_TRIES, until=until) for name in spec.sources}
     tables = {name: taken.drop_columns(["_try"]) for name, taken in drawn.items()}
     rows = Rows(spec, compute, tables, start=shift(day, -1), end=day)
     tries = {name: taken["_try"].to_pylist() for name, taken in drawn.items()}
@@ -121,22 +117,6 @@ def _found(rows: Rows, said: str, few: Sequence[Place]) -> Iterator[BrokenBound]
     if 0 < len(few) <= ROWS_OF_A_TRY:
         shown = tuple((name, _shown(rows.tables[name].slice(n, 1))) for name, n in few)
         yield BrokenBound(rows.spec.group, said, shown)
-
-
-def _taken(spec: SourceSpec, compute: DuckDbCompute, rng: np.random.Generator, *, until: datetime) -> pa.Table:
-    """Return drawn rows that the rules of their source take, in the columns of its table, and ``_try``."""
-    drawn = draw_rows(spec, rng, tries=_TRIES, until=until)
-    given = [name for name in drawn.column_names if not name.startswith("_")]
-    listed = columns(tuple(spec.raw.schema))
-    with compute.open_session(purpose=f"the verdict on rows of {spec.source}") as con:
-        con.register("drawn", drawn)
-        typed = typed_sql(spec, CANONICAL, present=given, naive=[], time_zone=spec.time_zone, relation="drawn")
-        con.execute(f"CREATE TABLE typed AS SELECT 0 AS _file, * FROM ({typed})")
-        con.execute(f"CREATE TABLE judged AS {verdict_sql(spec, as_of=until, delivered_by=None)}")
-        return con.sql(
-            f"SELECT {listed}, _try FROM ({taken_sql(spec, delivered_by=None)}) JOIN (SELECT _row, _try FROM drawn) "
-            "USING (_row) ORDER BY _row"
-        ).to_arrow_table()
 
 
 def _shown(row: pa.Table) -> dict[str, object]:

@@ -27,7 +27,7 @@ def require_new_source(name: str) -> None:
         raise UsageError(
             f"NAME={name!r} is no name of a source; write small letters, digits and _, e.g. meter_readings"
         )
-    _require_absent(source_folders()[-1] / f"{name}.yaml")
+    require_absent(source_folders()[-1] / f"{name}.yaml")
 
 
 def proposal_text(proposal: Proposal, *, file: str) -> str:
@@ -46,7 +46,7 @@ def write_source(proposal: Proposal, *, file: str) -> tuple[Path, ...]:
     """
     path = source_folders()[-1] / f"{proposal.source}.yaml"
     validated(SourceSpec, dict(proposal.values), path)
-    return (_write(path, proposal_text(proposal, file=file)),)
+    return (write_new(path, proposal_text(proposal, file=file)),)
 
 
 def write_format(proposal: Proposal, *, file: str) -> tuple[Path, ...]:
@@ -69,18 +69,26 @@ def write_format(proposal: Proposal, *, file: str) -> tuple[Path, ...]:
     path = overlay / "sources" / f"{proposal.source}.yaml"
     values, _ = read_spec(source_folders(), proposal.source, kind="source", growing=("formats",))
     validated(SourceSpec, laid_over(values, dict(proposal.values), path, growing=("formats",)), path)
-    written = _write(path, proposal_text(proposal, file=file))
+    written = write_new(path, proposal_text(proposal, file=file))
     beside = [shipped for shipped in sorted(OWN_LOG.glob("*.yaml")) if not (overlay / shipped.name).exists()]
     return (written, *(Path(shutil.copyfile(shipped, overlay / shipped.name)) for shipped in beside))
 
 
-def _write(path: Path, text: str) -> Path:
-    _require_absent(path)
+def write_new(path: Path, text: str) -> Path:
+    """Write a file, and the folder that it is in.
+
+    Raises
+    ------
+    UsageError
+        As `require_absent`.
+    """
+    require_absent(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def _require_absent(path: Path) -> None:
+def require_absent(path: Path) -> None:
+    """Raise UsageError where a file is there."""
     if path.exists():
         raise UsageError(f"{path} is there already, and is not overwritten; take it away, or write into it by hand")

@@ -26,6 +26,7 @@ from include.specs.models import load_model, model_ids
 from include.steps.audit_features import audit_features
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
+from include.steps.check_model import check_model
 from include.steps.decide_retrain import decide_retrain
 from include.steps.heal_features import heal_features
 from include.steps.import_source import import_delivery, import_file
@@ -164,6 +165,16 @@ def test_a_label_of_an_overlay_is_true_of_the_orders(deployment, in_production, 
         until = row["event_timestamp"] + timedelta(days=14)
         assert row["label"] == int(row["order_id"] in undone and undone[row["order_id"]] < until)
     assert 0.1 < manifest.positives / manifest.rows < 0.5
+
+
+@pytest.mark.parametrize("model_id", ["fraud", "winback", "churn"])
+def test_a_check_counts_what_a_training_would_read(deployment, model_id):
+    spec = load_model(model_id)
+    found = check_model(deployment, spec, as_of=datetime.fromisoformat(OPEN).replace(tzinfo=UTC))
+    assert found.wrong == ()
+    newest = max(deployment.state.publications(f"features/{spec.features.group}"))
+    asked = read_partition(deployment, spec, newest, service=spec.features.service).rows.num_rows
+    assert any(said.startswith(f"population: {asked:,} of ") for said in found.told)
 
 
 @pytest.mark.parametrize("model_id", ["fraud", "winback"])

@@ -78,8 +78,9 @@ def test_a_wrong_parameter_is_named_with_file_key_and_what_is_allowed(tmp_path, 
         ("-- $horizon_days int 1..9: x\n-- $a int: y\nSELECT $horizon_days", r"disputed.sql: \$a is only declared or"),
         ("-- $horizon_days days: x\nSELECT $horizon_days", r"disputed.sql: \$horizon_days is of type 'days'; allowed"),
         ("SELECT 1", r"disputed.sql: \$horizon_days is not declared"),
+        ("-- $horizon_days int 1..9: x\nSELECT $horizon_days", r"disputed.sql: \$known_until is not looked at"),
     ],
-    ids=["used", "declared", "type", "no horizon"],
+    ids=["used", "declared", "type", "no horizon", "what is known"],
 )
 def test_a_statement_that_does_not_say_what_it_takes_is_named(tmp_path, sql, message):
     overlay(tmp_path, {}, sql)

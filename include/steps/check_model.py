@@ -1,0 +1,170 @@
+"""Check a model before there are data of it: is what it names there, can its label be known, what will it cost.
+
+What belongs here: trying the label's statement on made-up rows, and counting what a training would read. What does not:
+specs held against one another (``specs.whole``), and training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.errors import MlopsError
+from include.features.checks import EVENT_TIMESTAMP
+from include.question.labels import KNOWN_AT, LABEL, known_labels, snapshot_days
+from include.question.population import ROWS, population_statement
+from include.specs.groups import load_feature_group
+from include.specs.labels import EXAMPLES, LabelKind, load_label_kind
+from include.specs.models import ModelSpec
+from include.specs.sources import load_source
+from include.steps.draw_source import draw_source
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+
+_INSTANT = pa.timestamp("us", tz="UTC")
+_TRIES = 2_000
+_ENTITIES = 500
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    """What was found about a model.
+
+    Attributes
+    ----------
+    wrong : tuple of str
+        What stops it, in sentences.
+    told : tuple of str
+        What a training will read, and what is worth a look.
+    """
+
+    wrong: tuple[str, ...]
+    told: tuple[str, ...]
+
+
+def check_model(deployment: Deployment, spec: ModelSpec, *, as_of: datetime, seed: int = 0) -> ModelCheck:
+    """Try a model's label on made-up rows, and count the rows that a training as of a day would read.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Its lake and state are read, its DuckDB computes; nothing is written.
+    spec : ModelSpec
+        One that stands.
+    as_of : datetime
+        Aware; made-up rows are of the days before it.
+    seed : int
+        Of the made-up rows.
+    """
+    wrong = tuple(_wrong_with_label(deployment, spec, as_of, seed))
+    return ModelCheck(wrong, (*_gates(spec), *_cost(deployment, spec)))
+
+
+def _wrong_with_label(deployment: Deployment, spec: ModelSpec, as_of: datetime, seed: int) -> Iterator[str]:
+    kind = load_label_kind(spec.label.kind, deployment.settings.specs_overlay)
+    until = datetime.combine(as_of.date(), time(), UTC)
+    rng = np.random.default_rng(seed)
+    sources = {name: load_source(name) for name in kind.sources}
+    drawn = {
+        name: draw_source(source, deployment.duckdb, rng, tries=_TRIES, until=until).drop_columns(["_try"])
+        for name, source in sources.items()
+    }
+    examples = _examples(spec, drawn, until - timedelta(days=spec.label.horizon_days + 1))
+    try:
+        labelled = _label(deployment, spec, kind, drawn, examples, until=until)
+        known_labels(labelled, spec.entity.keys, known_until=until, kind=kind.name)
+        yield from _strangers(spec, kind, labelled, examples)
+        nothing = {name: rows.schema.empty_table() for name, rows in drawn.items()}
+        yield from _known_too_early(spec, kind, _label(deployment, spec, kind, nothing, examples, until=until))
+    except MlopsError as err:
+        yield f"label.kind={kind.name!r}: {err}"
+
+
+def _examples(spec: ModelSpec, drawn: dict[str, pa.Table], at: datetime) -> pa.Table:
+    """Return examples of entities that the made-up rows name, and of some that they don't."""
+    keys = list(spec.entity.keys)
+    named = next((rows.select(keys) for rows in drawn.values() if set(keys) <= set(rows.column_names)), None)
+    strangers = pa.table({key: [f"nobody {number}" for number in range(_ENTITIES)] for key in keys})
+    known = strangers.slice(0, 0) if named is None else named.cast(strangers.schema).group_by(keys).aggregate([])
+    entities = pa.concat_tables([known.select(keys).drop_null().slice(0, _ENTITIES), strangers])
+    return entities.append_column(EVENT_TIMESTAMP, pa.array([at] * entities.num_rows, _INSTANT))
+
+
+def _label(
+    deployment: Deployment,
+    spec: ModelSpec,
+    kind: LabelKind,
+    sources: dict[str, pa.Table],
+    examples: pa.Table,
+    *,
+    until: datetime,
+) -> pa.Table:
+    return deployment.duckdb.run_select(
+        kind.sql,
+        {EXAMPLES: examples, **sources},
+        purpose=f"label {kind.name} of {spec.model_id}",
+        parameters={"known_until": until, **spec.label.parameters},
+    )
+
+
+def _strangers(spec: ModelSpec, kind: LabelKind, labelled: pa.Table, examples: pa.Table) -> Iterator[str]:
+    identity = [*spec.entity.keys, EVENT_TIMESTAMP]
+    found = labelled.select(identity).cast(examples.select(identity).schema)
+    if others := found.join(examples, keys=identity, join_type="left anti").num_rows:
+        yield f"{kind.name}.sql labels {others} that are none of the {examples.num_rows} examples; join the examples"
+
+
+def _known_too_early(spec: ModelSpec, kind: LabelKind, labelled: pa.Table) -> Iterator[str]:
+    """Say what is wrong where nothing has happened yet, and the statement knows already that nothing will."""
+    over = pc.add(
+        labelled[EVENT_TIMESTAMP].cast(_INSTANT),
+        pa.scalar(timedelta(days=spec.label.horizon_days), pa.duration("us")),
+    )
+    early = pc.fill_null(pc.less(labelled[KNOWN_AT].cast(_INSTANT), over), False)
+    if count := pc.sum(early).as_py():
+        row = labelled.filter(early).slice(0, 1).to_pylist()[0]
+        yield (
+            f"{kind.name}.sql knows the label {row[LABEL]} of {count} examples {row[KNOWN_AT] - row[EVENT_TIMESTAMP]} "
+            f"after their time, where the sources have no row at all: that nothing happens in the horizon of "
+            f"{spec.label.horizon_days} days is known when it is over"
+        )
+
+
+def _gates(spec: ModelSpec) -> Iterator[str]:
+    if spec.gates.auc_min <= 0.5:
+        yield f"gates.auc_min={spec.gates.auc_min:g} is no threshold: a model that guesses has 0.5"
+
+
+def _cost(deployment: Deployment, spec: ModelSpec) -> Iterator[str]:
+    """Say how many rows a training would read, by the newest published night."""
+    group = load_feature_group(spec.features.group)
+    published = deployment.state.publications(group.table)
+    if not published:
+        yield (
+            f"{group.table} has no published night yet, so that nothing can be counted; build some: mlops features "
+            f"build --group {group.group} --date FIRST --end LAST"
+        )
+        return
+    night = max(published)
+    rows = deployment.lake.read(group.table, keys=[night])
+    asked = deployment.duckdb.run_select(
+        population_statement(spec.population), {ROWS: rows}, purpose=f"the population of {spec.model_id}"
+    ).num_rows
+    days = snapshot_days(night, spec.label, spec.training)
+    there = [day for day in days if day in published]
+    yield (
+        f"population: {asked:,} of {rows.num_rows:,} rows of {group.table} on {night}; a training as of that night "
+        f"takes {len(there)} of {len(days)} snapshots ({days[0]} … {days[-1]}), about {asked * len(there):,} examples"
+    )
+    if asked * len(there) < spec.training.min_rows:
+        yield (
+            f"training.min_rows={spec.training.min_rows:,} is above that: build the days from {days[0]} on, or widen "
+            "population or training.window_days"
+        )

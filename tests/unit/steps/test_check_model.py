@@ -1,0 +1,107 @@
+"""A model's label, tried before there are data: what its statement may not do is found on made-up rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from include.adapters.compute.duckdb_compute import DuckDbCompute
+from include.specs.models import ModelSpec, load_model
+from include.steps.check_model import ModelCheck, check_model
+from include.steps.propose_model import propose_model, write_model
+
+AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
+NOW = "examples.event_timestamp"
+OVER = "examples.event_timestamp + to_days(CAST($horizon_days AS INTEGER))"
+
+
+@pytest.fixture
+def overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the deployment's folder of overlays."""
+    monkeypatch.setenv("MLOPS_SPECS", str(tmp_path))
+    return tmp_path
+
+
+def label_of(overlay: Path, statement: str) -> ModelSpec:
+    """Return a model as churn is, with a label of this statement."""
+    (overlay / "labels").mkdir()
+    known = "FROM (SELECT * FROM examples WHERE $known_until IS NOT NULL) AS examples"
+    sql = statement.replace("FROM examples", known)
+    (overlay / "labels" / "mine.sql").write_text(f"-- $horizon_days int 1..90: days\n{sql}\n")
+    write_model(propose_model("mine", like="churn", label="mine"))
+    return load_model("mine")
+
+
+def check(spec: ModelSpec, overlay: Path | None) -> ModelCheck:
+    nothing_published = SimpleNamespace(publications=lambda _table: {})
+    settings = SimpleNamespace(specs_overlay=overlay)
+    deployment = SimpleNamespace(duckdb=DuckDbCompute(), settings=settings, state=nothing_published)
+    return check_model(deployment, spec, as_of=AS_OF)  # type: ignore[arg-type]
+
+
+def test_what_ships_can_be_used_and_says_what_is_to_be_built():
+    found = check(load_model("churn"), None)
+    assert found.wrong == ()
+    assert found.told[-1].endswith("mlops features build --group customer_daily --date FIRST --end LAST")
+
+
+def test_a_statement_that_was_begun_can_be_used(overlay):
+    for name, group in (("again", "customer_daily"), ("risk", "order_risk"), ("sold", "product_daily")):
+        write_model(propose_model(name, like="churn", group=group, label=f"{name}_label"))
+        assert check(load_model(name), overlay).wrong == ()
+
+
+@pytest.mark.parametrize(
+    ("statement", "match"),
+    [
+        (
+            f"SELECT examples.customer_id, {NOW}, 1 AS label, {OVER} AS known_at FROM examples, orders "
+            "WHERE orders.customer_id = examples.customer_id",
+            "gives an example more than one label",
+        ),
+        (
+            f"SELECT customer_id, {NOW}, 0 AS label, {NOW} + to_days(CAST($horizon_days AS INTEGER) * 0) AS known_at "
+            "FROM examples",
+            "knows the label 0 of .* examples 0:00:00 after their time, where the sources have no row at all",
+        ),
+        (
+            f"SELECT customer_id, {NOW}, 1 AS label, {OVER} - INTERVAL 1 SECOND AS known_at FROM examples",
+            "knows the label 1 of .* examples 59 days, 23:59:59 after their time",
+        ),
+        (f"SELECT customer_id, {NOW}, 2 AS label, {OVER} AS known_at FROM examples", "gives the label 2"),
+        (f"SELECT customer_id, {NOW}, NULL AS label, {OVER} AS known_at FROM examples", "gives the label None"),
+        (f"SELECT customer_id, {NOW}, 1 AS label, $horizon_days AS days FROM examples", "gives no known_at"),
+        (
+            f"SELECT customer_id, {NOW}, 1 AS label, {OVER} AS known_at FROM examples JOIN orders USING (custmer_id)",
+            "custmer_id",
+        ),
+        (
+            "SELECT customer_id, ordered_at AS event_timestamp, 1 AS label, ordered_at + to_days(CAST($horizon_days "
+            "AS INTEGER)) AS known_at FROM (SELECT DISTINCT customer_id, ordered_at FROM orders WHERE received_at <= "
+            "$known_until)",
+            "labels .* that are none of the .* examples",
+        ),
+    ],
+)
+def test_a_statement_that_breaks_its_promise_is_named_with_what_it_did(overlay, statement, match):
+    spec = label_of(overlay, statement)
+    [said] = check(spec, overlay).wrong
+    assert said.startswith(("label.kind='mine'", "mine.sql"))
+    with pytest.raises(AssertionError, match=match):
+        raise AssertionError(said)
+
+
+def test_a_label_of_another_entity_is_named(overlay):
+    write_model(propose_model("mine", like="churn", group="order_risk"))
+    [said] = check(load_model("mine"), overlay).wrong
+    assert "label.kind='no_order'" in said
+    assert "customer_id" in said
+
+
+def test_a_gate_that_any_model_passes_is_told(overlay):
+    write_model(propose_model("mine", like="churn"))
+    (overlay / "mine.yaml").write_text((overlay / "mine.yaml").read_text().replace("auc_min: 0.85", "auc_min: 0.5"))
+    assert "gates.auc_min=0.5 is no threshold" in check(load_model("mine"), overlay).told[0]
