@@ -17,7 +17,7 @@ from include.specs.conditions import renamed, written
 from include.specs.source_formats import FileColumnSpec, FormatSpec, Identity
 from include.specs.source_rules import ColumnType
 from include.specs.sources import SourceSpec
-from include.steps.propose_source import Proposal, ambiguous, dialect_values, file_column, own_names
+from include.steps.propose_source import Proposal, dialect_values, file_column, own_names, unclear
 
 # The columns of a file, what becomes of them, and how they were found.
 _Made: TypeAlias = tuple[list[dict[str, Any]], dict[str, Any], str]
@@ -45,7 +45,7 @@ def propose_format(path: Path, name: str, spec: SourceSpec) -> Proposal:
     lacking = [c.name for c in spec.columns if c.required and c.name not in made]
     missing = (f"nothing was found for {', '.join(lacking)}: write an expression for each",) if lacking else ()
     values = {"formats": {name: {**dialect_values(guess), "file_columns": columns, "columns": made}}}
-    return Proposal(spec.source, name, values, guess, (how, *missing, *ambiguous(guess)))
+    return Proposal(spec.source, name, values, guess, (how, *missing, *unclear(guess)))
 
 
 def _by_format(guess: FileGuess, layout: FormatSpec, pairs: Mapping[str, str]) -> _Made:

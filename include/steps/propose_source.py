@@ -103,7 +103,7 @@ def propose_source(path: Path, name: str, engine: DuckDbCompute) -> Proposal:
     }
     if layout:
         values["formats"] = {EXPORT: layout}
-    said = (why, *ambiguous(guess), *_about_people(person))
+    said = (why, *unclear(guess), *_about_people(person))
     return Proposal(name, EXPORT if layout else CANONICAL, values, guess, said)
 
 
@@ -209,8 +209,13 @@ def _all(names: Sequence[str]) -> str:
     return " and ".join(names)
 
 
-def ambiguous(guess: FileGuess) -> Iterator[str]:
-    """Say of which columns it can't be told how their times are written."""
+def unclear(guess: FileGuess) -> Iterator[str]:
+    """Say of which columns it can't be told how their times are written, and which can't be named."""
+    if guess.left_out:
+        yield (
+            f"columns without a name of their own are left out, and not read: {', '.join(guess.left_out)}; where one "
+            "is needed, name it in the file"
+        )
     for column in guess.columns:
         if len(column.time_patterns) > 1:
             patterns = " and by ".join(column.time_patterns)

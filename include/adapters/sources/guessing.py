@@ -6,7 +6,7 @@ true; a file is read by its source's dialect.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -22,7 +22,8 @@ from include.adapters.sources.times import NoTimeError, patterns_of, times_of, z
 from include.column_types import is_binary, is_text, value_type
 from include.errors import UnreadableInputError
 from include.quality.formats import Family
-from include.specs.dialect import DEFAULT_DIALECT, Dialect
+from include.specs.dialect import BLANKS, DEFAULT_DIALECT, Dialect
+from include.specs.source_formats import INFINITE, ROW_NUMBER
 
 _ROWS = 10_000
 # What is written so is a name: zeros before a number, or more digits than a count or a price has.
@@ -68,11 +69,15 @@ class FileGuess:
         In its order.
     rows : int
         How many were looked at.
+    left_out : tuple of str
+        Columns that a format can't name: one without a name, such as an index that was written too, in words, and
+        those whose name another has, as SQL compares names.
     """
 
     dialect: Dialect
     columns: tuple[ColumnGuess, ...]
     rows: int
+    left_out: tuple[str, ...] = ()
 
 
 def guess_file(file: TableFile, *, rows: int = _ROWS) -> FileGuess:
@@ -95,12 +100,22 @@ def guess_file(file: TableFile, *, rows: int = _ROWS) -> FileGuess:
     columns = [_values(column) for column in head.columns]
     decimal, thousands = _guess_marks(columns if file.is_text else [])
     dialect = replace(dialect, decimal=decimal, thousands=thousands)
+    names = [name.strip(BLANKS) for name in head.column_names]
+    alone = _names_of_one(names)
     guessed = tuple(
         _guess_column(name, values, dialect, knows_types=not file.is_text)
-        for name, values in zip(head.column_names, columns, strict=True)
+        for name, values in zip(names, columns, strict=True)
+        if name in alone
     )
+    left_out = tuple(name or f"number {place}" for place, name in enumerate(names, start=1) if name not in alone)
     patterns = dict.fromkeys(column.time_patterns[0] for column in guessed if column.time_patterns)
-    return FileGuess(replace(dialect, time_patterns=tuple(patterns)), guessed, head.num_rows)
+    return FileGuess(replace(dialect, time_patterns=tuple(patterns)), guessed, head.num_rows, left_out)
+
+
+def _names_of_one(names: Sequence[str]) -> set[str]:
+    """Return the names that one column has, to SQL too."""
+    taken = [ROW_NUMBER, INFINITE, *(name.lower() for name in names)]
+    return {name for name in names if name and taken.count(name.lower()) == 1}
 
 
 def _read_head(file: TableFile, dialect: Dialect, rows: int) -> pa.Table:

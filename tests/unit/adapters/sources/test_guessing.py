@@ -103,3 +103,20 @@ def test_a_broken_file_is_refused(tmp_path):
         guess(tmp_path, b"a,b\n1,2\n3\n")
     with pytest.raises(UnreadableInputError, match="a spreadsheet"):
         guess(tmp_path, b"PK\x03\x04\x00\x00")
+
+
+@pytest.mark.parametrize(
+    ("names", "known", "left_out"),
+    [
+        (",id,when", ["id", "when"], ("number 1",)),
+        ("id,Qty,qty,when", ["id", "when"], ("Qty", "qty")),
+        ("id,id,when", ["when"], ("id", "id")),
+        ("_row,id,_INFINITE,when", ["id", "when"], ("_row", "_INFINITE")),
+        ("id, when ,\xa0", ["id", "when"], ("number 3",)),
+    ],
+)
+def test_a_column_that_no_format_could_name_is_left_out_and_told(tmp_path, names, known, left_out):
+    values = ",".join("1" for _ in names.split(","))
+    found = guess(tmp_path, f"{names}\n{values}\n".encode())
+    assert [column.name for column in found.columns] == known
+    assert found.left_out == left_out
