@@ -100,22 +100,19 @@ def guess_file(file: TableFile, *, rows: int = _ROWS) -> FileGuess:
     columns = [_values(column) for column in head.columns]
     decimal, thousands = _guess_marks(columns if file.is_text else [])
     dialect = replace(dialect, decimal=decimal, thousands=thousands)
-    names = [name.strip(BLANKS) for name in head.column_names]
-    alone = _names_of_one(names)
+    named, left_out = _named([name.strip(BLANKS) for name in head.column_names])
     guessed = tuple(
-        _guess_column(name, values, dialect, knows_types=not file.is_text)
-        for name, values in zip(names, columns, strict=True)
-        if name in alone
+        _guess_column(name, columns[place], dialect, knows_types=not file.is_text) for name, place in named.items()
     )
-    left_out = tuple(name or f"number {place}" for place, name in enumerate(names, start=1) if name not in alone)
     patterns = dict.fromkeys(column.time_patterns[0] for column in guessed if column.time_patterns)
     return FileGuess(replace(dialect, time_patterns=tuple(patterns)), guessed, head.num_rows, left_out)
 
 
-def _names_of_one(names: Sequence[str]) -> set[str]:
-    """Return the names that one column has, to SQL too."""
+def _named(names: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Return the names that one column has, to SQL too, with its place from 0 on; and those of the others, in words."""
     taken = [ROW_NUMBER, INFINITE, *(name.lower() for name in names)]
-    return {name for name in names if name and taken.count(name.lower()) == 1}
+    named = {name: place for place, name in enumerate(names) if name and taken.count(name.lower()) == 1}
+    return named, tuple(name or f"number {place}" for place, name in enumerate(names, start=1) if name not in named)
 
 
 def _read_head(file: TableFile, dialect: Dialect, rows: int) -> pa.Table:
