@@ -33,6 +33,10 @@ class ExpiredError(MlopsError):
     """A version of a lake table is asked for that is not kept any more, or never was."""
 
 
+class AlteredError(MlopsError):
+    """A file of the lake is not what was committed."""
+
+
 class UncomputableError(MlopsError):
     """A statement meets a value that it can't compute with, such as one that does not fit its type."""
 

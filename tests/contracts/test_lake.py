@@ -25,7 +25,7 @@ from include.adapters.lake.history import remove_old_files
 from include.adapters.lake.listing import list_stored
 from include.adapters.lake.row_digest import digest
 from include.adapters.lake.span import Span
-from include.errors import MlopsError
+from include.errors import AlteredError, ExpiredError, MlopsError
 from include.settings import _SCHEMES, Settings
 from tests.contracts.conftest import LAKES
 
@@ -114,6 +114,19 @@ def test_a_version_stays_readable_however_old_its_log_and_however_many_follow(tm
     assert [lake.read("raw/x", version=old)["value"].to_pylist() for old in (1, 5, 59)] == [[1], [5], [59]]
     remove_old_files(lake, "raw/x", retention_days=0, keep_versions=[5])
     assert lake.read("raw/x", version=5)["value"].to_pylist() == [5]
+
+
+def test_a_version_that_has_expired_is_told_from_one_whose_file_is_lost(lake):
+    write_versions(lake, range(3))
+    remove_old_files(lake, "raw/x", retention_days=0, keep_versions=[])
+    with pytest.raises(ExpiredError, match=r"raw/x has no version 1: it was removed"):
+        lake.dataset("raw/x", version=1)
+    with pytest.raises(ExpiredError, match="raw/x has no version 1"):
+        lake.read("raw/x", version=1)
+    filesystem, path = open_location(lake.table_uri("raw/x"), lake.s3_endpoint_url)
+    filesystem.delete_dir(f"{path}/dt=2026-01-01")
+    with pytest.raises(AlteredError, match=r"a data file of its newest version, .*, is not there; bring it back"):
+        lake.dataset("raw/x", version=lake.version("raw/x"))
 
 
 def test_a_table_that_was_made_without_it_keeps_its_log_from_the_next_write(tmp_path):

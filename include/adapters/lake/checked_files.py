@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.fs as fs
 
-from include.errors import MlopsError, one_line
+from include.errors import AlteredError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +49,14 @@ class TableFiles:
         Parameters
         ----------
         paths : sequence of str
-            Below the folder. A file that isn't there is left to the reader. One without a sha256 in its name was
-            written before names had it: it is read once, so that damage shows here.
+            Below the folder. One without a sha256 in its name was written before names had it: it is read once, so
+            that damage shows here.
 
         Raises
         ------
-        MlopsError
+        FileNotFoundError
+            If one is not there.
+        AlteredError
             If the bytes of one are not those that were committed, or it can't be read.
         """
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -69,8 +71,10 @@ class TableFiles:
     def _check(self, path: str) -> bool:
         """Check a file and say whether it is the first time, and nothing says what the file should hold."""
         found = self.filesystem.get_file_info(path)
+        if found.type == fs.FileType.NotFound:
+            raise FileNotFoundError(f"{path} is not there")
         seen = (self.uri, path, found.size, found.mtime_ns)
-        if found.type != fs.FileType.File or seen in _checked:
+        if seen in _checked:
             return False
         named = _NAMED_AFTER_ITS_BYTES.search(path)
         if named is None:
@@ -100,8 +104,8 @@ class TableFiles:
                 raise
             raise self._altered(path, f"can't be read ({one_line(err)})") from err
 
-    def _altered(self, path: str, what: str) -> MlopsError:
-        return MlopsError(
+    def _altered(self, path: str, what: str) -> AlteredError:
+        return AlteredError(
             f"lake table {self.table}: data file {path} {what}; bring the file back from a backup of {self.uri}, or "
             "remove that folder and make the table's days again"
         )

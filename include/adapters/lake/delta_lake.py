@@ -23,7 +23,7 @@ from include.adapters.lake.commits import conformed, make_table, replace_partiti
 from include.adapters.lake.portions import in_portions
 from include.adapters.lake.row_digest import digest
 from include.adapters.lake.whole_log import keep_log
-from include.errors import ExpiredError, MlopsError, nearest, one_line
+from include.errors import AlteredError, ExpiredError, MlopsError, nearest, one_line
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -121,17 +121,19 @@ class LakeAdapter:
         MlopsError
             If the table or the span's column does not exist, a file is not what was committed, or the lake can't be
             reached.
+        ExpiredError
+            If the version is not kept any more.
         """
         delta = self.delta(table, version)
         if within is None:
-            return self._dataset(delta, table)
+            return self._dataset(delta, table, version=version)
         names = [field.name for field in delta.schema().fields]
         if within.column not in names:
             raise MlopsError(
                 f"lake table {table} has no column {within.column!r}; it has {', '.join(names)}"
                 f"{nearest(within.column, names)}"
             )
-        return self._dataset(delta, table, within.filters())
+        return self._dataset(delta, table, within.filters(), version=version)
 
     def partitions(self, table: str, *, version: int | None = None) -> list[str]:
         """Return the keys of the partitions that hold rows, in order; none where there is no table."""
@@ -166,7 +168,7 @@ class LakeAdapter:
         if keys is not None:
             wanted.append(("dt", "in", list(keys)))
         names = list(columns) if columns is not None else None
-        found = self._dataset(self.delta(table, version), table, wanted)
+        found = self._dataset(self.delta(table, version), table, wanted, version=version)
         try:
             return found.to_table(columns=names)
         except FileNotFoundError as err:
@@ -283,7 +285,9 @@ class LakeAdapter:
         except (DeltaError, OSError) as err:
             raise self._unreachable(table, err) from err
 
-    def _dataset(self, delta: DeltaTable, table: str, wanted: Sequence[FileFilter] = ()) -> Dataset:
+    def _dataset(
+        self, delta: DeltaTable, table: str, wanted: Sequence[FileFilter] = (), *, version: int | None = None
+    ) -> Dataset:
         """Return the files of the partitions that are wanted, checked: every file of a long history is what costs."""
         # Arrow's own file systems: with the Python one that deltalake makes by default, an I/O thread that
         # still holds it at exit aborts the interpreter ("terminate called without an active exception").
@@ -292,6 +296,8 @@ class LakeAdapter:
         try:
             TableFiles(table, self.table_uri(table), filesystem).check(found.files)
         except OSError as err:
+            if version is not None and isinstance(err, FileNotFoundError):
+                raise self._gone(table, version) from err
             raise self._unreachable(table, err) from err
         return found
 
@@ -309,6 +315,11 @@ class LakeAdapter:
         newest = self.version(table)
         if newest is None:
             return self._absent(table)
+        if newest == version:
+            return AlteredError(
+                f"lake table {table}: a data file of its newest version, {version}, is not there; bring it back from a "
+                f"backup of {self.table_uri(table)}, or remove that folder and make the table's days again"
+            )
         return ExpiredError(
             f"lake table {table} has no version {version}: it was removed, or never written; the newest is {newest}, "
             "and mlops lake pins lists the older ones that are kept"
