@@ -6,13 +6,17 @@ What belongs here: asking git, and hashing the lock file. What does not: what fo
 from __future__ import annotations
 
 import hashlib
+import platform
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 from include.settings import PROJECT_ROOT, Settings
 from include.training.manifest import UNKNOWN, Provenance
 
+# What the rows of a set, and the bytes of a model, are made with.
+_LIBRARIES = ("duckdb", "numpy", "onnx", "onnxmltools", "pyarrow", "xgboost")
 _CODE = ("include", "feature_repo", "pyproject.toml", "uv.lock")
 
 
@@ -36,6 +40,15 @@ def read_provenance(settings: Settings, root: Path = PROJECT_ROOT) -> Provenance
         lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else UNKNOWN,
         image_digest=settings.image_digest,
     )
+
+
+def read_libraries() -> dict[str, str]:
+    """Return the versions of what rows and models are made with, as installed, whatever the lock file says."""
+    return {
+        **{name: version(name) for name in _LIBRARIES},
+        "processor": platform.machine(),
+        "python": platform.python_version(),
+    }
 
 
 def _git(root: Path, *arguments: str) -> str | None:

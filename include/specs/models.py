@@ -82,6 +82,22 @@ def load_model(model_id: str) -> ModelSpec:
     return _load_model(model_id, Settings.from_env().specs_overlay)
 
 
+def make_model(values: dict[str, Any], path: Path) -> ModelSpec:
+    """Return values as a model's spec.
+
+    Parameters
+    ----------
+    path : Path
+        Where they are from, for messages.
+
+    Raises
+    ------
+    SpecError
+        If a value isn't allowed.
+    """
+    return _make_model(values, path, Settings.from_env().specs_overlay)
+
+
 @lru_cache(maxsize=64)
 def _load_model(model_id: str, overlay_root: Path | None) -> ModelSpec:
     if overlay_root is not None and not overlay_root.is_dir():
@@ -89,6 +105,10 @@ def _load_model(model_id: str, overlay_root: Path | None) -> ModelSpec:
             f"{str(overlay_root)!r}, which MLOPS_SPECS names or the home was made with, is not a folder of overlays"
         )
     values, path = read_spec(_folders(overlay_root), model_id, kind="model")
+    return _make_model(values, path, overlay_root)
+
+
+def _make_model(values: dict[str, Any], path: Path, overlay_root: Path | None) -> ModelSpec:
     return validated(_schema(values, path, overlay_root), values, path)
 
 

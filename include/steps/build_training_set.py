@@ -1,7 +1,7 @@
 """Build the training set of a model as of a day.
 
-What belongs here: putting features and labels together, and writing the examples once. What does not: reading either
-(``read_inputs``, ``read_labels``).
+What belongs here: what a set has to be, its manifest, and writing it once. What does not: where its examples come from
+(``gather_examples``).
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include import partitions
 from include.adapters.lake.row_digest import digest
 from include.adapters.lake.training_sets import read_manifest, write_training_set
-from include.adapters.provenance import read_provenance
+from include.adapters.provenance import read_libraries, read_provenance
 from include.errors import RefusedError
-from include.features.checks import EVENT_TIMESTAMP
-from include.question.labels import LABEL, snapshot_days
+from include.question.labels import LABEL
 from include.refs import TrainingSetRef
 from include.specs.models import ModelSpec, load_model
-from include.steps.read_inputs import Inputs, read_snapshots
-from include.steps.read_labels import Labels, read_labels
+from include.steps.gather_examples import Gathered, gather_examples
+from include.training.definitions import definitions_of
 from include.training.manifest import TrainingSetManifest, set_id, spec_sha256
 
 if TYPE_CHECKING:
@@ -53,11 +51,9 @@ def build_training_set(deployment: Deployment, model_id: str, *, as_of: str) -> 
         If the set has fewer rows than ``training.min_rows``, or one class only.
     """
     spec = load_model(model_id)
-    days = snapshot_days(as_of, spec.label, spec.training)
-    inputs = read_snapshots(deployment, spec, days)
-    labels = read_labels(deployment, spec, inputs.rows, known_until=partitions.end_of(as_of))
-    examples = _examples(spec, inputs, labels)
-    _require_enough(spec, as_of, examples, inputs)
+    found = gather_examples(deployment, spec, as_of=as_of)
+    examples = found.examples
+    _require_enough(spec, as_of, found)
     sha256, spec_hash, provenance = digest(examples), spec_sha256(spec), read_provenance(deployment.settings)
     manifest = TrainingSetManifest(
         model_id=model_id,
@@ -65,34 +61,29 @@ def build_training_set(deployment: Deployment, model_id: str, *, as_of: str) -> 
             as_of=as_of,
             rows_sha256=sha256,
             spec_hash=spec_hash,
-            feature_names=inputs.features,
+            feature_names=found.features,
             provenance=provenance,
         ),
         as_of=as_of,
         feature_service=spec.features.service,
-        feature_names=inputs.features,
+        feature_names=found.features,
         entity_keys=spec.entity.keys,
         horizon_days=spec.label.horizon_days,
-        first_snapshot=days[0],
-        last_snapshot=days[-1],
+        first_snapshot=found.days[0],
+        last_snapshot=found.days[-1],
         rows=examples.num_rows,
         positives=_positives(examples),
-        rows_without_label=inputs.rows.num_rows - examples.num_rows,
-        unpublished_snapshots=inputs.unpublished,
+        rows_without_label=found.without_label,
+        unpublished_snapshots=found.unpublished,
         rows_sha256=sha256,
-        sources={**labels.sources, **inputs.sources},
+        sources=found.sources,
         spec_sha256=spec_hash,
         provenance=provenance,
+        definitions=definitions_of(spec, deployment.settings.specs_overlay),
+        libraries=read_libraries(),
     )
     _write_once(deployment, manifest, examples)
     return TrainingSetRef(model_id, manifest.set_id, as_of, manifest.rows, sha256)
-
-
-def _examples(spec: ModelSpec, inputs: Inputs, labels: Labels) -> pa.Table:
-    identity = [*spec.entity.keys, EVENT_TIMESTAMP]
-    labelled = inputs.rows.join(labels.rows.select([*identity, LABEL]), keys=identity, join_type="inner")
-    by_time = [(name, "ascending") for name in (EVENT_TIMESTAMP, *spec.entity.keys)]
-    return labelled.select([*identity, *inputs.features, LABEL]).sort_by(by_time).combine_chunks()
 
 
 def _write_once(deployment: Deployment, manifest: TrainingSetManifest, examples: pa.Table) -> None:
@@ -109,13 +100,11 @@ def _positives(examples: pa.Table) -> int:
     return int(pc.sum(examples[LABEL]).as_py() or 0)
 
 
-def _require_enough(spec: ModelSpec, as_of: str, examples: pa.Table, inputs: Inputs) -> None:
-    rows, positives = examples.num_rows, _positives(examples)
+def _require_enough(spec: ModelSpec, as_of: str, gathered: Gathered) -> None:
+    rows, positives = gathered.examples.num_rows, _positives(gathered.examples)
     found = f"{spec.model_id} as of {as_of}: {rows} examples, {positives} of them positive"
-    if inputs.unpublished:
-        found += (
-            f"; features of {len(inputs.unpublished)} snapshots are not published (the last: {inputs.unpublished[-1]})"
-        )
+    if missing := gathered.unpublished:
+        found += f"; features of {len(missing)} snapshots are not published (the last: {missing[-1]})"
     if rows < spec.training.min_rows:
         raise RefusedError(
             f"{found}; at least {spec.training.min_rows} are needed (training.min_rows): train as of a later day, "

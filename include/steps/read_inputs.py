@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.adapters.feature_store.as_of_join import FeatureRows, features_as_of
-from include.adapters.lake.portions import fitting
+from include.adapters.lake.portions import ROWS_AT_ONCE, fitting
 from include.adapters.lake.span import Span
 from include.errors import MlopsError, NotYetError, UnpublishedError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
@@ -30,6 +30,7 @@ from include.specs.services import load_feature_service
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
+    from include.training.manifest import TrainingSetManifest
 
 # What a row may know: all that is known now, what was known at its own time, or what it knew when it was scored.
 _Knowledge: TypeAlias = Literal["now", "then", "scored"]
@@ -110,15 +111,23 @@ def _require_published(deployment: Deployment, spec: ModelSpec, partition: str, 
     raise UnpublishedError(f"{told}, so {spec.model_id} {what}; build it: {builds}")
 
 
-def read_snapshots(deployment: Deployment, spec: ModelSpec, days: Sequence[str]) -> Inputs:
+def read_snapshots(
+    deployment: Deployment, spec: ModelSpec, days: Sequence[str], *, as_for: TrainingSetManifest | None = None
+) -> Inputs:
     """Return the rows that stand at the ends of days, each as it was known then.
+
+    Parameters
+    ----------
+    as_for : TrainingSetManifest, optional
+        Read the versions of tables that this set was made from, and the days that were published then. Default: those
+        of today.
 
     Raises
     ------
     MlopsError
         If a table is not there. A day that is not published has no rows and is told of.
     """
-    return _read(deployment, spec, spec.features.service, days, knowing="then")
+    return _read(deployment, spec, spec.features.service, days, knowing="then", as_for=as_for)
 
 
 def read_scored(deployment: Deployment, spec: ModelSpec, partition: str, scored: pa.Table, *, service: str) -> Inputs:
@@ -169,11 +178,13 @@ def _read(
     *,
     knowing: _Knowledge,
     scored: pa.Table | None = None,
+    as_for: TrainingSetManifest | None = None,
 ) -> Inputs:
     group, service = load_feature_group(spec.features.group), load_feature_service(service_name)
     others = [load_feature_group(name) for name in other_groups(spec, service_name)]
-    sources = {table.table: _version(deployment, spec, table.table) for table in (group, *others)}
-    published = deployment.state.publications(group.table)
+    tables = [each.table for each in (group, *others)]
+    sources = {name: as_for.version_of(name) if as_for else _version(deployment, spec, name) for name in tables}
+    published = _published(deployment, group.table, days, as_for)
 
     def chosen(keys: Sequence[str]) -> pa.Table:
         rows = deployment.lake.read(group.table, keys=keys, version=sources[group.table])
@@ -182,8 +193,7 @@ def _read(
         return rows if scored is not None else _population(deployment, spec, rows)
 
     # All snapshots of a training set are many times the rows of whom the model is asked about.
-    there = fitting([(day, published[day]) for day in days if day in published])
-    rows = pa.concat_tables(map(chosen, [*there] or [[]]))
+    rows = pa.concat_tables(map(chosen, [*fitting(published.items())] or [[]]))
     rows = _in_order(rows, (EVENT_TIMESTAMP, *spec.entity.keys))
     for other in others:
         until = _until(rows, scored, other, spec)
@@ -197,6 +207,17 @@ def _read(
         sources,
         tuple(day for day in days if day not in published),
     )
+
+
+def _published(
+    deployment: Deployment, table: str, days: Sequence[str], as_for: TrainingSetManifest | None
+) -> dict[str, int]:
+    """Return the days that are published, or were for a set, and about how many rows each has."""
+    known = deployment.state.publications(table)
+    if as_for is None:
+        return {day: known[day] for day in days if day in known}
+    # One that is not on record here is read by itself.
+    return {day: known.get(day, ROWS_AT_ONCE) for day in days if day not in as_for.unpublished_snapshots}
 
 
 def _population(deployment: Deployment, spec: ModelSpec, rows: pa.Table) -> pa.Table:

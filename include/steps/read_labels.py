@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
 
     from include.adapters.deployment import Deployment
+    from include.training.manifest import TrainingSetManifest
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,14 @@ class Labels:
     sources: dict[str, int]
 
 
-def read_labels(deployment: Deployment, spec: ModelSpec, examples: pa.Table, *, known_until: datetime) -> Labels:
+def read_labels(
+    deployment: Deployment,
+    spec: ModelSpec,
+    examples: pa.Table,
+    *,
+    known_until: datetime,
+    as_for: TrainingSetManifest | None = None,
+) -> Labels:
     """Return the labels that are known by an instant.
 
     Parameters
@@ -50,6 +58,8 @@ def read_labels(deployment: Deployment, spec: ModelSpec, examples: pa.Table, *, 
         The entity keys (string) and ``event_timestamp``, unique.
     known_until : datetime
         Aware. Nothing that was received later is looked at.
+    as_for : TrainingSetManifest, optional
+        Read the versions of sources that this set was made from. Default: the present ones.
 
     Raises
     ------
@@ -63,7 +73,7 @@ def read_labels(deployment: Deployment, spec: ModelSpec, examples: pa.Table, *, 
     relations: dict[str, pa.Table | Dataset] = {EXAMPLES: examples.select([*spec.entity.keys, EVENT_TIMESTAMP])}
     for source in kind.sources:
         name = load_source(source).raw.name
-        version = deployment.lake.version(name)
+        version = deployment.lake.version(name) if as_for is None else as_for.version_of(name)
         if version is None:
             raise MlopsError(
                 f"the labels of {spec.model_id} need {name}, which is not in the lake at {deployment.lake.uri}; "

@@ -1,6 +1,7 @@
 """The manifest of a training set: what it was made from, so that it can be made again.
 
-What belongs here: its fields, and the set's id. What does not: finding out the values, and where it is kept.
+What belongs here: its fields, the set's id, and what of a spec makes a set. What does not: finding out the values, and
+where it is kept.
 """
 
 from __future__ import annotations
@@ -8,17 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from include.errors import MlopsError, problems
-from include.specs.models import ModelSpec
+from include.errors import MlopsError, SpecError, problems
+from include.specs.models import ModelSpec, make_model
 
 UNKNOWN = "unknown"
 # What a field that is not there counts as, by its type; of the others it is None.
-_EMPTY: Mapping[str, Any] = {"str": "", "int": 0, "tuple[str, ...]": (), "Mapping[str, int]": {}}
+_EMPTY: Mapping[str, Any] = {
+    "str": "",
+    "int": 0,
+    "tuple[str, ...]": (),
+    "Mapping[str, int]": {},
+    "Mapping[str, str]": {},
+}
 # Of a spec: what it is called, and what is done with a model once there is one. What is not named here makes the set,
 # the model or what the model is judged by: a key that is forgotten costs a training, and mixes no two versions up.
 _MAKES_NO_MODEL: Any = {
@@ -83,8 +91,12 @@ class TrainingSetManifest:
     sources : dict of str to int
         Lake tables and the Delta version that was read.
     spec_sha256 : str
-        Of what of the model's spec, with its overlay, makes the model.
+        Of what of the model's spec, with its overlay, makes the model: of `spec_text`.
     provenance : Provenance
+    definitions : mapping of str to str
+        `include.training.definitions.definitions_of` the spec; empty in a manifest from before they were kept.
+    libraries : mapping of str to str
+        `include.adapters.provenance.read_libraries`; empty in a manifest from before they were kept.
     """
 
     model_id: str
@@ -104,6 +116,23 @@ class TrainingSetManifest:
     sources: Mapping[str, int]
     spec_sha256: str
     provenance: Provenance
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    libraries: Mapping[str, str] = field(default_factory=dict)
+
+    def version_of(self, table: str) -> int:
+        """Return the version of a lake table that was read.
+
+        Raises
+        ------
+        SpecError
+            If none was: what is read today is not what was read then.
+        """
+        if table not in self.sources:
+            raise SpecError(
+                f"{table} is read today, and training set {self.set_id} was read from {', '.join(self.sources)}: the "
+                "label, the feature service or a group was changed"
+            )
+        return self.sources[table]
 
     def to_json(self) -> str:
         """Return the manifest as JSON, with sorted keys."""
@@ -145,10 +174,28 @@ class TrainingSetManifest:
 _MANIFEST = TypeAdapter(TrainingSetManifest)
 
 
+def spec_text(spec: ModelSpec) -> str:
+    """Return the values of a spec that make a training set, and what is trained on it, as JSON."""
+    return json.dumps(spec.model_dump(mode="json", exclude=_MAKES_NO_MODEL), sort_keys=True)
+
+
 def spec_sha256(spec: ModelSpec) -> str:
-    """Return the sha256 of the values of a spec that make a training set, and what is trained on it."""
-    values = spec.model_dump(mode="json", exclude=_MAKES_NO_MODEL)
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    """Return the sha256 of `spec_text`."""
+    return hashlib.sha256(spec_text(spec).encode()).hexdigest()
+
+
+def spec_of_text(text: str, *, present: ModelSpec) -> ModelSpec:
+    """Return the spec that `spec_text` was taken of; what makes no model is the present one's.
+
+    Raises
+    ------
+    SpecError
+        If today's schema does not allow a value.
+    """
+    kept = json.loads(text)
+    rest = present.model_dump(mode="json", include=_MAKES_NO_MODEL)
+    kept["training"] |= rest.pop("training")
+    return make_model({**rest, **kept}, Path(f"{present.model_id}, as it was"))
 
 
 def set_id(

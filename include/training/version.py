@@ -6,11 +6,12 @@ them, and where examples come from or files go to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import xgboost
 from numpy.typing import NDArray
 
 from include.monitoring.reference_profile import ReferenceProfile, build_reference_profile
@@ -22,10 +23,10 @@ from include.training import artifacts
 from include.training.conversion import check_parity, to_onnx
 from include.training.evaluation import Evaluation, evaluate
 from include.training.fitting import feature_importance, fit_booster, to_bytes
-from include.training.manifest import TrainingSetManifest
+from include.training.manifest import TrainingSetManifest, spec_text
 from include.training.model_card import write_model_card
 from include.training.plots import draw_plots
-from include.training.split import split_by_time
+from include.training.split import TimeSplit, split_by_time
 
 SCORE = "score"
 
@@ -47,6 +48,47 @@ class TrainedVersion:
     files: Mapping[str, bytes]
     evaluation: Evaluation
     metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class FittedVersion:
+    """A model in both formats, and the examples that it was fitted on and is tested on.
+
+    Attributes
+    ----------
+    booster : xgboost.Booster
+    native, onnx : bytes
+        ``model.ubj`` and ``model.onnx``.
+    matrix : ndarray of shape (n_rows, n_features), float32
+    labels : ndarray of shape (n_rows,), int8
+    split : TimeSplit
+        Which rows are for what.
+    """
+
+    booster: xgboost.Booster
+    native: bytes
+    onnx: bytes
+    matrix: NDArray[np.float32]
+    labels: NDArray[np.int8]
+    split: TimeSplit
+
+
+def fit_version(spec: ModelSpec, names: Sequence[str], examples: pa.Table) -> FittedVersion:
+    """Fit on the earlier snapshots; equal examples in equal order and an equal spec give equal bytes.
+
+    Raises
+    ------
+    RefusedError
+        If the split leaves nothing to fit on or to test on, or nothing was learned.
+    """
+    split = split_by_time(
+        examples["event_timestamp"].to_numpy(),
+        test_days=spec.training.test_days,
+        horizon_days=spec.label.horizon_days,
+    )
+    matrix, labels = feature_matrix(examples, names), examples[LABEL].to_numpy()
+    booster = fit_booster(matrix[split.train], labels[split.train], feature_names=names, training=spec.training)
+    return FittedVersion(booster, to_bytes(booster), to_onnx(booster), matrix, labels, split)
 
 
 def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.Table) -> TrainedVersion:
@@ -73,17 +115,10 @@ def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.T
     MlopsError
         If the two formats don't give the same scores.
     """
-    names = manifest.feature_names
-    split = split_by_time(
-        examples["event_timestamp"].to_numpy(),
-        test_days=spec.training.test_days,
-        horizon_days=spec.label.horizon_days,
-    )
-    matrix, labels = feature_matrix(examples, names), examples[LABEL].to_numpy()
-    booster = fit_booster(matrix[split.train], labels[split.train], feature_names=names, training=spec.training)
-    native, onnx = to_bytes(booster), to_onnx(booster)
-    model = ScoringModel(names, native=native, onnx=onnx, threads=spec.training.threads)
-    test, test_labels = matrix[split.test], labels[split.test]
+    fitted = fit_version(spec, manifest.feature_names, examples)
+    names, split = manifest.feature_names, fitted.split
+    model = ScoringModel(names, native=fitted.native, onnx=fitted.onnx, threads=spec.training.threads)
+    test, test_labels = fitted.matrix[split.test], fitted.labels[split.test]
     difference = check_parity(model, test)
     scores = model.predict(test)
     evaluation = evaluate(
@@ -97,7 +132,7 @@ def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.T
     )
     metrics = {**evaluation.numbers(), "onnx_difference": difference}
     dtypes = tuple((name, str(examples.schema.field(name).type)) for name in names)
-    plots = draw_plots(test_labels, scores, evaluation, feature_importance(booster))
+    plots = draw_plots(test_labels, scores, evaluation, feature_importance(fitted.booster))
     card = write_model_card(spec, manifest, split, evaluation)
     texts = {
         artifacts.SIGNATURE: artifacts.Signature(manifest.feature_service, manifest.entity_keys, dtypes).to_json(),
@@ -105,10 +140,11 @@ def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.T
         artifacts.METRICS: artifacts.to_json(metrics),
         artifacts.MODEL_CARD: card,
         artifacts.MANIFEST: manifest.to_json(),
+        artifacts.SPEC: spec_text(spec),
     }
     files = {
-        artifacts.NATIVE_MODEL: native,
-        artifacts.ONNX_MODEL: onnx,
+        artifacts.NATIVE_MODEL: fitted.native,
+        artifacts.ONNX_MODEL: fitted.onnx,
         **{name: text.encode() for name, text in texts.items()},
         **{f"plots/{name}": png for name, png in plots.items()},
     }

@@ -6,9 +6,11 @@ import hashlib
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xgboost
 
-from include.adapters.provenance import read_provenance
+from include.adapters.provenance import read_libraries, read_provenance
 from include.settings import Settings
 
 
@@ -56,3 +58,10 @@ def test_an_image_tells_its_commit_and_digest(tmp_path):
 def test_without_checkout_lock_or_setting_it_is_unknown(tmp_path):
     found = read_provenance(Settings.from_env({}), tmp_path)
     assert (found.code_commit, found.lock_sha256) == ("unknown", "unknown")
+
+
+def test_the_libraries_are_those_that_are_loaded_whatever_the_lock_says():
+    found = read_libraries()
+    assert found["numpy"] == np.__version__
+    assert found["xgboost"] == xgboost.__version__
+    assert found["python"].startswith("3.")

@@ -24,6 +24,12 @@ def test_fitted_twice_gives_identical_bytes():
     assert to_bytes(fit(*make_matrix())) == to_bytes(fit(*make_matrix()))
 
 
+@pytest.mark.parametrize("rows", [600, 20_000])
+def test_the_number_of_threads_is_not_in_the_bytes(rows):
+    one, *others = (to_bytes(fit(*make_matrix(rows), threads=threads)) for threads in (1, 2, 3))
+    assert [other == one for other in others] == [True, True]
+
+
 def test_another_seed_gives_another_model():
     assert to_bytes(fit(*make_matrix(), seed=1)) != to_bytes(fit(*make_matrix(), seed=2))
 

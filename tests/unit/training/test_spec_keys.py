@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from include.specs.models import ModelSpec, load_models
-from include.training.manifest import spec_sha256
+from include.training.manifest import spec_of_text, spec_sha256, spec_text
 
 MAKES_THE_MODEL = {
     "model_id",
@@ -98,3 +98,18 @@ def test_every_key_is_declared_to_make_the_model_or_not(spec: ModelSpec):
 def test_a_sets_hash_changes_with_the_keys_that_make_the_model_and_with_no_other(spec: ModelSpec, key: str):
     assert spec_sha256(spec) == spec_sha256(spec.model_copy(deep=True))
     assert (spec_sha256(changed(spec, key)) != spec_sha256(spec)) == (key not in MAKES_NO_MODEL)
+
+
+@pytest.mark.parametrize(
+    ("spec", "key"),
+    [(spec, key) for spec in SPECS for key in keys(spec) if key not in MAKES_NO_MODEL],
+    ids=lambda each: getattr(each, "model_id", each),
+)
+def test_a_spec_is_taken_back_from_its_text_whatever_the_present_one_says(spec: ModelSpec, key: str):
+    assert spec_of_text(spec_text(spec), present=changed(spec, key)) == spec
+
+
+@pytest.mark.parametrize("key", ["description", "training.min_rows", "scoring.rescore_days"])
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.model_id)
+def test_what_makes_no_model_is_the_present_ones(spec: ModelSpec, key: str):
+    assert spec_of_text(spec_text(spec), present=changed(spec, key)) == changed(spec, key)
