@@ -28,6 +28,7 @@ _COMMANDS = {
     "orders": "include.cli.orders:orders",
     "sources": "include.cli.sources:sources",
     "registry": "include.cli.registry:registry",
+    "reproduce": "include.cli.reproduce:reproduce",
     "score": "include.cli.pipeline:score",
     "train": "include.cli.pipeline:train",
     "training-set": "include.cli.pipeline:training_set",

@@ -5,6 +5,7 @@ What belongs here: the one way to a version's files. What does not: where they a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from include.errors import MlopsError
@@ -24,11 +25,22 @@ def load_version(deployment: Deployment, model_id: str, version: int) -> LoadedM
     MlopsError
         If it can't be read, or is not what was registered.
     """
-    name = load_model(model_id).registered_name
+    registered = registered_files(deployment, model_id, version)
+    return deployment.model_registry.load(load_model(model_id).registered_name, version, registered=registered)
+
+
+def registered_files(deployment: Deployment, model_id: str, version: int) -> Mapping[str, str] | None:
+    """Return the sha256 of the files that a version was registered with, by name; None of one from before it was kept.
+
+    Raises
+    ------
+    MlopsError
+        If no history knows of the version.
+    """
     registration = deployment.state.registration(model_id, version)
     if registration is None and version not in stages(deployment.state.ledger(model_id)):
         raise MlopsError(
-            f"{name} version {version} is not loaded: the ledger knows neither its registration nor a move of it, so "
-            "that nothing says what its files were; train a version with mlops train"
+            f"{load_model(model_id).registered_name} version {version} is not loaded: the ledger knows neither its "
+            "registration nor a move of it, so that nothing says what its files were; train a version with mlops train"
         )
-    return deployment.model_registry.load(name, version, registered=registration.files if registration else None)
+    return registration.files if registration else None

@@ -21,6 +21,7 @@ from include.governance.chain import SEQ, Row, find_breaks
 from include.specs.deployed import load_specs
 from include.specs.models import load_model
 from include.steps.move_model import project
+from include.training.artifacts import checksums
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -174,7 +175,7 @@ def _differs(deployment: Deployment, row: Row, found: RegisteredVersion | None) 
     if found.run_id != row["run_id"]:
         return f"MLflow says that it came from run {found.run_id}, it was registered from {row['run_id']}"
     try:
-        wrong = differing(deployment.model_registry.stored(found.name, found.version), row["files"])
+        wrong = differing(checksums(deployment.model_registry.stored(found.name, found.version)), row["files"])
     except MlopsError as err:
         return str(err)
     return f"{', '.join(wrong)}: the artifact store holds something else than was registered" if wrong else None

@@ -19,7 +19,10 @@ from include.settings import PROJECT_ROOT, embedded_database_url
 
 pytestmark = pytest.mark.timeout(300)
 
-KINDS = ("monitor_model", "promote_model", "request_retrain", "rescore_range", "score_batch", "train_model")
+KINDS = (
+    "monitor_model", "promote_model", "reproduce_version", "request_retrain", "rescore_range", "score_batch",
+    "train_model",
+)  # fmt: skip
 CHURN = {f"{kind}__churn" for kind in KINDS}
 GROUPS = ("churn_scores", "customer_daily", "order_risk", "product_daily")
 ALL = {

@@ -29,6 +29,7 @@ PER_GROUP = {"backfill_features": {"build_range": {"materialize"}, "materialize"
 PER_MODEL = {
     "score_batch": {"score": set(), "rescore_stale": set()},
     "rescore_range": {"score_range": set()},
+    "reproduce_version": {"reproduce": set()},
     "request_retrain": {"request": set()},
     "monitor_model": {
         "audit": set(),

@@ -209,6 +209,12 @@ def test_a_range_that_is_scored_again_has_its_nights_monitored(bag, deployment):
     assert emitted("rescore_range__churn", "score_range") == [NIGHT]
 
 
+def test_the_version_is_made_again_to_the_bit_and_one_that_there_is_not_fails(bag, deployment):
+    run(bag, "reproduce_version__churn", conf={"version": 1, "against_latest": True})
+    state, tasks = states(bag, "reproduce_version__churn", conf={"version": 99})
+    assert (state, tasks) == ("failed", {"reproduce": "failed"})
+
+
 def test_a_training_that_nothing_has_started_is_asked_for_again_by_the_next_night(bag, deployment):
     assert [d.trained_by for d in deployment.state.decisions("churn") if d.acted][-1] is None
     for dag_id in ("ingest_orders", "materialize_features__customer_daily", "score_batch__churn"):

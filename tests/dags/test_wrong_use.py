@@ -63,6 +63,13 @@ def test_a_request_without_a_reason_is_refused_by_the_form(bag, model_id, wrong)
             post(bag, f"request_retrain__{model_id}", {"reason": "new prices", "key": key})
 
 
+@pytest.mark.parametrize("model_id", SPECS.models)
+@pytest.mark.parametrize("wrong", [{}, *({"version": each} for each in (None, 0, -1, 2**31, 1.5, "1", True))], ids=str)
+def test_a_version_that_can_be_none_is_refused_by_the_form(bag, model_id, wrong):
+    with pytest.raises(ParamValidationError, match="param version"):
+        post(bag, f"reproduce_version__{model_id}", wrong)
+
+
 def test_every_task_fails_at_once_where_another_try_would_change_nothing(bag):
     assert bag.dags
     for dag in bag.dags.values():

@@ -28,7 +28,7 @@ from include.adapters.registry.model_files import (
 )
 from include.errors import MlopsError
 from include.settings import Settings
-from include.training.artifacts import CHECKSUMS, checksums
+from include.training.artifacts import CHECKSUMS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -177,13 +177,13 @@ class ModelRegistryAdapter:
         """
         return unpack(self.read(name, version, registered=registered))
 
-    def stored(self, name: str, version: int) -> dict[str, str]:
-        """Return the sha256 of each file of a version as the artifact store holds it now, whatever was downloaded."""
+    def stored(self, name: str, version: int) -> dict[str, bytes]:
+        """Return each file of a version as the artifact store holds it now, unchecked, whatever was downloaded."""
         found = self.get(name, version)
         with tempfile.TemporaryDirectory(prefix="mlops-model-") as folder:
             with self._mlflow(f"the files of {name} version {version} can't be downloaded") as client:
                 fetched = Path(client.download_artifacts(found.run_id, _FOLDER, folder))
-            return checksums(list_files(fetched))
+            return list_files(fetched)
 
     def versions(self, name: str) -> list[RegisteredVersion]:
         """Return every version of a model, by number; none where there is no such model."""
