@@ -112,10 +112,15 @@ def write_lake(folder: Path, customers: int, lines_per_customer: int = LINES_PER
     lake.replace(ORDERS.name, made, keys=keys)
     counts = dict.fromkeys(("rows_in", "rows_published", "rows_quarantined"), 1)
     records = [
-        {"dt": day, "source": "made up", "delivered": None, "rules": "{}", "has_arrived": True, **counts}
+        {"month": f"{day:%Y-%m}", "dt": day, "source": "made up", "rules": "{}", "has_arrived": True, **counts}
         for day in _days(keys)
     ]
-    lake.replace(DELIVERIES.name, pa.Table.from_pylist(records, schema=DELIVERIES.arrow_schema()), keys=keys)
+    lake.replace(
+        DELIVERIES.name,
+        pa.Table.from_pylist(records, schema=DELIVERIES.arrow_schema()),
+        keys=sorted({key[:7] for key in keys}),
+        partition_by=DELIVERIES.partition_by,
+    )
 
 
 def _days(keys: list[str]) -> list[date]:

@@ -103,5 +103,6 @@ def publish_source(lake: LakeAdapter, raw: pa.Table) -> None:
     counts = {"rows_in": 1, "rows_published": 1, "rows_quarantined": 0}
     columns = {name: pa.array([count] * len(keys)) for name, count in counts.items()}
     columns["has_arrived"] = pa.array([True] * len(keys))
-    records = pa.table({"dt": arrived, "delivered": pa.array(keys), **columns})
-    lake.replace("deliveries/orders", records, keys=keys)
+    months = pa.array([key[:7] for key in keys])
+    records = pa.table({"month": months, "dt": arrived, "delivered": pa.array(keys), **columns})
+    lake.replace("deliveries/orders", records, keys=months.unique().to_pylist(), partition_by="month")

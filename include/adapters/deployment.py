@@ -77,6 +77,9 @@ class Deployment:
     @cached_property
     def feature_store(self) -> FeatureStoreAdapter:
         """Feast."""
+        from include.adapters.feature_store.load_feast import load_feast
+
+        load_feast()
         from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 
         self._reach("feast")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -162,6 +162,7 @@ def make_records(
     return pa.Table.from_pylist(
         [
             {
+                "month": month_of(day),
                 "dt": day,
                 "source": judged.files[file],
                 "delivered": night,
@@ -178,11 +179,26 @@ def make_records(
     )
 
 
-def laid_over_records(present: pa.Table | None, records: pa.Table, night: str | None) -> pa.Table:
-    """Return the records and what is there, but what the same files, or an earlier delivery of the night, said."""
+def month_of(day: date) -> str:
+    """Return the partition that the records of a day are in."""
+    return f"{day:%Y-%m}"
+
+
+def laid_over_records(
+    present: pa.Table | None, records: pa.Table, night: str | None, *, told: Collection[date]
+) -> pa.Table:
+    """Return the records and what is there, but what the same files, or an earlier delivery of the night, said.
+
+    Parameters
+    ----------
+    told : collection of date
+        The days whose records are replaced.
+    """
     if present is not None:
         of_night = pc.fill_null(pc.equal(present["delivered"], pa.scalar(night, pa.string())), False)
-        others = present.filter(pc.invert(pc.or_(of_night, pc.is_in(present["source"], records["source"]))))
+        is_told = pc.is_in(present["dt"], pa.array(sorted(told), pa.date32()))
+        replaced = pc.and_(is_told, pc.or_(of_night, pc.is_in(present["source"], records["source"])))
+        others = present.filter(pc.invert(replaced))
         records = pa.concat_tables([others.select(records.schema.names).cast(records.schema), records])
     return records.sort_by([("dt", "ascending"), ("source", "ascending")])
 

@@ -30,6 +30,7 @@ from include.steps.account_source import (
     laid_over_records,
     make_account,
     make_records,
+    month_of,
     taken_by_night,
 )
 from include.steps.judge_source import Judged, Judgement, Tidied, judge_files
@@ -163,10 +164,13 @@ def _publish(
     accounts = account_by_day(judged, merged, days, arrived, night)
     if accounts:
         records = make_records(judged, accounts, arrived, night, spec)
-        told = {partitions.key_of(day) for _, day in accounts} | set(
-            deliveries.days_of(lake, spec, night) if night else ()
+        told = {day for _, day in accounts} | set(deliveries.days_of(lake, spec, night) if night else ())
+        lake.update(
+            spec.deliveries.name,
+            sorted(set(map(month_of, told))),
+            lambda present: laid_over_records(present, records, night, told=told),
+            partition_by=spec.deliveries.partition_by,
         )
-        lake.update(spec.deliveries.name, sorted(told), lambda present: laid_over_records(present, records, night))
     account = make_account(judged, merged, accounts, arrived, judgement)
     log.info(
         "source imported source=%s files=%s rows_in=%d published=%d quarantined=%d days=%d time_zone=%s merge=%s",

@@ -93,9 +93,9 @@ def read_delivery(deployment: Deployment, source: SourceSpec, partition: str) ->
     """Return the account of the night's own delivery; None where the day came with a file import, or didn't."""
     if not deployment.lake.exists(source.deliveries.name):
         return None
-    days = source.partitions_of(partition)
-    records = deployment.lake.read(source.deliveries.name, start=days[0], end=days[-1])
-    account = records.filter(pc.equal(records["delivered"], partition))
+    own = pa.array(map(partitions.parse, source.partitions_of(partition)), pa.date32())
+    records = deployment.lake.read(source.deliveries.name, columns=[DAY, "delivered", *_ACCOUNTED])
+    account = records.filter(pc.and_(pc.equal(records["delivered"], partition), pc.is_in(records[DAY], own)))
     if account.num_rows == 0:
         return None
     return Delivery(*(int(pc.sum(account[name]).as_py()) for name in _ACCOUNTED))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path, PurePosixPath
 
 import pyarrow.compute as pc
@@ -147,13 +148,13 @@ def delivered_days(lake: LakeAdapter, spec: SourceSpec) -> list[str]:
     return sorted({day.isoformat() for day in records.filter(records["has_arrived"])["dt"].to_pylist()})
 
 
-def days_of(lake: LakeAdapter, spec: SourceSpec, night: str) -> list[str]:
+def days_of(lake: LakeAdapter, spec: SourceSpec, night: str) -> list[date]:
     """Return the days that a night's delivery, as it was taken last, had rows for; in order."""
     name = spec.deliveries.name
     if not lake.exists(name):
         return []
     records = lake.read(name, columns=["dt", "delivered"])
-    return sorted({day.isoformat() for day in records.filter(pc.equal(records["delivered"], night))["dt"].to_pylist()})
+    return sorted(set(records.filter(pc.equal(records["delivered"], night))["dt"].to_pylist()))
 
 
 def first_gap(delivered: Sequence[str], until: str) -> str | None:

@@ -142,8 +142,10 @@ class FeastMaterializeOperator(BaseOperator):
     def execute(self, context: Context) -> FeaturesRef:
         """Materialise and return the reference."""
         started = time.monotonic()
-        import feast  # noqa: F401 - what a cold worker pays shows in the log
+        from include.adapters.feature_store.load_feast import load_feast
 
+        load_feast()
+        # What a cold worker pays.
         self.log.info("feast imported in %.3f s", time.monotonic() - started)
         from include.adapters.deployment import Deployment
         from include.steps.materialize_features import materialize_features

@@ -42,8 +42,14 @@ def arrive(deployment: Any, *lines: dict[str, Any], nights: list[str] | None = N
             lambda present, rows=rows: rows if present is None else pa.concat_tables([present, rows]),
         )
     for night in nights if nights is not None else sorted({str(made["dt"]) for made in lines}):
-        record = pa.table({"dt": [date.fromisoformat(night)], "delivered": [night], "has_arrived": [True]})
-        deployment.lake.replace("deliveries/orders", record, keys=[night])
+        day = date.fromisoformat(night)
+        record = pa.table({"month": [night[:7]], "dt": [day], "delivered": [night], "has_arrived": [True]})
+        deployment.lake.update(
+            "deliveries/orders",
+            [night[:7]],
+            lambda present, record=record: record if present is None else pa.concat_tables([present, record]),
+            partition_by="month",
+        )
 
 
 def late(ordered_at: str, customer: str, **changes: Any) -> dict[str, Any]:
