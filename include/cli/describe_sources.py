@@ -18,6 +18,7 @@ import click
 from include.cli import options
 from include.cli.deployment import open_deployment
 from include.cli.progress import progress
+from include.cli.written import tell_written
 from include.errors import UsageError
 
 if TYPE_CHECKING:
@@ -148,9 +149,4 @@ def new_command(name: str, file: Path, source: str | None, as_json: bool) -> Non
         f"mlops sources import {proposal.source} {file}{by}",
         "mlops models check" if source is None else f"mlops demo --orders {file}{by}",
     ]
-    if as_json:
-        told = {"written": [str(path) for path in written], "to_read": proposal.to_read, "next": following}
-        click.echo(json.dumps(told))
-        return
-    click.echo("\n".join([*(f"wrote {path}" for path in written), *proposal.to_read, "next:"]))
-    click.echo("\n".join(f"  {command}" for command in following))
+    tell_written(written, to_read=proposal.to_read, following=following, as_json=as_json)

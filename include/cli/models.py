@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import click
 
 from include.cli import options
+from include.cli.written import tell_written
 
 
 @click.group()
@@ -73,12 +74,7 @@ def new(name: str, like: str, group: str | None, label: str | None, as_json: boo
         f"mlops features build --group {proposal.group} --date FIRST --end LAST",
         f"mlops train --model {name} --as-of LAST",
     ]
-    if as_json:
-        told = {"written": [str(path) for path in written], "to_read": proposal.to_read, "next": following}
-        click.echo(json.dumps(told))
-        return
-    click.echo("\n".join([*(f"wrote {path}" for path in written), *proposal.to_read, "next:"]))
-    click.echo("\n".join(f"  {command}" for command in following))
+    tell_written(written, to_read=proposal.to_read, following=following, as_json=as_json)
 
 
 @models.command()

@@ -81,11 +81,10 @@ def auc_interval(
     """
     if len(entities) != len(labels):
         raise UsageError(f"{len(labels)} rows belong to {len(entities)} entities; name one for each row")
-    ranked = _RankedRows(labels, scores)
+    resampled = resampled_interval(labels, scores, entities, samples=samples, seed=seed, level=level)
     names = np.asarray(entities, dtype=str)
     positives, negatives = (len(np.unique(names[labels == label])) for label in (1, 0))
-    resampled = _resampled_interval(ranked, names, samples=samples, seed=seed, level=level)
-    by_size = newcombe_interval(ranked.auc(np.ones(len(labels))), positives, negatives, level=level)
+    by_size = newcombe_interval(auc(labels, scores), positives, negatives, level=level)
     return min(resampled[0], by_size[0]), max(resampled[1], by_size[1])
 
 
@@ -138,20 +137,14 @@ def resampled_interval(
     seed: int,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Return the interval of the AUC by resampling entities.
-
-    Parameters
-    ----------
-    labels, scores, entities, seed, level
-        As `auc_interval`.
-    samples : int
-        Resamples; those that draw one class only are left out.
+    """Return the interval of the AUC by resampling entities; parameters are those of `auc_interval`.
 
     Notes
     -----
     An entity stands in several snapshots, with nearly the same features and overlapping labels:
     resampling rows would take them for independent and give an interval that is too narrow. So whole
-    entities are drawn with replacement, and the percentiles of the resampled AUC are returned.
+    entities are drawn with replacement, and the percentiles of the resampled AUC are returned. Resamples that draw one
+    class only are left out.
 
     References
     ----------
@@ -159,13 +152,7 @@ def resampled_interval(
     C. A. Field, A. H. Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69 (2007).
     """
     ranked = _RankedRows(labels, scores)
-    return _resampled_interval(ranked, np.asarray(entities, dtype=str), samples=samples, seed=seed, level=level)
-
-
-def _resampled_interval(
-    ranked: _RankedRows, entities: NDArray[np.str_], *, samples: int, seed: int, level: float
-) -> tuple[float, float]:
-    _, entity_of_row = np.unique(entities, return_inverse=True)
+    _, entity_of_row = np.unique(np.asarray(entities, dtype=str), return_inverse=True)
     count = int(entity_of_row.max()) + 1
     rng = np.random.default_rng(seed)
     drawn = (np.bincount(rng.integers(0, count, count), minlength=count)[entity_of_row] for _ in range(samples))
