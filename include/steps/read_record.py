@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
 
 # Without these nothing says what to build again, and what should come of it.
-_NEEDED = ("set_id", "as_of", "feature_names", "rows_sha256", "sources", "spec_sha256")
+_NEEDED = ("set_id", "as_of", "feature_names", "entity_keys", "rows_sha256", "sources", "spec_sha256")
 
 
 @dataclass
@@ -101,7 +101,7 @@ def read_record(deployment: Deployment, present: ModelSpec, version: int, told: 
     manifest = TrainingSetManifest.from_incomplete_json(files[MANIFEST].decode())
     text = files[SPEC].decode() if SPEC in files and SPEC not in altered else None
     spec = _find_spec(present, manifest, text, told)
-    return Record(registered, stored, manifest, spec, _read_examples(deployment, manifest, told))
+    return Record(registered, stored, manifest, spec, _read_examples(deployment, present.model_id, manifest, told))
 
 
 def _require_version(deployment: Deployment, spec: ModelSpec, version: int) -> None:
@@ -140,17 +140,17 @@ def _find_spec(present: ModelSpec, manifest: TrainingSetManifest, text: str | No
     return None
 
 
-def _read_examples(deployment: Deployment, manifest: TrainingSetManifest, told: Told) -> pa.Table | None:
+def _read_examples(deployment: Deployment, model_id: str, manifest: TrainingSetManifest, told: Told) -> pa.Table | None:
     """Return the examples that the lake keeps, where it keeps them as they were."""
     if not manifest.set_id:
         return None
-    if read_manifest(deployment.lake, manifest.model_id, manifest.set_id) is None:
+    if read_manifest(deployment.lake, model_id, manifest.set_id) is None:
         told.notes.append(
             f"the lake does not keep training set {manifest.set_id} any more; mlops lake pins says which it keeps"
         )
         return None
     try:
-        found, examples = read_training_set(deployment.lake, manifest.model_id, manifest.set_id)
+        found, examples = read_training_set(deployment.lake, model_id, manifest.set_id)
     except MlopsError as err:
         told.differences.append(f"the training set that the lake keeps is not what it was: {err}")
         return None

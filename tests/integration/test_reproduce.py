@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -247,6 +247,32 @@ def test_nothing_is_made_by_a_manifest_that_was_altered(deployment):
     assert (found.training_set.rebuilt, found.native.rebuilt, found.onnx.rebuilt) == (None, None, None)
 
 
+def register_anew(deployment: Deployment, manifest: Mapping[str, Any]) -> int:
+    """Register the files of version 2 without its spec, and with another manifest, as something from before."""
+    files = deployment.model_registry.stored("churn-predictor", 2)
+    kept = {name: content for name, content in files.items() if name != SPEC}
+    sealed = with_checksums({**kept, "manifest.json": json.dumps(manifest).encode()})
+    made = deployment.model_registry.register(
+        "churn-predictor", run_name="older", files=sealed, params={}, metrics={}, tags={"model_id": "churn"}
+    )
+    deployment.state.record_registration("churn", made.version, run_id=made.run_id, files=checksums(sealed))
+    return made.version
+
+
+def manifest_of(deployment: Deployment, version: int) -> dict[str, Any]:
+    stated: dict[str, Any] = json.loads(deployment.model_registry.stored("churn-predictor", version)["manifest.json"])
+    return stated
+
+
+@pytest.mark.parametrize("name", ["as_of", "entity_keys", "rows_sha256", "sources", "spec_sha256"])
+def test_what_a_manifest_lacks_is_named(older, name):
+    stated = manifest_of(older, 2)
+    del stated[name]
+    found = reproduce_version(older, "churn", version=register_anew(older, stated), against_latest=True)
+    assert f"nothing can be built again: manifest.json lacks {name}" in found.differences
+    assert (found.training_set.rebuilt, found.native.rebuilt, found.latest) == (None, None, None)
+
+
 def without_first_row(content: bytes) -> bytes:
     rows, sink = pq.read_table(pa.BufferReader(content)), pa.BufferOutputStream()
     pq.write_table(rows.slice(1), sink)
@@ -373,16 +399,9 @@ def test_a_version_is_made_by_the_spec_that_it_keeps_whatever_the_spec_is_today(
 def older(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """A home whose version 3 is version 2 as it would have been registered before versions kept their spec."""
     other = elsewhere(deployment, tmp_path_factory.mktemp("older") / "home")
-    files = other.model_registry.stored("churn-predictor", 2)
-    stated = json.loads(files["manifest.json"])
+    stated = manifest_of(other, 2)
     del stated["definitions"], stated["libraries"]
-    kept = {name: content for name, content in files.items() if name != SPEC}
-    sealed = with_checksums({**kept, "manifest.json": json.dumps(stated).encode()})
-    made = other.model_registry.register(
-        "churn-predictor", run_name="older", files=sealed, params={}, metrics={}, tags={"model_id": "churn"}
-    )
-    other.state.record_registration("churn", made.version, run_id=made.run_id, files=checksums(sealed))
-    assert made.version == 3
+    assert register_anew(other, stated) == 3
     return other
 
 
