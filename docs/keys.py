@@ -7,6 +7,7 @@ What belongs here: Markdown of keys, rules and kinds of label. What does not: th
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel
 
 from include.specs.groups import FeatureGroupSpec
 from include.specs.labels import LABELS_ROOT, label_kinds, load_label_kind
-from include.specs.models import ModelSpec
+from include.specs.models import TASKS, ModelSpec
 from include.specs.services import FeatureServiceSpec
 from include.specs.source_rules import Rule
 from include.specs.sources import SourceSpec
@@ -24,8 +25,17 @@ _OF_EVERY_RULE = ("kind", "name", "reason")
 
 
 def model_keys(_: Path) -> str:
-    """Return the keys of a model."""
-    return _table(spec_keys(ModelSpec))
+    """Return the keys of a model, section by section; one that only models of one task have says so."""
+    of_all = {line.key: line for line in spec_keys(ModelSpec)}
+    own = [
+        replace(line, meaning=f"of task {task}: {line.meaning}")
+        for task, schema in TASKS.items()
+        for line in spec_keys(schema)
+        if line.key not in of_all
+    ]
+    lines = [*of_all.values(), *own]
+    sections = list(dict.fromkeys(line.key.partition(".")[0] for line in lines))
+    return _table(sorted(lines, key=lambda line: sections.index(line.key.partition(".")[0])))
 
 
 def group_keys(_: Path) -> str:

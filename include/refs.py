@@ -42,12 +42,13 @@ class CandidateRef:
 
 @dataclass(frozen=True)
 class PredictionsRef:
-    """One partition of scores and the version that gave them."""
+    """One partition of scores, those with a positive decision, and the version that gave them."""
 
     model_id: str
     partition: str
     model_version: int
     rows: int
+    decided: int
     version: int
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Word: TypeAlias = Literal["string", "int64", "float32", "float64", "bool", "date", "instant"]
+Word: TypeAlias = Literal["string", "int32", "int64", "float32", "float64", "bool", "date", "instant"]
 
 # A night can still be looked into when the same night of the next year is asked about.
 _OVER_A_YEAR = 400
@@ -279,8 +279,8 @@ def features_table(group: str, keys: tuple[str, ...], columns: Mapping[str, Word
     )
 
 
-def predictions_table(model_id: str, keys: tuple[str, ...], whose: Whose) -> TableSpec:
-    """Return the table of a model's scores, by its entity's keys."""
+def predictions_table(model_id: str, keys: tuple[str, ...], whose: Whose, predicted: Mapping[str, Word]) -> TableSpec:
+    """Return the table of a model's scores, by its entity's keys and what follows from a score."""
     return TableSpec(
         name=predictions_name(model_id),
         row="one entity scored for one day by the version in one role",
@@ -289,7 +289,7 @@ def predictions_table(model_id: str, keys: tuple[str, ...], whose: Whose) -> Tab
             "dt": "date",
             "role": "string",
             "score": "float32",
-            "decision": "bool",
+            **predicted,
             "model_version": "int64",
             "feature_event_timestamp": "instant",
             "feature_created_timestamp": "instant",
@@ -343,7 +343,6 @@ def quality_reports_folder(group: str) -> FolderSpec:
     )
 
 
-PER_MODEL = (predictions_table, online_vectors_table)
 LEDGER_HEADS = FolderSpec(
     name="audit/heads",
     file="the hash of one row of a history in the database, written once",

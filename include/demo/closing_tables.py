@@ -62,12 +62,12 @@ def _rows(account: DemoAccount) -> Iterator[tuple[str, int]]:
 
 def _version(version: ModelVersion) -> tuple[object, ...]:
     gates = {gate.gate: gate for gate in version.gates}
-    auc, latency = gates.get("auc"), gates.get("latency")
+    metric, latency = gates.get("auc", gates.get("ndcg")), gates.get("latency")
     return (
         version.version,
         version.stage.value,
         version.as_of or "unknown",
-        auc.reason if auc is not None else "not judged",
+        metric.reason if metric is not None else "not judged",
         "not measured" if latency is None or latency.value is None else f"{latency.value:.3f}",
     )
 

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
+from typing import Any
 
 from include.governance import gates
 from include.governance.gate import Gate
+from include.specs.model_sections import GatesSpec
 
 
-def find_gates() -> tuple[Gate, ...]:
-    """Return the ``GATE`` of every file in ``governance/gates``, in the order of their names."""
+def find_gates(spec: GatesSpec) -> tuple[Gate[Any], ...]:
+    """Return the gates that a model with these thresholds is held against, in the order of their names.
+
+    Each is the ``GATE`` of a file in ``governance/gates``.
+    """
     names = sorted(module.name for module in pkgutil.iter_modules(gates.__path__))
-    return tuple(import_module(f"{gates.__name__}.{name}").GATE for name in names)
+    found = (import_module(f"{gates.__name__}.{name}").GATE for name in names)
+    return tuple(gate for gate in found if isinstance(spec, gate.thresholds))

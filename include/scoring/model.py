@@ -25,7 +25,10 @@ ONNX_INPUT = "features"
 
 
 class ScoringModel:
-    """A binary classifier in two formats that were proved equal when it was trained.
+    """A trained model in two formats that were proved equal when it was trained.
+
+    A classifier's score is the probability of the positive class, in [0, 1]. A ranking's is a margin without bounds or
+    unit: it orders the items of one list, and says nothing across lists.
 
     Each format is loaded at its first use: serving never loads XGBoost, batch never ONNX Runtime.
 
@@ -54,7 +57,7 @@ class ScoringModel:
         engine: Engine = "native",
         feature_names: Sequence[str] | None = None,
     ) -> NDArray[np.float32]:
-        """Return each row's probability of the positive class.
+        """Return each row's score.
 
         Parameters
         ----------
@@ -68,7 +71,7 @@ class ScoringModel:
         Returns
         -------
         ndarray of shape (n_rows,), float32
-            In [0, 1].
+            Of a classifier in [0, 1].
 
         Raises
         ------
@@ -89,8 +92,9 @@ class ScoringModel:
         return np.asarray(scores, dtype=np.float32)
 
     def _predict_onnx(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        (probabilities,) = self._session.run(["probabilities"], {ONNX_INPUT: matrix})
-        return np.asarray(probabilities[:, 1], dtype=np.float32)
+        # A classifier gives a label and the probabilities of both classes, a ranking its margin alone.
+        scores = self._session.run(None, {ONNX_INPUT: matrix})[-1]
+        return np.asarray(scores[:, -1], dtype=np.float32)
 
     def _check_names(self, names: tuple[str, ...]) -> None:
         if names == self.feature_names:

@@ -71,7 +71,7 @@ def find_model_files(model_id: str) -> list[Path]:
 
 def tell_gates(spec: ModelSpec) -> str:
     """Say by which values a model's versions are judged, and in which file they stand."""
-    gates = ", ".join(f"gates.{name}={value}" for name, value in spec.gates.model_dump().items())
+    gates = ", ".join(f"gates.{name}={value}" for name, value in sorted(spec.gates.model_dump().items()))
     return f"the gates of {find_model_files(spec.model_id)[-1]} hold: {gates}"
 
 

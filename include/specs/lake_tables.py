@@ -14,6 +14,7 @@ from include.specs.models import load_models
 from include.specs.sources import load_sources
 
 if TYPE_CHECKING:
+    from include.specs.models import ModelSpec
     from include.tables import FolderSpec, TableSpec
 
 
@@ -22,11 +23,16 @@ def list_tables() -> list[TableSpec]:
     return [
         *(table for spec in load_sources() for table in (spec.raw, spec.quarantine, spec.deliveries)),
         *(spec.lake_table for spec in load_feature_groups()),
-        *(
-            make(spec.model_id, spec.entity.keys, spec.entity.whose)
-            for spec in load_models()
-            for make in tables.PER_MODEL
-        ),
+        *(table for spec in load_models() for table in list_tables_of(spec)),
+    ]
+
+
+def list_tables_of(spec: ModelSpec) -> list[TableSpec]:
+    """Return the tables of a model."""
+    keys, whose = spec.entity.keys, spec.entity.whose
+    return [
+        tables.predictions_table(spec.model_id, keys, whose, spec.predicted),
+        tables.online_vectors_table(spec.model_id, keys, whose),
     ]
 
 

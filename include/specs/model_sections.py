@@ -6,6 +6,7 @@ spec and its file (``models``), and what a value means to a computation, which i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
@@ -50,12 +51,44 @@ class TrainingSpec(Frozen):
 
 
 class GatesSpec(Frozen):
-    """Thresholds a candidate must meet before anyone is asked to approve it."""
+    """Thresholds a candidate must meet before anyone is asked to approve it; each task has some of its own."""
+
+    latency_p99_ms_max: Annotated[
+        float,
+        Field(gt=0, description="milliseconds; most of the 99th percentile of calls with one entity, or with one list"),
+    ]
+
+    def tell_idle(self) -> Iterator[str]:
+        """Say which thresholds every model meets."""
+        yield from ()
+
+
+class BinaryGatesSpec(GatesSpec):
+    """Thresholds of a classifier."""
 
     auc_min: Annotated[Fraction, Field(description="least area under the ROC curve on the test")]
-    latency_p99_ms_max: Annotated[
-        float, Field(gt=0, description="milliseconds; most of the 99th percentile of calls with one row")
-    ]
+
+    def tell_idle(self) -> Iterator[str]:
+        """Say which thresholds every model meets."""
+        if self.auc_min <= 0.5:
+            yield f"gates.auc_min={self.auc_min:g} is no threshold: a model that guesses has 0.5"
+
+
+class RankingGatesSpec(GatesSpec):
+    """Thresholds of a ranking."""
+
+    ndcg_min: Annotated[Fraction, Field(description="least NDCG of the first top_k of a list on the test")]
+
+    def tell_idle(self) -> Iterator[str]:
+        """Say which thresholds every model meets."""
+        if self.ndcg_min == 0:
+            yield "gates.ndcg_min=0 is no threshold: no list has less"
+
+
+class RankingSpec(Frozen):
+    """How a list is read. Of the entity's keys the last names its items, those before it whom it is for."""
+
+    top_k: Annotated[int, Field(ge=1, le=1000, description="places of a list that are read; they are decided for")]
 
 
 class ApprovalSpec(Frozen):
@@ -67,12 +100,17 @@ class ApprovalSpec(Frozen):
 
 
 class ScoringSpec(Frozen):
-    """How a score becomes a decision, and how long a correction of its features makes it anew."""
+    """How long a correction of its features makes a score anew."""
 
-    decision_threshold: Annotated[Fraction, Field(description="a score from here on is a positive decision")]
     rescore_days: Annotated[
         int, Field(ge=0, le=90, description="nights whose scores are made anew when features are corrected")
     ] = 7
+
+
+class BinaryScoringSpec(ScoringSpec):
+    """How a probability becomes a decision."""
+
+    decision_threshold: Annotated[Fraction, Field(description="a score from here on is a positive decision")]
 
 
 class MonitoringSpec(Frozen):

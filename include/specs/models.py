@@ -6,36 +6,46 @@ What belongs here: the schema of ``include/config/models``, and reading its file
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
-from include.errors import SpecError
+from include.errors import SpecError, nearest
 from include.settings import Settings
 from include.specs.conditions import columns_of
 from include.specs.groups import EntitySpec
 from include.specs.labels import LabelSpec, load_label_kind
 from include.specs.model_sections import (
     ApprovalSpec,
+    BinaryGatesSpec,
+    BinaryScoringSpec,
     DecisionSpec,
     FeaturesSpec,
     GatesSpec,
     MonitoringSpec,
+    RankingGatesSpec,
+    RankingSpec,
     ScoringSpec,
     TrainingSpec,
 )
+from include.specs.spec_keys import spec_keys
 from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, read_spec, spec_names, validated
+from include.tables import Word
+
+Task: TypeAlias = Literal["binary", "ranking"]
 
 
 class ModelSpec(Frozen):
-    """Everything that a model is, but for its code and its data."""
+    """Everything that a model is, but for its code and its data; each task has keys of its own beside these."""
 
     model_id: Annotated[Identifier, Field(description="the file's name")]
     registered_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", description="its name in the registry")]
     description: Annotated[str, Field(description="what a score means, in a sentence")]
     owner: Annotated[str, Field(description="who answers for it")]
+    task: Annotated[Task, Field(description="what is learnt: who says yes, or which items come first in a list")]
     entity: EntitySpec
     features: FeaturesSpec
     population: Annotated[
@@ -54,6 +64,72 @@ class ModelSpec(Frozen):
     def _population_is_a_condition(cls, value: str) -> str:
         columns_of(value)
         return value
+
+    @property
+    def decides_by(self) -> Mapping[str, float]:
+        """What makes a decision of a score, by the name of its key."""
+        raise NotImplementedError
+
+    @property
+    def predicted(self) -> Mapping[str, Word]:
+        """The columns that follow from a score, and their types."""
+        raise NotImplementedError
+
+
+class BinaryModelSpec(ModelSpec):
+    """A model that gives each entity the probability of a yes."""
+
+    gates: BinaryGatesSpec
+    scoring: BinaryScoringSpec
+
+    @property
+    def decides_by(self) -> Mapping[str, float]:
+        """The threshold."""
+        return {"decision_threshold": self.scoring.decision_threshold}
+
+    @property
+    def predicted(self) -> Mapping[str, Word]:
+        """The decision."""
+        return {"decision": "bool"}
+
+
+class RankingModelSpec(ModelSpec):
+    """A model that orders the items of each list."""
+
+    ranking: RankingSpec
+    gates: RankingGatesSpec
+
+    @model_validator(mode="after")
+    def _keys_make_lists(self) -> RankingModelSpec:
+        if len(self.entity.keys) < 2:
+            raise ValueError(
+                f"entity.keys=[{', '.join(self.entity.keys)}] makes no lists, which task: ranking orders: the last key "
+                "names the items, those before it whom a list is for; take an entity of two keys, or task: binary"
+            )
+        return self
+
+    @property
+    def list_keys(self) -> tuple[str, ...]:
+        """Whom a list is for."""
+        return self.entity.keys[:-1]
+
+    @property
+    def item_key(self) -> str:
+        """What is in a list."""
+        return self.entity.keys[-1]
+
+    @property
+    def decides_by(self) -> Mapping[str, float]:
+        """The places that are read."""
+        return {"top_k": self.ranking.top_k}
+
+    @property
+    def predicted(self) -> Mapping[str, Word]:
+        """The place in the list, 1 for the first, and whether it is read."""
+        return {"rank": "int32", "decision": "bool"}
+
+
+TASKS: Mapping[Task, type[ModelSpec]] = {"binary": BinaryModelSpec, "ranking": RankingModelSpec}
 
 
 def model_ids() -> tuple[str, ...]:
@@ -117,19 +193,55 @@ def _folders(overlay_root: Path | None) -> tuple[Path, ...]:
 
 
 def _schema(values: dict[str, Any], path: Path, overlay_root: Path | None) -> type[ModelSpec]:
-    """Return the schema of a model with this kind of label."""
+    """Return the schema of a model of this task, with this kind of label."""
+    schema = _of_task(values, path)
     label = values.get("label")
     kind = label.get("kind") if isinstance(label, dict) else None
     if not isinstance(kind, str):
-        return ModelSpec
+        return schema
     try:
         spec = load_label_kind(kind, overlay_root).spec
     except SpecError as err:
         raise SpecError(f"{path.name}: label.kind={kind!r}: {err}") from err
-    return _with_label(spec)
+    return _with_label(schema, spec)
+
+
+def _of_task(values: dict[str, Any], path: Path) -> type[ModelSpec]:
+    said = values.get("task")
+    if said is None:
+        raise SpecError(f"{path.name}: task ({' or '.join(TASKS)}) is missing")
+    task = next((task for task in TASKS if task == said), None)
+    if task is None:
+        raise SpecError(f"{path.name}: task={said!r}; allowed: {', '.join(TASKS)}{nearest(str(said), TASKS)}")
+    if wrong := list(_of_other_tasks(values, task)):
+        raise SpecError(*(f"{path.name}: {said}" for said in wrong))
+    return TASKS[task]
+
+
+def _of_other_tasks(values: dict[str, Any], task: Task) -> Iterator[str]:
+    """Say which keys a model of this task has that are another task's."""
+    own = ", ".join(_own_keys(task))
+    for other in TASKS:
+        for key in _own_keys(other) if other != task else ():
+            if _names(values, key):
+                yield f"{key} is a key of task: {other}; task: {task} has {own} in its place"
+
+
+@cache
+def _own_keys(task: Task) -> tuple[str, ...]:
+    """Return the keys that only one task has."""
+    others = {line.key for other, schema in TASKS.items() if other != task for line in spec_keys(schema)}
+    return tuple(line.key for line in spec_keys(TASKS[task]) if line.key not in others)
+
+
+def _names(values: object, key: str) -> bool:
+    first, _, rest = key.partition(".")
+    if not isinstance(values, dict) or first not in values:
+        return False
+    return _names(values[first], rest) if rest else True
 
 
 @lru_cache(maxsize=64)
-def _with_label(label: type[LabelSpec]) -> type[ModelSpec]:
-    made: type[ModelSpec] = create_model("ModelSpec", __base__=ModelSpec, label=(label, ...))
+def _with_label(schema: type[ModelSpec], label: type[LabelSpec]) -> type[ModelSpec]:
+    made: type[ModelSpec] = create_model(schema.__name__, __base__=schema, label=(label, ...))
     return made

@@ -44,9 +44,9 @@ def spec_keys(schema: type[BaseModel]) -> list[KeyLine]:
 
     Examples
     --------
-    >>> from include.specs.model_sections import GatesSpec
-    >>> [line.key for line in spec_keys(GatesSpec)]
-    ['auc_min', 'latency_p99_ms_max']
+    >>> from include.specs.model_sections import BinaryGatesSpec
+    >>> [line.key for line in spec_keys(BinaryGatesSpec)]
+    ['latency_p99_ms_max', 'auc_min']
     """
     whole = schema.model_json_schema()
     return list(_keys(whole, whole.get("$defs", {}), ""))

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from include.errors import nearest
 from include.specs.conditions import columns_of
 from include.specs.groups import EntitySpec, FeatureGroupSpec
-from include.specs.models import ModelSpec
+from include.specs.models import ModelSpec, RankingModelSpec
 from include.specs.services import FeatureServiceSpec
 from include.specs.standing import SpecKind, Specs, Violation
 
@@ -200,10 +200,21 @@ def _service_fits(spec: ModelSpec, service: FeatureServiceSpec, specs: Specs) ->
         texts = [c.name for c in group.columns if c.dtype == "string" and c.name in service.features[group.group]]
         if texts:
             yield f"{said} {group.group}.{texts[0]}, which is a string; a model reads numbers, encode it in the group"
+    yield from _tells_items_apart(spec, service, specs)
     if spec.decision.features_min > (count := len(service.feature_names)):
         yield (
             f"decision.features_min={spec.decision.features_min} is above the {count} features of "
             f"{service.service}; no drift would ever ask for a retrain"
+        )
+
+
+def _tells_items_apart(spec: ModelSpec, service: FeatureServiceSpec, specs: Specs) -> Iterator[str]:
+    if not isinstance(spec, RankingModelSpec):
+        return
+    if all(spec.item_key not in specs.groups[name].entity.keys for name in service.features):
+        yield (
+            f"features.service={service.service!r} reads no group that has the key {spec.item_key}, so that all items "
+            f"of a list would have one score; add columns of a group about {_told(spec.entity)}, or {spec.item_key}"
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +51,11 @@ def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> Evidence:
     spec = load_model(candidate.model_id)
     loaded = load_version(deployment, candidate.model_id, candidate.version)
     rows = _typical_rows(loaded.profile, loaded.signature.feature_names)
-    facts = CandidateFacts(loaded.metrics, _measure_calls_ms(loaded.model, rows), loaded.manifest)
-    reports = tuple(_ask(gate, facts, spec.gates) for gate in find_gates())
+    # A list is answered by one call.
+    rows_per_call = int(loaded.metrics.get("largest_list", 1))
+    calls_ms = _measure_calls_ms(loaded.model, rows, rows_per_call)
+    facts = CandidateFacts(loaded.metrics, calls_ms, rows_per_call, loaded.manifest)
+    reports = tuple(_ask(gate, facts, spec.gates) for gate in find_gates(spec.gates))
     log.info(
         "gates model=%s version=%d %s",
         candidate.model_id,
@@ -65,10 +68,10 @@ def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> Evidence:
 def thresholds(gates: GatesSpec) -> dict[str, float | None]:
     """Return what each gate of today holds a candidate against, by its name, without asking about one."""
     nothing = CandidateFacts()
-    return {gate.name: _ask(gate, nothing, gates).threshold for gate in find_gates()}
+    return {gate.name: _ask(gate, nothing, gates).threshold for gate in find_gates(gates)}
 
 
-def _ask(gate: Gate, facts: CandidateFacts, gates: GatesSpec) -> GateReport:
+def _ask(gate: Gate[Any], facts: CandidateFacts, gates: GatesSpec) -> GateReport:
     try:
         return gate.judge(facts, gates)
     except Exception as err:
@@ -88,12 +91,15 @@ def _typical_rows(profile: ReferenceProfile, names: tuple[str, ...]) -> NDArray[
     return rows
 
 
-def _measure_calls_ms(model: ScoringModel, rows: NDArray[np.float32]) -> tuple[float, ...]:
-    for row in rows[:_WARM_UP_CALLS]:
-        model.predict(row[None, :], engine="onnx")
-    calls = []
-    for row in rows:
+def _measure_calls_ms(model: ScoringModel, rows: NDArray[np.float32], rows_per_call: int) -> tuple[float, ...]:
+    # Each call begins a row later than the one before it; after the last row comes the first.
+    around = np.resize(rows, (len(rows) + rows_per_call - 1, rows.shape[1]))
+    calls = [around[start : start + rows_per_call] for start in range(len(rows))]
+    for call in calls[:_WARM_UP_CALLS]:
+        model.predict(call, engine="onnx")
+    measured = []
+    for call in calls:
         started = time.perf_counter()
-        model.predict(row[None, :], engine="onnx")
-        calls.append((time.perf_counter() - started) * 1000)
-    return tuple(calls)
+        model.predict(call, engine="onnx")
+        measured.append((time.perf_counter() - started) * 1000)
+    return tuple(measured)

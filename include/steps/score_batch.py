@@ -10,7 +10,6 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,12 +19,14 @@ from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from include.monitoring.missed_nights import MissedNight, tell_missed
 from include.question.matrix import feature_matrix
 from include.refs import PredictionsRef
+from include.scoring.predictions import predict_columns
 from include.specs.models import ModelSpec, load_model
 from include.steps.load_version import load_version
 from include.steps.read_inputs import Inputs, created_column, other_groups, read_partition
 from include.tables import features_name, predictions_name
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from include.adapters.deployment import Deployment
@@ -66,7 +67,7 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
     Raises
     ------
     RefusedError
-        If no version was in Production before the partition.
+        If no version was in Production before the partition, or it is of another task than the spec.
     MlopsError
         If the partition's features are not published, or the version can't be loaded.
     """
@@ -77,6 +78,11 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
         raise RefusedError(f"no version of {model_id} was in Production before {partition}")
     loaded = load_version(deployment, model_id, model_version)
     service = loaded.signature.feature_service
+    if loaded.signature.task != spec.task:
+        raise RefusedError(
+            f"{model_id} version {model_version} is of task: {loaded.signature.task}, the spec of task: {spec.task}, "
+            "by which its scores mean nothing; train a version of the spec's task, or take the task back"
+        )
     inputs = read_partition(deployment, spec, partition, service=service)
     scores = loaded.model.predict(feature_matrix(inputs.rows, loaded.signature.feature_names))
     role = CHAMPION if shadow is None else CHALLENGER
@@ -102,7 +108,8 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
         model_version,
         rows.num_rows,
     )
-    return PredictionsRef(model_id, partition, model_version, rows.num_rows, written.version)
+    decided = int(pc.sum(rows["decision"]).as_py() or 0)
+    return PredictionsRef(model_id, partition, model_version, rows.num_rows, decided, written.version)
 
 
 def score_range(deployment: Deployment, model_id: str, *, start: str, end: str) -> ScoredRange:
@@ -154,7 +161,7 @@ def _predictions(
             "dt": pa.array([partitions.parse(partition)] * count, pa.date32()),
             _ROLE: pa.array([role] * count, pa.string()),
             "score": pa.array(scores, pa.float32()),
-            "decision": pa.array(scores >= np.float32(spec.scoring.decision_threshold), pa.bool_()),
+            **predict_columns(spec, rows, scores),
             "model_version": pa.array([model_version] * count, pa.int64()),
             FEATURE_EVENT: rows[EVENT_TIMESTAMP].cast(instant),
             FEATURE_CREATED: rows[CREATED_TIMESTAMP].cast(instant),

@@ -71,11 +71,9 @@ def train_model(deployment: Deployment, training_set: TrainingSetRef) -> Candida
             tags=_tags(spec, manifest),
         )
         _record(deployment, spec, registered, checksums(trained.files))
-    evaluation = trained.evaluation
     log.info(
-        "train model=%s set=%s rows=%d version=%d auc=%.4f [%.4f, %.4f]",
-        spec.model_id, manifest.set_id, manifest.rows, registered.version,
-        evaluation.auc, evaluation.auc_low, evaluation.auc_high,
+        "train model=%s set=%s rows=%d version=%d %s",
+        spec.model_id, manifest.set_id, manifest.rows, registered.version, trained.evaluation,
     )  # fmt: skip
     return CandidateRef(spec.model_id, registered.version, registered.run_id, training_set.as_of)
 
@@ -116,6 +114,7 @@ def _record(deployment: Deployment, spec: ModelSpec, version: RegisteredVersion,
 def _params(spec: ModelSpec, manifest: TrainingSetManifest) -> dict[str, str]:
     training = spec.training.model_dump(exclude={"hyperparameters"})
     values = {
+        "task": spec.task,
         "feature_service": manifest.feature_service,
         "training_set": manifest.set_id,
         "as_of": manifest.as_of,
@@ -124,6 +123,6 @@ def _params(spec: ModelSpec, manifest: TrainingSetManifest) -> dict[str, str]:
         **spec.label.parameters,
         **training,
         **spec.training.hyperparameters.model_dump(),
-        "decision_threshold": spec.scoring.decision_threshold,
+        **spec.decides_by,
     }
     return {name: str(value) for name, value in values.items()}

@@ -38,11 +38,14 @@ class Signature:
     entity_keys : tuple of str
     features : tuple of (str, str)
         Ordered names, and the dtypes of the feature service; the model casts them to float32.
+    task : str
+        Of its spec: what a score is.
     """
 
     feature_service: str
     entity_keys: tuple[str, ...]
     features: tuple[tuple[str, str], ...]
+    task: str
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -66,7 +69,8 @@ class Signature:
             value = json.loads(text)
             features = tuple((str(name), str(dtype)) for name, dtype in value["features"])
             keys = tuple(str(key) for key in value["entity_keys"])
-            return cls(str(value["feature_service"]), keys, features)
+            # The first versions do not say: they are classifiers.
+            return cls(str(value["feature_service"]), keys, features, str(value.get("task", "binary")))
         except (ValueError, KeyError, TypeError) as err:
             raise MlopsError(f"this is not a model's signature ({err!r}); train the version again") from err
 

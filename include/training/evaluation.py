@@ -1,7 +1,7 @@
-"""Measure a model on rows that it was not fitted on.
+"""Measure a classifier on rows that it was not fitted on.
 
-What belongs here: metrics of scores against labels, with their uncertainty. What does not: whether
-they are good enough, which a gate says.
+What belongs here: metrics of probabilities against labels, with their uncertainty. What does not: those of a ranking
+(``list_evaluation``), and whether they are good enough, which a gate says.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _LOG_EPSILON = 1e-7
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """How a model did on a test window.
+class BinaryEvaluation:
+    """How a classifier did on a test window.
 
     Attributes
     ----------
@@ -63,6 +63,10 @@ class Evaluation:
         """Return every metric that has a value."""
         return {name: float(value) for name, value in asdict(self).items() if value is not None}
 
+    def __str__(self) -> str:
+        """Return what a line of a log tells."""
+        return f"auc={self.auc:.4f} [{self.auc_low:.4f}, {self.auc_high:.4f}]"
+
 
 def evaluate(
     labels: NDArray[np.int8],
@@ -72,7 +76,7 @@ def evaluate(
     threshold: float,
     bootstrap_samples: int,
     seed: int,
-) -> Evaluation:
+) -> BinaryEvaluation:
     """Measure scores against labels.
 
     Parameters
@@ -107,7 +111,7 @@ def evaluate(
     tp, fp = int(np.sum(decided & (labels == 1))), int(np.sum(decided & (labels == 0)))
     fn = positives - tp
     clipped = np.clip(scores.astype(np.float64), _LOG_EPSILON, 1 - _LOG_EPSILON)
-    return Evaluation(
+    return BinaryEvaluation(
         auc=auc(labels, scores),
         auc_low=low,
         auc_high=high,

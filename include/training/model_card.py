@@ -5,14 +5,12 @@ What belongs here: its text. What does not: any number that isn't in the other f
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import numpy as np
 
 from include.specs.models import ModelSpec
-from include.training.evaluation import Evaluation
 from include.training.manifest import TrainingSetManifest
 from include.training.split import TimeSplit
+from include.training.task import Judged
 
 _DAY = "datetime64[D]"
 
@@ -23,7 +21,7 @@ _CARD = """# {registered_name}, trained as of {as_of}
 | | |
 |---|---|
 | Owner | {owner} |
-| Score | probability of `{label}` within {horizon_days} days, per {entity} |
+| Score | {score} |
 | Population | `{population}` |
 | Features | `{feature_service}`: {features} |
 | Training set | `{set_id}`, {rows:,} examples ({positives:,} positive), {unlabelled:,} more without a known label |
@@ -36,13 +34,7 @@ _CARD = """# {registered_name}, trained as of {as_of}
 
 | metric | value |
 |---|---|
-| AUC | {auc:.4f}, 95 % interval [{auc_low:.4f}, {auc_high:.4f}] |
-| Precision at {threshold:g} | {precision} |
-| Recall at {threshold:g} | {recall:.4f} |
-| F1 at {threshold:g} | {f1} |
-| Log loss | {log_loss:.4f} |
-| Brier score | {brier:.4f} |
-| Base rate | {base_rate:.4f} |
+{metrics}
 
 ## Limits
 
@@ -53,16 +45,17 @@ _CARD = """# {registered_name}, trained as of {as_of}
 """
 
 
-def write_model_card(spec: ModelSpec, manifest: TrainingSetManifest, split: TimeSplit, evaluation: Evaluation) -> str:
+def write_model_card(spec: ModelSpec, manifest: TrainingSetManifest, split: TimeSplit, judged: Judged) -> str:
     """Return a version's card as Markdown."""
     values = {
         **_told_of_examples(manifest, split),
-        **_told_of_metrics(evaluation),
+        "score": judged.score,
+        "metrics": "\n".join(f"| {name} | {value} |" for name, value in judged.metrics),
+        "test_rows": judged.evaluation.rows,
+        "entities": judged.evaluation.entities,
         "registered_name": spec.registered_name,
         "description": spec.description,
         "owner": spec.owner,
-        "label": spec.label.kind,
-        "entity": spec.entity.name,
         "population": spec.population,
     }
     return _CARD.format(**values)
@@ -73,7 +66,6 @@ def _told_of_examples(manifest: TrainingSetManifest, split: TimeSplit) -> dict[s
     as_of_end = np.datetime64(manifest.as_of, "D") + np.timedelta64(1, "D")
     return {
         "as_of": manifest.as_of,
-        "horizon_days": manifest.horizon_days,
         "feature_service": manifest.feature_service,
         "features": ", ".join(f"`{name}`" for name in manifest.feature_names),
         "set_id": manifest.set_id,
@@ -93,10 +85,3 @@ def _told_of_examples(manifest: TrainingSetManifest, split: TimeSplit) -> dict[s
         "age_days": int((as_of_end - last) / np.timedelta64(1, "D")),
         "weeks": float((last - first) / np.timedelta64(7, "D")),
     }
-
-
-def _told_of_metrics(evaluation: Evaluation) -> dict[str, object]:
-    undefined = "undefined: nothing was predicted positive"
-    numbers = {name: value for name, value in asdict(evaluation).items() if name != "rows"}
-    told = {name: undefined if (value := numbers[name]) is None else f"{value:.4f}" for name in ("precision", "f1")}
-    return {**numbers, **told, "test_rows": evaluation.rows}

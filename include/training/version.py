@@ -15,18 +15,18 @@ import xgboost
 from numpy.typing import NDArray
 
 from include.monitoring.reference_profile import ReferenceProfile, build_reference_profile
-from include.question.labels import LABEL
 from include.question.matrix import feature_matrix
 from include.scoring.model import ScoringModel
 from include.specs.models import ModelSpec
 from include.training import artifacts
 from include.training.conversion import check_parity, to_onnx
-from include.training.evaluation import Evaluation, evaluate
-from include.training.fitting import feature_importance, fit_booster, to_bytes
+from include.training.fitting import feature_importance, to_bytes
 from include.training.manifest import TrainingSetManifest, spec_text
 from include.training.model_card import write_model_card
 from include.training.plots import draw_plots
 from include.training.split import TimeSplit, split_by_time
+from include.training.task import Evaluation
+from include.training.task_registry import find_task
 
 SCORE = "score"
 
@@ -60,7 +60,6 @@ class FittedVersion:
     native, onnx : bytes
         ``model.ubj`` and ``model.onnx``.
     matrix : ndarray of shape (n_rows, n_features), float32
-    labels : ndarray of shape (n_rows,), int8
     split : TimeSplit
         Which rows are for what.
     """
@@ -69,7 +68,6 @@ class FittedVersion:
     native: bytes
     onnx: bytes
     matrix: NDArray[np.float32]
-    labels: NDArray[np.int8]
     split: TimeSplit
 
 
@@ -86,9 +84,11 @@ def fit_version(spec: ModelSpec, names: Sequence[str], examples: pa.Table) -> Fi
         test_days=spec.training.test_days,
         horizon_days=spec.label.horizon_days,
     )
-    matrix, labels = feature_matrix(examples, names), examples[LABEL].to_numpy()
-    booster = fit_booster(matrix[split.train], labels[split.train], feature_names=names, training=spec.training)
-    return FittedVersion(booster, to_bytes(booster), to_onnx(booster), matrix, labels, split)
+    matrix = feature_matrix(examples, names)
+    booster = find_task(spec).fit(
+        examples.filter(pa.array(split.train)), matrix[split.train], feature_names=tuple(names)
+    )
+    return FittedVersion(booster, to_bytes(booster), to_onnx(booster), matrix, split)
 
 
 def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.Table) -> TrainedVersion:
@@ -118,24 +118,17 @@ def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.T
     fitted = fit_version(spec, manifest.feature_names, examples)
     names, split = manifest.feature_names, fitted.split
     model = ScoringModel(names, native=fitted.native, onnx=fitted.onnx, threads=spec.training.threads)
-    test, test_labels = fitted.matrix[split.test], fitted.labels[split.test]
+    test = fitted.matrix[split.test]
     difference = check_parity(model, test)
     scores = model.predict(test)
-    evaluation = evaluate(
-        test_labels,
-        scores,
-        # Rows of one first key depend on one another, whatever their other keys.
-        examples.filter(pa.array(split.test))[spec.entity.keys[0]].to_pylist(),
-        threshold=spec.scoring.decision_threshold,
-        bootstrap_samples=spec.training.bootstrap_samples,
-        seed=spec.training.seed,
-    )
-    metrics = {**evaluation.numbers(), "onnx_difference": difference}
+    judged = find_task(spec).judge(examples.filter(pa.array(split.test)), scores)
+    metrics = {**judged.evaluation.numbers(), "onnx_difference": difference}
     dtypes = tuple((name, str(examples.schema.field(name).type)) for name in names)
-    plots = draw_plots(test_labels, scores, evaluation, feature_importance(fitted.booster))
-    card = write_model_card(spec, manifest, split, evaluation)
+    plots = draw_plots(judged.figures, feature_importance(fitted.booster))
+    card = write_model_card(spec, manifest, split, judged)
+    signature = artifacts.Signature(manifest.feature_service, manifest.entity_keys, dtypes, spec.task)
     texts = {
-        artifacts.SIGNATURE: artifacts.Signature(manifest.feature_service, manifest.entity_keys, dtypes).to_json(),
+        artifacts.SIGNATURE: signature.to_json(),
         artifacts.REFERENCE_PROFILE: _profile(names, test, scores).to_json(),
         artifacts.METRICS: artifacts.to_json(metrics),
         artifacts.MODEL_CARD: card,
@@ -148,7 +141,7 @@ def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.T
         **{name: text.encode() for name, text in texts.items()},
         **{f"plots/{name}": png for name, png in plots.items()},
     }
-    return TrainedVersion(artifacts.with_checksums(files), evaluation, metrics)
+    return TrainedVersion(artifacts.with_checksums(files), judged.evaluation, metrics)
 
 
 def _profile(names: tuple[str, ...], test: NDArray[np.float32], scores: NDArray[np.float32]) -> ReferenceProfile:

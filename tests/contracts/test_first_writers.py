@@ -12,9 +12,10 @@ import pytest
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.settings import PROJECT_ROOT
 from include.specs.groups import load_feature_groups
-from include.specs.lake_tables import list_tables
+from include.specs.lake_tables import list_tables_of
+from include.specs.models import load_models
 from include.specs.sources import load_sources
-from include.tables import PER_MODEL, TableSpec
+from include.tables import TableSpec
 from tests.contracts.first_writers import FILES, file_rows
 
 WRITERS = 6
@@ -24,8 +25,8 @@ ROUNDS = int(os.environ.get("FIRST_WRITERS_ROUNDS", "1"))
 
 def kinds(lake: LakeAdapter, round_number: int) -> list[TableSpec]:
     """Return a table of each kind; on S3, whose server here takes one request at a time, one of them in turn."""
-    [source, *_], [group, *_], found = load_sources(), load_feature_groups(), list_tables()
-    each = [source.raw, source.quarantine, source.deliveries, group.lake_table, *found[-len(PER_MODEL) :]]
+    [source, *_], [group, *_], [model, *_] = load_sources(), load_feature_groups(), load_models()
+    each = [source.raw, source.quarantine, source.deliveries, group.lake_table, *list_tables_of(model)]
     return [each[(round_number + 1) % len(each)]] if lake.uri.startswith("s3://") else each
 
 

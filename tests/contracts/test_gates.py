@@ -20,28 +20,38 @@ from include.governance.evidence import GateReport, Verdict
 from include.governance.gate import CandidateFacts, Gate
 from include.governance.gate_registry import find_gates
 from include.refs import CandidateRef
-from include.specs.model_sections import GatesSpec
+from include.specs.model_sections import BinaryGatesSpec, GatesSpec, RankingGatesSpec
 from include.steps.gate_candidate import gate_candidate
 from include.training.version import train_version
 from tests.unit.steps.fakes import FakeState
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 
-GATES = GatesSpec(auc_min=0.7, latency_p99_ms_max=50)
+THRESHOLDS = {
+    "binary": BinaryGatesSpec(auc_min=0.7, latency_p99_ms_max=50),
+    "ranking": RankingGatesSpec(ndcg_min=0.7, latency_p99_ms_max=50),
+}
+MEASURED = {"auc": 0.8, "auc_low": 0.7, "auc_high": 0.9, "ndcg": 0.8, "ndcg_low": 0.7, "ndcg_high": 0.9, "top_k": 5.0}
 WHOLE = CandidateFacts(
-    metrics={"auc": 0.8, "auc_low": 0.7, "auc_high": 0.9},
+    metrics=MEASURED,
     calls_ms=(0.04,) * 2000,
     manifest=make_manifest(make_spec(), make_examples(entities=5)),
 )
 FACTS = {
     "nothing": CandidateFacts(),
     "whole": WHOLE,
-    "bad": replace(WHOLE, metrics={"auc": 0.1}, calls_ms=(900.0,) * 2000, manifest=replace(WHOLE.manifest, rows=0)),
-    "no numbers": replace(WHOLE, metrics={"auc": math.nan}, calls_ms=(math.nan,) * 2000),
+    "bad": replace(
+        WHOLE, metrics={"auc": 0.1, "ndcg": 0.1}, calls_ms=(900.0,) * 2000, manifest=replace(WHOLE.manifest, rows=0)
+    ),
+    "no numbers": replace(WHOLE, metrics=dict.fromkeys(MEASURED, math.nan), calls_ms=(math.nan,) * 2000),
 }
 
 
-@pytest.fixture(params=find_gates(), ids=lambda gate: gate.name)
-def gate(request: pytest.FixtureRequest) -> Gate:
+ASKED = [(gate, spec) for spec in THRESHOLDS.values() for gate in find_gates(spec)]
+
+
+@pytest.fixture(params=ASKED, ids=lambda asked: f"{asked[0].name}-{type(asked[1]).__name__}")
+def asked(request: pytest.FixtureRequest) -> tuple[Gate, GatesSpec]:
+    """A gate, and thresholds of a model that it is asked about."""
     return request.param
 
 
@@ -50,47 +60,67 @@ def facts(request: pytest.FixtureRequest) -> CandidateFacts:
     return request.param
 
 
-def test_a_report_is_the_gates_own_in_the_words_there_are_and_with_a_reason(gate, facts):
-    report = gate.judge(facts, GATES)
+def test_a_report_is_the_gates_own_in_the_words_there_are_and_with_a_reason(asked, facts):
+    gate, thresholds = asked
+    report = gate.judge(facts, thresholds)
     assert report.gate == gate.name
     assert report.verdict in get_args(Verdict)
     assert report.reason.strip() == report.reason != ""
 
 
-def test_a_report_is_one_that_the_ledger_can_keep(gate, facts):
-    report = gate.judge(facts, GATES)
+def test_a_report_is_one_that_the_ledger_can_keep(asked, facts):
+    gate, thresholds = asked
+    report = gate.judge(facts, thresholds)
     assert json.loads(json.dumps(asdict(report), allow_nan=False)) == asdict(report)
 
 
-def test_what_was_not_found_out_is_unknown(gate):
-    assert gate.judge(CandidateFacts(), GATES).verdict == "unknown"
+def test_what_was_not_found_out_is_unknown(asked):
+    gate, thresholds = asked
+    assert gate.judge(CandidateFacts(), thresholds).verdict == "unknown"
 
 
-def test_a_gate_is_pure(gate, facts):
-    before = copy.deepcopy(facts)
-    assert gate.judge(facts, GATES) == gate.judge(facts, GATES)
+def test_a_gate_is_pure(asked, facts):
+    (gate, thresholds), before = asked, copy.deepcopy(facts)
+    assert gate.judge(facts, thresholds) == gate.judge(facts, thresholds)
     assert repr(facts) == repr(before)
 
 
 def test_a_gate_stands_in_the_file_of_its_name():
     files = sorted(path.stem for path in Path(folder.__path__[0]).glob("*.py") if path.stem != "__init__")
-    assert [gate.name for gate in find_gates()] == files
+    assert sorted({gate.name for gate, _ in ASKED}) == files
 
 
-def test_the_ledger_and_its_tables_show_gates_in_the_order_they_had():
-    names = [gate.name for gate in find_gates()]
-    assert [name for name in names if name in {"auc", "latency", "manifest"}] == ["auc", "latency", "manifest"]
+@pytest.mark.parametrize(
+    ("task", "names"), [("binary", ["auc", "latency", "manifest"]), ("ranking", ["latency", "manifest", "ndcg"])]
+)
+def test_a_model_is_asked_about_the_gates_of_its_task_in_the_order_of_their_names(task, names):
+    assert [gate.name for gate in find_gates(THRESHOLDS[task])] == names
+
+
+def test_every_threshold_of_a_task_is_one_that_some_gate_judges_by():
+    for spec in THRESHOLDS.values():
+        judged = {gate.judge(WHOLE, spec).threshold for gate in find_gates(spec)} - {None}
+        assert judged == set(spec.model_dump().values())
+
+
+@pytest.mark.parametrize("metrics", [{"auc": 0.99}, {"ndcg": 0.99}], ids=lambda metrics: next(iter(metrics)))
+def test_the_metric_of_another_task_passes_no_gate(metrics):
+    for task, name in (("binary", "auc"), ("ranking", "ndcg")):
+        facts, thresholds = replace(WHOLE, metrics=metrics), THRESHOLDS[task]
+        verdicts = {gate.name: gate.judge(facts, thresholds).verdict for gate in find_gates(thresholds)}
+        assert verdicts[name] == ("pass" if name in metrics else "unknown")
 
 
 NEW = """
 from include.governance.evidence import GateReport
 from include.governance.gate import Gate
+from include.specs.model_sections import GatesSpec
 
 
 def judge(facts, gates):
     {body}
 
-GATE = Gate("{name}", judge)
+GATE = Gate("{name}", judge, GatesSpec)
 """
 
 

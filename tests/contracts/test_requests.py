@@ -83,8 +83,8 @@ def test_a_candidate_whose_manifest_lacks_something_is_archived_with_the_reason(
 
 
 def test_a_candidate_that_a_gate_breaks_on_is_archived_with_the_reason(deployment, files, monkeypatch):
-    broken = Gate("broken", lambda facts, gates: 1 / 0)
-    monkeypatch.setattr("include.steps.gate_candidate.find_gates", lambda: (broken,))
+    broken = Gate("broken", lambda facts, gates: 1 / 0, GatesSpec)
+    monkeypatch.setattr("include.steps.gate_candidate.find_gates", lambda _: (broken,))
     loaded = unpack(files)
     deployment.model_registry.load = lambda *_, **__: loaded
     with pytest.raises(RefusedError) as refusal:

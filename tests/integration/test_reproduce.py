@@ -41,7 +41,7 @@ from include.steps.find_tables import find_tables
 from include.steps.reproduce_version import reproduce_version, require_reproduced
 from include.steps.train_model import train_model
 from include.training.artifacts import SPEC, checksums, with_checksums
-from include.training.fitting import fit_booster
+from include.training.fitting import fit_classifier
 from include.training.manifest import TrainingSetManifest
 from tests.integration.test_train_and_score import make_deployment
 from tests.raw_orders import SCHEMA, publish_source
@@ -367,9 +367,9 @@ def test_a_lock_that_changed_is_the_cause_where_the_bytes_are_others(deployment,
 
     def fit(*args: Any, training: Any, **named: Any) -> Any:
         values = training.hyperparameters.model_copy(update={"reg_lambda": 1.5})
-        return fit_booster(*args, training=training.model_copy(update={"hyperparameters": values}), **named)
+        return fit_classifier(*args, training=training.model_copy(update={"hyperparameters": values}), **named)
 
-    monkeypatch.setattr("include.training.version.fit_booster", fit)
+    monkeypatch.setattr("include.training.task_binary.fit_classifier", fit)
     found = reproduce_version(deployment, "churn", version=1)
     assert found.training_set.is_reproduced
     native, onnx = found.differences
@@ -380,9 +380,9 @@ def test_a_lock_that_changed_is_the_cause_where_the_bytes_are_others(deployment,
 
 
 def test_a_difference_without_a_cause_on_record_says_so(deployment, monkeypatch):
-    real = fit_booster
+    real = fit_classifier
     monkeypatch.setattr(
-        "include.training.version.fit_booster",
+        "include.training.task_binary.fit_classifier",
         lambda matrix, labels, **named: real(matrix, 1 - labels, **named),
     )
     told = reproduce_version(deployment, "churn", version=1).differences[0]

@@ -1,4 +1,4 @@
-"""The gate of the AUC: whether the candidate ranks well enough.
+"""The gate of the AUC: whether the candidate tells those who say yes from the others.
 
 What belongs here: the verdict. What does not: measuring, which is `training.evaluation`'s.
 """
@@ -9,21 +9,21 @@ import math
 
 from include.governance.evidence import GateReport
 from include.governance.gate import CandidateFacts, Gate
-from include.specs.model_sections import GatesSpec
+from include.specs.model_sections import BinaryGatesSpec
 
 
-def judge_auc(facts: CandidateFacts, gates: GatesSpec) -> GateReport:
+def judge_auc(facts: CandidateFacts, gates: BinaryGatesSpec) -> GateReport:
     """Judge the AUC of the test window, its point estimate, against ``gates.auc_min``.
 
     Parameters
     ----------
     facts : CandidateFacts
         Of its metrics ``auc``, ``auc_low`` and ``auc_high``; an AUC that is absent or not finite gives ``unknown``.
-    gates : GatesSpec
+    gates : BinaryGatesSpec
 
     Examples
     --------
-    >>> gates = GatesSpec(auc_min=0.7, latency_p99_ms_max=50)
+    >>> gates = BinaryGatesSpec(auc_min=0.7, latency_p99_ms_max=50)
     >>> judge_auc(CandidateFacts(metrics={"auc": 0.7, "auc_low": 0.66, "auc_high": 0.74}), gates).verdict
     'pass'
     >>> judge_auc(CandidateFacts(), gates).verdict
@@ -39,4 +39,4 @@ def judge_auc(facts: CandidateFacts, gates: GatesSpec) -> GateReport:
     return GateReport("auc", "pass" if passes else "fail", value, gates.auc_min, reason)
 
 
-GATE = Gate("auc", judge_auc)
+GATE = Gate("auc", judge_auc, BinaryGatesSpec)

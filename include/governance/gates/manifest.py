@@ -57,4 +57,4 @@ def _empty(holder: object, names: Sequence[str]) -> list[str]:
     return [name for name in names if not getattr(holder, name)]
 
 
-GATE = Gate("manifest", judge_manifest)
+GATE = Gate("manifest", judge_manifest, GatesSpec)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from include.errors import RefusedError, UsageError
-from include.training.fitting import feature_importance, fit_booster, to_bytes
+from include.training.fitting import feature_importance, fit_classifier, fit_ranker, to_bytes
 from tests.unit.training.examples_builder import make_spec
 
 
@@ -17,7 +17,7 @@ def make_matrix(n: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit(matrix, labels, **training):
-    return fit_booster(matrix, labels, feature_names=("a", "b", "c"), training=make_spec(**training).training)
+    return fit_classifier(matrix, labels, feature_names=("a", "b", "c"), training=make_spec(**training).training)
 
 
 def test_fitted_twice_gives_identical_bytes():
@@ -72,3 +72,52 @@ def test_a_model_that_has_learned_nothing_is_refused_as_such(matrix, rows):
     labels = (np.arange(rows) % 2).astype(np.int8)
     with pytest.raises(RefusedError, match=rf"nothing was learned from {rows} rows, {rows // 2} of them positive"):
         fit(matrix[:rows].astype(np.float32), labels)
+
+
+def fit_lists(matrix, labels, lists, **training):
+    return fit_ranker(matrix, labels, lists, feature_names=("a", "b", "c"), training=make_spec(**training).training)
+
+
+def make_listed(n: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    matrix, labels = make_matrix(n, seed)
+    return matrix, labels, np.random.default_rng(seed).integers(0, n // 6, n)
+
+
+def test_a_ranking_fitted_twice_gives_identical_bytes_and_another_seed_others():
+    first = to_bytes(fit_lists(*make_listed(), seed=1))
+    assert to_bytes(fit_lists(*make_listed(), seed=1)) == first
+    assert to_bytes(fit_lists(*make_listed(), seed=2)) != first
+
+
+def test_a_ranking_is_the_same_in_whatever_order_the_lists_come():
+    matrix, labels, lists = make_listed()
+    sorted_by_list = np.argsort(lists, kind="stable")
+    again = fit_lists(*(each[sorted_by_list] for each in (matrix, labels, lists)))
+    assert to_bytes(again) == to_bytes(fit_lists(matrix, labels, lists))
+
+
+def test_a_ranking_learns_within_lists_and_nothing_of_what_tells_lists_apart():
+    rng = np.random.default_rng(0)
+    lists = np.repeat(np.arange(200), 6)
+    # A tells lists with many positive items from others, b tells items of one list apart.
+    a, b = rng.normal(size=200)[lists], rng.normal(size=1200)
+    labels = (rng.random(1200) < 1 / (1 + np.exp(2 - 2 * a - b))).astype(np.int8)
+    matrix = np.stack([a, b, rng.normal(size=1200)], axis=1).astype(np.float32)
+    shares = feature_importance(fit_lists(matrix, labels, lists))
+    classifier = feature_importance(fit(matrix, labels))
+    assert max(shares, key=shares.get) == "b"
+    assert max(classifier, key=classifier.get) == "a"
+
+
+def test_lists_that_hold_one_label_each_teach_a_ranking_nothing():
+    matrix, _, _ = make_listed()
+    lists = np.repeat(np.arange(100), 6)
+    with pytest.raises(RefusedError, match="nothing was learned from 600 rows, 300 of them positive, in 100 lists"):
+        fit_lists(matrix, (lists % 2).astype(np.int8), lists)
+
+
+@pytest.mark.parametrize("labels", [np.zeros(600, np.int8), np.ones(600, np.int8)], ids=["all 0", "all 1"])
+def test_a_ranking_of_one_class_is_refused(labels):
+    matrix, _, lists = make_listed()
+    with pytest.raises(UsageError, match="both 0 and 1"):
+        fit_lists(matrix, labels, lists)

@@ -13,6 +13,7 @@ from include.training.manifest import spec_of_text, spec_sha256, spec_text
 
 MAKES_THE_MODEL = {
     "model_id",
+    "task",
     "entity.name",
     "entity.keys",
     "features.service",

@@ -6,9 +6,9 @@ import pytest
 
 from include.governance.gate import CandidateFacts
 from include.governance.gates.auc import judge_auc
-from include.specs.model_sections import GatesSpec
+from include.specs.model_sections import BinaryGatesSpec
 
-GATES = GatesSpec(auc_min=0.7, latency_p99_ms_max=50)
+GATES = BinaryGatesSpec(auc_min=0.7, latency_p99_ms_max=50)
 
 
 @pytest.mark.parametrize(("auc", "verdict"), [(0.7, "pass"), (0.6999, "fail"), (float("nan"), "unknown")])

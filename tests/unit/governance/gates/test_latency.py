@@ -5,9 +5,9 @@ from __future__ import annotations
 from include.governance.evidence import GateReport
 from include.governance.gate import CandidateFacts
 from include.governance.gates.latency import judge_latency
-from include.specs.model_sections import GatesSpec
+from include.specs.model_sections import BinaryGatesSpec
 
-GATES = GatesSpec(auc_min=0.7, latency_p99_ms_max=50)
+GATES = BinaryGatesSpec(auc_min=0.7, latency_p99_ms_max=50)
 
 
 def judge(calls_ms: list[float]) -> GateReport:

@@ -10,13 +10,13 @@ import pytest
 from include.governance.evidence import GateReport
 from include.governance.gate import CandidateFacts
 from include.governance.gates.manifest import judge_manifest
-from include.specs.model_sections import GatesSpec
+from include.specs.model_sections import BinaryGatesSpec
 from include.training.manifest import TrainingSetManifest
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 
 
 def judge(value: TrainingSetManifest) -> GateReport:
-    return judge_manifest(CandidateFacts(manifest=value), GatesSpec(auc_min=0.7, latency_p99_ms_max=50))
+    return judge_manifest(CandidateFacts(manifest=value), BinaryGatesSpec(auc_min=0.7, latency_p99_ms_max=50))
 
 
 def manifest() -> TrainingSetManifest:
