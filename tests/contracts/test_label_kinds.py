@@ -20,18 +20,23 @@ from include.specs.labels import label_kinds, load_label_kind
 from include.specs.models import ModelSpec, _load_model
 from tests.raw_orders import random_orders
 
-OVERLAY = Path(__file__).parents[1] / "overlays" / "more_models"
-MODELS = [_load_model(model_id, OVERLAY) for model_id in ("churn", "fraud", "winback")]
+OVERLAYS = Path(__file__).parents[1] / "overlays"
+OVERLAY_OF = {
+    **dict.fromkeys(("churn", "fraud", "winback"), OVERLAYS / "more_models"),
+    "next_shelf": OVERLAYS / "rankings",
+}
+MODELS = [_load_model(model_id, overlay) for model_id, overlay in OVERLAY_OF.items()]
 FIRST, DAYS = "2024-01-01", 120
 TIMES = [partitions.start_of(partitions.shift(FIRST, day)) for day in (30, 37, 44)]
 
 
 @pytest.fixture(scope="module")
 def orders() -> pa.Table:
-    """Return orders of every kind, some received late; what undoes an order names it."""
+    """Return orders of every kind in five categories, some received late; what undoes an order names it."""
     rows = random_orders(rows=900, customers=50, first_day=FIRST, days=DAYS, seed=11).to_pylist()
     sales = [row["order_id"] for row in rows if row["kind"] == "sale"]
     for number, row in enumerate(rows):
+        row["category"] = f"k{number % 5}"
         if row["kind"] != "sale":
             row["ref_order_id"] = sales[number % len(sales)]
     return pa.Table.from_pylist(rows, schema=random_orders(rows=1, customers=1, first_day=FIRST, days=1, seed=0).schema)
@@ -39,12 +44,12 @@ def orders() -> pa.Table:
 
 def label(spec: ModelSpec, orders: pa.Table, known_until: datetime) -> pa.Table:
     keys = list(spec.entity.keys)
-    entities = orders.filter(pc.equal(orders["kind"], "sale")).select(keys).group_by(keys).aggregate([])
+    entities = orders.filter(pc.equal(orders["kind"], "sale")).select(keys).drop_null().group_by(keys).aggregate([])
     examples = pa.concat_tables(
         entities.append_column("event_timestamp", pa.array([at] * entities.num_rows, pa.timestamp("us", tz="UTC")))
         for at in TIMES
     )
-    kind = load_label_kind(spec.label.kind, OVERLAY)
+    kind = load_label_kind(spec.label.kind, OVERLAY_OF[spec.model_id])
     labelled = DuckDbCompute().run_select(
         kind.sql,
         {"orders": orders, "examples": examples},
@@ -63,7 +68,9 @@ def by_example(spec: ModelSpec, rows: pa.Table) -> dict[tuple[object, ...], tupl
 
 
 def test_every_kind_has_a_model_here():
-    assert {spec.label.kind for spec in MODELS} == set(label_kinds(OVERLAY))
+    assert {spec.label.kind for spec in MODELS} == {
+        kind for overlay in OVERLAY_OF.values() for kind in label_kinds(overlay)
+    }
 
 
 @pytest.mark.parametrize("spec", MODELS, ids=lambda spec: f"{spec.label.kind} of {spec.model_id}")

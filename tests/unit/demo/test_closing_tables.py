@@ -57,6 +57,13 @@ def test_a_version_whose_gates_could_not_measure_says_so():
     assert table(account, "Versions") == [(1, "Production", "unknown", "not judged", "not measured")]
 
 
+def test_a_version_without_an_auc_tells_the_metric_that_it_was_judged_by():
+    account, reason = make_account(), "NDCG@5 0.7100 ≥ 0.6"
+    ndcg = GateReport("ndcg", "pass", 0.71, 0.6, reason)
+    account = replace(account, versions=(replace(account.versions[0], gates=(*make_gates()[1:], ndcg)),))
+    assert table(account, "Versions") == [(1, "Production", HISTORY_END, reason, "0.041")]
+
+
 def test_the_tables_of_ledger_runs_partitions_and_time():
     account = make_account(stages=(TimedStage("train", 3.4),))
     assert table(account, "Ledger")[1] == (

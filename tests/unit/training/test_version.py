@@ -115,6 +115,14 @@ def test_too_short_a_history_is_refused(spec):
         train_version(spec, make_manifest(spec, examples), examples)
 
 
+def test_a_signature_says_the_task_and_one_that_does_not_is_a_classifiers(trained):
+    text = trained.files["signature.json"].decode()
+    assert Signature.from_json(text).task == "binary"
+    of_the_first = {name: value for name, value in json.loads(text).items() if name != "task"}
+    assert Signature.from_json(json.dumps(of_the_first)) == Signature.from_json(text)
+    assert Signature.from_json(json.dumps({**of_the_first, "task": "ranking"})).task == "ranking"
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"feature_service": "x", "entity_keys": ["k"], "features": [1]}'])
 def test_something_else_is_not_taken_for_a_signature(text):
     with pytest.raises(MlopsError, match="not a model's signature"):
