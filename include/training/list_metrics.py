@@ -113,7 +113,7 @@ def measure_lists(
     return ListMetrics(
         ndcg=sums(labels * (ranks <= k) / np.log2(1 + ranks)) / ideal,
         hit=np.where(positives > 0, found > 0, np.nan),
-        precision=found / k + 0 * some,
+        precision=np.where(positives > 0, found / k, np.nan),
         recall=found / some,
         average_precision=sums(labels * _positives_so_far(lists, ranks, labels) / ranks) / some,
         random_ndcg=some / np.maximum(sizes, 1) * gains[np.minimum(sizes, k)] / ideal,

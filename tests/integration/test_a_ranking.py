@@ -22,6 +22,7 @@ from include.specs.lake_tables import list_tables_of
 from include.specs.models import load_model
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
+from include.steps.check_model import check_model
 from include.steps.decide_retrain import decide_retrain
 from include.steps.heal_features import heal_features
 from include.steps.import_source import import_delivery, import_file
@@ -134,6 +135,12 @@ def test_training_and_scoring_ask_about_the_pairs_that_the_orders_make(deploymen
         assert all(row["label"] == ((row["customer_id"], row["category"]) in bought) for row in standing.to_pylist())
     for night in NIGHTS:
         assert pairs_of(scored[night]) == asked_about(shop, night)
+
+
+def test_a_check_tries_the_label_on_made_up_pairs_and_counts_the_rows(deployment, in_production, shop):
+    found = check_model(deployment, load_model(MODEL), as_of=datetime.fromisoformat(NIGHTS[0]).replace(tzinfo=UTC))
+    assert found.wrong == ()
+    assert any(said.startswith(f"population: {len(asked_about(shop, NIGHTS[-1])):,} of ") for said in found.told)
 
 
 def test_the_version_passed_the_gates_of_a_ranking(deployment, in_production):

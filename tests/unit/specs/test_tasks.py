@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import yaml
 
 from include.errors import SpecError
+from include.settings import PROJECT_ROOT
 from include.specs import models
+from include.specs.deployed import load_specs
 from include.specs.model_sections import FeaturesSpec
 from include.specs.models import BinaryModelSpec, RankingModelSpec, load_model
 from include.specs.services import FeatureServiceSpec
 from include.specs.whole import hold_together
+from include.steps.propose_model import propose_model, write_model
 from tests.unit.specs.test_whole import SHIPPED, beside, group
 from tests.unit.training.examples_builder import make_ranking_spec
 
+RANKINGS = PROJECT_ROOT / "tests" / "overlays" / "rankings"
 PAIR = {"name": "pair", "keys": ["customer_id", "category"]}
 
 
@@ -99,3 +105,20 @@ def test_a_ranking_that_nothing_tells_the_items_of_is_refused():
     said = "reads no group that has the key category, so that all items of a list would have one score"
     assert any(said in message for message in wrong(customer_daily=("total_orders_30d",)))
     assert not any(said in message for message in wrong(customer_daily=("total_orders_30d",), pairs=("tenure_days",)))
+
+
+def test_a_ranking_is_begun_as_another_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLOPS_SPECS", str(shutil.copytree(RANKINGS, tmp_path / "specs")))
+    write_model(propose_model("mine", like="next_shelf"))
+    assert load_specs().violations == ()
+    spec, like = load_model("mine"), load_model("next_shelf")
+    assert (spec.task, spec.decides_by, spec.gates) == ("ranking", {"top_k": 2}, like.gates)
+    told = (tmp_path / "specs" / "mine.yaml").read_text()
+    assert "top_k: 2  # places of a list that are read" in told
+
+
+def test_a_gate_that_any_ranking_passes_is_told():
+    gates = make_ranking_spec().gates
+    assert list(gates.tell_idle()) == []
+    [said] = gates.model_copy(update={"ndcg_min": 0.0}).tell_idle()
+    assert said.startswith("gates.ndcg_min=0 is no threshold")

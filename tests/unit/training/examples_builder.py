@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from include.adapters.lake.row_digest import digest
-from include.specs.models import ModelSpec, RankingModelSpec, load_model
+from include.specs.models import ModelSpec, RankingModelSpec, load_model, make_model
 from include.training.manifest import Provenance, TrainingSetManifest, set_id, spec_sha256
 
 NAMES = ("total_orders_30d", "avg_order_value", "avg_order_gap_days")
@@ -54,17 +55,16 @@ def make_examples(*, entities: int = 120, snapshots: int = 10, seed: int = 0) ->
 def make_ranking_spec(*, top_k: int = 3, keys: tuple[str, ...] = PAIR, **training: object) -> RankingModelSpec:
     """Return a spec as `make_spec` has it, of a ranking."""
     values = make_spec(**training).model_dump()
-    gates = {"ndcg_min": 0.5, "latency_p99_ms_max": 1000.0}
     del values["scoring"]["decision_threshold"]
-    return RankingModelSpec.model_validate(
-        {
-            **values,
-            "task": "ranking",
-            "ranking": {"top_k": top_k},
-            "gates": gates,
-            "entity": {"name": "pair", "keys": keys},
-        }
-    )
+    values |= {
+        "task": "ranking",
+        "ranking": {"top_k": top_k},
+        "gates": {"ndcg_min": 0.5, "latency_p99_ms_max": 1000.0},
+        "entity": {"name": "pair", "keys": keys},
+    }
+    made = make_model(values, Path("ranking.yaml"))
+    assert isinstance(made, RankingModelSpec)
+    return made
 
 
 def make_pairs(*, owners: int = 60, items: int = 8, snapshots: int = 10, seed: int = 0) -> pa.Table:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from include.specs.models import ModelSpec, load_models
 from include.training.manifest import spec_of_text, spec_sha256, spec_text
+from tests.unit.training.examples_builder import make_ranking_spec
 
 MAKES_THE_MODEL = {
     "model_id",
@@ -40,10 +41,8 @@ MAKES_NO_MODEL = {
     "description",
     "owner",
     "training.min_rows",
-    "gates.auc_min",
     "gates.latency_p99_ms_max",
     "approval.response_timeout_hours",
-    "scoring.decision_threshold",
     "scoring.rescore_days",
     "monitoring.psi_moderate",
     "monitoring.psi_significant",
@@ -62,7 +61,13 @@ MAKES_NO_MODEL = {
     "decision.budget_per_90_days",
     "decision.stop",
 }
-SPECS = load_models()
+# Keys that one task alone has, and whether they make the model.
+OF_TASK = {
+    "binary": {"gates.auc_min": False, "scoring.decision_threshold": False},
+    "ranking": {"gates.ndcg_min": False, "ranking.top_k": True},
+}
+MAKES_NO_MODEL |= {key for own in OF_TASK.values() for key, makes in own.items() if not makes}
+SPECS = (*load_models(), make_ranking_spec())
 
 
 def keys(spec: BaseModel) -> Iterator[str]:
@@ -83,18 +88,19 @@ def changed(spec: Any, key: str) -> Any:
     return spec.model_copy(update={name: changed(value, rest) if rest else another(value)})
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.model_id)
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.model_id} {spec.task}")
 def test_every_key_is_declared_to_make_the_model_or_not(spec: ModelSpec):
     assert not MAKES_THE_MODEL & MAKES_NO_MODEL
     # A kind of label has parameters of its own, and each of them changes what is learnt.
-    declared = MAKES_THE_MODEL | MAKES_NO_MODEL | {f"label.{name}" for name, _ in spec.label}
-    assert set(keys(spec)) == declared
+    declared = MAKES_THE_MODEL | MAKES_NO_MODEL | {f"label.{name}" for name, _ in spec.label} | set(OF_TASK[spec.task])
+    others = {key for task, own in OF_TASK.items() for key in own if task != spec.task}
+    assert set(keys(spec)) == declared - others
 
 
 @pytest.mark.parametrize(
     ("spec", "key"),
     [(spec, key) for spec in SPECS for key in keys(spec)],
-    ids=lambda each: getattr(each, "model_id", each),
+    ids=lambda each: getattr(each, "task", each),
 )
 def test_a_sets_hash_changes_with_the_keys_that_make_the_model_and_with_no_other(spec: ModelSpec, key: str):
     assert spec_sha256(spec) == spec_sha256(spec.model_copy(deep=True))
@@ -104,13 +110,13 @@ def test_a_sets_hash_changes_with_the_keys_that_make_the_model_and_with_no_other
 @pytest.mark.parametrize(
     ("spec", "key"),
     [(spec, key) for spec in SPECS for key in keys(spec) if key not in MAKES_NO_MODEL],
-    ids=lambda each: getattr(each, "model_id", each),
+    ids=lambda each: getattr(each, "task", each),
 )
 def test_a_spec_is_taken_back_from_its_text_whatever_the_present_one_says(spec: ModelSpec, key: str):
     assert spec_of_text(spec_text(spec), present=changed(spec, key)) == spec
 
 
 @pytest.mark.parametrize("key", ["description", "training.min_rows", "scoring.rescore_days"])
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.model_id)
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.model_id} {spec.task}")
 def test_what_makes_no_model_is_the_present_ones(spec: ModelSpec, key: str):
     assert spec_of_text(spec_text(spec), present=changed(spec, key)) == changed(spec, key)
