@@ -109,7 +109,7 @@ def compare_circumstances(
             for name, was in manifest.definitions.items()
         ),
     ]
-    return tuple(each for each in found if each.then != each.now or _is_vague(each.then))
+    return tuple(each for each in found if each.then and (each.then != each.now or _is_vague(each.then)))
 
 
 def tell_cause(environment: tuple[Circumstance, ...]) -> str:

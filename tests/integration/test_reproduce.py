@@ -35,6 +35,7 @@ from include.adapters.provenance import read_provenance
 from include.cli.main import cli
 from include.errors import MlopsError, RefusedError, UsageError
 from include.settings import Settings
+from include.specs.labels import LABELS_ROOT
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.find_tables import find_tables
@@ -245,6 +246,7 @@ def test_nothing_is_made_by_a_manifest_that_was_altered(deployment):
         found = reproduce_version(deployment, "churn", version=1)
     assert found.differences[0].startswith("manifest.json has sha256")
     assert (found.training_set.rebuilt, found.native.rebuilt, found.onnx.rebuilt) == (None, None, None)
+    assert found.environment == ()
 
 
 def register_anew(deployment: Deployment, manifest: Mapping[str, Any]) -> int:
@@ -429,6 +431,24 @@ def test_a_definition_of_an_overlay_that_changed_is_named(deployment, tmp_path, 
     assert found.equal
     (note,) = found.notes
     assert note.startswith("feature group customer_daily was sha256")
+
+
+def test_a_labels_statement_that_changed_is_the_cause_of_the_rows_that_are_others(deployment, tmp_path, monkeypatch):
+    statement = (LABELS_ROOT / "no_order.sql").read_text()
+    changed = statement.replace("kind = 'sale' AND", "kind = 'sale' AND quantity > 1 AND")
+    assert changed != statement
+    (tmp_path / "no_order.sql").write_text(changed)
+    monkeypatch.setattr("include.specs.labels.LABELS_ROOT", tmp_path)
+    found = reproduce_version(deployment, "churn", version=1)
+    (told,) = found.differences
+    assert told.startswith("the training set has sha256")
+    assert "(0 rows added, 0 gone, " in told
+    assert "the first: changed event_timestamp 20" in told
+    assert "; not as it was: label no_order was sha256 " in told
+    assert found.training_set.recorded == found.training_set.kept != found.training_set.rebuilt
+    # The model is made from the set that is kept: it is not what differs.
+    assert found.native.is_reproduced
+    assert found.onnx.is_reproduced
 
 
 def test_the_rows_that_are_others_today_are_named(deployment):
