@@ -20,8 +20,9 @@ from include.settings import PROJECT_ROOT, Settings, home_from_env
 
 if TYPE_CHECKING:
     from include.cli.narrator import TerminalNarrator
+    from include.demo.pace import Pace
     from include.demo.plan import DemoArguments, DemoPlan
-    from include.demo.play import Demo, Pace
+    from include.demo.play import Demo
     from include.embedded.supervisor import EmbeddedAirflow
 
 _EXTERNAL = (
@@ -69,8 +70,8 @@ def demo(
     """
     from include.cli.embedded import stay_until_stopped, stop_on_signals
     from include.cli.narrator import TerminalNarrator
+    from include.demo.pace import Pace
     from include.demo.plan import DEFAULT_NIGHTS, DEFAULT_SEED, DemoArguments
-    from include.demo.play import Pace
     from include.specs.models import load_model
 
     stop_on_signals()

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from include.adapters.deployment import Deployment
 from include.demo.account import APPROVED_BY_DEMO
+from include.demo.pace import Narrator, Pace
 from include.demo.plan import DemoPlan
 from include.demo.refusal import gates_advice
 from include.embedded.api import AirflowApi
@@ -34,32 +35,6 @@ _POLL_S = 0.5
 _MEMORY_EVERY_S = 2.0
 _STEP_TIMEOUT_S = 900
 _ENDED = ("success", "failed")
-
-
-class Narrator(Protocol):
-    """Whoever tells a person how far the demo is."""
-
-    def say(self, line: str) -> None:
-        """Print a line that stays."""
-
-    def working_on(self, what: str) -> AbstractContextManager[object]:
-        """Show what is being done until it is done."""
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How a demo is played.
-
-    Attributes
-    ----------
-    approve_after_s : float or None
-        Seconds that a question waits for a person before the demo answers it; None waits as long as it takes.
-    night_s : float
-        Seconds that a night takes at least.
-    """
-
-    approve_after_s: float | None = None
-    night_s: float = 0.0
 
 
 @dataclass

@@ -17,15 +17,13 @@ from croniter import croniter
 from include import partitions
 from include.errors import UsageError
 from include.monitoring.data_quality import DataQuality
+from include.monitoring.decision_words import SCORE, count, prediction_drift, tally, tell_shift, waiting
 from include.monitoring.drift import FeatureDrift
 from include.monitoring.untrained import UntrainedRetrain
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 Action = Literal["retrain", "hold", "veto"]
 Trigger = Literal["schedule", "drift", "performance", "event", "none"]
-
-# The prediction is profiled beside the features; its shift is told, but it is no cause of its own.
-SCORE = "score"
 
 _BUDGET_DAYS = 90
 _CANDIDATE_WAITS = "a candidate waits for approval; approve or reject it first"
@@ -202,7 +200,7 @@ def _must_wait(policy: DecisionSpec, ledger: LedgerFacts, partition: str) -> str
     if spent := _spent(policy, ledger, partition):
         return spent
     if ledger.training_waiting is not None:
-        return _waiting(ledger.training_waiting)
+        return waiting(ledger.training_waiting)
     return _CANDIDATE_WAITS if ledger.candidate_waiting else None
 
 
@@ -214,12 +212,12 @@ def _spent(policy: DecisionSpec, ledger: LedgerFacts, partition: str) -> str | N
     )
     if ages and ages[0] < policy.cooldown_days:
         return (
-            f"cooldown: the last retrain was {_count(ages[0], 'day')} ago; "
-            f"{_count(policy.cooldown_days - ages[0], 'day')} of {policy.cooldown_days} left"
+            f"cooldown: the last retrain was {count(ages[0], 'day')} ago; "
+            f"{count(policy.cooldown_days - ages[0], 'day')} of {policy.cooldown_days} left"
         )
     spent = sum(age < _BUDGET_DAYS for age in ages)
     if spent >= policy.budget_per_90_days:
-        return f"budget: {_count(spent, 'retrain')} in {_BUDGET_DAYS} days, {policy.budget_per_90_days} allowed"
+        return f"budget: {count(spent, 'retrain')} in {_BUDGET_DAYS} days, {policy.budget_per_90_days} allowed"
     return None
 
 
@@ -243,8 +241,8 @@ def _triggers(
     breaches = _breaches(nights, tonight, policy, monitoring)
     if len(breaches) >= policy.breaches:
         latest = breaches[-1]
-        shifts = ", ".join(_told(drift, monitoring) for drift in _shifted(latest))
-        yield "drift", f"{_tally(len(breaches), policy)}; {latest.partition}: {shifts}"
+        shifts = ", ".join(tell_shift(drift, monitoring) for drift in _shifted(latest))
+        yield "drift", f"{tally(len(breaches), policy)}; {latest.partition}: {shifts}"
 
 
 def _due_at(schedule: str | None, last_trained: str | None, partition: str) -> datetime | None:
@@ -275,23 +273,13 @@ def _shifted(night: NightMetrics) -> list[FeatureDrift]:
 
 
 def _asides(tonight: NightMetrics | None, ledger: LedgerFacts) -> Iterator[str]:
-    yield from _prediction_drift(tonight)
+    yield from prediction_drift(tonight.drift if tonight is not None else ())
     if ledger.training_waiting is not None:
-        yield _waiting(ledger.training_waiting)
+        yield waiting(ledger.training_waiting)
     if ledger.untrained is not None:
         yield str(ledger.untrained)
     if ledger.candidate_waiting:
         yield _CANDIDATE_WAITS
-
-
-def _waiting(night: str) -> str:
-    return f"the retrain that was decided on {night} waits: no training has claimed it, and it is asked for again"
-
-
-def _prediction_drift(tonight: NightMetrics | None) -> Iterator[str]:
-    for drift in tonight.drift if tonight is not None else ():
-        if drift.feature == SCORE and drift.verdict == "significant":
-            yield f"prediction drift: {SCORE} psi {drift.psi:.3f} ({drift.psi_expected:.3f} expected by chance)"
 
 
 def _nothing_asks(
@@ -299,20 +287,4 @@ def _nothing_asks(
 ) -> str:
     tonight = nights[-1] if nights and nights[-1].partition == partition else None
     found = len(_breaches(nights, tonight, policy, monitoring))
-    return f"nothing asks for a retrain: {_tally(found, policy)}, {policy.breaches} needed"
-
-
-def _tally(found: int, policy: DecisionSpec) -> str:
-    features = _count(policy.features_min, "feature")
-    return f"{found} of the last {_count(policy.windows, 'night')} showed a significant shift of at least {features}"
-
-
-def _told(drift: FeatureDrift, monitoring: MonitoringSpec) -> str:
-    return (
-        f"{drift.feature} psi {drift.psi:.3f} > {monitoring.psi_significant:g} "
-        f"({drift.psi_expected:.3f} expected by chance)"
-    )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"nothing asks for a retrain: {tally(found, policy)}, {policy.breaches} needed"

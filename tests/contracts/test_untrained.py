@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 from include.adapters.deployment import Deployment
 from include.adapters.state.state_store import StateStoreAdapter
 from include.cli.main import cli
-from include.demo.play import Demo, Pace
+from include.demo.pace import Pace
+from include.demo.play import Demo
 from include.errors import MlopsError, NotYetError, RefusedError
 from include.governance import lifecycle
 from include.governance.lifecycle import MoveRequest

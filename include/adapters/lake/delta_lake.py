@@ -20,10 +20,11 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from include.adapters.arrow_files import open_location
 from include.adapters.lake.checked_files import TableFiles
 from include.adapters.lake.commits import conformed, make_table, replace_partitions
+from include.adapters.lake.lake_errors import absent, gone, unreachable
 from include.adapters.lake.portions import in_portions
 from include.adapters.lake.row_digest import digest
 from include.adapters.lake.whole_log import keep_log
-from include.errors import AlteredError, ExpiredError, MlopsError, nearest, one_line
+from include.errors import MlopsError, nearest
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class LakeAdapter:
         try:
             return bool(DeltaTable.is_deltatable(self.table_uri(table), self.storage_options))
         except (DeltaError, OSError) as err:
-            raise self._unreachable(table, err) from err
+            raise unreachable(self.uri, table, err) from err
 
     def version(self, table: str) -> int | None:
         """Return the table's newest version, or None where it does not exist."""
@@ -102,7 +103,7 @@ class LakeAdapter:
             except (DeltaError, OSError) as err:
                 raise self._gone(table, version) from err
         if delta is None:
-            raise self._absent(table)
+            raise absent(self.uri, table)
         return delta
 
     def dataset(self, table: str, *, version: int | None = None, within: Span | None = None) -> Dataset:
@@ -173,7 +174,7 @@ class LakeAdapter:
             return found.to_table(columns=names)
         except FileNotFoundError as err:
             if version is None:
-                raise self._unreachable(table, err) from err
+                raise unreachable(self.uri, table, err) from err
             raise self._gone(table, version) from err
 
     def replace(self, table: str, rows: pa.Table, *, keys: Sequence[str], partition_by: str = "dt") -> TableRef:
@@ -231,7 +232,7 @@ class LakeAdapter:
             except CommitFailedError as err:
                 log.info("lake table=%s conflict attempt=%d reason=%s", table, attempt, err)
             except (DeltaError, OSError) as err:
-                raise self._unreachable(table, err) from err
+                raise unreachable(self.uri, table, err) from err
         raise MlopsError(
             f"lake table {table}: {_MAX_ATTEMPTS} writes in a row met another writer of the same "
             f"partitions ({keys[0]} … {keys[-1]}); run one writer per partition, then retry"
@@ -283,7 +284,7 @@ class LakeAdapter:
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as err:
-            raise self._unreachable(table, err) from err
+            raise unreachable(self.uri, table, err) from err
 
     def _dataset(
         self, delta: DeltaTable, table: str, wanted: Sequence[FileFilter] = (), *, version: int | None = None
@@ -298,35 +299,15 @@ class LakeAdapter:
         except OSError as err:
             if version is not None and isinstance(err, FileNotFoundError):
                 raise self._gone(table, version) from err
-            raise self._unreachable(table, err) from err
+            raise unreachable(self.uri, table, err) from err
         return found
 
     def _filesystem(self, table: str) -> fs.FileSystem:
         filesystem, path = open_location(self.table_uri(table), self.s3_endpoint_url)
         return fs.SubTreeFileSystem(path, filesystem)
 
-    def _absent(self, table: str) -> MlopsError:
-        return MlopsError(
-            f"there is no lake table {table} at {self.uri}; nothing has been written to it yet, "
-            "or MLOPS_LAKE_URI points elsewhere"
-        )
-
     def _gone(self, table: str, version: int) -> MlopsError:
         newest = self.version(table)
         if newest is None:
-            return self._absent(table)
-        if newest == version:
-            return AlteredError(
-                f"lake table {table}: a data file of its newest version, {version}, is not there; bring it back from a "
-                f"backup of {self.table_uri(table)}, or remove that folder and make the table's days again"
-            )
-        return ExpiredError(
-            f"lake table {table} has no version {version}: it was removed, or never written; the newest is {newest}, "
-            "and mlops lake pins lists the older ones that are kept"
-        )
-
-    def _unreachable(self, table: str, err: Exception) -> MlopsError:
-        return MlopsError(
-            f"the lake at {self.uri} can't be used for table {table}: {one_line(err)}; check MLOPS_LAKE_URI, and that "
-            "there is room and this user may write"
-        )
+            return absent(self.uri, table)
+        return gone(table, version, newest=newest, folder=self.table_uri(table))

@@ -12,32 +12,28 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 import pyarrow as pa
-import pyarrow.fs as fs
 
 from include.adapters.ahead import ahead
 from include.adapters.files import tabular
 from include.adapters.files.parts import open_parts
 from include.adapters.files.sniffing import explained
-from include.adapters.files.tabular import TableFile, reading, require_columns
+from include.adapters.files.tabular import TableFile, require_columns
+from include.adapters.sources.kept_bytes import KEPT, hashed_copy, keep_rows, stamp_of
 from include.adapters.sources.typed_columns import TypedColumn
 from include.adapters.sources.unknown_columns import as_shown, free_name, shown_type
-from include.errors import MlopsError, UnreadableInputError, one_line
+from include.errors import UnreadableInputError
 from include.quality.formats import FileColumn
 from include.specs.dialect import BLANKS, DEFAULT_DIALECT, Dialect
 from include.specs.source_formats import ROW_NUMBER
 
 # What is held of a file at once.
 ROWS_AT_ONCE = 250_000
-
-_CHUNK_BYTES = 1 << 20
-_KEPT = "delivered"
 
 # What to do about a file that lacks columns, by those that it has.
 Advice: TypeAlias = Callable[[Sequence[str]], str]
@@ -149,8 +145,8 @@ def _opened(
     may_be_empty: bool,
     advise: Advice,
 ) -> SourceFile:
-    sha, stamp = hashlib.sha256(), _stamp(file)
-    stable = file if file.is_text else _hashed_copy(file, folder, sha)
+    sha, stamp = hashlib.sha256(), stamp_of(file)
+    stable = file if file.is_text else hashed_copy(file, folder, sha)
     rows = 0
     with open_parts(stable, dialect, watch=sha.update if file.is_text else None) as parts:
         reader = _Reader(file, parts.schema, columns, dialect, advise)
@@ -159,10 +155,10 @@ def _opened(
             nonlocal rows
             read = reader.read(part, row=rows + 1)
             rows += part.num_rows
-            return _keep(read, folder / f"{_KEPT}-{rows}.arrow")
+            return keep_rows(read, folder / f"{KEPT}-{rows}.arrow")
 
         kept = tuple(ahead(keep, parts.read(rows=ROWS_AT_ONCE, places=reader.places)))
-    if _stamp(file) != stamp:
+    if stamp_of(file) != stamp:
         raise UnreadableInputError(f"{file.name}: the file changed while it was read; import it once it is whole")
     if not rows and not may_be_empty:
         raise UnreadableInputError(f"{file.name}: the file has columns but no rows; deliver it again")
@@ -273,46 +269,3 @@ def _check_folders(file: TableFile, found: Sequence[str], known: Collection[str]
                 f"{file.name}: column {name!r} is not in the file, but in the name of its folder, {folder}; write it "
                 "into the file"
             )
-
-
-def _stamp(file: TableFile) -> tuple[int | None, int | None]:
-    with reading(file):
-        found = file.filesystem.get_file_info(file.path)
-    return found.size, found.mtime_ns
-
-
-def _hashed_copy(file: TableFile, folder: Path, sha: hashlib._Hash) -> TableFile:
-    """Return a parquet file that stays as it is while it is read here and there: on disk; and hash its bytes."""
-    copy = folder / _KEPT / file.name
-    with ExitStack() as stack:
-        stack.enter_context(reading(file))
-        stream = stack.enter_context(file.filesystem.open_input_stream(file.path, compression=None))
-        chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
-        if isinstance(file.filesystem, fs.LocalFileSystem):
-            for chunk in chunks:
-                sha.update(chunk)
-            return file
-        with _keeping(folder):
-            copy.parent.mkdir()
-            out = stack.enter_context(copy.open("wb"))
-        for chunk in chunks:
-            sha.update(chunk)
-            with _keeping(folder):
-                out.write(chunk)
-    return TableFile(fs.LocalFileSystem(), str(copy))
-
-
-def _keep(rows: pa.Table, path: Path) -> Path:
-    with _keeping(path.parent), pa.ipc.new_file(path, rows.schema) as kept:
-        kept.write_table(rows)
-    return path
-
-
-@contextmanager
-def _keeping(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as err:
-        raise MlopsError(
-            f"what was read can't be kept in {folder}: {one_line(err)}; make room there, or set TMPDIR"
-        ) from err

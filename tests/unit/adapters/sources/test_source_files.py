@@ -365,12 +365,12 @@ def test_what_can_not_be_kept_is_told_by_where_it_should_be(tmp_path):
 @pytest.mark.parametrize("extension", [".csv", ".parquet"])
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, extension):
     path = _csv(tmp_path, "1,2026-03-01,2,2.5\n") if extension == ".csv" else _parquet(tmp_path)
-    keep = source_files._keep
+    keep = source_files.keep_rows
 
     def meanwhile(rows: pa.Table, kept: Path) -> Path:
         with path.open("ab") as file:
             file.write(b"2,2026-03-01,2,2.5\n")
         return keep(rows, kept)
 
-    monkeypatch.setattr(source_files, "_keep", meanwhile)
+    monkeypatch.setattr(source_files, "keep_rows", meanwhile)
     _refused(path, "changed while it was read")
