@@ -127,10 +127,15 @@ def _find_spec(present: ModelSpec, manifest: TrainingSetManifest, text: str | No
         return None
     if text is not None:
         try:
-            return spec_of_text(text, present=present)
+            spec, came_later = spec_of_text(text, present=present)
         except SpecError as err:
             told.differences.append(f"nothing can be built again: {SPEC} is not allowed by the code of today: {err}")
             return None
+        if came_later:
+            told.notes.append(
+                f"{SPEC} is from before a spec had {', '.join(came_later)}, which is that of {present.model_id} today"
+            )
+        return spec
     if spec_sha256(present) == manifest.spec_sha256:
         return present
     told.differences.append(

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from include.errors import MlopsError, SpecError, problems
 from include.specs.models import ModelSpec, make_model
@@ -184,8 +184,15 @@ def spec_sha256(spec: ModelSpec) -> str:
     return hashlib.sha256(spec_text(spec).encode()).hexdigest()
 
 
-def spec_of_text(text: str, *, present: ModelSpec) -> ModelSpec:
+def spec_of_text(text: str, *, present: ModelSpec) -> tuple[ModelSpec, tuple[str, ...]]:
     """Return the spec that `spec_text` was taken of; what makes no model is the present one's.
+
+    Returns
+    -------
+    ModelSpec
+    tuple of str
+        Keys that the text lacks and that today's schema asks for, as they came later: their values are the present
+        one's. A key that need not be there has its default.
 
     Raises
     ------
@@ -195,7 +202,20 @@ def spec_of_text(text: str, *, present: ModelSpec) -> ModelSpec:
     kept = json.loads(text)
     rest = present.model_dump(mode="json", include=_MAKES_NO_MODEL)
     kept["training"] |= rest.pop("training")
-    return make_model({**rest, **kept}, Path(f"{present.model_id}, as it was"))
+    values = {**rest, **kept}
+    came_later = tuple(_fill(values, present))
+    return make_model(values, Path(f"{present.model_id}, as it was")), came_later
+
+
+def _fill(values: dict[str, Any], present: BaseModel, within: str = "") -> Iterator[str]:
+    """Give values the keys that they lack and need, and yield those; what is of another kind is left as it is."""
+    for name, value in present.model_dump(mode="json").items():
+        part = getattr(present, name)
+        if name not in values and type(present).model_fields[name].is_required():
+            values[name] = value
+            yield within + name
+        elif isinstance(part, BaseModel) and values[name].get("kind") == value.get("kind"):
+            yield from _fill(values[name], part, f"{within}{name}.")
 
 
 def set_id(

@@ -34,6 +34,7 @@ from include.steps.materialize_features import materialize_features
 from include.steps.monitor_model import load_nights, measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.read_inputs import read_partition, read_snapshots
+from include.steps.reproduce_version import reproduce_version
 from include.steps.score_batch import CHALLENGER, CHAMPION, score_batch, score_range
 from include.steps.train_model import train_model
 from include.steps.verify_online import verify_online
@@ -311,3 +312,10 @@ def test_a_night_is_not_scored_with_older_values_of_a_view_that_lags(deployment,
     with pytest.raises(NotYetError, match=f"features/churn_scores of {LAGGING} is not published, which the version"):
         read_partition(deployment, newer, LAGGING, service=spec.features.service)
     assert read_partition(deployment, newer, LAGGING, service="churn_v1").rows.num_rows > 0
+
+
+@pytest.mark.parametrize("model_id", ["fraud", "winback"])
+def test_the_version_is_made_again_to_the_bit_whatever_has_come_since(deployment, in_production, model_id):
+    found = reproduce_version(deployment, model_id, version=in_production[model_id].version, against_latest=True)
+    assert found.differences == ()
+    assert found.latest is not None
