@@ -67,3 +67,11 @@ def test_links_lead_somewhere(document: Path):
     links = re.findall(r"\]\(([^)]+)\)", document.read_text())
     targets = {link.partition("#")[0] for link in links if not link.startswith(("http", "#"))}
     assert [target for target in sorted(targets) if not (document.parent / target).exists()] == []
+
+
+def test_each_decision_has_a_number_of_its_own_and_says_it():
+    found = sorted((PROJECT_ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [int(path.name.split("-")[0]) for path in found]
+    assert numbers == list(range(1, len(found) + 1))
+    for number, path in zip(numbers, found, strict=True):
+        assert path.read_text().startswith(f"# {number}. "), path.name
