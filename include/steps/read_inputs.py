@@ -201,12 +201,8 @@ def _read(
             deployment, rows, other, service.features[other.group], sources[other.table], knowing=knowing, until=until
         )
     names = [*spec.entity.keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP, *(created_column(other.group) for other in others)]
-    return Inputs(
-        rows.select([*names, *service.feature_names]),
-        service.feature_names,
-        sources,
-        tuple(day for day in days if day not in published),
-    )
+    unpublished = tuple(day for day in days if day not in published)
+    return Inputs(rows.select([*names, *service.feature_names]), service.feature_names, sources, unpublished)
 
 
 def _published(
