@@ -141,6 +141,8 @@ def _zone(name: str | None, spec: SourceSpec) -> str:
 def _import(
     deployment: Deployment, files: Sequence[TableFile], judgement: Judgement, history_until: str | None
 ) -> ImportAccount:
+    for table in (judgement.spec.raw, judgement.spec.quarantine, judgement.spec.deliveries):
+        deployment.lake.require_partitioned(table.name, partition_by=table.partition_by)
     with TemporaryDirectory(prefix="mlops-import-") as name:
         folder = Path(name)
         judged = judge_files(files, judgement, deployment.duckdb, folder) if files else _nothing(judgement)

@@ -451,6 +451,19 @@ def test_delivery_on_s3_is_imported_as_one_on_disk(bucket, tmp_path):
     assert import_delivery(deployment, "2026-03-01", source="orders", cross_check=False).rows_published == 20
 
 
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_that_another_version_of_the_project_made_is_told_before_a_row_is_written(deployment, tmp_path, table):
+    made = pa.table({"dt": pa.array([date(2026, 3, 1)]), "source": ["f"], "month": ["2026-03"], "other": ["x"]})
+    deployment.lake.replace(table, made, keys=["x"], partition_by="other")
+    before = deployment.lake.version(table)
+    path = _write(tmp_path / "orders.parquet", make_orders(80, seed=1))
+    with pytest.raises(MlopsError, match=f"lake table {table} is partitioned by other, .*make a new home"):
+        _import(deployment, path)
+    others = set(TABLES) - {table}
+    assert [deployment.lake.version(name) for name in others] == [None] * len(others)
+    assert deployment.lake.version(table) == before
+
+
 def test_unreachable_s3_is_one_clear_message(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")

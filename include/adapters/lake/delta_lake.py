@@ -238,6 +238,22 @@ class LakeAdapter:
             f"partitions ({keys[0]} … {keys[-1]}); run one writer per partition, then retry"
         )
 
+    def require_partitioned(self, table: str, *, partition_by: str) -> None:
+        """Check that a table, where it is there, is partitioned as it is written.
+
+        Raises
+        ------
+        MlopsError
+            If it isn't: another version of this project made it.
+        """
+        delta = self._find(table)
+        if delta is not None and (found := delta.metadata().partition_columns) != [partition_by]:
+            raise MlopsError(
+                f"lake table {table} is partitioned by {', '.join(found) or 'nothing'}, and this version of the "
+                f"project writes it by {partition_by}: an earlier one made the lake at {self.uri}; make a new home "
+                "and import again there, or go on with that version"
+            )
+
     def digest(
         self, table: str, *, start: str | None = None, end: str | None = None, version: int | None = None
     ) -> str:
