@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -39,9 +40,17 @@ def deployed_beside(home: Path, folder: Path, name: str, *, specs: Path | None =
         patch.setenv("MLOPS_MLFLOW_ARTIFACTS", (folder / "mlflow").as_uri())
         if specs is not None:
             patch.setenv("MLOPS_SPECS", str(specs))
+        forget_declarations()
         made = Deployment.from_env()
         made.feature_store.apply()
         yield made
+    forget_declarations()
+
+
+def forget_declarations() -> None:
+    """Have what Feast is told made anew: it is made once in a process, by the specs of that time."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "feature_repo"]:
+        del sys.modules[name]
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from include.settings import PROJECT_ROOT
 from include.specs import deployed, groups, services
 from include.specs.groups import load_feature_group
 from include.specs.yaml_files import CONFIG_ROOT
+from tests.deployments import forget_declarations
 from tests.online_stores import FEATURE
 from tests.online_stores import GROUP as OF_CUSTOMERS
 
@@ -57,9 +57,9 @@ def specs_of_pairs(folder: Path) -> Iterator[None]:
         patch.setattr(groups, "PROJECT_ROOT", folder)
         for module in (deployed, groups, services):
             patch.setattr(module, "CONFIG_ROOT", root)
-        _forget_what_was_loaded()
+        forget_declarations()
         yield
-    _forget_what_was_loaded()
+    forget_declarations()
 
 
 def pair_rows(
@@ -96,8 +96,3 @@ def _group(name: str, keys: Sequence[str]) -> dict[str, object]:
 
 def _write(path: Path, values: dict[str, object]) -> None:
     path.write_text(yaml.safe_dump(values, sort_keys=False))
-
-
-def _forget_what_was_loaded() -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "feature_repo"]:
-        del sys.modules[name]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from include import partitions
@@ -105,4 +106,11 @@ def publish_source(lake: LakeAdapter, raw: pa.Table) -> None:
     columns["has_arrived"] = pa.array([True] * len(keys))
     months = pa.array([key[:7] for key in keys])
     records = pa.table({"month": months, "dt": arrived, "delivered": pa.array(keys), **columns})
-    lake.replace("deliveries/orders", records, keys=months.unique().to_pylist(), partition_by="month")
+
+    def beside_other_days(present: pa.Table | None) -> pa.Table:
+        if present is None:
+            return records
+        others = present.filter(pc.invert(pc.is_in(present["dt"], arrived)))
+        return pa.concat_tables([others, records.select(present.column_names).cast(present.schema)])
+
+    lake.update("deliveries/orders", months.unique().to_pylist(), beside_other_days, partition_by="month")

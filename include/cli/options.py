@@ -88,10 +88,11 @@ def _check_model(_context: click.Context, _parameter: click.Parameter, model_id:
     return model_id
 
 
-def _check_group(_context: click.Context, _parameter: click.Parameter, group: str) -> str:
+def _check_group(_context: click.Context, _parameter: click.Parameter, group: str | None) -> str | None:
     from include.specs.groups import load_feature_group
 
-    load_feature_group(group)
+    if group is not None:
+        load_feature_group(group)
     return group
 
 
@@ -116,6 +117,9 @@ past_model = click.option(
 )
 past_model_or_all = click.argument("model_id", metavar="[MODEL]", required=False, callback=_check_word)
 group = click.option("--group", required=True, callback=_check_group, help="Feature group, e.g. customer_daily.")
+another_group = click.option(
+    "--group", callback=_check_group, help="The feature group that it is asked about, if another; with its service."
+)
 reason = click.option("--reason", required=True, callback=_check_reason, help="Why; kept in the ledger.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 file_format = click.option("--format", "file_format", metavar="NAME", help="What the columns are. Default: canonical.")
