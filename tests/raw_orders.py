@@ -86,6 +86,20 @@ def random_orders(*, rows: int, customers: int, first_day: str, days: int, seed:
     return orders(*lines)
 
 
+def as_raw(made: pa.Table) -> pa.Table:
+    """Return orders of a file as the table has them: sales, each received when its day was over."""
+    days = made["ordered_at"].cast(pa.date32())
+    received = pc.add(days.cast(pa.timestamp("us", tz="UTC")), pa.scalar(timedelta(days=1), pa.duration("us")))
+    columns = {
+        **{name: made[name] for name in made.column_names},
+        "received_at": received,
+        "kind": pa.array(["sale"] * made.num_rows),
+        "ref_order_id": pa.nulls(made.num_rows, pa.string()),
+        "dt": days,
+    }
+    return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
+
+
 def add_tables(monkeypatch: pytest.MonkeyPatch, *added: TableSpec) -> None:
     """Let the specs name more tables, for whoever asks."""
     listed = lake_tables.list_tables

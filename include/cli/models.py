@@ -57,7 +57,11 @@ def show(model_id: str, as_json: bool) -> None:
 @models.command()
 @click.argument("name")
 @click.option("--from", "like", required=True, metavar="MODEL", help="The model whose values it begins with.")
-@options.another_group
+@click.option(
+    "--group",
+    callback=options.check_group,
+    help="The feature group that it is asked about, if another; it gets a service of its own.",
+)
 @click.option("--label", metavar="KIND", help="The kind of its label, if another; a new one gets a statement.")
 @options.as_json
 def new(name: str, like: str, group: str | None, label: str | None, as_json: bool) -> None:

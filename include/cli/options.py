@@ -88,7 +88,8 @@ def _check_model(_context: click.Context, _parameter: click.Parameter, model_id:
     return model_id
 
 
-def _check_group(_context: click.Context, _parameter: click.Parameter, group: str | None) -> str | None:
+def check_group(_context: click.Context, _parameter: click.Parameter, group: str | None) -> str | None:
+    """Take a feature group that there is, or none."""
     from include.specs.groups import load_feature_group
 
     if group is not None:
@@ -116,10 +117,7 @@ past_model = click.option(
     "--model", "model_id", required=True, callback=_check_word, help="The model's id, e.g. churn."
 )
 past_model_or_all = click.argument("model_id", metavar="[MODEL]", required=False, callback=_check_word)
-group = click.option("--group", required=True, callback=_check_group, help="Feature group, e.g. customer_daily.")
-another_group = click.option(
-    "--group", callback=_check_group, help="The feature group that it is asked about, if another; with its service."
-)
+group = click.option("--group", required=True, callback=check_group, help="Feature group, e.g. customer_daily.")
 reason = click.option("--reason", required=True, callback=_check_reason, help="Why; kept in the ledger.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 file_format = click.option("--format", "file_format", metavar="NAME", help="What the columns are. Default: canonical.")

@@ -11,7 +11,7 @@ import sys
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.features.checks import Violation, find_offenders, find_violations, partitions_of
+from include.features.checks import Violation, find_violations, violation_of
 from include.specs.groups import ColumnSpec, FeatureGroupSpec
 
 _LARGEST = sys.float_info.max
@@ -65,14 +65,10 @@ def _of_column(rows: pa.Table, column: ColumnSpec, keys: tuple[str, ...]) -> lis
     name, found = column.name, []
     nulls = rows.filter(pc.is_null(rows[name]))
     if nulls.num_rows and not column.nulls_max:
-        found.append(_violation(nulls, name, "null", "no nulls", keys))
+        found.append(violation_of(nulls, name, "null", "no nulls", keys))
     if column.dtype != "string":
         wrong = rows.filter(out_of_bounds(rows[name], column))
         if wrong.num_rows:
             value = f"{wrong[name][0].as_py():.6g}"
-            found.append(_violation(wrong, name, value, interval_of(column.min, column.max), keys))
+            found.append(violation_of(wrong, name, value, interval_of(column.min, column.max), keys))
     return found
-
-
-def _violation(wrong: pa.Table, name: str, said: str, allowed: str, keys: tuple[str, ...]) -> Violation:
-    return Violation(name, wrong.num_rows, said, allowed, partitions_of(wrong), find_offenders(wrong, name, keys))

@@ -7,7 +7,7 @@ not: bounds, nulls, volume and freshness, which are the quality gate's, and drif
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -155,7 +155,7 @@ def _null_violation(rows: pa.Table, name: str, entity_keys: tuple[str, ...]) -> 
     if not rows[name].null_count:
         return None
     nulls = rows.filter(pc.is_null(rows[name]))
-    return _violation_of(nulls, nulls.num_rows, name, "null", "no nulls", entity_keys)
+    return violation_of(nulls, name, "null", "no nulls", entity_keys)
 
 
 def _duplicate_violation(rows: pa.Table, entity_keys: tuple[str, ...]) -> Violation | None:
@@ -164,13 +164,14 @@ def _duplicate_violation(rows: pa.Table, entity_keys: tuple[str, ...]) -> Violat
         return None
     grouped = rows.group_by(keys).aggregate([([], "count_all"), (PARTITION, "min")])
     shared = grouped.filter(pc.greater(grouped["count_all"], 1)).rename_columns({f"{PARTITION}_min": PARTITION})
-    return _violation_of(shared, duplicates, ", ".join(keys), "repeated key", "one row per key", entity_keys)
+    violation = violation_of(shared, ", ".join(keys), "repeated key", "one row per key", entity_keys)
+    return replace(violation, rows=duplicates)
 
 
-def _violation_of(
-    wrong: pa.Table, count: int, column: str, found: str, allowed: str, entity_keys: tuple[str, ...]
-) -> Violation:
-    return Violation(column, count, found, allowed, partitions_of(wrong), find_offenders(wrong, column, entity_keys))
+def violation_of(wrong: pa.Table, column: str, found: str, allowed: str, entity_keys: tuple[str, ...]) -> Violation:
+    """Return what rows that break a promise of a column amount to."""
+    offenders = find_offenders(wrong, column, entity_keys)
+    return Violation(column, wrong.num_rows, found, allowed, partitions_of(wrong), offenders)
 
 
 def find_offenders(

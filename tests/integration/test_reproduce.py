@@ -13,7 +13,6 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ from include.training.artifacts import SPEC, checksums, with_checksums
 from include.training.fitting import fit_classifier
 from include.training.manifest import TrainingSetManifest
 from tests.integration.test_train_and_score import make_deployment
-from tests.raw_orders import SCHEMA, publish_source
+from tests.raw_orders import as_raw, publish_source
 from tests.shop import FIRST_DAY, OVERLAY, make_orders
 
 DAYS = 112
@@ -58,20 +57,6 @@ BUILT = partitions.shift(TRAINED[1][0], -72)
 UNPUBLISHED, REVISED = (partitions.shift(TRAINED[2][0], -14 - days) for days in (21, 7))
 ERASED = "c0002"
 FEATURES = "features/customer_daily"
-
-
-def raw_orders() -> pa.Table:
-    raw = make_orders(days=DAYS)
-    days = raw["ordered_at"].cast(pa.date32())
-    received = pc.add(days.cast(pa.timestamp("us", tz="UTC")), pa.scalar(timedelta(days=1), pa.duration("us")))
-    columns = {
-        **{name: raw[name] for name in raw.column_names},
-        "received_at": received,
-        "kind": pa.array(["sale"] * raw.num_rows),
-        "ref_order_id": pa.nulls(raw.num_rows, pa.string()),
-        "dt": days,
-    }
-    return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
 
 
 def under(folder: Path, **training: Any) -> str:
@@ -111,7 +96,7 @@ def revise(lake: LakeAdapter) -> None:
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     folder = tmp_path_factory.mktemp("reproduce")
-    made, rows = make_deployment(folder / "home"), raw_orders()
+    made, rows = make_deployment(folder / "home"), as_raw(make_orders(days=DAYS))
     start = BUILT
     with pytest.MonkeyPatch.context() as patch:
         for version, (as_of, threads) in TRAINED.items():

@@ -33,7 +33,7 @@ from include.steps.load_version import load_version
 from include.steps.monitor_model import measure_night
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
-from tests.raw_orders import SCHEMA, publish_source
+from tests.raw_orders import as_raw, publish_source
 from tests.real_data import real_data
 from tests.shop import FIRST_DAY, OVERLAY, make_orders
 from tests.unit.steps.fakes import FakeState
@@ -84,17 +84,7 @@ def make_deployment(home: Path) -> Deployment:
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory) -> Deployment:
     made = make_deployment(tmp_path_factory.mktemp("shop"))
-    raw = make_orders(days=DAYS)
-    days = raw["ordered_at"].cast(pa.date32())
-    received = pc.add(days.cast(pa.timestamp("us", tz="UTC")), pa.scalar(timedelta(days=1), pa.duration("us")))
-    columns = {
-        **{name: raw[name] for name in raw.column_names},
-        "received_at": received,
-        "kind": pa.array(["sale"] * raw.num_rows),
-        "ref_order_id": pa.nulls(raw.num_rows, pa.string()),
-        "dt": days,
-    }
-    publish_source(made.lake, pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA))
+    publish_source(made.lake, as_raw(make_orders(days=DAYS)))
     build_features(made, "customer_daily", start=FIRST_DAY, end=LAST)
     made.feature_store.apply()
     return made

@@ -18,7 +18,7 @@ from include.adapters.expectations.expectations import run_expectations
 from include.features.bounds import bounds_of, interval_of, out_of_bounds
 from include.features.checks import PARTITION, Offender, find_offenders, first_offenders, partitions_of
 from include.features.partition_report import FRESHNESS, NULLS, VOLUME, PartitionCheck
-from include.specs.groups import ColumnSpec, FeatureGroupSpec
+from include.specs.groups import FeatureGroupSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ class BoundsTally:
                 passed=not self._failures[name],
                 failures=self._failures[name],
                 observed=_found(self._failures[name], self._seen[name]),
-                allowed=_interval(column),
+                allowed=interval_of(column.min, column.max),
                 partitions=tuple(sorted(self._partitions[name])),
             )
             for name, column in self._columns.items()
@@ -156,7 +156,3 @@ def _partitions(broken: list[dict[str, Any]], name: str) -> str:
         return "every partition"
     shown = ", ".join(f"{entry[PARTITION]} {float(entry[name]):.3g}" for entry in broken[:3])
     return f"{shown}{f' and {len(broken) - 3} more' if len(broken) > 3 else ''}"
-
-
-def _interval(column: ColumnSpec) -> str:
-    return interval_of(column.min, column.max)
