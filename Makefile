@@ -26,9 +26,9 @@ setup: .venv/.complete ## Make the environment (.venv) from the lock file
 	@$(UV) sync --frozen $(QUIET) --python "$(PYTHON)"
 	@touch $@
 
-# Spark, and the peers of the benchmarks: 430 MB that nothing else needs.
+# Spark, the peers of the benchmarks, and a real log of 35 MB: half a gigabyte that nothing else needs.
 .venv/.peers: .venv/.complete
-	@$(UV) sync --frozen $(QUIET) --python .venv/bin/python --group spark --group bench
+	@$(UV) sync --frozen $(QUIET) --python .venv/bin/python --group spark --group bench --group data
 	@touch $@
 
 up: setup ## Start PostgreSQL and Airflow on 127.0.0.1; Ctrl-C stops them
