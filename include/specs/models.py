@@ -220,15 +220,15 @@ def _of_task(values: dict[str, Any], path: Path) -> type[ModelSpec]:
 
 def _of_other_tasks(values: dict[str, Any], task: Task) -> Iterator[str]:
     """Say which keys a model of this task has that are another task's."""
-    own = ", ".join(_own_keys(task))
+    own = ", ".join(own_keys(task))
     for other in TASKS:
-        for key in _own_keys(other) if other != task else ():
+        for key in own_keys(other) if other != task else ():
             if _names(values, key):
                 yield f"{key} is a key of task: {other}; task: {task} has {own} in its place"
 
 
 @cache
-def _own_keys(task: Task) -> tuple[str, ...]:
+def own_keys(task: Task) -> tuple[str, ...]:
     """Return the keys that only one task has."""
     others = {line.key for other, schema in TASKS.items() if other != task for line in spec_keys(schema)}
     return tuple(line.key for line in spec_keys(TASKS[task]) if line.key not in others)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
@@ -244,14 +244,19 @@ def check_time_zone(name: str) -> str:
     ValueError
         If it is none.
     """
-    known = available_timezones()
-    if name not in known:
+    if name not in time_zones():
         raise ValueError(f"time zone {name!r} is not known; write an IANA name such as Europe/London{_near(name)}")
     return name
 
 
 def _near(name: str) -> str:
-    return nearest(name, sorted(available_timezones()))
+    return nearest(name, sorted(time_zones()))
+
+
+@cache
+def time_zones() -> set[str]:
+    """Return the IANA names of this machine's time zones, for which all their files are looked at."""
+    return available_timezones()
 
 
 def source_names() -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -87,7 +88,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         If it can't be read, or it is no mapping; if a key is no text, or is there twice.
     """
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - a safe one
+        values = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as err:
         raise SpecError(f"{path.name} can't be read: {err.strerror if isinstance(err, OSError) else err}") from err
     except (yaml.YAMLError, RecursionError) as err:
@@ -95,6 +96,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise SpecError(f"{path.name} must be a mapping of keys to values, found {type(values).__name__}")
     return values
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Any:
+    """Return what a text says: a file that was changed has another one, and is never taken for what it was."""
+    return yaml.load(text, _StrictLoader)  # noqa: S506 - a safe one
 
 
 class _StrictLoader(yaml.SafeLoader):
