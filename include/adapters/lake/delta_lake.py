@@ -21,6 +21,7 @@ from include.adapters.arrow_files import open_location
 from include.adapters.lake.checked_files import TableFiles
 from include.adapters.lake.commits import conformed, make_table, replace_partitions
 from include.adapters.lake.lake_errors import absent, gone, unreachable
+from include.adapters.lake.listed_files import listed_files
 from include.adapters.lake.portions import in_portions
 from include.adapters.lake.row_digest import digest
 from include.adapters.lake.whole_log import keep_log
@@ -309,7 +310,7 @@ class LakeAdapter:
         # Arrow's own file systems: with the Python one that deltalake makes by default, an I/O thread that
         # still holds it at exit aborts the interpreter ("terminate called without an active exception").
         filesystem = self._filesystem(table)
-        found = delta.to_pyarrow_dataset(filesystem=filesystem, file_pruning_predicate=list(wanted) or None)
+        found = listed_files(delta, filesystem, wanted)
         try:
             TableFiles(table, self.table_uri(table), filesystem).check(found.files)
         except OSError as err:
