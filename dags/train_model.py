@@ -9,10 +9,11 @@ both equal, registers the version and runs its gates.
   and `features/<group>`.
 - **Out**: lake folder `training_sets/<model>/<set>`, a registered version, ledger rows; asset `candidate_<model>`,
   only when every gate passes.
-- **Hazards**: a decision is trained on once; a second run for it skips. Where no version comes of a run, the reason is
-  kept, and each night's decision tells it until another retrain acts; cooldown and budget count the attempt. A business
-  event is judged, and trained on, as of the newest published night, whichever it names; one that comes twice with the
-  same `key` is decided once.
+- **Hazards**: what the schedule alone asked for is archived unless it is better than the version in Production. A
+  decision is trained on once; a second run for it skips. Where no version comes of a run, the reason is kept, and
+  each night's decision tells it until another retrain acts; cooldown and budget count the attempt. A business event
+  is judged, and trained on, as of the newest published night, whichever it names; one that comes twice with the same
+  `key` is decided once.
 - **Re-run**: clear the tasks: the same training set gives the same version. A training by hand: trigger with a
   partition key; it is recorded as a decision of its own.
 """

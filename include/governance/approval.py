@@ -7,7 +7,7 @@ not: asking (the DAG), reading Airflow's record (``mlops``), and the move that f
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +49,8 @@ class Question:
     by : AskedBy
     asked_at, expires_at : datetime
         When it was put to a person, at the first try, and until when an answer counts.
+    recorded_at : datetime or None
+        By the clock that the ledger's rows have theirs from; None before it is recorded.
     """
 
     model_id: str
@@ -56,6 +58,7 @@ class Question:
     by: AskedBy
     asked_at: datetime
     expires_at: datetime
+    recorded_at: datetime | None = field(default=None, compare=False)
 
     def is_open(self, now: datetime) -> bool:
         """Say whether an answer that is given now counts."""
@@ -100,6 +103,15 @@ class Approval:
             user_name=answer.user_name,
             answered_at=answer.answered_at.isoformat(),
         )
+
+
+def asked_since(questions: Iterable[Question], staged_at: datetime | None) -> tuple[Question, ...]:
+    """Return the questions that were recorded after a version was staged: what is told in earlier ones is not of it."""
+    return tuple(
+        question
+        for question in questions
+        if staged_at is None or question.recorded_at is None or question.recorded_at >= staged_at
+    )
 
 
 def first_that_counts(questions: Sequence[Question], answers: Iterable[Answer]) -> Answer | None:

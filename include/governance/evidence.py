@@ -88,6 +88,9 @@ class Evidence:
         In the order they were asked.
     trained_on : TrainedOn or None
         None in the oldest rows, which do not say.
+    champion : int or None
+        The version in Production that it was compared with; None where there was none, and in rows from before there
+        was a comparison.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -96,6 +99,12 @@ class Evidence:
     run_id: str
     gates: tuple[GateReport, ...]
     trained_on: TrainedOn | None = None
+    champion: int | None = None
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether it says how the candidate stands to the version in Production, or that there was none."""
+        return any(report.gate == "champion" for report in self.gates)
 
 
 _EVIDENCE = TypeAdapter(Evidence)
@@ -106,9 +115,7 @@ def to_json(evidence: Evidence | None) -> dict[str, Any]:
     if evidence is None:
         return {}
     kept = asdict(evidence)
-    if evidence.trained_on is None:
-        del kept["trained_on"]
-    return kept
+    return {name: value for name, value in kept.items() if value is not None}
 
 
 def from_json(kept: object, *, row: str) -> Evidence | None:

@@ -12,7 +12,33 @@ from typing import Generic, TypeVar
 
 from include.governance.evidence import GateReport
 from include.specs.model_sections import GatesSpec
+from include.training.comparison import PairedDifference
 from include.training.manifest import TrainingSetManifest
+
+
+@dataclass(frozen=True)
+class ChampionFacts:
+    """The version that a candidate would replace, and how the two compare.
+
+    Attributes
+    ----------
+    version : int or None
+        In Production, by the ledger; None where nothing is.
+    asked_by : str or None
+        What asked for the candidate's training: a decision's trigger; None where none is on record.
+    found : PairedDifference or None
+        None where they were not compared.
+    seen : int
+        Test rows that were left out: the champion was fitted on labels of their time.
+    why_not : str
+        Why they were not compared.
+    """
+
+    version: int | None = None
+    asked_by: str | None = None
+    found: PairedDifference | None = None
+    seen: int = 0
+    why_not: str = "nobody has compared them"
 
 
 @dataclass(frozen=True)
@@ -28,12 +54,15 @@ class CandidateFacts:
     rows_per_call : int
         Rows of each: one, or those of the longest list.
     manifest : TrainingSetManifest or None
+    champion : ChampionFacts or None
+        None where nobody looked for one.
     """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     calls_ms: tuple[float, ...] = ()
     rows_per_call: int = 1
     manifest: TrainingSetManifest | None = None
+    champion: ChampionFacts | None = None
 
 
 _Thresholds = TypeVar("_Thresholds", bound=GatesSpec)

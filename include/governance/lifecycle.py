@@ -93,6 +93,12 @@ def production_at(moves: Sequence[LedgerMove], partition: str) -> int | None:
     return holder([move for move in moves if move.partition < partition], Stage.PRODUCTION)
 
 
+def staged_at(moves: Sequence[LedgerMove], version: int) -> datetime | None:
+    """Return when a version last came into Staging, or got other evidence there; None where it never did."""
+    staged = [move for move in moves if move.version == version and move.to_stage == Stage.STAGING]
+    return max(staged, key=lambda move: move.seq).recorded_at if staged else None
+
+
 def previous_production(moves: Sequence[LedgerMove]) -> int | None:
     """Return the version that a rollback puts back: the one that the present one took the place of.
 
@@ -155,6 +161,31 @@ def archived_by_gates(moves: Sequence[LedgerMove], version: int) -> Evidence | N
     return last.evidence if last is not None and last.to_stage == Stage.ARCHIVED else None
 
 
+def renew_evidence(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[LedgerMove, ...]:
+    """Return the move of a version that waits, Staging → Staging, with evidence in the place of that it was staged on.
+
+    Raises
+    ------
+    RefusedError
+        If it does not wait in Staging.
+    """
+    present = stages(moves).get(request.version, Stage.NONE)
+    _require(request, present, Stage.STAGING)
+    return _moves(moves, request, [(request.version, Stage.STAGING, Stage.STAGING, request.reason)])
+
+
+def tell_other_champion(moves: Sequence[LedgerMove], evidence: Evidence) -> str | None:
+    """Say where evidence compares with another version than the one in Production; None where it does not.
+
+    Evidence from before there was a comparison names none, and is none for that reason.
+    """
+    present = holder(moves, Stage.PRODUCTION)
+    if not evidence.is_compared or evidence.champion == present:
+        return None
+    was, now = (f"version {version}" if version is not None else "nothing" for version in (evidence.champion, present))
+    return f"was compared with {was}, and {now} is in Production now"
+
+
 def refuse_candidate(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[LedgerMove, ...]:
     """Return the move of a version that failed its gates: None → Archived."""
     present = stages(moves).get(request.version, Stage.NONE)
@@ -172,12 +203,15 @@ def promote(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[LedgerMo
     Raises
     ------
     RefusedError
-        If the version isn't in Staging, for example because a newer one superseded it.
+        If the version isn't in Staging, for example because a newer one superseded it, or was compared with another
+        version than the one in Production.
     """
     present = stages(moves).get(request.version, Stage.NONE)
     if present == Stage.PRODUCTION:
         return ()
     _require(request, present, Stage.STAGING)
+    if request.evidence is not None and (other := tell_other_champion(moves, request.evidence)):
+        raise RefusedError(f"{request.model_id} version {request.version} {other}; ask again")
     return _moves(moves, request, _into_production(moves, request, Stage.STAGING))
 
 

@@ -137,7 +137,7 @@ def decide(
     Notes
     -----
     What forbids comes first: stop switch, data incident, too few rows, no model, cooldown, budget, a
-    waiting training, a waiting candidate. Then what asks: event, schedule, drift in N of the last M measured nights. A
+    waiting training, a waiting candidate. Then what asks: event, drift in N of the last M measured nights, schedule. A
     night counts for drift when its data was judged ok, it has enough rows, it was measured against
     tonight's version (an older one had other bins), and enough features shifted together. A
     reason to retrain that was forbidden is still told, and so is a training or a candidate that waits, and a training
@@ -233,16 +233,17 @@ def _triggers(
 ) -> Iterator[tuple[Trigger, str]]:
     if event is not None:
         yield "event", event
-    due = _due_at(policy.schedule, ledger.last_trained_partition, partition)
-    if due is not None:
-        last = ledger.last_trained_partition
-        trained = f"last trained as of {last}" if last else "never trained before"
-        yield "schedule", f"scheduled ({policy.schedule}): due {due:%Y-%m-%d %H:%M}Z, {trained}"
     breaches = _breaches(nights, tonight, policy, monitoring)
     if len(breaches) >= policy.breaches:
         latest = breaches[-1]
         shifts = ", ".join(tell_shift(drift, monitoring) for drift in _shifted(latest))
         yield "drift", f"{tally(len(breaches), policy)}; {latest.partition}: {shifts}"
+    # Last, as more is asked of what came of it alone.
+    due = _due_at(policy.schedule, ledger.last_trained_partition, partition)
+    if due is not None:
+        last = ledger.last_trained_partition
+        trained = f"last trained as of {last}" if last else "never trained before"
+        yield "schedule", f"scheduled ({policy.schedule}): due {due:%Y-%m-%d %H:%M}Z, {trained}"
 
 
 def _due_at(schedule: str | None, last_trained: str | None, partition: str) -> datetime | None:

@@ -57,6 +57,24 @@ class GatesSpec(Frozen):
         float,
         Field(gt=0, description="milliseconds; most of the 99th percentile of calls with one entity, or with one list"),
     ]
+    champion_margin: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=0.2,
+            description="of the task's metric; what a candidate may be worse by than the version in Production, at "
+            "the lower end of the interval, unless the schedule asked for it",
+        ),
+    ] = 0.01
+    scheduled_gain: Annotated[
+        float,
+        Field(
+            ge=-0.2,
+            le=0.2,
+            description="of the task's metric; what a candidate that the schedule asked for must be better by than "
+            "the version in Production, at the lower end of the interval; below 0 it may be worse",
+        ),
+    ] = 0.0
 
     def tell_idle(self) -> Iterator[str]:
         """Say which thresholds every model meets."""

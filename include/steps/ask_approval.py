@@ -13,7 +13,7 @@ from datetime import datetime
 from include.adapters.deployment import Deployment
 from include.errors import MlopsError, RefusedError
 from include.governance import lifecycle
-from include.governance.approval import APPROVE, REJECT, Answer, Approval, AskedBy, Question
+from include.governance.approval import APPROVE, REJECT, Answer, Approval, AskedBy, Question, asked_since
 from include.governance.lifecycle import Stage
 from include.steps.move_model import project, promote_version, reject_version
 
@@ -101,7 +101,8 @@ def take_answer(deployment: Deployment, model_id: str, answer: Answer) -> str:
     Raises
     ------
     RefusedError
-        If the version does not wait any more, or not with the gates of today.
+        If the version does not wait any more, not with the evidence that it was asked about with, or not with the gates
+        of today.
     ConflictError
         If somebody else moved a version at the same time.
     MlopsError
@@ -111,6 +112,10 @@ def take_answer(deployment: Deployment, model_id: str, answer: Answer) -> str:
     if not asked:
         raise MlopsError(f"no question about {model_id} is on record for task instance {answer.ti_id}: nothing moves")
     question = asked[-1]
+    if question not in _about(deployment, model_id, question.version):
+        raise RefusedError(
+            f"{model_id} version {question.version} has other evidence than it was asked about with; it is asked anew"
+        )
     if answer.option not in (APPROVE, REJECT):
         raise MlopsError(f"{answer.option!r} answers no question about {model_id}; there is {APPROVE} and {REJECT}")
     is_approved = answer.option == APPROVE
@@ -128,4 +133,6 @@ def take_answer(deployment: Deployment, model_id: str, answer: Answer) -> str:
 
 
 def _about(deployment: Deployment, model_id: str, version: int) -> tuple[Question, ...]:
-    return tuple(question for question in deployment.state.questions(model_id) if question.version == version)
+    """Return the questions about a version since it was staged; an answer to an earlier one is to other evidence."""
+    asked = (question for question in deployment.state.questions(model_id) if question.version == version)
+    return asked_since(asked, lifecycle.staged_at(deployment.state.ledger(model_id), version))

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.governance.evidence import Evidence, GateReport, TrainedOn
-from include.governance.gate import CandidateFacts, Gate
+from include.governance.gate import CandidateFacts, ChampionFacts, Gate
 from include.governance.gate_registry import find_gates
 from include.governance.gates.latency import MIN_LATENCY_CALLS
 from include.specs.model_sections import GatesSpec
 from include.specs.models import load_model
+from include.steps.compare_champion import compare_champion
 from include.steps.load_version import load_version
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> Evidence:
     Parameters
     ----------
     deployment : Deployment
-        Its model registry is read.
+        Its model registry is read, and where a version is in Production, its state and its lake.
     candidate : CandidateRef
 
     Raises
@@ -54,7 +55,8 @@ def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> Evidence:
     # A list is answered by one call.
     rows_per_call = int(loaded.metrics.get("largest_list", 1))
     calls_ms = _measure_calls_ms(loaded.model, rows, rows_per_call)
-    facts = CandidateFacts(loaded.metrics, calls_ms, rows_per_call, loaded.manifest)
+    champion = compare_champion(deployment, spec, candidate, loaded)
+    facts = CandidateFacts(loaded.metrics, calls_ms, rows_per_call, loaded.manifest, champion)
     reports = tuple(_ask(gate, facts, spec.gates) for gate in find_gates(spec.gates))
     log.info(
         "gates model=%s version=%d %s",
@@ -62,12 +64,19 @@ def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> Evidence:
         candidate.version,
         " ".join(f"{report.gate}={report.verdict}" for report in reports),
     )
-    return Evidence(candidate.as_of, candidate.run_id, reports, TrainedOn.of(loaded.manifest))
+    return Evidence(candidate.as_of, candidate.run_id, reports, TrainedOn.of(loaded.manifest), champion.version)
 
 
-def thresholds(gates: GatesSpec) -> dict[str, float | None]:
-    """Return what each gate of today holds a candidate against, by its name, without asking about one."""
-    nothing = CandidateFacts()
+def thresholds(gates: GatesSpec, champion: ChampionFacts) -> dict[str, float | None]:
+    """Return what each gate of today holds a candidate against, by its name, without asking about one.
+
+    Parameters
+    ----------
+    gates : GatesSpec
+    champion : ChampionFacts
+        `include.steps.compare_champion.find_champion`: what a candidate must be depends on what asked for it.
+    """
+    nothing = CandidateFacts(champion=champion)
     return {gate.name: _ask(gate, nothing, gates).threshold for gate in find_gates(gates)}
 
 

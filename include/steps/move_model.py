@@ -18,6 +18,7 @@ from include.governance.lifecycle import LedgerMove, MoveRequest, Stage
 from include.refs import CandidateRef
 from include.specs.models import load_model
 from include.steps.anchor_history import anchor_history
+from include.steps.compare_champion import find_champion
 from include.steps.gate_candidate import gate_candidate, thresholds
 from include.tables import features_name
 
@@ -30,7 +31,8 @@ _PIPELINE = "train_model"
 def stage_or_refuse(deployment: Deployment, candidate: CandidateRef, *, requested_by: str | None = None) -> None:
     """Run a candidate's gates and move it to Staging, or to Archived where one does not pass.
 
-    A version that its gates had archived, under other thresholds than today's, is held against those of today.
+    A version that its gates had archived is held against those of today where they were others: at other thresholds,
+    against another version in Production, or where a gate could not tell.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ def stage_or_refuse(deployment: Deployment, candidate: CandidateRef, *, requeste
     """
     moves = deployment.state.ledger(candidate.model_id)
     present = lifecycle.stages(moves).get(candidate.version)
-    if present is not None and not _failed_other_gates(moves, candidate):
+    if present is not None and not _failed_other_gates(deployment, moves, candidate):
         _leave(deployment, candidate, present)
         return
     evidence = gate_candidate(deployment, candidate)
@@ -88,9 +90,11 @@ def describe_candidate(deployment: Deployment, model_id: str, *, version: int) -
     moves = deployment.state.ledger(model_id)
     evidence = _staging_evidence(moves, version)
     champion = lifecycle.holder(moves, Stage.PRODUCTION)
+    other = lifecycle.tell_other_champion(moves, evidence) if evidence else None
     lines = [
         f"Trained as of **{evidence.as_of if evidence else 'an unknown day'}**; in Production now: "
         + (f"version {champion}" if champion is not None else "nothing"),
+        *([f"It {other}: to approve it holds it against that first, and asks again."] if other else []),
         "",
         "| gate | verdict | value | threshold | reason |",
         "|---|---|---|---|---|",
@@ -110,13 +114,27 @@ def promote_version(
     Raises
     ------
     RefusedError
-        If the version isn't in Staging, or does not pass its gates as they stand now.
+        If the version isn't in Staging, or does not pass its gates as they stand now. If it was compared with another
+        version than the one in Production: it keeps what it has to show against that one, and is asked about anew.
     ConflictError
         If somebody else moved a version at the same time.
     """
-    staged = _verdict_of_today(deployment, model_id, version)
+    moves = deployment.state.ledger(model_id)
+    staged, verdict = _staging_evidence(moves, version), _verdict_of_today(deployment, model_id, version)
+    if staged != verdict and (other := _tell_other_champion(moves, version)):
+        raise RefusedError(
+            f"{model_id} version {version} {other}: it was held against its gates anew and passes them, which is not "
+            f"what was approved; see what they found (mlops registry ledger --model {model_id}) and approve it again"
+        )
     _move(
-        deployment, lifecycle.promote, model_id, version, actor=actor, reason=reason, evidence=staged, approval=approval
+        deployment,
+        lifecycle.promote,
+        model_id,
+        version,
+        actor=actor,
+        reason=reason,
+        evidence=verdict,
+        approval=approval,
     )
     return version
 
@@ -216,8 +234,18 @@ def _staging_evidence(moves: Sequence[LedgerMove], version: int) -> Evidence | N
     return next((m.evidence for m in staged), None)
 
 
+def _tell_other_champion(moves: Sequence[LedgerMove], version: int) -> str | None:
+    """Say of a version that waits where it was compared with another one than that in Production."""
+    staged = _staging_evidence(moves, version)
+    if staged is None or lifecycle.stages(moves)[version] != Stage.STAGING:
+        return None
+    return lifecycle.tell_other_champion(moves, staged)
+
+
 def _verdict_of_today(deployment: Deployment, model_id: str, version: int) -> Evidence | None:
-    """Return what a version's gates said, anew where it waits in Staging and a threshold has changed since.
+    """Return what a version's gates said, anew where it waits in Staging and a gate has changed since.
+
+    Changed is a threshold, or the version in Production: it keeps the evidence against that one from then on.
 
     Raises
     ------
@@ -228,25 +256,39 @@ def _verdict_of_today(deployment: Deployment, model_id: str, version: int) -> Ev
     staged = _staging_evidence(moves, version)
     if staged is None or lifecycle.stages(moves)[version] != Stage.STAGING:
         return staged
-    if _is_of_today(staged, model_id):
+    candidate = CandidateRef(model_id, version, staged.run_id, staged.as_of)
+    if _is_of_today(deployment, candidate, staged):
         return staged
-    evidence = gate_candidate(deployment, CandidateRef(model_id, version, staged.run_id, staged.as_of))
+    evidence = gate_candidate(deployment, candidate)
     if failed := _failed(evidence):
         reason = f"gates have changed since it was staged, and are not passed: {'; '.join(map(_told, failed))}"
         _move(deployment, lifecycle.reject, model_id, version, actor=_PIPELINE, reason=reason, evidence=evidence)
         raise RefusedError(f"{model_id} version {version}: {reason}")
+    if other := _tell_other_champion(moves, version):
+        reason = f"{other}; gates passed: {'; '.join(map(_told, evidence.gates))}"
+        _move(
+            deployment, lifecycle.renew_evidence, model_id, version, actor=_PIPELINE, reason=reason, evidence=evidence
+        )
     return evidence
 
 
-def _failed_other_gates(moves: Sequence[LedgerMove], candidate: CandidateRef) -> bool:
-    """Say whether a version was archived by its gates, at other thresholds than today's."""
+def _failed_other_gates(deployment: Deployment, moves: Sequence[LedgerMove], candidate: CandidateRef) -> bool:
+    """Say whether a version was archived by its gates, which today are others, or of which one could not tell."""
     verdict = lifecycle.archived_by_gates(moves, candidate.version)
-    return verdict is not None and not _is_of_today(verdict, candidate.model_id)
+    if verdict is None:
+        return False
+    return _is_unknown(verdict) or not _is_of_today(deployment, candidate, verdict)
 
 
-def _is_of_today(evidence: Evidence, model_id: str) -> bool:
-    """Say whether a verdict was given by the thresholds that stand now."""
-    return thresholds(load_model(model_id).gates) == {report.gate: report.threshold for report in evidence.gates}
+def _is_unknown(evidence: Evidence) -> bool:
+    return any(report.verdict == "unknown" for report in evidence.gates)
+
+
+def _is_of_today(deployment: Deployment, candidate: CandidateRef, evidence: Evidence) -> bool:
+    """Say whether a verdict was given by the thresholds that stand now, against the version in Production now."""
+    champion = find_champion(deployment, candidate)
+    today = thresholds(load_model(candidate.model_id).gates, champion)
+    return evidence.champion == champion.version and today == {each.gate: each.threshold for each in evidence.gates}
 
 
 def _failed(evidence: Evidence) -> list[GateReport]:

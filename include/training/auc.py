@@ -43,7 +43,7 @@ def auc(labels: NDArray[np.int8], scores: NDArray[np.float32]) -> float:
     >>> auc(np.array([0, 0, 1, 1], dtype=np.int8), np.array([0.1, 0.4, 0.35, 0.8], dtype=np.float32))
     0.75
     """
-    return _RankedRows(labels, scores).auc(np.ones(len(labels)))
+    return RankedRows(labels, scores).auc(np.ones(len(labels)))
 
 
 def auc_interval(
@@ -151,7 +151,7 @@ def resampled_interval(
     A. C. Davison, D. V. Hinkley, Bootstrap Methods and their Application, Cambridge 1997, section 3.8;
     C. A. Field, A. H. Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69 (2007).
     """
-    ranked = _RankedRows(labels, scores)
+    ranked = RankedRows(labels, scores)
     _, entity_of_row = np.unique(np.asarray(entities, dtype=str), return_inverse=True)
     count = int(entity_of_row.max()) + 1
     rng = np.random.default_rng(seed)
@@ -186,8 +186,11 @@ def check_scored(labels: NDArray[np.int8], scores: NDArray[np.float32]) -> None:
         )
 
 
-class _RankedRows:
-    """Rows sorted by score once, so that each weighting costs two running sums."""
+class RankedRows:
+    """Rows sorted by score once, so that each weighting costs two running sums.
+
+    Parameters and errors are those of `auc`.
+    """
 
     def __init__(self, labels: NDArray[np.int8], scores: NDArray[np.float32]) -> None:
         check_scored(labels, scores)
@@ -208,3 +211,14 @@ class _RankedRows:
             return float("nan")
         below = np.cumsum(negative) - negative
         return float(np.sum(positive * (below + negative / 2)) / pairs)
+
+    def placements(self) -> NDArray[np.float64]:
+        """Return of each row the share of the other class that it stands on the right side of; a tie is one half."""
+        tie = np.cumsum(np.isin(np.arange(len(self._order)), self._tie_starts)) - 1
+        positive = np.add.reduceat(self._is_positive, self._tie_starts)
+        negative = np.add.reduceat(1 - self._is_positive, self._tie_starts)
+        below = (np.cumsum(negative) - negative / 2) / negative.sum()
+        above = (positive.sum() - np.cumsum(positive) + positive / 2) / positive.sum()
+        placed = np.empty(len(self._order))
+        placed[self._order] = np.where(self._is_positive == 1, below[tie], above[tie])
+        return placed

@@ -100,12 +100,8 @@ def evaluate(
         If a label is neither 0 nor 1, or a score is no number.
     """
     check_scored(labels, scores)
+    require_both_classes(labels)
     positives = int(np.count_nonzero(labels))
-    if positives in (0, len(labels)):
-        raise RefusedError(
-            f"the test window has {len(labels)} rows, {positives} of them positive: without both classes nothing can "
-            "be measured; raise training.test_days, or train as of a later day"
-        )
     low, high = auc_interval(labels, scores, entities, samples=bootstrap_samples, seed=seed)
     decided = scores >= threshold
     tp, fp = int(np.sum(decided & (labels == 1))), int(np.sum(decided & (labels == 0)))
@@ -129,3 +125,19 @@ def evaluate(
         false_negatives=fn,
         true_negatives=len(labels) - positives - fp,
     )
+
+
+def require_both_classes(labels: NDArray[np.int8]) -> None:
+    """Check that there are positive and negative rows.
+
+    Raises
+    ------
+    RefusedError
+        If there is one class only (also: no rows).
+    """
+    positives = int(np.count_nonzero(labels))
+    if positives in (0, len(labels)):
+        raise RefusedError(
+            f"the test window has {len(labels)} rows, {positives} of them positive: without both classes nothing can "
+            "be measured; raise training.test_days, or train as of a later day"
+        )

@@ -91,13 +91,8 @@ def evaluate_lists(
     """
     if len(owners) != len(found.sizes):
         raise UsageError(f"{len(found.sizes)} lists belong to {len(owners)} owners; name one for each list")
+    require_orders(found)
     measured = found.measured
-    if not (measured & (found.positives < found.sizes)).any():
-        raise RefusedError(
-            f"the test window has {len(measured)} lists, {int(measured.sum())} of them with a positive item, and none "
-            "that also holds another: no order can be told from a better one; raise training.test_days, widen "
-            "population, or train as of a later day"
-        )
     low, high = mean_interval(
         found.ndcg[measured],
         [owner for owner, is_measured in zip(owners, measured, strict=True) if is_measured],
@@ -122,3 +117,20 @@ def evaluate_lists(
         rows=rows,
         entities=len(set(owners)),
     )
+
+
+def require_orders(found: ListMetrics) -> None:
+    """Check that some list can be ordered better or worse.
+
+    Raises
+    ------
+    RefusedError
+        If no list holds an item that is positive and one that is not (also: no lists).
+    """
+    measured = found.measured
+    if not (measured & (found.positives < found.sizes)).any():
+        raise RefusedError(
+            f"the test window has {len(measured)} lists, {int(measured.sum())} of them with a positive item, and none "
+            "that also holds another: no order can be told from a better one; raise training.test_days, widen "
+            "population, or train as of a later day"
+        )

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from include.training.comparison import PairedDifference
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -69,3 +71,16 @@ class Task(Protocol):
 
     def judge(self, examples: pa.Table, scores: NDArray[np.float32]) -> Judged:
         """Measure the scores of examples that nothing was fitted on."""
+
+    def compare(
+        self, examples: pa.Table, candidate: NDArray[np.float32], champion: NDArray[np.float32]
+    ) -> PairedDifference:
+        """Hold two versions' scores of the same examples against each other, by the metric that the gate is of.
+
+        Raises
+        ------
+        RefusedError
+            If the examples can't tell one order from a better one.
+        UsageError
+            If a score is no number.
+        """

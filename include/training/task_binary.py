@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from include.question.labels import LABEL
 from include.specs.models import BinaryModelSpec
-from include.training.evaluation import BinaryEvaluation, evaluate
+from include.training.comparison import PairedDifference, compare_aucs
+from include.training.evaluation import BinaryEvaluation, evaluate, require_both_classes
 from include.training.fitting import fit_classifier
 from include.training.task import Judged
 
@@ -57,6 +58,21 @@ class BinaryTask:
                 "calibration.png": lambda axes: _calibration(axes, labels, scores),
                 "confusion.png": lambda axes: _confusion(axes, evaluation),
             },
+        )
+
+    def compare(
+        self, examples: pa.Table, candidate: NDArray[np.float32], champion: NDArray[np.float32]
+    ) -> PairedDifference:
+        """Hold two versions' AUC on the same examples against each other."""
+        spec, labels = self._spec, examples[LABEL].to_numpy()
+        require_both_classes(labels)
+        return compare_aucs(
+            labels,
+            candidate,
+            champion,
+            examples[spec.entity.keys[0]].to_pylist(),
+            samples=spec.training.bootstrap_samples,
+            seed=spec.training.seed,
         )
 
 

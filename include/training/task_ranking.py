@@ -18,8 +18,10 @@ from include.features.checks import EVENT_TIMESTAMP
 from include.question.labels import LABEL
 from include.scoring.lists import number_lists, rank_items
 from include.specs.models import RankingModelSpec
+from include.training.auc import check_scored
+from include.training.comparison import PairedDifference, compare_means
 from include.training.fitting import fit_ranker
-from include.training.list_evaluation import RankingEvaluation, evaluate_lists
+from include.training.list_evaluation import RankingEvaluation, evaluate_lists, require_orders
 from include.training.list_metrics import ListMetrics, measure_lists
 from include.training.task import Judged
 
@@ -43,10 +45,9 @@ class RankingTask:
         """Measure the lists that scores make against labels."""
         spec, lists, labels = self._spec, self._lists(examples), examples[LABEL].to_numpy()
         ranks = rank_items(lists, scores, examples[spec.item_key])
-        _, first_rows = np.unique(lists, return_index=True)
         evaluation = evaluate_lists(
             measure_lists(lists, ranks, labels, k=spec.ranking.top_k),
-            examples[spec.entity.keys[0]].take(pa.array(first_rows)).to_pylist(),
+            self._owners(examples, lists).tolist(),
             top_k=spec.ranking.top_k,
             bootstrap_samples=spec.training.bootstrap_samples,
             seed=spec.training.seed,
@@ -65,6 +66,34 @@ class RankingTask:
                 "places.png": lambda axes: _places(axes, ranks[labels == 1], places, evaluation),
             },
         )
+
+    def compare(
+        self, examples: pa.Table, candidate: NDArray[np.float32], champion: NDArray[np.float32]
+    ) -> PairedDifference:
+        """Hold two versions' NDCG on the same lists against each other."""
+        spec, lists = self._spec, self._lists(examples)
+        own, other = (self._measure(examples, lists, scores) for scores in (candidate, champion))
+        require_orders(own)
+        return compare_means(
+            f"NDCG@{spec.ranking.top_k}",
+            own.ndcg[own.measured],
+            other.ndcg[own.measured],
+            self._owners(examples, lists)[own.measured].tolist(),
+            rows=int(own.sizes[own.measured].sum()),
+            samples=spec.training.bootstrap_samples,
+            seed=spec.training.seed,
+        )
+
+    def _measure(self, examples: pa.Table, lists: NDArray[np.int64], scores: NDArray[np.float32]) -> ListMetrics:
+        labels = examples[LABEL].to_numpy()
+        check_scored(labels, scores)
+        ranks = rank_items(lists, scores, examples[self._spec.item_key])
+        return measure_lists(lists, ranks, labels, k=self._spec.ranking.top_k)
+
+    def _owners(self, examples: pa.Table, lists: NDArray[np.int64]) -> NDArray[np.str_]:
+        """Return the first key of each list."""
+        _, first_rows = np.unique(lists, return_index=True)
+        return np.asarray(examples[self._spec.entity.keys[0]].take(pa.array(first_rows)).to_pylist(), dtype=str)
 
     def _lists(self, examples: pa.Table) -> NDArray[np.int64]:
         return number_lists(examples, [EVENT_TIMESTAMP, *self._spec.list_keys])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from include import partitions
 from include.adapters.deployment import Deployment
 from include.governance import lifecycle
-from include.governance.approval import Question
+from include.governance.approval import Question, asked_since
 from include.governance.evidence import GateReport
 from include.governance.lifecycle import LedgerMove, Stage
 from include.monitoring.untrained import UntrainedRetrain
@@ -86,7 +86,8 @@ def read_standing(deployment: Deployment, model_id: str) -> ModelStanding:
     moves = _read_moves(deployment, model_id)
     waiting = lifecycle.holder(moves, Stage.STAGING)
     asked = [question for question in deployment.state.questions(model_id) if question.version == waiting]
-    question = asked[-1] if asked else None
+    of_it = asked_since(asked, lifecycle.staged_at(moves, waiting)) if waiting is not None else ()
+    question = of_it[-1] if of_it else None
     untrained = find_untrained(deployment, model_id)
     return ModelStanding(model_id, tuple(list_versions(moves)), lifecycle.aliases(moves), question, untrained)
 

@@ -308,8 +308,37 @@ def test_an_expired_question_that_is_cleared_is_put_anew_with_time_of_its_own(ta
 def test_a_question_whose_version_was_moved_elsewhere_ends(task, deployment, plan):
     waiting = task.start()
     move(deployment, plan, 1)
-    with pytest.raises(AirflowSkipException, match="version 1 does not wait in Staging any more: its question is clos"):
+    with pytest.raises(
+        AirflowSkipException,
+        match="version 1 does not wait in Staging any more with what was told of it: its question is clos",
+    ):
         task.resume(waiting)
+
+
+def test_a_question_about_other_evidence_ends_its_answer_moves_nothing_and_it_is_asked_anew(task, deployment, airflow):
+    waiting = task.start()
+    move(deployment, lifecycle.renew_evidence, 1)
+    airflow.answer(task.ti_id)
+    with pytest.raises(AirflowSkipException, match="with what was told of it: its question is closed"):
+        task.resume(waiting)
+    airflow.states["run-1"] = "skipped"
+    later = Task(airflow, "run-2")
+    asked = later.start()
+    assert airflow.asked == [task.ti_id, later.ti_id]
+    assert stages(deployment) == {1: "Staging"}
+    airflow.answer(later.ti_id)
+    later.resume(asked)
+    assert stages(deployment) == {1: "Production"}
+
+
+def test_an_answer_that_was_read_before_the_evidence_changed_moves_nothing(task, deployment, airflow):
+    waiting = task.start()
+    airflow.answer(task.ti_id)
+    found = asyncio.run(asyncio.wait_for(fire(waiting.trigger), 5))
+    move(deployment, lifecycle.renew_evidence, 1)
+    with pytest.raises(AirflowSkipException, match="has other evidence than it was asked about with"):
+        task.resume(waiting, found)
+    assert stages(deployment) == {1: "Staging"}
 
 
 def test_a_question_about_a_superseded_version_ends_and_its_answer_moves_nothing(task, deployment, airflow):

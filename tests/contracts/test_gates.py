@@ -17,11 +17,12 @@ import pytest
 from include.adapters.registry.model_files import unpack
 from include.governance import gates as folder
 from include.governance.evidence import GateReport, Verdict
-from include.governance.gate import CandidateFacts, Gate
+from include.governance.gate import CandidateFacts, ChampionFacts, Gate
 from include.governance.gate_registry import find_gates
 from include.refs import CandidateRef
 from include.specs.model_sections import BinaryGatesSpec, GatesSpec, RankingGatesSpec
 from include.steps.gate_candidate import gate_candidate
+from include.training.comparison import PairedDifference
 from include.training.version import train_version
 from tests.unit.steps.fakes import FakeState
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
@@ -35,6 +36,7 @@ WHOLE = CandidateFacts(
     metrics=MEASURED,
     calls_ms=(0.04,) * 2000,
     manifest=make_manifest(make_spec(), make_examples(entities=5)),
+    champion=ChampionFacts(1, "drift", PairedDifference("AUC", 0.8, 0.79, -0.01, 0.03, 900, 120)),
 )
 FACTS = {
     "nothing": CandidateFacts(),
@@ -42,6 +44,9 @@ FACTS = {
     "bad": replace(
         WHOLE, metrics={"auc": 0.1, "ndcg": 0.1}, calls_ms=(900.0,) * 2000, manifest=replace(WHOLE.manifest, rows=0)
     ),
+    "first": replace(WHOLE, champion=ChampionFacts()),
+    "scheduled": replace(WHOLE, champion=replace(WHOLE.champion, asked_by="schedule")),
+    "not compared": replace(WHOLE, champion=replace(WHOLE.champion, found=None)),
     "no numbers": replace(WHOLE, metrics=dict.fromkeys(MEASURED, math.nan), calls_ms=(math.nan,) * 2000),
 }
 
@@ -91,7 +96,8 @@ def test_a_gate_stands_in_the_file_of_its_name():
 
 
 @pytest.mark.parametrize(
-    ("task", "names"), [("binary", ["auc", "latency", "manifest"]), ("ranking", ["latency", "manifest", "ndcg"])]
+    ("task", "names"),
+    [("binary", ["auc", "champion", "latency", "manifest"]), ("ranking", ["champion", "latency", "manifest", "ndcg"])],
 )
 def test_a_model_is_asked_about_the_gates_of_its_task_in_the_order_of_their_names(task, names):
     assert [gate.name for gate in find_gates(THRESHOLDS[task])] == names
@@ -99,8 +105,8 @@ def test_a_model_is_asked_about_the_gates_of_its_task_in_the_order_of_their_name
 
 def test_every_threshold_of_a_task_is_one_that_some_gate_judges_by():
     for spec in THRESHOLDS.values():
-        judged = {gate.judge(WHOLE, spec).threshold for gate in find_gates(spec)} - {None}
-        assert judged == set(spec.model_dump().values())
+        judged = {gate.judge(facts, spec).threshold for gate in find_gates(spec) for facts in FACTS.values()} - {None}
+        assert {*map(abs, judged)} == set(spec.model_dump().values())
 
 
 @pytest.mark.parametrize("metrics", [{"auc": 0.99}, {"ndcg": 0.99}], ids=lambda metrics: next(iter(metrics)))
@@ -152,7 +158,7 @@ BREAKS = 'raise KeyError("base_rate")'
 def test_one_more_file_is_one_more_gate_that_is_asked(plant, deployment):
     plant("bias", PASSES)
     evidence = gate_candidate(deployment, CANDIDATE)
-    assert [report.gate for report in evidence.gates] == ["auc", "bias", "latency", "manifest"]
+    assert [report.gate for report in evidence.gates] == ["auc", "bias", "champion", "latency", "manifest"]
     assert evidence.gates[1] == GateReport("bias", "pass", None, 0.1, "2000 calls")
 
 

@@ -15,7 +15,7 @@ from include.adapters.registry.model_files import unpack
 from include.adapters.state.state_store import StateStoreAdapter
 from include.errors import MlopsError, RefusedError
 from include.governance import lifecycle
-from include.governance.gate import Gate
+from include.governance.gate import ChampionFacts, Gate
 from include.governance.lifecycle import MoveRequest
 from include.monitoring.decision import Decision, NightMetrics
 from include.refs import CandidateRef
@@ -234,7 +234,7 @@ def test_a_version_that_waits_under_other_gates_is_archived_by_those_of_today(de
     _, archived = deployment.state.ledger("churn")
     assert (archived.to_stage, archived.actor) == ("Archived", "train_model")
     assert told in archived.reason
-    assert {gate.gate: gate.threshold for gate in archived.evidence.gates} == thresholds(gates)
+    assert {gate.gate: gate.threshold for gate in archived.evidence.gates} == thresholds(gates, ChampionFacts())
 
 
 def test_a_version_that_passes_the_gates_of_today_is_promoted_on_their_verdict(deployment, waiting):
@@ -285,7 +285,11 @@ def test_a_version_that_a_person_archived_stays_there_whatever_its_gates_become(
 
 def test_every_gate_says_what_it_holds_a_candidate_against_before_there_is_one():
     gates = load_model("churn").gates
-    assert thresholds(gates) == {"auc": gates.auc_min, "latency": gates.latency_p99_ms_max, "manifest": None}
+    told = {"auc": gates.auc_min, "latency": gates.latency_p99_ms_max, "manifest": None}
+    against = {None: None, "drift": -gates.champion_margin, "schedule": gates.scheduled_gain}
+    for asked_by, threshold in against.items():
+        champion = ChampionFacts(1, asked_by) if asked_by else ChampionFacts()
+        assert thresholds(gates, champion) == {**told, "champion": threshold}
 
 
 def test_who_asked_for_a_training_is_kept_apart_from_who_moves_the_version(deployment, gated):

@@ -82,7 +82,7 @@ def test_a_question_whose_version_has_moved_on_is_closed(loop: Loop, staged: int
     asked = be_asked(loop)
     promote_version(loop.deployment, "churn", version=staged, actor="root", reason="on the command line")
     loop.until(asked.has_ended, "the end of a question that has no version any more")
-    assert "does not wait in Staging any more: its question is closed" in asked.log()
+    assert "does not wait in Staging any more with what was told of it: its question is closed" in asked.log()
     assert loop.waiting() == []
 
 

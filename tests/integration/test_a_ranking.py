@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -17,6 +19,7 @@ from include import partitions
 from include.adapters.deployment import Deployment
 from include.adapters.lake.training_sets import read_training_set
 from include.errors import RefusedError
+from include.governance.evidence import GateReport
 from include.refs import CandidateRef
 from include.specs.lake_tables import list_tables_of
 from include.specs.models import load_model
@@ -24,6 +27,7 @@ from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.check_model import check_model
 from include.steps.decide_retrain import decide_retrain
+from include.steps.gate_candidate import gate_candidate
 from include.steps.heal_features import heal_features
 from include.steps.import_source import import_delivery, import_file
 from include.steps.load_version import load_version
@@ -149,7 +153,7 @@ def test_the_version_passed_the_gates_of_a_ranking(deployment, in_production):
     metrics = load_version(deployment, MODEL, version.version).metrics
     assert {name: gate.verdict for name, gate in gates.items()} == dict.fromkeys(
         ("latency", "manifest", "ndcg"), "pass"
-    )
+    ) | {"champion": "not_applicable"}
     assert gates["ndcg"].value == metrics["ndcg"] > metrics["ndcg_low"] > metrics["ndcg_random"]
     assert gates["ndcg"].reason.startswith("NDCG@2 ")
     assert metrics["largest_list"] == len({category for _, category in asked_about_last(deployment)})
@@ -229,6 +233,35 @@ def test_the_rank_is_written_back_as_a_feature(deployment, scored):
     written = deployment.lake.read(f"features/{WRITTEN_BACK}", start=NIGHTS[0], end=NIGHTS[0])
     rows = written.sort_by([("customer_id", "ascending"), ("category", "ascending")])
     assert rows["shelf_rank"].to_pylist() == scored[NIGHTS[0]]["rank"].to_pylist()
+
+
+def later_candidate(deployment: Deployment, as_of: str) -> tuple[CandidateRef, GateReport]:
+    candidate = train_model(deployment, build_training_set(deployment, MODEL, as_of=as_of))
+    reports = {report.gate: report for report in gate_candidate(deployment, candidate).gates}
+    return candidate, reports["champion"]
+
+
+def test_a_later_version_is_compared_with_it_on_the_same_lists(deployment, in_production, scored):
+    candidate, report = later_candidate(deployment, NIGHTS[0])
+    own = load_version(deployment, MODEL, candidate.version).metrics
+    assert report.reason.startswith(f"NDCG@2 {own['ndcg']:.4f}, version 1 in Production has 0.")
+    found = [float(value) for value in re.findall(r"[+-]0\.\d{4}", report.reason)]
+    assert found[1] < found[0] < found[2]
+    assert abs(found[0]) < 0.05
+    # A hundred owners do not show that it is worse by less than 0.01; by less than 0.2 they do.
+    assert report.value == pytest.approx(found[1], abs=1e-4)
+    assert (report.verdict, report.threshold) == ("pass" if report.value > -0.01 else "fail", -0.01)
+    assert report.value > -0.2
+
+
+def test_a_version_that_learned_little_is_worse_than_it(deployment, in_production, scored, tmp_path, monkeypatch):
+    shutil.copytree(SPECS, tmp_path / "specs")
+    path = tmp_path / "specs" / f"{MODEL}.yaml"
+    text = path.read_text().replace("n_estimators: 30", "n_estimators: 1").replace("max_depth: 3", "max_depth: 1")
+    path.write_text(text.replace("learning_rate: 0.1", "learning_rate: 0.1\n    colsample_bytree: 0.1"))
+    monkeypatch.setenv("MLOPS_SPECS", str(tmp_path / "specs"))
+    _, report = later_candidate(deployment, NIGHTS[0])
+    assert (report.verdict, report.reason.endswith("and it is worse")) == ("fail", True)
 
 
 def test_the_version_is_made_again_to_the_bit(deployment, in_production, scored):

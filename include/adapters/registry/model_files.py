@@ -22,6 +22,7 @@ from include.training.artifacts import (
     ONNX_MODEL,
     REFERENCE_PROFILE,
     SIGNATURE,
+    SPEC,
     Signature,
     checksums,
     metrics_from_json,
@@ -45,6 +46,8 @@ class LoadedModel:
         Of the test window.
     manifest : TrainingSetManifest
         The training set's; a field that the file lacks is empty, for the gates to judge.
+    spec : str or None
+        `include.training.manifest.spec_text` of what made it; None of a version from before that was kept.
     """
 
     model: ScoringModel
@@ -52,6 +55,7 @@ class LoadedModel:
     profile: ReferenceProfile
     metrics: Mapping[str, float]
     manifest: TrainingSetManifest
+    spec: str | None = None
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -140,6 +144,7 @@ def unpack(files: Mapping[str, bytes]) -> LoadedModel:
         profile=ReferenceProfile.from_json(files[REFERENCE_PROFILE].decode()),
         metrics=metrics_from_json(files[METRICS].decode()),
         manifest=TrainingSetManifest.from_incomplete_json(files[MANIFEST].decode()),
+        spec=files[SPEC].decode() if SPEC in files else None,
     )
 
 

@@ -45,6 +45,7 @@ class QuestionTable(StateDatabase):
                     by=AskedBy(row.dag_id, row.run_id, row.task_id, row.map_index, row.ti_id),
                     asked_at=row.asked_at,
                     expires_at=row.expires_at,
+                    recorded_at=row.recorded_at,
                 )
                 for row in connection.execute(query)
             )

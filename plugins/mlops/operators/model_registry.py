@@ -88,7 +88,7 @@ class MLflowPromoteModelOperator(ApprovalOperator):
             return self._take(found["answer"])
         asked = f"{self.model_id} version {version}"
         if found["outcome"] == "moved_on":
-            skip(f"{asked} does not wait in Staging any more: its question is closed")
+            skip(f"{asked} does not wait in Staging any more with what was told of it: its question is closed")
         if found["outcome"] == "expired":
             skip(
                 f"nobody has answered for {asked} in time: nothing moves, it waits in Staging and is asked about again"

@@ -39,8 +39,8 @@ class AnswerFields(TypedDict):
 class ApprovalEvent(TypedDict):
     """What a look at the record has found.
 
-    ``moved_on``: the version does not wait any more. ``expired``: the wait is over and nobody has answered.
-    ``unanswered``: nobody has answered yet, and the trigger was to look once.
+    ``moved_on``: the version does not wait any more, or not with what was told of it. ``expired``: the wait is over and
+    nobody has answered. ``unanswered``: nobody has answered yet, and the trigger was to look once.
     """
 
     outcome: Literal["answered", "moved_on", "expired", "unanswered"]
@@ -105,6 +105,9 @@ class ApprovalTrigger(BaseTrigger):
         if self.waits_for is None:
             return ApprovalEvent(outcome="unanswered", answer=None)
         own = [question for question in questions if question.by.ti_id == self.waits_for]
+        if not own:
+            # Since it was asked the version has got other evidence.
+            return ApprovalEvent(outcome="moved_on", answer=None)
         return None if own[-1].is_open(now) else ApprovalEvent(outcome="expired", answer=None)
 
 

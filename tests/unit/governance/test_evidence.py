@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +41,14 @@ def changed(path: str, value: object, *, drop: bool = False) -> dict[str, object
 @pytest.mark.parametrize("kept", [KEPT, {}, without("trained_on")], ids=["today's", "none", "the oldest"])
 def test_what_is_kept_is_written_back_the_same(kept):
     assert written(evidence.from_json(kept, row=ROW)) == kept
+
+
+def test_the_version_that_it_was_compared_with_is_kept_and_a_row_that_names_none_has_none():
+    made = replace(make_evidence(), champion=3)
+    assert evidence.from_json(written(made), row=ROW) == made
+    assert "champion" not in written(make_evidence())
+    assert evidence.from_json(KEPT, row=ROW).champion is None
+    assert not evidence.from_json(KEPT, row=ROW).is_compared
 
 
 def test_a_row_is_read_as_values():

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from include.errors import RefusedError
 from include.governance import lifecycle
+from include.governance.evidence import GateReport
 from include.governance.lifecycle import MoveRequest, Stage
-from tests.unit.governance.evidence_builder import make_evidence
+from tests.unit.governance.evidence_builder import GATES, make_evidence
 
 
 def request(version, partition="2026-01-01", reason="because"):
@@ -143,3 +146,41 @@ def test_whatever_is_asked_at_most_one_version_stands_at_each_place_and_moves_co
 def test_a_move_that_is_done_already_is_no_move(plan):
     moves = list(plan([], request(1)))
     assert plan(moves, request(1)) == ()
+
+
+def compared_with(version, champion):
+    """A request whose evidence compares with a version."""
+    gates = (*GATES, GateReport("champion", "pass", -0.001, -0.01, "as good"))
+    return replace(request(version), evidence=replace(make_evidence(gates=gates), champion=champion))
+
+
+IN_PRODUCTION = (STAGED, PROMOTED, (lifecycle.stage_candidate, 2, "2026-02-01"))
+
+
+@pytest.mark.parametrize("champion", [None, 3])
+def test_what_was_compared_with_another_version_than_that_in_production_is_not_promoted(champion):
+    moves = history(*IN_PRODUCTION)
+    with pytest.raises(RefusedError, match=r"was compared with .*, and version 1 is in Production now; ask again"):
+        lifecycle.promote(moves, compared_with(2, champion))
+    assert lifecycle.promote(moves, compared_with(2, 1))[-1].to_stage == Stage.PRODUCTION
+
+
+def test_what_was_compared_with_a_version_that_is_in_production_no_more_is_not_promoted():
+    moves = history(STAGED)
+    with pytest.raises(RefusedError, match="was compared with version 7, and nothing is in Production now"):
+        lifecycle.promote(moves, compared_with(1, 7))
+
+
+def test_evidence_from_before_there_was_a_comparison_compares_with_no_other_version():
+    moves = history(*IN_PRODUCTION)
+    assert lifecycle.tell_other_champion(moves, make_evidence()) is None
+
+
+def test_other_evidence_of_a_version_that_waits_moves_nothing_else():
+    moves = history(*IN_PRODUCTION)
+    renewed = [*moves, *lifecycle.renew_evidence(moves, compared_with(2, 1))]
+    assert (renewed[-1].seq, renewed[-1].from_stage, renewed[-1].to_stage) == (4, Stage.STAGING, Stage.STAGING)
+    assert lifecycle.stages(renewed) == lifecycle.stages(moves)
+    assert lifecycle.aliases(renewed) == lifecycle.aliases(moves)
+    with pytest.raises(RefusedError, match="is in stage Production, not in Staging"):
+        lifecycle.renew_evidence(moves, compared_with(1, 1))

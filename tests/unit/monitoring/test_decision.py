@@ -212,11 +212,11 @@ def test_a_schedule_in_the_middle_of_a_day_is_due_on_that_day() -> None:
     assert decided([make_night(sunday)], policy, ledger, partition=sunday).action == "hold"
 
 
-def test_event_goes_before_schedule_and_schedule_before_drift() -> None:
+def test_event_goes_before_drift_and_drift_before_schedule() -> None:
     nights = make_nights("2011-09-30", [2] * 5)
     policy = make_policy(schedule="0 0 1 * *")
     both = decided(nights, policy, partition="2011-09-30")
-    assert outcome(both) == ("retrain", "schedule")
+    assert outcome(both) == ("retrain", "drift")
     assert len(both.reasons) == 2
     assert outcome(decided(nights, policy, partition="2011-09-30", event="merger")) == ("retrain", "event")
 

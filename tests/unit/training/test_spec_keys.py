@@ -44,6 +44,8 @@ MAKES_NO_MODEL = {
     "owner",
     "training.min_rows",
     "gates.latency_p99_ms_max",
+    "gates.champion_margin",
+    "gates.scheduled_gain",
     "approval.response_timeout_hours",
     "scoring.rescore_days",
     "monitoring.psi_moderate",
