@@ -7,6 +7,7 @@ evaluating it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _OF_THE_MOMENT = frozenset(
 )
 
 
+@lru_cache(maxsize=1024)
 def columns_of(condition: str) -> tuple[str, ...]:
     """Return the columns that a condition names, each once and in order.
 
@@ -60,6 +62,7 @@ def columns_of(condition: str) -> tuple[str, ...]:
     return _own_columns(condition, expression)
 
 
+@lru_cache(maxsize=1024)
 def check_expression(text: str) -> tuple[str, ...]:
     """Return the columns that an expression over a row's own columns names, as `columns_of`; its value may be any.
 

@@ -7,7 +7,6 @@ of a file, and what is wrong with several together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,12 +14,12 @@ from include.errors import SpecError, nearest
 from include.settings import Settings
 from include.specs.groups import group_folders, load_feature_group
 from include.specs.labels import label_kinds, load_label_kind
-from include.specs.models import TASKS, ModelSpec, load_model, model_folders, own_keys
+from include.specs.models import ModelSpec, load_model, model_folders
 from include.specs.services import load_feature_service, service_folders
-from include.specs.sources import load_source, source_folders, time_zones
+from include.specs.sources import load_source, source_folders
 from include.specs.standing import SpecKind, Specs, Violation
 from include.specs.whole import hold_together
-from include.specs.yaml_files import CONFIG_ROOT, read_yaml, spec_files, spec_names
+from include.specs.yaml_files import CONFIG_ROOT, forget_names, spec_files, spec_names
 
 _Spec = TypeVar("_Spec")
 
@@ -60,15 +59,9 @@ def load_specs() -> Specs:
 
 
 def read_ahead() -> None:
-    """Parse the files as they are, so that a fork of this process parses those alone that have changed by then."""
-    time_zones()
-    for task in TASKS:
-        own_keys(task)
-    for folder in (*source_folders(), *group_folders(), *service_folders(), *model_folders()):
-        for path in folder.glob("*.yaml"):
-            # Whoever loads it is told what is wrong with it.
-            with suppress(SpecError):
-                read_yaml(path)
+    """Read the files as they are, so that a fork of this process works out only what other texts mean by then."""
+    load_specs()
+    forget_names()
 
 
 def require_standing(model_id: str) -> None:

@@ -6,7 +6,6 @@ which is where the computation is.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,6 +20,7 @@ from include.specs.yaml_files import (
     Fraction,
     Frozen,
     Identifier,
+    kept,
     read_spec,
     spec_folders,
     spec_names,
@@ -185,7 +185,7 @@ def load_feature_group(group: str) -> FeatureGroupSpec:
     return _load_feature_group(group, group_folders())
 
 
-@lru_cache(maxsize=64)
+@kept
 def _load_feature_group(group: str, folders: tuple[Path, ...]) -> FeatureGroupSpec:
     values, path = read_spec(folders, group, kind="feature group")
     spec = validated(FeatureGroupSpec, values, path)

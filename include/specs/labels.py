@@ -17,7 +17,7 @@ from pydantic import Field, create_model
 
 from include.errors import SpecError, nearest
 from include.settings import PROJECT_ROOT
-from include.specs.yaml_files import Days, Frozen, Identifier
+from include.specs.yaml_files import Days, Frozen, Identifier, kept
 
 LABELS_ROOT = PROJECT_ROOT / "include" / "question" / "labels"
 
@@ -112,12 +112,17 @@ def _statements(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.sql"))}
 
 
-@lru_cache(maxsize=64)
+@kept
 def _read_kind(path: Path) -> LabelKind:
     try:
         sql = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:
         raise SpecError(f"{path.name} can't be read: {err.strerror if isinstance(err, OSError) else err}") from err
+    return _make_kind(path, sql)
+
+
+@lru_cache(maxsize=64)
+def _make_kind(path: Path, sql: str) -> LabelKind:
     declared = {found["name"]: found for found in _DECLARED.finditer(sql)}
     used = set(_USED.findall(_COMMENT.sub("", sql)))
     if strays := sorted((used - declared.keys() - set(GIVEN)) | (declared.keys() - used)):

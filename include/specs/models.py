@@ -32,7 +32,7 @@ from include.specs.model_sections import (
     TrainingSpec,
 )
 from include.specs.spec_keys import spec_keys
-from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, read_spec, spec_names, validated
+from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, kept, read_spec, spec_names, validated
 from include.tables import Word
 
 Task: TypeAlias = Literal["binary", "ranking"]
@@ -174,7 +174,7 @@ def make_model(values: dict[str, Any], path: Path) -> ModelSpec:
     return _make_model(values, path, Settings.from_env().specs_overlay)
 
 
-@lru_cache(maxsize=64)
+@kept
 def _load_model(model_id: str, overlay_root: Path | None) -> ModelSpec:
     if overlay_root is not None and not overlay_root.is_dir():
         raise SpecError(
@@ -220,15 +220,15 @@ def _of_task(values: dict[str, Any], path: Path) -> type[ModelSpec]:
 
 def _of_other_tasks(values: dict[str, Any], task: Task) -> Iterator[str]:
     """Say which keys a model of this task has that are another task's."""
-    own = ", ".join(own_keys(task))
+    own = ", ".join(_own_keys(task))
     for other in TASKS:
-        for key in own_keys(other) if other != task else ():
+        for key in _own_keys(other) if other != task else ():
             if _names(values, key):
                 yield f"{key} is a key of task: {other}; task: {task} has {own} in its place"
 
 
 @cache
-def own_keys(task: Task) -> tuple[str, ...]:
+def _own_keys(task: Task) -> tuple[str, ...]:
     """Return the keys that only one task has."""
     others = {line.key for other, schema in TASKS.items() if other != task for line in spec_keys(schema)}
     return tuple(line.key for line in spec_keys(TASKS[task]) if line.key not in others)

@@ -6,13 +6,21 @@ service names are there, which is where specs are held against one another.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, read_spec, spec_folders, spec_names, validated
+from include.specs.yaml_files import (
+    CONFIG_ROOT,
+    Frozen,
+    Identifier,
+    kept,
+    read_spec,
+    spec_folders,
+    spec_names,
+    validated,
+)
 
 _Columns = Annotated[tuple[Identifier, ...], Field(strict=False, min_length=1)]
 
@@ -72,7 +80,7 @@ def load_feature_service(service: str) -> FeatureServiceSpec:
     return _load_feature_service(service, service_folders())
 
 
-@lru_cache(maxsize=64)
+@kept
 def _load_feature_service(service: str, folders: tuple[Path, ...]) -> FeatureServiceSpec:
     values, path = read_spec(folders, service, kind="feature service")
     return validated(FeatureServiceSpec, values, path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
@@ -21,7 +21,16 @@ from include.errors import SpecError, nearest
 from include.specs.source_formats import CANONICAL, FormatSpec, check_once
 from include.specs.source_rules import DAY, RECEIVED_AT, RULES_OF_ALL, ColumnType, Rule, Where, check_types, check_where
 from include.specs.source_sections import PeopleSpec, SourceColumn, WatchedSpec
-from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, read_spec, spec_folders, spec_names, validated
+from include.specs.yaml_files import (
+    CONFIG_ROOT,
+    Frozen,
+    Identifier,
+    kept,
+    read_spec,
+    spec_folders,
+    spec_names,
+    validated,
+)
 from include.tables import People, TableSpec, Word, deliveries_table, quarantine_table, raw_table
 
 _WORDS: dict[ColumnType, Word] = {
@@ -244,17 +253,17 @@ def check_time_zone(name: str) -> str:
     ValueError
         If it is none.
     """
-    if name not in time_zones():
+    if name not in _time_zones():
         raise ValueError(f"time zone {name!r} is not known; write an IANA name such as Europe/London{_near(name)}")
     return name
 
 
 def _near(name: str) -> str:
-    return nearest(name, sorted(time_zones()))
+    return nearest(name, sorted(_time_zones()))
 
 
 @cache
-def time_zones() -> set[str]:
+def _time_zones() -> set[str]:
     """Return the IANA names of this machine's time zones, for which all their files are looked at."""
     return available_timezones()
 
@@ -294,7 +303,7 @@ def load_people() -> People:
     return People.of(found)
 
 
-@lru_cache(maxsize=64)
+@kept
 def _load_source(name: str, folders: tuple[Path, ...]) -> SourceSpec:
     # A deployment's own files may be of a format that no other has.
     values, path = read_spec(folders, name, kind="source", growing=("formats",))

@@ -6,10 +6,10 @@ What belongs here: what every kind of spec file has in common. What does not: th
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,6 +24,22 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(ge=1, le=3660)]
 
 _Spec = TypeVar("_Spec", bound=BaseModel)
+_Load = TypeVar("_Load", bound=Callable[..., Any])
+
+_kept: list[Callable[[], None]] = []
+
+
+def kept(load: _Load) -> _Load:
+    """Have what a function makes of a name stay what it is, for as long as the process or until `forget_names`."""
+    remembering = lru_cache(maxsize=64)(load)
+    _kept.append(remembering.cache_clear)
+    return cast("_Load", remembering)
+
+
+def forget_names() -> None:
+    """Have every spec made again of what its files say by then."""
+    for forget in _kept:
+        forget()
 
 
 class Frozen(BaseModel):

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
+from include.errors import SpecError
 from include.settings import PROJECT_ROOT
-from include.specs import deployed, groups, models, services
-from include.specs.deployed import load_specs
-from include.specs.yaml_files import CONFIG_ROOT
+from include.specs import deployed, groups, models, services, sources
+from include.specs.deployed import load_specs, read_ahead
+from include.specs.groups import load_feature_group
+from include.specs.labels import load_label_kind
+from include.specs.models import load_model
+from include.specs.services import load_feature_service
+from include.specs.sources import load_source
+from include.specs.yaml_files import CONFIG_ROOT, forget_names
 
 MORE_MODELS = PROJECT_ROOT / "tests" / "overlays" / "more_models"
 ELEC2 = PROJECT_ROOT / "tests" / "overlays" / "elec2"
@@ -21,15 +30,12 @@ ELEC2 = PROJECT_ROOT / "tests" / "overlays" / "elec2"
 def config(tmp_path, monkeypatch):
     """Give a deployment's own copy of the configuration, without an overlay."""
     root = shutil.copytree(CONFIG_ROOT, tmp_path / "config")
-    for module in (deployed, groups, models, services):
+    for module in (deployed, groups, models, services, sources):
         monkeypatch.setattr(module, "CONFIG_ROOT", root)
     monkeypatch.delenv("MLOPS_SPECS")
-    caches = (groups._load_feature_group, services._load_feature_service, models._load_model)
-    for cache in caches:
-        cache.cache_clear()
+    forget_names()
     yield root
-    for cache in caches:
-        cache.cache_clear()
+    forget_names()
 
 
 @pytest.fixture
@@ -261,3 +267,41 @@ def test_an_overlay_may_not_bring_a_key_of_another_name(overlay, name):
     path.parent.mkdir()
     path.write_text("ownr: x\n")
     assert messages(load_specs())[0].startswith(f"{path.name}: unknown key 'ownr'; allowed: ")
+
+
+EVERY_KIND = {
+    "sources/orders.yaml": lambda: load_source("orders").description,
+    "features/customer_daily.yaml": lambda: load_feature_group("customer_daily").description,
+    "services/churn_v1.yaml": lambda: load_feature_service("churn_v1").description,
+    "models/churn.yaml": lambda: load_model("churn").description,
+}
+
+
+@pytest.mark.parametrize("name", EVERY_KIND)
+def test_a_spec_that_changes_after_it_was_read_ahead_is_what_its_file_says(config, name):
+    read_ahead()
+    path = config / name
+    found, described = path.stat(), re.search(r"^description: (.*)$", path.read_text(), re.MULTILINE)
+    # In as many bytes, and with the same times.
+    after = described[1].swapcase()
+    path.write_text(path.read_text().replace(described[1], after))
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert EVERY_KIND[name]() == after
+
+
+def test_a_label_that_changes_after_it_was_read_ahead_is_what_its_file_says(overlay):
+    (overlay / "labels").mkdir()
+    kind = shutil.copy(PROJECT_ROOT / "include" / "question" / "labels" / "no_order.sql", overlay / "labels/quiet.sql")
+    read_ahead()
+    text = Path(kind).read_text()
+    Path(kind).write_text(text.replace("1..", "7.."))
+    spec = load_label_kind("quiet", overlay).spec
+    with pytest.raises(ValidationError, match="greater than or equal to 7"):
+        spec(kind="quiet", horizon_days=3)
+
+
+def test_what_is_wrong_when_it_is_read_ahead_is_told_to_whoever_loads_it(config):
+    edit(config / "models" / "churn.yaml", owner=1)
+    read_ahead()
+    with pytest.raises(SpecError, match=r"churn\.yaml: owner=1"):
+        load_model("churn")
