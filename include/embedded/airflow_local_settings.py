@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from include.errors import MlopsError
-from include.specs.deployed import read_ahead
 
 # To parse a DAG file, which a task does too; Airflow loads its own operators as a DAG file first names them.
 _PARSING = (
@@ -72,7 +71,7 @@ def _warm(part: str) -> None:
             importlib.import_module(name)
         # A setting that is wrong is told of where it is used.
         with suppress(MlopsError):
-            read_ahead()
+            importlib.import_module("include.specs.deployed").read_ahead()
     if part == "scheduler":
         # MLflow's import has SQLAlchemy resolve the names in all models that are there, Airflow's too.
         importlib.import_module("airflow.models").import_all_models()
