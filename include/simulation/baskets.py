@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from include.simulation.purchases import DayPurchases
 from include.simulation.world import World
 
-CATEGORIES = ("bakery", "dairy", "drinks", "frozen", "household", "meat", "produce", "snacks")
+# The most bought first.
+CATEGORIES = (
+    *("produce", "dairy", "bakery", "drinks", "meat", "snacks", "frozen", "cheese", "eggs", "pasta", "coffee", "fruit"),
+    *("household", "fish", "canned", "sauces", "sweets", "rice", "tea", "spices", "wine", "baby", "pets", "flowers"),
+)
 COUNTRIES = ("GB", "IE", "FR", "DE", "NL")
-HOME = "GB"
-PRODUCTS_PER_CATEGORY = 60
+PRODUCTS_PER_CATEGORY = 20
 
 INSTANT = pa.timestamp("us", "UTC")
 # The canonical columns of an order line, in order.
@@ -50,9 +53,9 @@ ORDER_TRUTH = pa.schema(
 )
 
 _COUNTRY_SHARES = (0.82, 0.06, 0.05, 0.04, 0.03)
-_CATEGORY_SHARES = (0.14, 0.16, 0.1, 0.08, 0.1, 0.12, 0.2, 0.1)
-# How much a customer's taste differs from the shop's average: smaller is more.
-_TASTE_CONCENTRATION = 4.0
+# Zipf's law: the n-th category sells as n to the minus 0.6.
+_CATEGORY_SHARES = np.arange(1, len(CATEGORIES) + 1) ** -0.6
+_CATEGORY_SHARES /= _CATEGORY_SHARES.sum()
 _PRODUCTS = pa.array([f"{name}-{n:03d}" for name in CATEGORIES for n in range(1, PRODUCTS_PER_CATEGORY + 1)])
 _DAY_US = 86_400_000_000
 _SECOND_US = 1_000_000
@@ -97,10 +100,14 @@ class Baskets:
         world = self.world
         rates = rng.gamma(world.spend_q, 1 / world.spend_gamma, n)
         countries = rng.choice(len(COUNTRIES), n, p=_COUNTRY_SHARES).astype(np.int8)
-        tastes = rng.dirichlet(_TASTE_CONCENTRATION * np.asarray(_CATEGORY_SHARES), n)
+        tastes = rng.dirichlet(world.taste_concentration * _CATEGORY_SHARES, n)
         self.value_rate = np.concatenate([self.value_rate, rates])
         self.country = np.concatenate([self.country, countries])
         self._taste = np.concatenate([self._taste, np.cumsum(tastes, axis=1).astype(np.float32)])
+
+    def tastes(self) -> NDArray[np.float32]:
+        """Return the share of each category, in the order of `CATEGORIES`, in what each customer buys."""
+        return np.diff(self._taste, axis=1, prepend=0)
 
     def fill(
         self, day_start_us: int, purchases: DayPurchases, rng: np.random.Generator, *, prices: float = 1.0
@@ -142,7 +149,6 @@ class Baskets:
             self.world,
             value,
             is_first=purchases.is_first,
-            is_abroad=self.country[purchases.customer] != COUNTRIES.index(HOME),
             second=purchases.second,
         )
         disputed = rng.random(n) < probability
@@ -209,7 +215,6 @@ def dispute_probability(
     value: NDArray[np.float64],
     *,
     is_first: NDArray[np.bool_],
-    is_abroad: NDArray[np.bool_],
     second: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Return the probability that an order is disputed later.
@@ -220,8 +225,8 @@ def dispute_probability(
         The coefficients.
     value : ndarray of shape (n_orders,), float64
         In currency.
-    is_first, is_abroad : ndarray of shape (n_orders,), bool
-        Whether it is the customer's first, and from another country than the shop's.
+    is_first : ndarray of shape (n_orders,), bool
+        Whether it is the customer's first.
     second : ndarray of shape (n_orders,), int64
         Of the UTC day; from 22:00 to 06:00 is night.
 
@@ -234,7 +239,6 @@ def dispute_probability(
         world.dispute_intercept
         + world.dispute_log_value * np.log(value / world.mean_order_value)
         + world.dispute_first_order * is_first
-        + world.dispute_abroad * is_abroad
         + world.dispute_at_night * at_night
     )
     return np.asarray(1 / (1 + np.exp(-log_odds)), dtype=np.float64)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.simulation.baskets import COUNTRIES, ORDER_LINES, Baskets, customer_ids
+from include.simulation.baskets import CATEGORIES, COUNTRIES, ORDER_LINES, Baskets, customer_ids
 from include.simulation.incidents import Incident, IncidentKind
 from include.simulation.purchases import PurchaseProcess
 from include.simulation.world import World
@@ -75,7 +75,7 @@ class Shop:
             yield self._next(number, day)
 
     def customers(self) -> pa.Table:
-        """Return the truth of every customer so far: rates, drop-out, mean order value."""
+        """Return the truth of every customer so far: rates, drop-out, mean order value, tastes by category."""
         process, baskets = self.purchases, self.baskets
         first = partitions.parse(self.start)
         dropped = process.dropped_day
@@ -88,6 +88,7 @@ class Shop:
                 "dropout_probability": process.dropout,
                 "mean_order_value": self.world.spend_shape / baskets.value_rate,
                 "country": pa.array(COUNTRIES).take(pa.array(baskets.country)),
+                "taste": pa.FixedSizeListArray.from_arrays(pa.array(baskets.tastes().ravel()), len(CATEGORIES)),
             }
         )
 

@@ -43,7 +43,10 @@ class World:
         Mean of the Poisson number of lines beside the first.
     cancellation_probability, return_probability : float
         Of an order, within hours; of a line, within weeks.
-    dispute_intercept, dispute_log_value, dispute_first_order, dispute_abroad, dispute_at_night : float
+    taste_concentration : float
+        A customer's taste, the share of each category, is Dirichlet(`taste_concentration` times the shop's shares): the
+        smaller, the more customers differ.
+    dispute_intercept, dispute_log_value, dispute_first_order, dispute_at_night : float
         Log-odds that an order is disputed later: see `baskets.dispute_probability`.
 
     Notes
@@ -51,7 +54,8 @@ class World:
     Purchases and drop-out are the MBG/NBD model in operational time: the rate is a customer's own
     times a season that all share. Spend is the gamma-gamma model. Dispersion of the rates is close to
     the published fit of online CD buyers (0.243) and spend is that fit itself; time runs in days
-    instead of weeks, for a grocer. Which values of rate and drop-out, and why: docs/decisions/0011.
+    instead of weeks, for a grocer. Which values of rate and drop-out, and why: docs/decisions/0011;
+    of tastes and disputes: docs/decisions/0047.
 
     References
     ----------
@@ -75,11 +79,11 @@ class World:
     extra_lines: float = 1.2
     cancellation_probability: float = 0.01
     return_probability: float = 0.02
+    taste_concentration: float = 10.0
     dispute_intercept: float = -5.0
-    dispute_log_value: float = 0.9
-    dispute_first_order: float = 1.2
-    dispute_abroad: float = 0.8
-    dispute_at_night: float = 0.5
+    dispute_log_value: float = 2.5
+    dispute_first_order: float = 2.5
+    dispute_at_night: float = 2.0
 
     @property
     def mean_order_value(self) -> float:

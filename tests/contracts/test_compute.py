@@ -34,7 +34,9 @@ from include.specs.groups import FeatureGroupSpec, load_feature_group
 from tests.raw_orders import SCHEMA, line, orders, random_orders
 from tests.real_data import require
 
-GROUPS = [load_feature_group(group) for group in ("customer_daily", "order_risk", "product_daily")]
+GROUPS = [
+    load_feature_group(group) for group in ("customer_category_daily", "customer_daily", "order_risk", "product_daily")
+]
 START, END = "2023-11-01", "2024-02-15"
 
 Engine = DuckDbCompute | SparkCompute
@@ -90,7 +92,10 @@ def raw() -> pa.Table:
         line("2024-02-15T23:00", customer="last", unit_price=0.1, quantity=3),
     )
     seeded = random_orders(rows=1_500, customers=40, first_day="2023-01-01", days=405, seed=5)
-    return pa.concat_tables([seeded, edges])
+    rows = pa.concat_tables([seeded, edges])
+    # Of the first product a category has no name.
+    category = pc.if_else(pc.equal(rows["product_id"], "p0"), None, rows["product_id"])
+    return rows.set_column(rows.column_names.index("category"), "category", category)
 
 
 def run(engine: Engine, sql: str, *, parameters: dict[str, Parameter] | None = None, **relations: object) -> pa.Table:

@@ -22,7 +22,8 @@ from tests.raw_orders import random_orders
 
 OVERLAYS = Path(__file__).parents[1] / "overlays"
 OVERLAY_OF = {
-    **dict.fromkeys(("churn", "fraud", "winback"), OVERLAYS / "more_models"),
+    **dict.fromkeys(("churn", "fraud", "recommendation"), None),
+    **dict.fromkeys(("returned", "winback"), OVERLAYS / "more_models"),
     "next_shelf": OVERLAYS / "rankings",
 }
 MODELS = [_load_model(model_id, overlay) for model_id, overlay in OVERLAY_OF.items()]

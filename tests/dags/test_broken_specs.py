@@ -24,7 +24,7 @@ KINDS = (
     "train_model",
 )  # fmt: skip
 CHURN = {f"{kind}__churn" for kind in KINDS}
-GROUPS = ("churn_scores", "customer_daily", "order_risk", "product_daily")
+GROUPS = ("churn_scores", "customer_category_daily", "customer_daily", "order_risk", "product_daily")
 ALL = {
     "apply_feature_repo",
     "ask_about_waiting",
@@ -39,7 +39,7 @@ REFUNDED = {"kind": "refunded", "horizon_days": 60}
 
 
 class Processor:
-    """A deployment of its own, a copy of the project, whose DAG folder a real DAG processor looks at."""
+    """A deployment of one model, a copy of the project, whose DAG folder a real DAG processor looks at."""
 
     def __init__(self, home: Path, root: Path) -> None:
         self.root = root
@@ -47,6 +47,8 @@ class Processor:
         self._url = embedded_database_url(home, "airflow").replace("+psycopg", "")
         for folder in ("dags", "include", "plugins", "feature_repo"):
             shutil.copytree(PROJECT_ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in {*(self.config / "models").iterdir()} - {self.config / "models" / "churn.yaml"}:
+            path.unlink()
         shutil.copy(PROJECT_ROOT / "pyproject.toml", root)
         # As in a home: what each file's parsing needs is loaded once.
         shutil.copy(PROJECT_ROOT / "include" / "embedded" / "airflow_local_settings.py", root)
@@ -176,7 +178,7 @@ def test_the_feature_store_is_told_of_what_stands(processor, config):
     edit(config / "features" / "order_risk.yaml", ttl_days="x")
     views, services = processor.declared()
     assert views == sorted(set(GROUPS) - {"order_risk"})
-    assert services == ["churn_v1", "customer_features"]
+    assert services == ["churn_v1", "customer_features", "recommendation_v1"]
 
 
 def test_a_group_that_a_model_reads_takes_its_dags_along_and_is_named(processor, config):

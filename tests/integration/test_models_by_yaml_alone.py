@@ -49,8 +49,8 @@ OPEN, CLOSED, NEXT, LAGGING = partitions.span(partitions.shift(TRAINED, 1), part
 INSTANT = pa.timestamp("us", tz="UTC")
 
 
-def with_disputes(orders: pa.Table, *, seed: int = 1) -> pa.Table:
-    """Return the orders with a dispute for many of the large ones, some days later, and a cancellation for a few."""
+def with_returns(orders: pa.Table, *, seed: int = 1) -> pa.Table:
+    """Return the orders with a return of many of the large ones, some days later, and a cancellation for a few."""
     rng = np.random.default_rng(seed)
     sales, undoing = orders.to_pylist(), []
     for row in sales:
@@ -58,7 +58,7 @@ def with_disputes(orders: pa.Table, *, seed: int = 1) -> pa.Table:
         value = row["quantity"] * row["unit_price"]
         if rng.random() < (0.6 if value > 40 else 0.05):
             at = row["ordered_at"] + timedelta(days=int(rng.integers(1, 10)))
-            kind = "dispute" if rng.random() < 0.8 else "cancellation"
+            kind = "return" if rng.random() < 0.8 else "cancellation"
             order_id = f"u{row['order_id']}"
             undoing.append(
                 {**row, "order_id": order_id, "ordered_at": at, "kind": kind, "ref_order_id": row["order_id"]}
@@ -94,7 +94,7 @@ def write_scores_of_churn(
 
 @pytest.fixture(scope="module")
 def shop() -> pa.Table:
-    return with_disputes(make_orders(days=103, customers=300))
+    return with_returns(make_orders(days=103, customers=300))
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def in_production(deployment: Deployment) -> dict[str, CandidateRef]:
     with pytest.MonkeyPatch.context() as patch:
         # As if the nights had not come yet: a move stands at the newest published day and governs those after it.
         patch.setattr(type(deployment.state), "newest_publication", lambda *_: TRAINED)
-        return {model_id: put_into_production(deployment, model_id) for model_id in ("fraud", "winback")}
+        return {model_id: put_into_production(deployment, model_id) for model_id in ("returned", "winback")}
 
 
 def rows_of(deployment: Deployment, model_id: str, night: str) -> pa.Table:
@@ -151,24 +151,24 @@ def rows_of(deployment: Deployment, model_id: str, night: str) -> pa.Table:
 
 
 def test_the_overlay_adds_models_to_those_that_ship(deployment):
-    assert model_ids() == ("churn", "fraud", "winback")
+    assert model_ids() == ("churn", "fraud", "recommendation", "returned", "winback")
 
 
 def test_a_label_of_an_overlay_is_true_of_the_orders(deployment, in_production, shop):
-    (set_id,) = [path.name for path in (deployment.settings.home / "lake/training_sets/fraud").iterdir()]
-    manifest, examples = read_training_set(deployment.lake, "fraud", set_id)
+    (set_id,) = [path.name for path in (deployment.settings.home / "lake/training_sets/returned").iterdir()]
+    manifest, examples = read_training_set(deployment.lake, "returned", set_id)
     assert manifest.sources.keys() == {"raw/orders", "features/order_risk"}
     undone: dict[str, datetime] = {}
     for row in shop.to_pylist():
-        if row["kind"] in ("dispute", "cancellation"):
+        if row["kind"] in ("return", "cancellation"):
             undone[row["ref_order_id"]] = row["ordered_at"]
     for row in examples.to_pylist():
-        until = row["event_timestamp"] + timedelta(days=14)
-        assert row["label"] == int(row["order_id"] in undone and undone[row["order_id"]] < until)
+        since, until = row["event_timestamp"], row["event_timestamp"] + timedelta(days=14)
+        assert row["label"] == int(row["order_id"] in undone and since <= undone[row["order_id"]] < until)
     assert 0.1 < manifest.positives / manifest.rows < 0.5
 
 
-@pytest.mark.parametrize("model_id", ["fraud", "winback", "churn"])
+@pytest.mark.parametrize("model_id", ["returned", "winback", "churn"])
 def test_a_check_counts_what_a_training_would_read(deployment, model_id):
     spec = load_model(model_id)
     found = check_model(deployment, spec, as_of=datetime.fromisoformat(OPEN).replace(tzinfo=UTC))
@@ -178,7 +178,7 @@ def test_a_check_counts_what_a_training_would_read(deployment, model_id):
     assert any(said.startswith(f"population: {asked:,} of ") for said in found.told)
 
 
-@pytest.mark.parametrize("model_id", ["fraud", "winback"])
+@pytest.mark.parametrize("model_id", ["returned", "winback"])
 def test_a_night_is_scored_measured_and_decided(deployment, in_production, model_id):
     scored = score_batch(deployment, model_id, partition=OPEN)
     spec, rows = load_model(model_id), rows_of(deployment, model_id, OPEN)
@@ -190,17 +190,17 @@ def test_a_night_is_scored_measured_and_decided(deployment, in_production, model
 
 
 def test_a_closed_day_is_scored_to_nothing_and_measured_all_the_same(deployment, in_production):
-    score_batch(deployment, "fraud", partition=OPEN)
-    measure_night(deployment, "fraud", partition=OPEN)
-    scored = score_batch(deployment, "fraud", partition=CLOSED)
-    assert (scored.rows, deployment.state.publications("predictions/fraud")[CLOSED]) == (0, 0)
-    measured = measure_night(deployment, "fraud", partition=CLOSED)
+    score_batch(deployment, "returned", partition=OPEN)
+    measure_night(deployment, "returned", partition=OPEN)
+    scored = score_batch(deployment, "returned", partition=CLOSED)
+    assert (scored.rows, deployment.state.publications("predictions/returned")[CLOSED]) == (0, 0)
+    measured = measure_night(deployment, "returned", partition=CLOSED)
     assert measured["data_quality"] == "unknown"
     assert set(measured.values()) == {"unknown", "insufficient"}
-    decided = decide_retrain(deployment, "fraud", partition=CLOSED, run_id="closed")
+    decided = decide_retrain(deployment, "returned", partition=CLOSED, run_id="closed")
     assert (decided.action, decided.acted) == ("hold", False)
-    score_batch(deployment, "fraud", partition=NEXT)
-    assert measure_night(deployment, "fraud", partition=NEXT)["data_quality"] == "ok"
+    score_batch(deployment, "returned", partition=NEXT)
+    assert measure_night(deployment, "returned", partition=NEXT)["data_quality"] == "ok"
 
 
 def test_a_service_over_two_views_trains_and_scores_alike(deployment, in_production):
@@ -224,19 +224,19 @@ def test_a_service_over_two_views_trains_and_scores_alike(deployment, in_product
 
 
 def test_roles_survive_each_others_writes_and_monitoring_reads_the_champion(deployment, in_production):
-    score_batch(deployment, "fraud", partition=NEXT)
-    alone, measured = rows_of(deployment, "fraud", NEXT), measure_night(deployment, "fraud", partition=NEXT)
-    score_batch(deployment, "fraud", partition=NEXT, shadow=in_production["fraud"].version)
-    both = rows_of(deployment, "fraud", NEXT)
+    score_batch(deployment, "returned", partition=NEXT)
+    alone, measured = rows_of(deployment, "returned", NEXT), measure_night(deployment, "returned", partition=NEXT)
+    score_batch(deployment, "returned", partition=NEXT, shadow=in_production["returned"].version)
+    both = rows_of(deployment, "returned", NEXT)
     assert set(both["role"].to_pylist()) == {CHAMPION, CHALLENGER}
     assert both.filter(pc.equal(both["role"], CHAMPION)).equals(alone)
-    assert measure_night(deployment, "fraud", partition=NEXT) == measured
-    score_batch(deployment, "fraud", partition=NEXT)
-    again = rows_of(deployment, "fraud", NEXT)
+    assert measure_night(deployment, "returned", partition=NEXT) == measured
+    score_batch(deployment, "returned", partition=NEXT)
+    again = rows_of(deployment, "returned", NEXT)
     assert again.sort_by([("role", "ascending"), ("order_id", "ascending")]).equals(
         both.sort_by([("role", "ascending"), ("order_id", "ascending")])
     )
-    assert deployment.state.publications("predictions/fraud")[NEXT] == alone.num_rows
+    assert deployment.state.publications("predictions/returned")[NEXT] == alone.num_rows
 
 
 def test_monitoring_measures_what_was_scored_not_what_stands_now(deployment, in_production, shop):
@@ -314,7 +314,7 @@ def test_a_night_is_not_scored_with_older_values_of_a_view_that_lags(deployment,
     assert read_partition(deployment, newer, LAGGING, service="churn_v1").rows.num_rows > 0
 
 
-@pytest.mark.parametrize("model_id", ["fraud", "winback"])
+@pytest.mark.parametrize("model_id", ["returned", "winback"])
 def test_the_version_is_made_again_to_the_bit_whatever_has_come_since(deployment, in_production, model_id):
     found = reproduce_version(deployment, model_id, version=in_production[model_id].version, against_latest=True)
     assert found.differences == ()

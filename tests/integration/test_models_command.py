@@ -66,7 +66,9 @@ def test_a_model_is_shown_and_an_unknown_one_is_answered_with_the_known(wrong):
     assert shown["spec"]["features"] == {"service": "churn_v1", "group": "customer_daily"}
     done = models("show", "churm")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "mlops: there is no model 'churm'; known: churn; did you mean 'churn'?\n"
+    assert (
+        done.stderr == "mlops: there is no model 'churm'; known: churn, fraud, recommendation; did you mean 'churn'?\n"
+    )
 
 
 def test_models_are_listed_and_those_that_can_not_be_used_told_of(wrong):
@@ -75,7 +77,8 @@ def test_models_are_listed_and_those_that_can_not_be_used_told_of(wrong):
     ]  # fmt: skip
     done = models("list", specs=wrong)
     assert "mlops models check" in done.stderr
-    assert json.loads(models("list", "--json", specs=wrong).stdout) == {"models": []}
+    listed = json.loads(models("list", "--json", specs=wrong).stdout)["models"]
+    assert [model["model_id"] for model in listed] == ["fraud", "recommendation"]
 
 
 @pytest.mark.parametrize(

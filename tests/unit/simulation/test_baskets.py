@@ -183,8 +183,8 @@ def test_a_customer_has_a_taste():
         first.select(["order_id", "category"]), "order_id", right_suffix="_1"
     )
     by_chance = np.sum(np.square(_CATEGORY_SHARES))
-    # Dirichlet with concentration 4: chance plus a fifth of what is left.
-    expected = by_chance + (1 - by_chance) / 5
+    # Dirichlet with concentration 10: chance plus an eleventh of what is left.
+    expected = by_chance + (1 - by_chance) / 11
     same = pc.sum(pc.equal(pairs["category"], pairs["category_1"])).as_py()
     assert_share(same, pairs.num_rows, expected)
     assert same > pairs.num_rows * by_chance * 1.5
@@ -281,12 +281,11 @@ def test_disputes_are_the_disputed_orders_that_were_not_cancelled(sold):
 # Disputes: a logistic model ----------------------------------------------------------------------
 
 
-def test_an_average_order_at_noon_of_a_known_customer_at_home_has_the_intercepts_odds():
+def test_an_average_order_at_noon_of_a_known_customer_has_the_intercepts_odds():
     probability = dispute_probability(
         WORLD,
         np.array([WORLD.mean_order_value]),
         is_first=np.array([False]),
-        is_abroad=np.array([False]),
         second=np.array([12 * HOUR]),
     )
     assert probability[0] == pytest.approx(1 / (1 + np.exp(5)), rel=1e-12)
@@ -295,18 +294,17 @@ def test_an_average_order_at_noon_of_a_known_customer_at_home_has_the_intercepts
 @pytest.mark.parametrize(
     ("changed", "log_odds"),
     [
-        ({"value": np.e * WORLD.mean_order_value}, 0.9),
-        ({"is_first": True}, 1.2),
-        ({"is_abroad": True}, 0.8),
-        ({"second": 6 * HOUR - 1}, 0.5),
+        ({"value": np.e * WORLD.mean_order_value}, 2.5),
+        ({"is_first": True}, 2.5),
+        ({"second": 6 * HOUR - 1}, 2.0),
         ({"second": 6 * HOUR}, 0.0),
         ({"second": 22 * HOUR - 1}, 0.0),
-        ({"second": 22 * HOUR}, 0.5),
+        ({"second": 22 * HOUR}, 2.0),
     ],
-    ids=["e times the value", "first", "abroad", "before six", "at six", "before ten", "at ten"],
+    ids=["e times the value", "first", "before six", "at six", "before ten", "at ten"],
 )
 def test_each_circumstance_adds_its_log_odds(changed, log_odds):
-    plain = {"value": WORLD.mean_order_value, "is_first": False, "is_abroad": False, "second": 12 * HOUR}
+    plain = {"value": WORLD.mean_order_value, "is_first": False, "second": 12 * HOUR}
     given = {name: np.array([value]) for name, value in {**plain, **changed}.items()}
     probability = dispute_probability(WORLD, given.pop("value"), **given)[0]
     assert np.log(probability / (1 - probability)) == pytest.approx(-5 + log_odds, abs=1e-12)
@@ -331,7 +329,6 @@ def test_logistic_regression_finds_the_worlds_coefficients(disputes):
         [
             np.log(disputes.value / WORLD.mean_order_value),
             disputes.purchases.is_first,
-            disputes.baskets.country != COUNTRIES.index("GB"),
             (second < 6 * HOUR) | (second >= 22 * HOUR),
         ]
     ).astype(float)
@@ -340,7 +337,7 @@ def test_logistic_regression_finds_the_worlds_coefficients(disputes):
     design = np.column_stack([np.ones(len(happened)), circumstances])
     # The inverse of Fisher's information at the true probabilities.
     errors = np.sqrt(np.diag(np.linalg.inv((design * (probability * (1 - probability))[:, None]).T @ design)))
-    off = np.abs(np.concatenate([fitted.intercept_, fitted.coef_[0]]) - [-5.0, 0.9, 1.2, 0.8, 0.5])
+    off = np.abs(np.concatenate([fitted.intercept_, fitted.coef_[0]]) - [-5.0, 2.5, 2.5, 2.0])
     assert (errors < 0.2).all()
     assert (off < STANDARD_ERRORS * errors).all()
 

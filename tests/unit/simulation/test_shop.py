@@ -130,7 +130,7 @@ def test_dearer_prices_make_more_orders_likely_to_be_disputed(days):
         for d in (days, sell_days(DAYS, f"price_drift@{CHANGED}*3"))
     )
     log_odds = [np.log(p / (1 - p)) for p in (t["dispute_probability"].to_numpy() for t in (plain, dear))]
-    np.testing.assert_allclose(log_odds[1] - log_odds[0], 0.9 * np.log(3), rtol=1e-9)
+    np.testing.assert_allclose(log_odds[1] - log_odds[0], 2.5 * np.log(3), rtol=1e-9)
 
 
 def test_two_price_rises_multiply():

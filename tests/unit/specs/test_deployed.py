@@ -28,8 +28,10 @@ ELEC2 = PROJECT_ROOT / "tests" / "overlays" / "elec2"
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    """Give a deployment's own copy of the configuration, without an overlay."""
+    """Give a deployment's own copy of the configuration, of one model, without an overlay."""
     root = shutil.copytree(CONFIG_ROOT, tmp_path / "config")
+    for path in {*(root / "models").iterdir()} - {root / "models" / "churn.yaml"}:
+        path.unlink()
     for module in (deployed, groups, models, services, sources):
         monkeypatch.setattr(module, "CONFIG_ROOT", root)
     monkeypatch.delenv("MLOPS_SPECS")
@@ -66,14 +68,15 @@ def messages(specs):
     [None, MORE_MODELS, *sorted((CONFIG_ROOT / "overlays").iterdir())],
     ids=lambda folder: folder and folder.name,
 )
-def test_the_shipped_files_stand_whole_under_each_overlay(config, monkeypatch, folder):
+def test_the_shipped_files_stand_whole_under_each_overlay(monkeypatch, folder):
+    monkeypatch.delenv("MLOPS_SPECS")
     if folder is not None:
         monkeypatch.setenv("MLOPS_SPECS", str(folder))
     specs = load_specs()
     assert specs.violations == ()
 
     def named(ships: str, laid: str) -> list[str]:
-        folders = [config / ships, *([folder / laid] if folder else [])]
+        folders = [CONFIG_ROOT / ships, *([folder / laid] if folder else [])]
         return sorted({path.stem for each in folders for path in each.glob("*.yaml")})
 
     assert list(specs.models) == named("models", ".")
@@ -115,7 +118,7 @@ def test_a_file_that_can_not_be_read_falls_alone(config, folder, content, messag
     specs = load_specs()
     (said,) = messages(specs)
     assert said.startswith(message)
-    assert (list(specs.models), len(specs.groups), len(specs.services)) == (["churn"], 4, 3)
+    assert (list(specs.models), len(specs.groups), len(specs.services)) == (["churn"], 5, 4)
 
 
 def test_a_group_without_a_statement_falls(config):
@@ -130,7 +133,7 @@ def test_a_group_without_a_statement_falls(config):
 def test_a_group_that_a_model_reads_takes_it_along(config):
     edit(config / "features" / "customer_daily.yaml", ttl_days="x")
     specs = load_specs()
-    assert (list(specs.models), list(specs.services)) == ([], ["fraud_v1"])
+    assert (list(specs.models), list(specs.services)) == ([], ["fraud_v1", "recommendation_v1"])
     assert any(
         message.startswith(
             "churn.yaml: features.group='customer_daily' can't be used: customer_daily.yaml: ttl_days='x'"
@@ -166,29 +169,29 @@ def test_a_new_model_of_an_overlay_that_has_a_wrong_key_is_told_that_alone(overl
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        pytest.param(None, "there is no kind of label 'disputed'", id="absent"),
-        pytest.param(b"SELECT '\xe4'", "disputed.sql can't be read: .*utf-8", id="not text"),
-        pytest.param(b"SELECT 1", "disputed.sql: \\$horizon_days is not declared", id="without a horizon"),
+        pytest.param(None, "there is no kind of label 'returned'", id="absent"),
+        pytest.param(b"SELECT '\xe4'", "returned.sql can't be read: .*utf-8", id="not text"),
+        pytest.param(b"SELECT 1", "returned.sql: \\$horizon_days is not declared", id="without a horizon"),
         pytest.param(
-            b"-- $horizon_days int 0.5..9: x\nSELECT $horizon_days", "disputed.sql: the bounds of .*0.5..9", id="bound"
+            b"-- $horizon_days int 0.5..9: x\nSELECT $horizon_days", "returned.sql: the bounds of .*0.5..9", id="bound"
         ),
         pytest.param(
-            b"-- $horizon_days int: x\n-- $kind text 1..2: x\nSELECT $horizon_days, $kind", "disputed.sql: \\$kind ",
+            b"-- $horizon_days int: x\n-- $kind text 1..2: x\nSELECT $horizon_days, $kind", "returned.sql: \\$kind ",
             id="bound of a text",
         ),
         pytest.param(
-            b"-- $horizon_days int: x\n-- $kind text: x\nSELECT $horizon_days, $kind", "disputed.sql: \\$kind ",
+            b"-- $horizon_days int: x\n-- $kind text: x\nSELECT $horizon_days, $kind", "returned.sql: \\$kind ",
             id="a name that is taken",
         ),
     ],
 )  # fmt: skip
 def test_a_label_without_a_good_statement_takes_down_its_model_alone(overlay, statement, message):
-    shutil.copy(MORE_MODELS / "fraud.yaml", overlay)
+    shutil.copy(MORE_MODELS / "returned.yaml", overlay)
     if statement is not None:
         (overlay / "labels").mkdir()
-        (overlay / "labels" / "disputed.sql").write_bytes(statement)
+        (overlay / "labels" / "returned.sql").write_bytes(statement)
     specs = load_specs()
-    assert re.match(f"fraud.yaml: label.kind='disputed': {message}", messages(specs)[0]), messages(specs)
+    assert re.match(f"returned.yaml: label.kind='returned': {message}", messages(specs)[0]), messages(specs)
     assert list(specs.models) == ["churn"]
 
 

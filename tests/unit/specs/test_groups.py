@@ -43,7 +43,7 @@ def test_keys_that_are_none_are_named_with_what_is_allowed(entity: dict[str, Any
 
 
 def test_an_unknown_group_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(SpecError, match="there is no feature group 'customer_dayly'; known: churn_scores, customer_da"):
+    with pytest.raises(SpecError, match="there is no feature group 'customer_dayly'; known: churn_scores, customer_ca"):
         load_feature_group("customer_dayly")
 
 

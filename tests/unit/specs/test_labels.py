@@ -11,7 +11,7 @@ from include.errors import SpecError
 from include.specs.labels import LABELS_ROOT, load_label_kind
 from include.specs.models import _load_model
 
-DISPUTED = """-- disputed: 1 when the order is disputed within the horizon.
+DISPUTED = """-- claimed: 1 when the order is disputed within the horizon.
 -- $horizon_days int 1..90: how far the label looks ahead
 -- $value_min float 0..1e6: smaller orders count as undisputed
 -- $country text: whose orders
@@ -21,7 +21,7 @@ SELECT 1 WHERE $horizon_days > 0 AND $value_min > 0 AND $country = '' AND $known
 
 def overlay(folder: Path, label: dict[str, object], sql: str = DISPUTED) -> Path:
     (folder / "labels").mkdir()
-    (folder / "labels" / "disputed.sql").write_text(sql)
+    (folder / "labels" / "claimed.sql").write_text(sql)
     (folder / "churn.yaml").write_text(yaml.safe_dump({"label": {"kind": "no_order", **label}}))
     return folder
 
@@ -35,16 +35,16 @@ def new_model(folder: Path, **label: object) -> Path:
     from include.specs.yaml_files import CONFIG_ROOT
 
     values = yaml.safe_load((CONFIG_ROOT / "models" / "churn.yaml").read_text())
-    values |= {"model_id": "fraud", "registered_name": "fraud-detector", "label": label}
+    values |= {"model_id": "claims", "registered_name": "claims", "label": label}
     (folder / "labels").mkdir()
-    (folder / "labels" / "disputed.sql").write_text(DISPUTED)
-    (folder / "fraud.yaml").write_text(yaml.safe_dump(values))
+    (folder / "labels" / "claimed.sql").write_text(DISPUTED)
+    (folder / "claims.yaml").write_text(yaml.safe_dump(values))
     return folder
 
 
 def test_a_new_kind_has_parameters_of_its_own(tmp_path):
-    folder = new_model(tmp_path, kind="disputed", horizon_days=30, value_min=5.0, country="GB")
-    spec = _load_model.__wrapped__("fraud", folder)
+    folder = new_model(tmp_path, kind="claimed", horizon_days=30, value_min=5.0, country="GB")
+    spec = _load_model.__wrapped__("claims", folder)
     assert spec.label.parameters == {"horizon_days": 30, "value_min": 5.0, "country": "GB"}
     assert spec.model_dump(mode="json")["label"]["value_min"] == 5.0
 
@@ -52,20 +52,20 @@ def test_a_new_kind_has_parameters_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ({"horizon_days": 91}, r"fraud.yaml: label.horizon_days=91: .*less than or equal to 90"),
-        ({"value_min": -1.0}, r"fraud.yaml: label.value_min=-1.0: .*greater than or equal to 0"),
-        ({"country": 1}, r"fraud.yaml: label.country=1: .*string"),
-        ({"contry": "GB"}, r"fraud.yaml: unknown key 'label.contry'; allowed: .*did you mean 'country'"),
-        ({"active_within_days": 30}, r"fraud.yaml: unknown key 'label.active_within_days'"),
-        ({"kind": "disputd"}, r"label.kind='disputd': there is no kind .*known: no_order, disputed; did you mean"),
-        ({"kind": 3}, r"fraud.yaml: label.kind=3"),
+        ({"horizon_days": 91}, r"claims.yaml: label.horizon_days=91: .*less than or equal to 90"),
+        ({"value_min": -1.0}, r"claims.yaml: label.value_min=-1.0: .*greater than or equal to 0"),
+        ({"country": 1}, r"claims.yaml: label.country=1: .*string"),
+        ({"contry": "GB"}, r"claims.yaml: unknown key 'label.contry'; allowed: .*did you mean 'country'"),
+        ({"active_within_days": 30}, r"claims.yaml: unknown key 'label.active_within_days'"),
+        ({"kind": "clamed"}, r"label.kind='clamed': there is no kind .*known: .*claimed; did you mean"),
+        ({"kind": 3}, r"claims.yaml: label.kind=3"),
     ],
     ids=["bound", "low bound", "type", "unknown", "of another kind", "unknown kind", "no kind"],
 )
 def test_a_wrong_parameter_is_named_with_file_key_and_what_is_allowed(tmp_path, label, message):
-    right = {"kind": "disputed", "horizon_days": 30, "value_min": 5.0, "country": "GB"}
+    right = {"kind": "claimed", "horizon_days": 30, "value_min": 5.0, "country": "GB"}
     with pytest.raises(SpecError, match=message):
-        _load_model.__wrapped__("fraud", new_model(tmp_path, **{**right, **label}))
+        _load_model.__wrapped__("claims", new_model(tmp_path, **{**right, **label}))
 
 
 @pytest.mark.parametrize(
@@ -73,19 +73,25 @@ def test_a_wrong_parameter_is_named_with_file_key_and_what_is_allowed(tmp_path, 
     [
         (
             "-- $horizon_days int 1..9: x\nSELECT $horizon_days, $other",
-            r"disputed.sql: \$other is only declared or only",
+            r"claimed.sql: \$other is only declared or only",
         ),
-        ("-- $horizon_days int 1..9: x\n-- $a int: y\nSELECT $horizon_days", r"disputed.sql: \$a is only declared or"),
-        ("-- $horizon_days days: x\nSELECT $horizon_days", r"disputed.sql: \$horizon_days is of type 'days'; allowed"),
-        ("SELECT 1", r"disputed.sql: \$horizon_days is not declared"),
-        ("-- $horizon_days int 1..9: x\nSELECT $horizon_days", r"disputed.sql: \$known_until is not looked at"),
+        (
+            "-- $horizon_days int 1..9: x\n-- $a int: y\nSELECT $horizon_days",
+            r"claimed.sql: \$a is only declared or",
+        ),
+        (
+            "-- $horizon_days days: x\nSELECT $horizon_days",
+            r"claimed.sql: \$horizon_days is of type 'days'; allowed",
+        ),
+        ("SELECT 1", r"claimed.sql: \$horizon_days is not declared"),
+        ("-- $horizon_days int 1..9: x\nSELECT $horizon_days", r"claimed.sql: \$known_until is not looked at"),
     ],
     ids=["used", "declared", "type", "no horizon", "what is known"],
 )
 def test_a_statement_that_does_not_say_what_it_takes_is_named(tmp_path, sql, message):
     overlay(tmp_path, {}, sql)
     with pytest.raises(SpecError, match=message):
-        load_label_kind("disputed", tmp_path)
+        load_label_kind("claimed", tmp_path)
 
 
 def test_a_population_that_is_no_condition_is_an_error_of_the_file(tmp_path):

@@ -61,7 +61,7 @@ def test_a_wrong_value_is_named_with_file_key_and_what_is_allowed(tmp_path, valu
 
 
 def test_an_unknown_model_is_answered_with_the_known_ones():
-    with pytest.raises(SpecError, match=r"there is no model 'churm'; known: churn; did you mean 'churn'"):
+    with pytest.raises(SpecError, match=r"no model 'churm'; known: churn, fraud, recommendation; did you mean 'churn'"):
         specs._load_model.__wrapped__("churm", None)
 
 

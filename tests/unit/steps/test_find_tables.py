@@ -23,7 +23,7 @@ from tests.unit.features.group_builder import group
 
 DAY = "2024-01-01"
 VALUES = {
-    "string": "x", "int64": 1, "float32": 1.0, "float64": 1.0, "bool": True, "instant": 0,
+    "string": "x", "int32": 1, "int64": 1, "float32": 1.0, "float64": 1.0, "bool": True, "instant": 0,
     "date": date.fromisoformat(DAY),
 }  # fmt: skip
 VISITS = TableSpec(

@@ -26,8 +26,8 @@ def test_what_an_overlay_gives_is_told_with_what_ships(monkeypatch):
 
 def test_a_model_that_only_the_overlay_has_is_from_one_file(monkeypatch):
     monkeypatch.setenv("MLOPS_SPECS", str(MORE_MODELS))
-    view = view_model("fraud")
-    assert (view.files, view.shipped) == ((MORE_MODELS / "fraud.yaml",), {})
+    view = view_model("returned")
+    assert (view.files, view.shipped) == ((MORE_MODELS / "returned.yaml",), {})
 
 
 def test_what_is_written_reads_back_as_the_spec():
@@ -50,6 +50,8 @@ def test_models_are_listed_with_what_tells_them_apart(monkeypatch):
     assert [(m.model_id, m.registered_name, m.entity, m.service) for m in list_models()] == [
         ("churn", "churn-predictor", "customer", "churn_v1"),
         ("fraud", "fraud-detector", "order", "fraud_v1"),
+        ("recommendation", "recommendation-engine", "customer_category", "recommendation_v1"),
+        ("returned", "returned-orders", "order", "fraud_v1"),
         ("winback", "winback-offers", "customer", "customer_features"),
     ]
 
@@ -60,9 +62,9 @@ def test_every_kind_of_file_is_judged(monkeypatch):
     assert {(v.kind, v.name) for v in verdicts} > {
         ("feature group", "customer_daily"),
         ("feature service", "churn_v1"),
-        ("label", "disputed"),
+        ("label", "returned"),
         ("label", "no_order"),
-        ("model", "fraud"),
+        ("model", "returned"),
     }
     assert all(verdict.violations == () for verdict in verdicts)
 
