@@ -65,7 +65,7 @@ def build_dag(spec: SourceSpec) -> None:
             wait = FileSensor(task_id="wait_for_delivery", filepath=f"{local_path(landing)}/{marker}", **waiting)
         raw = assets.raw(spec.source)
 
-        @task(outlets=[raw])
+        @task(outlets=[raw], multiple_outputs=False)
         def import_delivery(outlet_events=None, **context) -> dict[str, int]:
             from include.adapters.deployment import Deployment
             from include.steps.import_source import import_delivery

@@ -46,7 +46,7 @@ def build_dag(spec: ModelSpec) -> None:
         tags=[Tag.MONITORING, spec.owner],
     )
     def monitor_model() -> None:
-        @task
+        @task(multiple_outputs=False)
         def measure(**context) -> dict[str, str]:
             from include.adapters.deployment import Deployment
             from include.steps.monitor_model import measure_night
@@ -86,7 +86,7 @@ def build_dag(spec: ModelSpec) -> None:
             outlet_events[assets.retrain(spec.model_id)].add_partitions(decision.partition)
             return f"decision {decision.number} starts a training"
 
-        @task
+        @task(multiple_outputs=False)
         def audit(**context) -> dict[str, int]:
             from include.adapters.deployment import Deployment
             from include.steps.audit_features import require_no_skew

@@ -52,7 +52,7 @@ def build_dag(spec: ModelSpec) -> None:
         tags=[Tag.GOVERNANCE, spec.owner],
     )
     def reproduce_version() -> None:
-        @task(pool=POOL_TRAINING, execution_timeout=timedelta(hours=4))
+        @task(pool=POOL_TRAINING, execution_timeout=timedelta(hours=4), multiple_outputs=False)
         def reproduce(params=None) -> dict[str, object]:
             from include.adapters.deployment import Deployment
             from include.steps.reproduce_version import require_reproduced

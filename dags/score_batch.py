@@ -85,7 +85,7 @@ def build_dags(spec: ModelSpec) -> None:
         tags=[Tag.INFERENCE, spec.owner],
     )
     def rescore_range() -> None:
-        @task(outlets=[assets.predictions(spec.model_id)], execution_timeout=timedelta(hours=4))
+        @task(outlets=[assets.predictions(spec.model_id)], execution_timeout=timedelta(hours=4), multiple_outputs=False)
         def score_range(params: dict | None = None, outlet_events=None) -> dict[str, object]:
             from include.adapters.deployment import Deployment
             from include.steps.score_batch import score_range

@@ -36,7 +36,7 @@ from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag
     tags=[Tag.GOVERNANCE],
 )
 def verify_registry() -> None:
-    @task
+    @task(multiple_outputs=False)
     def verify() -> dict[str, int]:
         from include.adapters.deployment import Deployment
         from include.steps.verify_registry import require_verified

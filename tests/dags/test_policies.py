@@ -111,6 +111,11 @@ def test_tasks_and_edges_are_as_drawn(bag, dag_id):
 
 
 @pytest.mark.parametrize("dag_id", TOPOLOGY)
+def test_what_a_task_returns_is_kept_once_and_not_again_key_by_key(bag, dag_id):
+    assert [task.task_id for task in bag.dags[dag_id].tasks if getattr(task, "multiple_outputs", False)] == []
+
+
+@pytest.mark.parametrize("dag_id", TOPOLOGY)
 def test_policies_hold(bag, dag_id):
     dag = bag.dags[dag_id]
     assert dag.doc_md, "says nothing of itself"
