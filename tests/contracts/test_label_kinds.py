@@ -18,15 +18,18 @@ from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.question.labels import known_labels
 from include.specs.labels import label_kinds, load_label_kind
 from include.specs.models import ModelSpec, _load_model
+from include.specs.yaml_files import CONFIG_ROOT
 from tests.raw_orders import random_orders
 
 OVERLAYS = Path(__file__).parents[1] / "overlays"
-OVERLAY_OF = {
-    **dict.fromkeys(("churn", "fraud", "recommendation"), None),
-    **dict.fromkeys(("returned", "winback"), OVERLAYS / "more_models"),
-    "next_shelf": OVERLAYS / "rankings",
-}
-MODELS = [_load_model(model_id, overlay) for model_id, overlay in OVERLAY_OF.items()]
+ASKED = [
+    *((model_id, None) for model_id in ("churn", "fraud", "recommendation")),
+    *((model_id, OVERLAYS / "more_models") for model_id in ("returned", "winback")),
+    ("next_shelf", OVERLAYS / "rankings"),
+    ("fraud", CONFIG_ROOT / "overlays" / "online_retail"),
+]
+MODELS = [_load_model(model_id, overlay) for model_id, overlay in ASKED]
+OVERLAY_OF = {spec.label.kind: overlay for spec, (_, overlay) in zip(MODELS, ASKED, strict=True)}
 FIRST, DAYS = "2024-01-01", 120
 TIMES = [partitions.start_of(partitions.shift(FIRST, day)) for day in (30, 37, 44)]
 
@@ -50,7 +53,7 @@ def label(spec: ModelSpec, orders: pa.Table, known_until: datetime) -> pa.Table:
         entities.append_column("event_timestamp", pa.array([at] * entities.num_rows, pa.timestamp("us", tz="UTC")))
         for at in TIMES
     )
-    kind = load_label_kind(spec.label.kind, OVERLAY_OF[spec.model_id])
+    kind = load_label_kind(spec.label.kind, OVERLAY_OF[spec.label.kind])
     labelled = DuckDbCompute().run_select(
         kind.sql,
         {"orders": orders, "examples": examples},
