@@ -84,17 +84,18 @@ class NotYetError(RefusedError):
 
 
 def nearest(value: str, allowed: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the allowed word nearest to `value`, or nothing.
+    """Return ``"; did you mean 'x'?"`` for the allowed word nearest to `value`, in any case, or nothing.
 
     Examples
     --------
-    >>> nearest("auc_mim", ["auc_min", "latency_p99_ms_max"])
-    "; did you mean 'auc_min'?"
+    >>> nearest("auc_mim", ["auc_min", "latency_p99_ms_max"]), nearest("AUC_MIN", ["auc_min"])
+    ("; did you mean 'auc_min'?", "; did you mean 'auc_min'?")
     >>> nearest("zzz", ["auc_min"])
     ''
     """
-    close = get_close_matches(value, list(allowed), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    words = {word.casefold(): word for word in allowed}
+    close = get_close_matches(value.casefold(), words, n=1)
+    return f"; did you mean {words[close[0]]!r}?" if close else ""
 
 
 def one_line(err: BaseException) -> str:

@@ -1,7 +1,7 @@
 """Check a model before there are data of it: is what it names there, can its label be known, what will it cost.
 
-What belongs here: trying the label's statement on made-up rows, and counting what a training would read. What does not:
-specs held against one another (``specs.whole``), and training.
+What belongs here: trying the population and the label's statement on made-up rows, and counting what a training would
+read. What does not: specs held against one another (``specs.whole``), and training.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.errors import MlopsError
-from include.features.checks import EVENT_TIMESTAMP
+from include.column_types import is_number, is_text
+from include.errors import MlopsError, one_line
+from include.features.checks import EVENT_TIMESTAMP, expected_schema
 from include.question.labels import KNOWN_AT, LABEL, known_labels, snapshot_days
-from include.question.population import ROWS, population_statement
 from include.specs.groups import load_feature_group
 from include.specs.labels import EXAMPLES, LabelKind, load_label_kind
 from include.specs.models import ModelSpec
-from include.specs.sources import load_source
+from include.specs.source_rules import DAY, RECEIVED_AT
+from include.specs.sources import SourceSpec, load_source
 from include.steps.draw_source import draw_source
+from include.steps.read_inputs import select_population
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -50,7 +52,7 @@ class ModelCheck:
 
 
 def check_model(deployment: Deployment, spec: ModelSpec, *, as_of: datetime, seed: int = 0) -> ModelCheck:
-    """Try a model's label on made-up rows, and count the rows that a training as of a day would read.
+    """Try a model on made-up rows; of one that holds, count the rows that a training as of a day would read.
 
     Parameters
     ----------
@@ -63,8 +65,19 @@ def check_model(deployment: Deployment, spec: ModelSpec, *, as_of: datetime, see
     seed : int
         Of the made-up rows.
     """
-    wrong = tuple(_wrong_with_label(deployment, spec, as_of, seed))
-    return ModelCheck(wrong, (*spec.gates.tell_idle(), *_cost(deployment, spec)))
+    found = (*_wrong_with_population(deployment, spec), *_wrong_with_label(deployment, spec, as_of, seed))
+    if found:
+        return ModelCheck(tuple(f"{spec.model_id}.yaml: {said}" for said in found), ())
+    return ModelCheck((), (*spec.gates.tell_idle(), *_cost(deployment, spec)))
+
+
+def _wrong_with_population(deployment: Deployment, spec: ModelSpec) -> Iterator[str]:
+    """Say what of the condition the engine can't compute with the group's columns, such as a function it has not."""
+    nothing_known = pa.Table.from_pylist([{}], schema=expected_schema(load_feature_group(spec.features.group)))
+    try:
+        select_population(deployment, spec, nothing_known)
+    except MlopsError as err:
+        yield f"population={spec.population!r}: {one_line(err)}"
 
 
 def _wrong_with_label(deployment: Deployment, spec: ModelSpec, as_of: datetime, seed: int) -> Iterator[str]:
@@ -76,15 +89,18 @@ def _wrong_with_label(deployment: Deployment, spec: ModelSpec, as_of: datetime, 
         name: draw_source(source, deployment.duckdb, rng, tries=_TRIES, until=until).drop_columns(["_try"])
         for name, source in sources.items()
     }
-    examples = _examples(spec, drawn, until - timedelta(days=spec.label.horizon_days + 1))
+    at = until - timedelta(days=spec.label.horizon_days + 1)
+    examples = _examples(spec, drawn, at)
+    drawn = {name: pa.concat_tables([rows, *_within(spec, sources[name], rows, at)]) for name, rows in drawn.items()}
     try:
         labelled = _label(deployment, spec, kind, drawn, examples, until=until)
         known_labels(labelled, spec.entity.keys, known_until=until, kind=kind.name)
-        yield from _strangers(spec, kind, labelled, examples)
         nothing = {name: rows.schema.empty_table() for name, rows in drawn.items()}
-        yield from _known_too_early(spec, kind, _label(deployment, spec, kind, nothing, examples, until=until))
+        of_nothing = _label(deployment, spec, kind, nothing, examples, until=until)
+        for said in (*_strangers(spec, kind, labelled, examples), *_known_too_early(spec, kind, of_nothing)):
+            yield f"label.kind={kind.name!r}: {said}"
     except MlopsError as err:
-        yield f"label.kind={kind.name!r}: {err}"
+        yield f"label.kind={kind.name!r}: {one_line(err)}"
 
 
 def _examples(spec: ModelSpec, drawn: dict[str, pa.Table], at: datetime) -> pa.Table:
@@ -95,6 +111,35 @@ def _examples(spec: ModelSpec, drawn: dict[str, pa.Table], at: datetime) -> pa.T
     known = strangers.slice(0, 0) if named is None else named.cast(strangers.schema).group_by(keys).aggregate([])
     entities = pa.concat_tables([known.select(keys).drop_null().slice(0, _ENTITIES), strangers])
     return entities.append_column(EVENT_TIMESTAMP, pa.array([at] * entities.num_rows, _INSTANT))
+
+
+def _within(spec: ModelSpec, source: SourceSpec, drawn: pa.Table, at: datetime) -> Iterator[pa.Table]:
+    """Give rows twice more, as of the horizon and about one another: so that an entity has several there.
+
+    A source whose rows only their entity and their time tell apart has them at two times.
+    """
+    for hours in (1, 2):
+        moved = {source.event_time: at + timedelta(hours=hours), RECEIVED_AT: at + timedelta(days=1), DAY: at.date()}
+        rows = drawn
+        for name, value in moved.items():
+            rows = _put(rows, name, pa.array([value] * rows.num_rows))
+        for name, target in source.people.refers.items():
+            rows = _put(rows, name, rows[target])
+        for name in (name for name in source.key if name not in (*spec.entity.keys, *moved)):
+            rows = _put(rows, name, _other_values(rows[name], hours))
+        yield rows
+
+
+def _put(rows: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    field = rows.schema.field(name)
+    return rows.set_column(rows.schema.get_field_index(name), field, values.cast(field.type))
+
+
+def _other_values(values: pa.ChunkedArray, time: int) -> pa.Array | pa.ChunkedArray:
+    """Return values of a key's part that no other time has."""
+    if is_text(values.type):
+        return pc.binary_join_element_wise(values, str(time), " ")
+    return pa.array(np.arange(len(values)) - (time + 1) * len(values)) if is_number(values.type) else values
 
 
 def _label(
@@ -149,9 +194,7 @@ def _cost(deployment: Deployment, spec: ModelSpec) -> Iterator[str]:
         return
     night = max(published)
     rows = deployment.lake.read(group.table, keys=[night])
-    asked = deployment.duckdb.run_select(
-        population_statement(spec.population), {ROWS: rows}, purpose=f"the population of {spec.model_id}"
-    ).num_rows
+    asked = select_population(deployment, spec, rows).num_rows
     days = snapshot_days(night, spec.label, spec.training)
     there = [day for day in days if day in published]
     yield (

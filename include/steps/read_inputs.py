@@ -70,6 +70,18 @@ def other_groups(spec: ModelSpec, service: str) -> list[str]:
     return [group for group in load_feature_service(service).features if group != spec.features.group]
 
 
+def select_population(deployment: Deployment, spec: ModelSpec, rows: pa.Table) -> pa.Table:
+    """Return those rows of the model's feature group that it is asked about.
+
+    Raises
+    ------
+    MlopsError
+        If the engine can't compute the condition.
+    """
+    statement = population_statement(spec.population)
+    return deployment.duckdb.run_select(statement, {ROWS: rows}, purpose=f"the population of {spec.model_id}")
+
+
 def read_partition(deployment: Deployment, spec: ModelSpec, partition: str, *, service: str) -> Inputs:
     """Return the rows of one night, with all that is known of them now.
 
@@ -190,7 +202,7 @@ def _read(
         rows = deployment.lake.read(group.table, keys=keys, version=sources[group.table])
         rows = _versions_known(rows, group.entity.keys, knowing=knowing, scored=scored)
         # Who was scored was in the population then.
-        return rows if scored is not None else _population(deployment, spec, rows)
+        return rows if scored is not None else select_population(deployment, spec, rows)
 
     # All snapshots of a training set are many times the rows of whom the model is asked about.
     rows = pa.concat_tables(map(chosen, [*fitting(published.items())] or [[]]))
@@ -214,11 +226,6 @@ def _published(
         return {day: known[day] for day in days if day in known}
     # One that is not on record here is read by itself.
     return {day: known.get(day, ROWS_AT_ONCE) for day in days if day not in as_for.unpublished_snapshots}
-
-
-def _population(deployment: Deployment, spec: ModelSpec, rows: pa.Table) -> pa.Table:
-    statement = population_statement(spec.population)
-    return deployment.duckdb.run_select(statement, {ROWS: rows}, purpose=f"the population of {spec.model_id}")
 
 
 def _versions_known(rows: pa.Table, keys: tuple[str, ...], *, knowing: _Knowledge, scored: pa.Table | None) -> pa.Table:

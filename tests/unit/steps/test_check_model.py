@@ -89,7 +89,7 @@ def test_a_statement_that_was_begun_can_be_used(overlay):
 def test_a_statement_that_breaks_its_promise_is_named_with_what_it_did(overlay, statement, match):
     spec = label_of(overlay, statement)
     [said] = check(spec, overlay).wrong
-    assert said.startswith(("label.kind='mine'", "mine.sql"))
+    assert said.startswith("mine.yaml: label.kind='mine': ")
     with pytest.raises(AssertionError, match=match):
         raise AssertionError(said)
 
