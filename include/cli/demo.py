@@ -216,7 +216,7 @@ def _report(loop: Demo, narrator: TerminalNarrator) -> None:
 
     account = read_account(
         loop.deployment,
-        loop.spec.model_id,
+        [loop.spec.model_id],
         nights=loop.plan.nights,
         happened=loop.plan.happened,
         runs={

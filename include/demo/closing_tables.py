@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from include.demo.account import DemoAccount
+    from include.demo.account import DemoAccount, ModelAccount
     from include.views.versions import ModelVersion
 
 ClosingTable: TypeAlias = tuple[str, Sequence[str], Sequence[Sequence[object]]]
@@ -26,21 +26,22 @@ def closing_tables(account: DemoAccount) -> Iterator[ClosingTable]:
     )
     yield (
         "Versions",
-        ("version", "stage", "as of", "AUC on the later window", "p99 ms"),
-        [_version(version) for version in account.versions],
+        ("model", "version", "stage", "as of", "metric on the later window", "p99 ms"),
+        [(model.model_id, *_version(version)) for model in account.models for version in model.versions],
     )
     yield (
         "Decisions",
-        ("night", "action", "trigger", "acted", "reasons"),
-        [
-            (d.partition, d.action, d.trigger, "yes" if d.acted else "no", "; ".join(d.reasons))
-            for d in account.decisions
-        ],
+        ("model", "night", "action", "trigger", "acted", "reasons"),
+        [row for model in account.models for row in _decisions(model)],
     )
     yield (
         "Ledger",
-        ("night", "version", "move", "by", "reason"),
-        [(m.partition, m.version, f"{m.from_stage} → {m.to_stage}", m.actor, m.reason) for m in account.ledger],
+        ("model", "night", "version", "move", "by", "reason"),
+        [
+            (model.model_id, m.partition, m.version, f"{m.from_stage} → {m.to_stage}", m.actor, m.reason)
+            for model in account.models
+            for m in model.ledger
+        ],
     )
     yield (
         "Runs that succeeded",
@@ -70,6 +71,17 @@ def _version(version: ModelVersion) -> tuple[object, ...]:
         metric.reason if metric is not None else "not judged",
         "not measured" if latency is None or latency.value is None else f"{latency.value:.3f}",
     )
+
+
+def _decisions(model: ModelAccount) -> Iterator[tuple[str, ...]]:
+    """Yield what did not hold, and how often the model held: three models hold nearly every night."""
+    for d in model.decisions:
+        if d.action != "hold":
+            acted = "yes" if d.acted else "no"
+            yield model.model_id, d.partition, d.action, d.trigger, acted, "; ".join(d.reasons)
+    if held := len({d.partition for d in model.decisions if d.action == "hold"}):
+        nights = "1 night" if held == 1 else f"{held} nights"
+        yield model.model_id, nights, "hold", "none", "no", "the report tells the reasons of each"
 
 
 def _time(account: DemoAccount) -> Iterator[tuple[str, str]]:

@@ -2,14 +2,14 @@
 
 What belongs here: what the page says that the account does not say by itself (the outcome in
 sentences, the heat map's order, the warnings). What does not: reading tables, which is the
-account's, and how the page looks, which is ``report.html.j2``.
+account's, and how the page looks, for one model or several, which is ``report.html.j2``.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from include.governance.lifecycle import LedgerMove, Stage
 
 if TYPE_CHECKING:
     from include.adapters.state.decisions import DecisionRow
-    from include.demo.account import DemoAccount
+    from include.demo.account import DemoAccount, ModelAccount
     from include.monitoring.drift import FeatureDrift
     from include.views.deliveries import RowAccount
     from include.views.nights import Night
@@ -58,43 +58,66 @@ class OtherDay:
     moves: tuple[LedgerMove, ...]
 
 
+@dataclass(frozen=True)
+class ModelPart:
+    """What the page says of one model: its account, and what is made of it."""
+
+    account: ModelAccount
+    outcome: tuple[str, ...]
+    heat_map: tuple[HeatRow, ...]
+    before: tuple[OtherDay, ...]
+    after: tuple[OtherDay, ...]
+
+    @classmethod
+    def of(cls, model: ModelAccount) -> ModelPart:
+        """Return what the page says of a model."""
+        first = model.nights[0].partition if model.nights else ""
+        others = other_days(model)
+        return cls(
+            account=model,
+            outcome=tell_outcome(model),
+            heat_map=heat_map(model),
+            before=tuple(day for day in others if day.partition < first),
+            after=tuple(day for day in others if day.partition >= first),
+        )
+
+
 def render_report(account: DemoAccount) -> str:
     """Return the report as HTML: one file, without scripts and without anything from elsewhere.
 
     The same account gives the same page.
     """
-    first = account.nights[0].partition if account.nights else ""
-    others = other_days(account)
     return _template().render(
         account=account,
-        outcome=tell_outcome(account),
+        headline=tell_headline(account),
         approval=tell_approval(account),
         ledgers=list(row_accounts(account)),
-        heat_map=heat_map(account),
-        before=[day for day in others if day.partition < first],
-        after=[day for day in others if day.partition >= first],
+        models=[ModelPart.of(model) for model in account.models],
         kind_of=kind_of,
+        done=_DONE,
         untold=untold_findings,
     )
 
 
-def tell_outcome(account: DemoAccount) -> tuple[str, ...]:
-    """Return what happened in sentences: the nights first, then what became of the versions."""
-    if not account.nights:
-        return ("No night was played.", *_tell_versions(account, since=""))
-    kinds = Counter(kind_of(night) for night in account.nights)
-    told = ", ".join(
-        f"{kinds[kind]} {one if kinds[kind] == 1 else many}" for kind, (one, many) in _DONE.items() if kinds[kind]
-    )
-    nights = "1 night" if len(account.nights) == 1 else f"{len(account.nights)} nights"
-    return (f"{nights}: {told}.", *_tell_versions(account, since=account.nights[0].partition))
+def tell_headline(account: DemoAccount) -> str:
+    """Return how many nights were played, and what the models did in them, all together."""
+    nights = "1 night" if len(account.deliveries) == 1 else f"{len(account.deliveries)} nights"
+    models = f", {len(account.models)} models" if len(account.models) > 1 else ""
+    told = _tell_nights(night for model in account.models for night in model.nights)
+    return f"{nights}{models}: {told}." if told else "No night was played."
+
+
+def tell_outcome(model: ModelAccount) -> tuple[str, ...]:
+    """Return what became of a model in sentences: its nights first, then what became of the versions."""
+    if not model.nights:
+        return ("No night was played.", *_tell_versions(model, since=""))
+    return (f"{_tell_nights(model.nights)}.", *_tell_versions(model, since=model.nights[0].partition))
 
 
 def tell_approval(account: DemoAccount) -> str:
     """Return who approved: a person, or the demo in place of one."""
-    approvers = sorted(
-        {m.actor for m in account.ledger if (m.from_stage, m.to_stage) == (Stage.STAGING, Stage.PRODUCTION)}
-    )
+    moves = [move for model in account.models for move in model.ledger]
+    approvers = sorted({m.actor for m in moves if (m.from_stage, m.to_stage) == (Stage.STAGING, Stage.PRODUCTION)})
     if not approvers:
         return "No version was approved."
     names = " and ".join(approvers)
@@ -120,10 +143,10 @@ def untold_findings(night: Night) -> tuple[str, ...]:
     return tuple(finding for finding in findings if finding not in told)
 
 
-def heat_map(account: DemoAccount) -> tuple[HeatRow, ...]:
+def heat_map(model: ModelAccount) -> tuple[HeatRow, ...]:
     """Return the drift of each feature by night, the prediction's own last."""
     by_night = [
-        {drift.feature: drift for drift in night.measured.drift} if night.measured else {} for night in account.nights
+        {drift.feature: drift for drift in night.measured.drift} if night.measured else {} for night in model.nights
     ]
     features = dict.fromkeys(feature for drifts in by_night for feature in drifts)
     ordered = sorted(features, key=lambda feature: feature == _SCORE)
@@ -135,35 +158,41 @@ def row_accounts(account: DemoAccount) -> Iterator[tuple[str, RowAccount]]:
     yield "history", account.history
     if account.other_deliveries.delivered or account.other_deliveries.rows_quarantined:
         yield "earlier demos", account.other_deliveries
-    for night in account.nights:
-        yield night.partition, night.rows
+    yield from account.deliveries.items()
 
 
-def other_days(account: DemoAccount) -> list[OtherDay]:
+def other_days(model: ModelAccount) -> list[OtherDay]:
     """Return what the tables hold of days that were not played, in order."""
-    played = {night.partition for night in account.nights}
-    days = {d.partition for d in account.decisions} | {m.partition for m in account.ledger}
+    played = {night.partition for night in model.nights}
+    days = {d.partition for d in model.decisions} | {m.partition for m in model.ledger}
     return [
         OtherDay(
             day,
-            tuple(d for d in account.decisions if d.partition == day),
-            tuple(m for m in account.ledger if m.partition == day),
+            tuple(d for d in model.decisions if d.partition == day),
+            tuple(m for m in model.ledger if m.partition == day),
         )
         for day in sorted(days - played)
     ]
 
 
-def _tell_versions(account: DemoAccount, *, since: str) -> Iterator[str]:
-    moves = [move for move in account.ledger if move.partition >= since]
+def _tell_nights(nights: Iterable[Night]) -> str:
+    kinds = Counter(map(kind_of, nights))
+    return ", ".join(
+        f"{kinds[kind]} {one if kinds[kind] == 1 else many}" for kind, (one, many) in _DONE.items() if kinds[kind]
+    )
+
+
+def _tell_versions(model: ModelAccount, *, since: str) -> Iterator[str]:
+    moves = [move for move in model.ledger if move.partition >= since]
     promotions = [move for move in moves if move.to_stage == Stage.PRODUCTION]
     yield from map(_tell_promotion, promotions)
     candidates = list(_tell_candidates(moves, promoted={move.version for move in promotions}))
     yield from candidates
     if promotions:
         return
-    if not candidates and any(kind_of(night) == "acted" for night in account.nights):
+    if not candidates and any(kind_of(night) == "acted" for night in model.nights):
         yield "No new version has come of the retrain."
-    yield _tell_champion(account)
+    yield _tell_champion(model)
 
 
 def _tell_candidates(moves: Sequence[LedgerMove], *, promoted: Collection[int]) -> Iterator[str]:
@@ -185,9 +214,10 @@ def _tell_candidate(moves: Sequence[LedgerMove]) -> str:
     return f"Version {last.version} was archived on {last.partition}: {last.reason}."
 
 
-def _tell_champion(account: DemoAccount) -> str:
-    champion = next((v.version for v in account.versions if v.stage == Stage.PRODUCTION), None)
-    return "Nothing is in Production." if champion is None else f"Version {champion} stays in Production."
+def _tell_champion(model: ModelAccount) -> str:
+    return (
+        "Nothing is in Production." if model.production is None else f"Version {model.production} stays in Production."
+    )
 
 
 @lru_cache(maxsize=1)

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from include.demo.account import DemoAccount
+from include.demo.account import DemoAccount, ModelAccount
 from include.demo.report import render_report
 from include.governance.evidence import GateReport
 from include.views.deliveries import RowAccount
 from tests.browser import chromium
 from tests.unit.demo.accounts import (
+    change_model,
     make_account,
+    make_account_of_three,
     make_decision,
     make_eventful_account,
     make_measured,
@@ -24,7 +26,8 @@ from tests.unit.demo.accounts import (
 )
 
 NARROW, WIDE = 400, 1200
-REGIONS = ["drift-table", "ledger-table", "rows-table", "tables-table", "runs-table", "time-table"]
+SHARED = ["rows-table", "tables-table", "runs-table", "time-table"]
+REGIONS = ["drift-churn-table", "ledger-churn-table", *SHARED]
 LONG = "a" * 300
 
 # Each element that holds words, with the colours that it is drawn in: [contrast, words].
@@ -47,14 +50,15 @@ def broken_account() -> DemoAccount:
     lost = make_night("2026-03-16", measured=None, scored=None, rows=RowAccount(10, 6))
     account = make_account(make_night("2026-03-15"), lost, approved_by_demo=True)
     gate = GateReport("auc", "fail", 0.71, 0.85, "AUC 0.7100 < 0.85")
-    return replace(
+    (model,) = account.models
+    return change_model(
         account,
-        nights=(account.nights[0], replace(account.nights[1], decisions=())),
-        versions=(replace(account.versions[0], gates=(gate, replace(gate, gate="latency", verdict="unknown"))),),
+        nights=(model.nights[0], replace(model.nights[1], decisions=())),
+        versions=(replace(model.versions[0], gates=(gate, replace(gate, gate="latency", verdict="unknown"))),),
     )
 
 
-def long_account() -> DemoAccount:
+def long_account(models_of: Callable[[ModelAccount], tuple[ModelAccount, ...]] = lambda model: (model,)) -> DemoAccount:
     """Words that are wider than a telephone wherever a table brings words."""
     night = make_night(
         "2026-03-15",
@@ -66,19 +70,27 @@ def long_account() -> DemoAccount:
         night, steps=((1, "None", "Production", "2026-03-15", LONG, LONG),), source=LONG, happened={"2026-03-15": LONG}
     )
     gate = GateReport(LONG, "not_applicable", 1e-9, 1e9, LONG)
+    (model,) = account.models
+    model = replace(model, registered_name=LONG, versions=(replace(model.versions[0], gates=(gate,)),))
     return replace(
         account,
-        registered_name=LONG,
-        versions=(replace(account.versions[0], gates=(gate,)),),
+        models=models_of(model),
         stages=(replace(account.stages[0], name=LONG),),
         runs=(replace(account.runs[0], run_ids=(LONG,)),),
     )
+
+
+def long_account_of_two() -> DemoAccount:
+    """The same, beside a model whose id is such a word too."""
+    return long_account(lambda model: (model, replace(model, model_id=LONG)))
 
 
 ACCOUNTS: dict[str, Callable[[], DemoAccount]] = {
     "eventful": make_eventful_account,
     "broken": broken_account,
     "long words": long_account,
+    "three models": make_account_of_three,
+    "two models of long words": long_account_of_two,
 }
 
 
@@ -162,7 +174,10 @@ def test_every_section_and_region_is_visible(visit, width):
 
 def test_seventeen_nights_of_drift_fit_a_desk(visit):
     with visit(make_eventful_account()) as seen:
-        assert seen.page.evaluate("(e => e.scrollWidth - e.clientWidth)(document.getElementById('drift-table'))") <= 0
+        assert (
+            seen.page.evaluate("(e => e.scrollWidth - e.clientWidth)(document.getElementById('drift-churn-table'))")
+            <= 0
+        )
 
 
 def test_tab_reaches_the_skip_link_first_and_then_every_region_in_order(visit):
@@ -184,16 +199,16 @@ def test_the_skip_link_leads_past_the_navigation(visit):
         seen.page.keyboard.press("Enter")
         assert focused(seen.page) == "main"
         seen.page.keyboard.press("Tab")
-        assert focused(seen.page) == "drift-table"
+        assert focused(seen.page) == "drift-churn-table"
 
 
 def test_arrow_keys_scroll_the_heat_map_and_its_features_stay_in_view(visit):
     with visit(make_eventful_account(), width=NARROW) as seen:
-        press_tab_until(seen.page, "drift-table")
+        press_tab_until(seen.page, "drift-churn-table")
         for _ in range(6):
             seen.page.keyboard.press("ArrowRight")
-        seen.page.wait_for_function("document.getElementById('drift-table').scrollLeft > 60")
-        offset = """() => { const r = document.getElementById("drift-table");
+        seen.page.wait_for_function("document.getElementById('drift-churn-table').scrollLeft > 60")
+        offset = """() => { const r = document.getElementById("drift-churn-table");
             const h = r.querySelector("tbody th").getBoundingClientRect(), b = r.getBoundingClientRect();
             return [h.left - b.left, h.width / b.width]; }"""
         left, share = seen.page.evaluate(offset)
@@ -237,3 +252,43 @@ def test_paper_shows_the_whole_heat_map(visit):
         seen.page.emulate_media(media="print")
         assert seen.page.evaluate("document.scrollingElement.scrollWidth") <= 794
         assert seen.page.locator("nav").is_hidden()
+
+
+REGIONS_OF_THREE = [f"{part}-{of}-table" for of in ("churn", "fraud", "recommendation") for part in ("drift", "ledger")]
+
+
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_three_models_have_their_own_sections_and_share_the_rest(visit, width):
+    with visit(make_account_of_three(), width=width) as seen:
+        assert seen.page.title() == "churn, fraud, recommendation: report of a demo of 17 nights"
+        assert [seen.page.locator(f"[data-model={of}] section").count() for of in ("churn", "fraud")] == [4, 4]
+        assert seen.page.locator("section").count() == 1 + 3 * 4 + 4
+        regions = [item.get_attribute("id") for item in seen.page.locator(".scroll").all()]
+        assert regions == [*REGIONS_OF_THREE, *SHARED]
+        for item in seen.page.locator("h2, h3.title, [role=region]").all():
+            box = item.bounding_box()
+            assert box["width"] > 0
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+
+
+def test_tab_reaches_the_regions_of_each_model_from_the_navigation_of_its_own(visit):
+    with visit(make_account_of_three()) as seen:
+        seen.page.get_by_role("navigation").get_by_role("link", name="Drift of fraud").focus()
+        seen.page.keyboard.press("Enter")
+        seen.page.keyboard.press("Tab")
+        assert focused(seen.page) == "drift-fraud-table"
+        heading = seen.page.get_by_role("heading", name="Drift by feature and night of fraud").bounding_box()
+        assert 0 <= heading["y"] < 800
+        for region in (*REGIONS_OF_THREE[3:], *SHARED):
+            press_tab_until(seen.page, region)
+
+
+def test_a_night_of_all_models_leads_to_what_one_of_them_decided(visit):
+    with visit(make_account_of_three()) as seen:
+        night = seen.page.locator("[data-table=deliveries][data-key='2026-03-24']")
+        night.get_by_role("link", name="fraud").click()
+        decided = seen.page.locator("[data-model=fraud] [data-table=nights][data-key='2026-03-24']")
+        assert 0 <= decided.bounding_box()["y"] < 800
+        assert "3 of the last 5 nights" in decided.text_content()
+        names = [link.text_content() for link in seen.page.get_by_role("navigation").get_by_role("link").all()]
+        assert len(names) == len(set(names)) == 1 + 3 * 5 + 4

@@ -1,15 +1,15 @@
-"""Builders of a demo's account."""
+"""Builders of a demo's account, with one model or three."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from itertools import count
 
 from include import partitions
 from include.adapters.state.decisions import DecisionRow
-from include.demo.account import DagRuns, DemoAccount, TimedStage
+from include.demo.account import DagRuns, DemoAccount, ModelAccount, TimedStage
 from include.governance.evidence import GateReport
 from include.governance.lifecycle import LedgerMove, Stage, stages
 from include.monitoring.data_quality import DataQuality
@@ -91,27 +91,36 @@ def make_gates(auc: float = 0.8712) -> tuple[GateReport, ...]:
     )
 
 
-def make_moves(*steps: tuple[int, str, str, str, str, str]) -> tuple[LedgerMove, ...]:
+def make_moves(*steps: tuple[int, str, str, str, str, str], model_id: str = "churn") -> tuple[LedgerMove, ...]:
     """Moves of (version, from, to, partition, actor, reason), in order."""
     return tuple(
-        LedgerMove("churn", seq, version, Stage(origin), Stage(target), partition, actor, reason)
+        LedgerMove(model_id, seq, version, Stage(origin), Stage(target), partition, actor, reason)
         for seq, (version, origin, target, partition, actor, reason) in zip(count(1), steps, strict=False)
     )
 
 
+WORSE = GateReport(
+    "champion",
+    "fail",
+    -0.0512,
+    -0.01,
+    "AUC 0.8514, version 1 in Production has 0.8801 on the same 812 rows; difference -0.0287, 95 % interval "
+    "[-0.0512, -0.0061]; drift asked, so that it must not be worse by 0.01, and it is worse",
+)
 FIRST_VERSION = (
     (1, "None", "Staging", HISTORY_END, "train_model", "gates passed: auc pass (AUC 0.8712 ≥ 0.85)"),
     (1, "Staging", "Production", HISTORY_END, "admin", "demo: first version, gates passed"),
 )
 
 
-def make_account(
+def make_model(
     *nights: Night,
+    model_id: str = "churn",
     steps: Sequence[tuple[int, str, str, str, str, str]] = FIRST_VERSION,
     **changes: object,
-) -> DemoAccount:
-    """An account of `nights`, three of which held unless they are given; the ledger is made of `steps`."""
-    ledger = make_moves(*steps)
+) -> ModelAccount:
+    """A model's account of `nights`, three of which held unless they are given; the ledger is made of `steps`."""
+    ledger = make_moves(*steps, model_id=model_id)
     played = tuple(
         replace(night, moves=tuple(move for move in ledger if move.partition == night.partition))
         for night in nights or make_nights(3)
@@ -125,33 +134,62 @@ def make_account(
         trained_by="manual__2026-03-14",
     )
     values: dict[str, object] = {
-        "model_id": "churn",
+        "model_id": model_id,
         "registered_name": "churn-predictor",
-        "source": "a simulated shop, seed 7",
-        "approved_by_demo": False,
-        "happened": {},
         "monitoring": MONITORING,
-        "history": RowAccount(141_234, 139_820, (("customer_id_missing", 1_402), ("duplicate_row", 12))),
-        "other_deliveries": RowAccount(),
         "nights": played,
-        "decisions": (first, *(decision for night in played for decision in night.decisions)),
+        "decisions": tuple(
+            replace(decision, model_id=model_id) for decision in (first, *(d for n in played for d in n.decisions))
+        ),
         "ledger": ledger,
         "versions": tuple(
             ModelVersion(version, stage, HISTORY_END, make_gates()) for version, stage in sorted(stages(ledger).items())
         ),
+    }
+    return ModelAccount(**{**values, **changes})
+
+
+def make_home(*models: ModelAccount, **changes: object) -> DemoAccount:
+    """An account of models that all saw the same nights."""
+    played = models[0].nights
+    values: dict[str, object] = {
+        "source": "a simulated shop, seed 7",
+        "approved_by_demo": False,
+        "happened": {},
+        "history": RowAccount(141_234, 139_820, (("customer_id_missing", 1_402), ("duplicate_row", 12))),
+        "other_deliveries": RowAccount(),
+        "deliveries": {night.partition: night.rows for night in played},
+        "models": models,
         "tables": (
             LakeTable("raw/orders", 438, "2025-01-01", "2026-03-17", 141_014),
             LakeTable("features/customer_daily", 365, "2025-03-15", "2026-03-17", 1_204_331),
-            LakeTable("predictions/churn", len(played), played[0].partition, played[-1].partition, 3_612),
+            *(
+                LakeTable(f"predictions/{model.model_id}", len(played), HISTORY_END, "2026-03-31", 3_612)
+                for model in models
+            ),
         ),
         "runs": (
             DagRuns("ingest_orders", ("backfill__2026-03-15T00:00:00+00:00", "backfill__2026-03-16T00:00:00+00:00")),
-            DagRuns("train_model__churn", ()),
+            *(DagRuns(f"train_model__{model.model_id}", ()) for model in models),
         ),
         "stages": (TimedStage("import the history", 12.34), TimedStage("train churn as of 2026-03-14", 41.5)),
         "peak_pss_mb": 1_812.4,
     }
     return DemoAccount(**{**values, **changes})
+
+
+def make_account(
+    *nights: Night, steps: Sequence[tuple[int, str, str, str, str, str]] = FIRST_VERSION, **changes: object
+) -> DemoAccount:
+    """An account of one model, whose own changes and those of the home are told apart by their names."""
+    of_model = {name: changes.pop(name) for name in {f.name for f in fields(ModelAccount)} & set(changes)}
+    return make_home(make_model(*nights, steps=steps, **of_model), **changes)
+
+
+def change_model(account: DemoAccount, **changes: object) -> DemoAccount:
+    """The account of one model, with other values of it."""
+    (model,) = account.models
+    return replace(account, models=(replace(model, **changes),))
 
 
 def make_eventful_account(**changes: object) -> DemoAccount:
@@ -208,3 +246,39 @@ def make_eventful_account(**changes: object) -> DemoAccount:
         days[8]: "A price rise of 25 % on every product; regulars order less often.",
     }
     return make_account(*nights, steps=steps, **{"happened": happened, **changes})
+
+
+def make_account_of_three(**changes: object) -> DemoAccount:
+    """The eventful nights, and two more models: one whose retrain its champion gate refused, one that still waits."""
+    eventful = make_eventful_account()
+    (churn,) = eventful.models
+    days = list(eventful.deliveries)
+    quiet = [make_night(day, rows=eventful.deliveries[day], scored=ScoredNight(412, 1)) for day in days]
+    asked = make_night(
+        days[9], make_decision(days[9], "retrain", reasons=(f"3 {TALLY}",), trained_by="asset_triggered")
+    )
+    refused = (2, "None", "Archived", days[9], "train_model", f"gates not passed: champion fail ({WORSE.reason})")
+    fraud = make_model(
+        *quiet[:9],
+        replace(asked, rows=eventful.deliveries[days[9]]),
+        *quiet[10:],
+        model_id="fraud",
+        registered_name="fraud-detector",
+        steps=(*FIRST_VERSION, refused),
+    )
+    worse = replace(fraud.versions[1], gates=(*make_gates(), WORSE))
+    ndcg = GateReport("ndcg", "pass", 0.4512, 0.35, "NDCG@5 0.4512 ≥ 0.35, 95 % interval [0.4410, 0.4610]")
+    recommendation = make_model(
+        *quiet[:-1],
+        replace(quiet[-1], measured=None, scored=None, decisions=()),
+        model_id="recommendation",
+        registered_name="recommendation-engine",
+        steps=FIRST_VERSION[:1],
+    )
+    staged = replace(recommendation.versions[0], gates=(ndcg, *make_gates()[1:]))
+    models = (
+        churn,
+        replace(fraud, versions=(fraud.versions[0], worse)),
+        replace(recommendation, versions=(staged,)),
+    )
+    return make_home(*models, **{"happened": eventful.happened, **changes})

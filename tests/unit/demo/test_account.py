@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +17,7 @@ from pydantic import TypeAdapter
 from include import partitions, tables
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.state.decisions import DecisionRow
-from include.demo.account import APPROVED_BY_DEMO, DemoAccount, read_account
+from include.demo.account import APPROVED_BY_DEMO, DemoAccount, ModelAccount, read_account
 from include.governance.lifecycle import LedgerMove, Stage
 from include.monitoring.decision import NightMetrics
 from include.steps.import_source import import_delivery, import_file
@@ -51,12 +53,14 @@ class FakeState:
         self.moves, self.rows, self.measured, self.published = moves, decisions, measured, published
 
     def ledger(self, model_id: str) -> tuple[LedgerMove, ...]:
-        return self.moves
+        return tuple(move for move in self.moves if move.model_id == model_id)
 
     def decisions(self, model_id: str) -> tuple[DecisionRow, ...]:
-        return self.rows
+        return tuple(decision for decision in self.rows if decision.model_id == model_id)
 
     def nights(self, model_id: str, *, until: str) -> list[dict[str, object]]:
+        if model_id != "churn":
+            return []
         return [NIGHT.dump_python(make_measured(night), mode="json") for night in self.measured if night <= until]
 
     def publications(self, target: str) -> dict[str, int]:
@@ -106,10 +110,12 @@ def predictions(night: str, version: int, *, rows: int) -> pa.Table:
     )
 
 
-def read(deployment: SimpleNamespace, nights: list[str] = NIGHTS) -> DemoAccount:
+def read(
+    deployment: SimpleNamespace, nights: list[str] = NIGHTS, *, model_ids: Sequence[str] = ("churn",)
+) -> DemoAccount:
     return read_account(
         deployment,
-        "churn",
+        model_ids,
         nights=nights,
         happened={NIGHTS[1]: "the shop was closed"},
         runs={"ingest_orders": ["one", "two"]},
@@ -124,6 +130,12 @@ def account(deployment: SimpleNamespace) -> DemoAccount:
     return read(deployment)
 
 
+@pytest.fixture(scope="module")
+def model(account: DemoAccount) -> ModelAccount:
+    (only,) = account.models
+    return only
+
+
 def delivered(day: str) -> int:
     return on_days(make_orders(days=13), day, day).num_rows
 
@@ -134,10 +146,11 @@ def test_the_history_is_what_no_night_delivered(account):
 
 
 def test_a_night_has_the_rows_of_its_own_delivery(account):
-    assert [night.partition for night in account.nights] == NIGHTS
-    assert [night.rows.delivered for night in account.nights] == [delivered(night) for night in NIGHTS]
-    assert [night.rows.quarantined for night in account.nights] == [(("customer_id_missing", 3),)] * 2 + [()]
-    assert [night.rows.published for night in account.nights] == [
+    assert list(account.deliveries) == NIGHTS
+    rows = account.deliveries.values()
+    assert [night.delivered for night in rows] == [delivered(night) for night in NIGHTS]
+    assert [night.quarantined for night in rows] == [(("customer_id_missing", 3),)] * 2 + [()]
+    assert [night.published for night in rows] == [
         delivered(night) - nameless for night, nameless in zip(NIGHTS, (3, 3, 0), strict=True)
     ]
 
@@ -169,27 +182,28 @@ def test_rows_that_the_quarantine_lost_are_unaccounted_for(deployment, tmp_path)
     assert account.rows.unaccounted == 2
 
 
-def test_a_night_knows_who_scored_it_what_was_measured_and_what_was_decided(account):
-    first, second, _ = account.nights
-    assert [night.scored for night in account.nights] == [ScoredNight(10, 1), ScoredNight(20, 2), None]
+def test_a_night_knows_who_scored_it_what_was_measured_and_what_was_decided(account, model):
+    first, second, _ = model.nights
+    assert [(night.partition, night.rows) for night in model.nights] == list(account.deliveries.items())
+    assert [night.scored for night in model.nights] == [ScoredNight(10, 1), ScoredNight(20, 2), None]
     assert first.measured == make_measured(NIGHTS[0])
     assert second.measured is None
-    assert account.nights[2].measured == make_measured(NIGHTS[2])
-    assert [len(night.decisions) for night in account.nights] == [1, 1, 0]
+    assert model.nights[2].measured == make_measured(NIGHTS[2])
+    assert [len(night.decisions) for night in model.nights] == [1, 1, 0]
     assert [move.to_stage for move in first.moves] == ["Staging", "Production"]
     assert account.happened == {NIGHTS[1]: "the shop was closed"}
-    assert len(account.decisions) == 3, "those of no night are there too"
+    assert len(model.decisions) == 3, "those of no night are there too"
 
 
 def test_a_night_with_nobody_to_score_was_scored_and_one_that_was_not_published_was_not(deployment):
     published = {NIGHTS[0]: 10, NIGHTS[2]: 0}
     moves, rows = deployment.state.moves, deployment.state.rows
-    account = read(SimpleNamespace(lake=deployment.lake, state=FakeState(moves, rows, [], published)))
-    assert [night.scored for night in account.nights] == [ScoredNight(10, 1), None, ScoredNight(0, 1)]
+    (model,) = read(SimpleNamespace(lake=deployment.lake, state=FakeState(moves, rows, [], published))).models
+    assert [night.scored for night in model.nights] == [ScoredNight(10, 1), None, ScoredNight(0, 1)]
 
 
-def test_a_version_has_the_gates_of_its_ledger_row(account):
-    (version,) = account.versions
+def test_a_version_has_the_gates_of_its_ledger_row(model):
+    (version,) = model.versions
     assert (version.version, version.stage, version.as_of) == (1, Stage.PRODUCTION, HISTORY_LAST)
     assert version.gates == make_gates()
 
@@ -219,8 +233,10 @@ def test_an_empty_lake_has_an_empty_account(tmp_path: Path):
     empty = SimpleNamespace(lake=LakeAdapter(tmp_path.as_uri()), state=FakeState((), (), [], {}))
     account = read(empty)
     assert account.rows == RowAccount()
-    assert (account.tables, account.versions, account.ledger) == ((), (), ())
-    assert read(empty, []).nights == ()
+    (model,) = account.models
+    assert (account.tables, model.versions, model.ledger, model.production) == ((), (), (), None)
+    (unplayed,) = read(empty, []).models
+    assert unplayed.nights == ()
 
 
 @pytest.mark.parametrize(("reason", "by_demo"), [("ok", False), (f"{APPROVED_BY_DEMO}: its gates passed", True)])
@@ -228,3 +244,56 @@ def test_the_ledger_tells_whether_the_demo_approved(deployment, reason, by_demo)
     steps = (FIRST_VERSION[0], (*FIRST_VERSION[1][:-1], reason))
     state = FakeState(make_moves(*steps), (), [], {})
     assert read(SimpleNamespace(lake=deployment.lake, state=state)).approved_by_demo is by_demo
+
+
+class Counting:
+    """Passes calls on, and counts them."""
+
+    def __init__(self, wrapped: object, *names: str) -> None:
+        self.wrapped, self.names, self.calls = wrapped, names, Counter[tuple[object, ...]]()
+
+    def __getattr__(self, name: str) -> object:
+        found = getattr(self.wrapped, name)
+        if name not in self.names:
+            return found
+
+        def counted(*args: object, **options: object) -> object:
+            self.calls[(name, *args)] += 1
+            return found(*args, **options)
+
+        return counted
+
+
+def test_models_share_the_homes_rows_and_each_has_its_own_of_the_rest(deployment, account):
+    state = deployment.state
+    fraud = tuple(
+        replace(move, partition=NIGHTS[1], reason=f"{APPROVED_BY_DEMO}: its gates passed")
+        for move in make_moves(*FIRST_VERSION, model_id="fraud")
+    )
+    decided = replace(make_decision(NIGHTS[2], "veto"), model_id="fraud")
+    both = FakeState((*state.moves, *fraud), (*state.rows, decided), state.measured, state.published)
+    found = read(SimpleNamespace(lake=deployment.lake, state=both), model_ids=["fraud", "churn"])
+    assert [(m.model_id, m.registered_name) for m in found.models] == [
+        ("fraud", "fraud-detector"),
+        ("churn", "churn-predictor"),
+    ]
+    assert found.models[1] == account.models[0]
+    assert found.models[0].ledger == fraud
+    assert found.models[0].decisions == (decided,)
+    assert [night.scored for night in found.models[0].nights] == [None] * 3
+    assert [night.rows for night in found.models[0].nights] == list(account.deliveries.values())
+    assert (found.rows, found.deliveries, found.tables) == (account.rows, account.deliveries, account.tables)
+    assert (found.approved_by_demo, account.approved_by_demo) == (True, False), "of either model"
+
+
+def test_the_homes_tables_are_read_once_however_many_models_there_are(deployment):
+    counted = []
+    for model_ids in (["churn"], ["churn", "fraud", "recommendation"]):
+        lake = Counting(deployment.lake, "read", "partitions")
+        state = Counting(deployment.state, "ledger", "decisions", "nights", "publications")
+        read(SimpleNamespace(lake=lake, state=state), model_ids=model_ids)
+        assert set(state.calls.values()) == {1}
+        assert len(state.calls) == 4 * len(model_ids)
+        counted.append(lake.calls)
+    assert counted[0] == counted[1], "the two others have no predictions"
+    assert counted[0]["read", "predictions/churn"] == 1

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from include.demo import report
-from include.demo.account import DemoAccount
-from include.demo.report import render_report, tell_approval, tell_outcome
+from include.demo.account import DemoAccount, ModelAccount
+from include.demo.report import render_report, tell_approval, tell_headline, tell_outcome
 from include.governance.evidence import GateReport
 from include.views.deliveries import RowAccount
 from include.views.lake_tables import LakeTable
@@ -20,11 +20,16 @@ from include.views.nights import Night
 from tests.unit.demo.accounts import (
     FEATURES,
     FIRST_VERSION,
+    WORSE,
+    change_model,
     make_account,
+    make_account_of_three,
     make_decision,
     make_eventful_account,
     make_gates,
+    make_home,
     make_measured,
+    make_model,
     make_night,
     make_nights,
 )
@@ -45,14 +50,15 @@ class Row:
 
 
 class Page(HTMLParser):
-    """The page as a tree of what tests ask for; `rows` is by table and key."""
+    """The page as a tree of what tests ask for; `rows` is by model ("" of none), table and key."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
-        self.rows: dict[tuple[str, str], Row] = {}
+        self.rows: dict[tuple[str, str, str], Row] = {}
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.text = ""
         self._open: list[tuple[str, Row | None]] = []
+        self._models: list[tuple[int, str]] = []
         self.feed(html)
         assert self._open == [], "every element that was opened is closed"
 
@@ -61,10 +67,12 @@ class Page(HTMLParser):
         self.elements.append((tag, attributes))
         if "data-field" in attributes:
             self._enclosing().fields[attributes["data-field"]] = float(attributes["value"])
+        if "data-model" in attributes:
+            self._models.append((len(self._open), attributes["data-model"]))
         row = None
         if "data-table" in attributes:
             row = Row(attributes)
-            key = (attributes["data-table"], attributes["data-key"])
+            key = (self._models[-1][1] if self._models else "", attributes["data-table"], attributes["data-key"])
             assert key not in self.rows, f"{key} stands twice"
             self.rows[key] = row
         if tag not in VOID:
@@ -76,6 +84,8 @@ class Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         opened, _ = self._open.pop()
         assert opened == tag, f"<{opened}> is closed by </{tag}>"
+        if self._models and self._models[-1][0] == len(self._open):
+            self._models.pop()
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -86,8 +96,9 @@ class Page(HTMLParser):
     def _enclosing(self) -> Row:
         return next(row for _, row in reversed(self._open) if row is not None)
 
-    def table(self, name: str) -> dict[str, Row]:
-        return {key: row for (table, key), row in self.rows.items() if table == name}
+    def table(self, name: str, model_id: str | None = None) -> dict[str, Row]:
+        """Rows of a table by key, of one model or wherever they stand."""
+        return {k: row for (of, table, k), row in self.rows.items() if table == name and model_id in (None, of)}
 
 
 def words(text: str) -> str:
@@ -101,6 +112,12 @@ def read(account: DemoAccount) -> Page:
 @pytest.fixture(scope="module")
 def account() -> DemoAccount:
     return make_eventful_account()
+
+
+@pytest.fixture(scope="module")
+def model(account: DemoAccount) -> ModelAccount:
+    (only,) = account.models
+    return only
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +137,12 @@ def test_text_from_the_tables_is_never_markup():
     )
     gates = (GateReport(NASTY, "fail", 0.5, 0.85, NASTY),)
     made = make_account(night, steps=((1, "None", "Archived", "2026-03-15", NASTY, NASTY),))
+    (model,) = made.models
     made = replace(
         made,
         source=NASTY,
         happened={"2026-03-15": NASTY},
-        versions=(replace(made.versions[0], gates=gates),),
+        models=(replace(model, versions=(replace(model.versions[0], gates=gates),)),),
         tables=(LakeTable(NASTY, 1, "2026-03-15", "2026-03-15", 1),),
         runs=(replace(made.runs[0], dag_id=NASTY, run_ids=(NASTY,)),),
         stages=(replace(made.stages[0], name=NASTY),),
@@ -147,9 +165,9 @@ def test_nothing_is_loaded_and_nothing_runs():
     assert hrefs <= {"#" + attributes["id"] for _, attributes in page.elements if "id" in attributes}
 
 
-def test_every_reason_of_a_decision_is_told_with_its_decision(account, page):
-    assert set(page.table("decisions")) == {str(d.decision_id) for d in account.decisions}
-    for decision in account.decisions:
+def test_every_reason_of_a_decision_is_told_with_its_decision(model, page):
+    assert set(page.table("decisions")) == {str(d.decision_id) for d in model.decisions}
+    for decision in model.decisions:
         row = page.table("decisions")[str(decision.decision_id)]
         for reason in decision.reasons:
             assert reason in row.text
@@ -170,13 +188,13 @@ def test_both_decisions_of_a_replayed_night_are_told():
 def test_decisions_and_moves_of_days_that_were_not_played_are_told_too():
     late = make_decision("2026-04-02", "retrain", decision_id=99, reasons=("a price change, by hand",))
     base = make_account(steps=(*FIRST_VERSION, (1, "Production", "Archived", "2026-04-02", "ada", "wound up")))
-    page = read(replace(base, decisions=(*base.decisions, late)))
+    page = read(change_model(base, decisions=(*base.models[0].decisions, late)))
     assert "a price change, by hand" in page.table("decisions")["99"].text
     assert "wound up" in page.text.split("Drift by feature")[0]
 
 
-def test_every_gate_is_told_with_its_verdict_value_and_reason(account, page):
-    gates = {f"{version.version}/{gate.gate}": gate for version in account.versions for gate in version.gates}
+def test_every_gate_is_told_with_its_verdict_value_and_reason(model, page):
+    gates = {f"{version.version}/{gate.gate}": gate for version in model.versions for gate in version.gates}
     assert set(page.table("gates")) == set(gates)
     assert gates
     for key, gate in gates.items():
@@ -187,14 +205,14 @@ def test_every_gate_is_told_with_its_verdict_value_and_reason(account, page):
         assert row.fields.get("threshold") == gate.threshold
 
 
-def test_a_version_says_where_it_stands(account, page):
+def test_a_version_says_where_it_stands(model, page):
     assert {key: row.attributes["data-stage"] for key, row in page.table("versions").items()} == {
-        str(version.version): version.stage.value for version in account.versions
+        str(version.version): version.stage.value for version in model.versions
     }
 
 
 def test_rows_are_the_accounts_rows(account, page):
-    expected = {"history": account.history, "total": account.rows, **{n.partition: n.rows for n in account.nights}}
+    expected = {"history": account.history, "total": account.rows, **account.deliveries}
     assert {key: row.fields for key, row in page.table("rows").items()} == {
         key: {
             "delivered": rows.delivered,
@@ -208,9 +226,9 @@ def test_rows_are_the_accounts_rows(account, page):
     }
 
 
-def test_nights_carry_their_numbers(account, page):
-    assert list(page.table("nights")) == [night.partition for night in account.nights]
-    for night in account.nights:
+def test_nights_carry_their_numbers(model, page):
+    assert list(page.table("nights")) == [night.partition for night in model.nights]
+    for night in model.nights:
         assert night.scored is not None
         assert page.table("nights")[night.partition].fields == {
             "delivered": night.rows.delivered,
@@ -221,20 +239,20 @@ def test_nights_carry_their_numbers(account, page):
         }
 
 
-def test_a_night_tells_what_happened_and_what_moved(account, page):
-    for night in account.nights:
+def test_a_night_tells_what_happened_and_what_moved(account, model, page):
+    for night in model.nights:
         told = words(page.table("nights")[night.partition].text)
         assert account.happened.get(night.partition, "") in told
         for move in night.moves:
             assert f"Version {move.version} {move.from_stage.value} → {move.to_stage.value}, by {move.actor}" in told
             assert move.reason in told
-    assert sum(len(night.moves) for night in account.nights) == 3
+    assert sum(len(night.moves) for night in model.nights) == 3
     assert len(account.happened) == len([tag for tag, of in page.elements if of.get("class") == "happened"]) == 2
 
 
-def test_ledger_tables_runs_and_stages_are_the_accounts(account, page):
+def test_ledger_tables_runs_and_stages_are_the_accounts(account, model, page):
     assert {key: row.fields for key, row in page.table("ledger").items()} == {
-        str(move.seq): {"version": move.version} for move in account.ledger
+        str(move.seq): {"version": move.version} for move in model.ledger
     }
     assert {key: row.fields for key, row in page.table("tables").items()} == {
         table.name: {"partitions": table.partitions, "rows": table.rows} for table in account.tables
@@ -250,20 +268,20 @@ def test_ledger_tables_runs_and_stages_are_the_accounts(account, page):
 
 
 def test_the_summary_is_the_accounts(account, page):
-    assert page.table("summary")["churn"].fields == {
+    assert page.table("summary")["churn"].fields == {"production": 2}
+    assert page.table("summary")["all"].fields == {
         "nights": 17,
         "delivered": account.rows.delivered,
         "unaccounted": 0,
-        "production": 2,
         "seconds": account.seconds,
         "peak_pss_mb": account.peak_pss_mb,
     }
 
 
-def test_the_heat_map_has_a_cell_for_every_feature_and_night(account, page):
-    keys = [f"{feature}/{night.partition}" for feature in (*FEATURES, "score") for night in account.nights]
+def test_the_heat_map_has_a_cell_for_every_feature_and_night(model, page):
+    keys = [f"{feature}/{night.partition}" for feature in (*FEATURES, "score") for night in model.nights]
     assert list(page.table("psi")) == keys
-    for night in account.nights:
+    for night in model.nights:
         assert night.measured is not None
         for drift in night.measured.drift:
             cell = page.table("psi")[f"{drift.feature}/{night.partition}"]
@@ -287,7 +305,7 @@ def test_a_cells_number_is_shown_and_its_verdict_is_more_than_a_colour():
 
 def test_a_night_that_was_not_measured_has_cells_without_a_verdict():
     nights = (*make_nights(1), make_night("2026-03-16", measured=None, scored=None))
-    page = read(replace(make_account(*nights), nights=(nights[0], replace(nights[1], decisions=()))))
+    page = read(change_model(make_account(*nights), nights=(nights[0], replace(nights[1], decisions=()))))
     row = page.table("nights")["2026-03-16"]
     assert row.attributes["data-kind"] == "undecided"
     assert "not at all" in row.text
@@ -355,10 +373,20 @@ STAGED = (2, "None", "Staging", "2026-03-17", "train_model", "gates passed")
 APPROVED = (2, "Staging", "Production", "2026-03-17", "ada", "the shift is real")
 REJECTED = (2, "Staging", "Archived", "2026-03-17", "ada", "rejected: too soon")
 FAILED = (2, "None", "Archived", "2026-03-17", "train_model", "gates not passed: auc fail")
+WORSE_THAN_CHAMPION = (
+    2, "None", "Archived", "2026-03-17", "train_model", f"gates not passed: champion fail ({WORSE.reason})",
+)  # fmt: skip
+OVERTAKEN = (2, "Staging", *WORSE_THAN_CHAMPION[2:])
 ROLLED_BACK = (1, "Archived", "Production", "2026-03-17", "ada", "rollback: worse")
 RETRAIN = make_night("2026-03-17", make_decision("2026-03-17", "retrain"))
 ECHO = make_night("2026-03-17", make_decision("2026-03-17", "retrain", acted=False))
 VETO = make_night("2026-03-17", make_decision("2026-03-17", "veto"))
+
+
+def told_of(account: DemoAccount) -> str:
+    """What the head of a page of one model says of it."""
+    (model,) = account.models
+    return " ".join((tell_headline(account), *tell_outcome(model)[1:]))
 
 
 @pytest.mark.parametrize(
@@ -402,6 +430,27 @@ VETO = make_night("2026-03-17", make_decision("2026-03-17", "veto"))
         ),
         pytest.param(
             RETRAIN,
+            (WORSE_THAN_CHAMPION,),
+            "3 nights: 2 held, 1 retrain that acted. Version 2 was archived on 2026-03-17: gates not passed: champion "
+            f"fail ({WORSE.reason}). Version 1 stays in Production.",
+            id="a retrain that is worse than the version in Production",
+        ),
+        pytest.param(
+            RETRAIN,
+            (STAGED, OVERTAKEN),
+            "3 nights: 2 held, 1 retrain that acted. Version 2 was archived on 2026-03-17: gates not passed: champion "
+            f"fail ({WORSE.reason}). Version 1 stays in Production.",
+            id="a retrain that was held against another champion while it waited",
+        ),
+        pytest.param(
+            RETRAIN,
+            (STAGED, APPROVED, (3, *WORSE_THAN_CHAMPION[1:])),
+            "3 nights: 2 held, 1 retrain that acted. Version 2 went to Production on 2026-03-17, approved by ada. "
+            f"Version 3 was archived on 2026-03-17: gates not passed: champion fail ({WORSE.reason}).",
+            id="a retrain that is worse than the one that was promoted",
+        ),
+        pytest.param(
+            RETRAIN,
             (STAGED, APPROVED),
             "3 nights: 2 held, 1 retrain that acted. Version 2 went to Production on 2026-03-17, approved by ada.",
             id="a retrain that was promoted",
@@ -418,28 +467,29 @@ VETO = make_night("2026-03-17", make_decision("2026-03-17", "veto"))
 def test_the_outcome_is_told_in_sentences(last: Night | None, steps: tuple, outcome: str):
     nights = (*make_nights(2), *((last,) if last else ()))
     made = make_account(*nights, steps=(*FIRST_VERSION, *steps))
-    assert " ".join(tell_outcome(made)) == outcome
+    assert told_of(made) == outcome
     assert outcome in words(read(made).text)
 
 
 def test_a_promotion_in_the_first_night_is_told_and_one_before_it_is_not():
     (only,) = make_nights(1)
     first = (2, "Staging", "Production", only.partition, "ada", "at once")
-    told = " ".join(tell_outcome(make_account(only, steps=(*FIRST_VERSION, first))))
+    told = told_of(make_account(only, steps=(*FIRST_VERSION, first)))
     assert told == f"1 night: 1 held. Version 2 went to Production on {only.partition}, approved by ada."
 
 
-def test_an_eventful_demo_has_the_outcome_first(account, page):
-    assert tell_outcome(account) == (
-        "17 nights: 15 held, 1 vetoed, 1 retrain that acted.",
+def test_an_eventful_demo_has_the_outcome_first(account, model):
+    assert tell_headline(account) == "17 nights: 15 held, 1 vetoed, 1 retrain that acted."
+    assert tell_outcome(model) == (
+        "15 held, 1 vetoed, 1 retrain that acted.",
         "Version 2 went to Production on 2026-03-27, approved by admin.",
     )
 
 
 def test_a_demo_that_has_nothing_yet_has_a_page_all_the_same():
-    empty = make_account(steps=(), history=RowAccount(), decisions=(), tables=(), runs=(), stages=())
-    empty = replace(empty, nights=())
-    assert tell_outcome(empty) == ("No night was played.", "Nothing is in Production.")
+    empty = make_account(steps=(), history=RowAccount(), deliveries={}, tables=(), runs=(), stages=(), decisions=())
+    empty = change_model(empty, nights=())
+    assert told_of(empty) == "No night was played. Nothing is in Production."
     assert "No version was registered." in read(empty).text
 
 
@@ -456,7 +506,8 @@ def test_a_persons_approval_is_told_by_name():
 def test_a_gate_without_a_value_shows_none():
     gate = GateReport("latency", "unknown", None, 50.0, "12 calls were measured; a p99 needs 1000")
     made = make_account()
-    page = read(replace(made, versions=(replace(made.versions[0], gates=(*make_gates()[:1], gate)),)))
+    (version,) = made.models[0].versions
+    page = read(change_model(made, versions=(replace(version, gates=(*make_gates()[:1], gate)),)))
     assert page.table("gates")["1/latency"].fields == {"threshold": 50.0}
 
 
@@ -484,9 +535,100 @@ def test_every_header_cell_says_what_it_heads(page):
     assert set(scopes) == {"col", "row"}
 
 
-def test_ids_are_unique(page):
-    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
-    assert len(ids) == len(set(ids))
+def test_ids_are_unique(page, page_of_three):
+    for read_back in (page, page_of_three):
+        ids = [attributes["id"] for _, attributes in read_back.elements if "id" in attributes]
+        assert len(ids) == len(set(ids))
+
+
+@pytest.fixture(scope="module")
+def three() -> DemoAccount:
+    return make_account_of_three()
+
+
+@pytest.fixture(scope="module")
+def page_of_three(three: DemoAccount) -> Page:
+    return read(three)
+
+
+def test_each_model_has_its_own_rows_in_its_own_element(three, page_of_three):
+    enclosing = [attributes["data-model"] for _, attributes in page_of_three.elements if "data-model" in attributes]
+    assert enclosing == ["churn", "fraud", "recommendation"]
+    for model in three.models:
+        expected = {
+            "nights": [night.partition for night in model.nights],
+            "decisions": [str(decision.decision_id) for decision in model.decisions],
+            "ledger": [str(move.seq) for move in model.ledger],
+            "versions": [str(version.version) for version in model.versions],
+            "gates": [f"{version.version}/{gate.gate}" for version in model.versions for gate in version.gates],
+            "psi": [f"{feature}/{night.partition}" for feature in (*FEATURES, "score") for night in model.nights],
+        }
+        for table, keys in expected.items():
+            assert sorted(page_of_three.table(table, model.model_id)) == sorted(keys), table
+    assert {table for of, table, _ in page_of_three.rows if of} == set(expected)
+
+
+def test_what_is_of_the_home_stands_once_and_outside_of_the_models(three, page_of_three):
+    outside = {table for of, table, _ in page_of_three.rows if not of}
+    assert outside == {"summary", "deliveries", "rows", "tables", "runs", "stages"}
+    for told in three.happened.values():
+        assert page_of_three.text.count(told) == 1
+    assert {key: row.fields for key, row in page_of_three.table("deliveries").items()} == {
+        night: {"delivered": rows.delivered, "published": rows.published, "quarantined": rows.rows_quarantined}
+        for night, rows in three.deliveries.items()
+    }
+    for row in page_of_three.table("nights").values():
+        assert set(row.fields) <= {"scored", "version"}, "what was delivered is told once"
+
+
+def test_a_night_of_all_models_says_what_each_made_of_it_and_leads_there(three, page_of_three):
+    told = {key: words(row.text) for key, row in page_of_three.table("deliveries").items()}
+    assert "churn vetoed fraud held recommendation held" in told["2026-03-19"]
+    assert "churn held fraud retrain that acted recommendation held" in told["2026-03-24"]
+    assert "recommendation not decided" in told["2026-03-31"]
+    linked = {attributes["href"] for tag, attributes in page_of_three.elements if tag == "a"}
+    assert {f"#night-{m.model_id}-{night}" for m in three.models for night in three.deliveries} <= linked
+    assert linked <= {"#" + attributes["id"] for _, attributes in page_of_three.elements if "id" in attributes}
+
+
+def test_the_head_tells_the_outcome_of_every_model_and_what_is_in_production(three, page_of_three):
+    head = words(page_of_three.text.split("All nights")[0])
+    assert "17 nights, 3 models: 47 held, 1 vetoed, 2 retrains that acted, 1 not decided." in head
+    assert "churn 15 held, 1 vetoed, 1 retrain that acted. Version 2 went to Production on 2026-03-27" in head
+    assert f"gates not passed: champion fail ({WORSE.reason}). Version 1 stays in Production." in head
+    assert "recommendation 16 held, 1 not decided. Nothing is in Production." in head
+    summary = page_of_three.table("summary")
+    assert {m.model_id: summary[m.model_id].fields for m in three.models} == {
+        "churn": {"production": 2},
+        "fraud": {"production": 1},
+        "recommendation": {},
+    }
+    assert words(summary["recommendation"].text) == "recommendation in Production nothing"
+
+
+def test_a_loss_of_rows_raises_its_alarm_once_among_several_models(three):
+    (day, *_) = three.deliveries
+    lost = read(replace(three, deliveries={**three.deliveries, day: LOST}))
+    assert f"Rows are unaccounted for: 3 of {day}." in words(lost.text)
+    assert lost.table("deliveries")[day].fields["unaccounted"] == 3
+    assert lost.elements.count(("div", {"class": "alarm"})) == 2, "in the summary and in the night"
+
+
+def test_approvals_are_of_all_models():
+    both = make_home(
+        make_model(),
+        make_model(model_id="fraud", steps=(STAGED, (2, "Staging", "Production", "2026-03-17", "ada", "ok"))),
+    )
+    assert tell_approval(both) == "Approved by ada and admin."
+
+
+def test_headings_and_names_tell_models_apart(page_of_three):
+    levels = [int(tag[1]) for tag, _ in page_of_three.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
+    labels = [of["aria-label"] for _, of in page_of_three.elements if of.get("role") == "region"]
+    assert len(labels) == len(set(labels)) == 3 * 2 + 4
+    assert "Drift by feature and night of fraud, scrolls sideways" in labels
 
 
 def schemes() -> dict[str, dict[str, str]]:
