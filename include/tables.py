@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from include.errors import nearest
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -77,9 +79,10 @@ class People:
             if found := next((key for key in keys if key in columns), None):
                 return Whose(person, found)
         if unknown := [key for key in keys if key not in self.nameless]:
+            known = self.named | self.belonging | self.nameless
             raise ValueError(
                 f"whose data are rows by {', '.join(unknown)}? Nobody could be erased from them; say it under people: "
-                "of a source that has the column"
+                f"of a source that has the column{nearest(unknown[0], sorted(known))}"
             )
         return OF_NOBODY
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.errors import SpecError
+from include.errors import SpecError, one_line
 from include.features.checks import EVENT_TIMESTAMP
 from include.specs.labels import LabelSpec
 from include.specs.model_sections import TrainingSpec
@@ -21,6 +21,7 @@ LABEL = "label"
 KNOWN_AT = "known_at"
 
 _INSTANT = pa.timestamp("us", tz="UTC")
+_SHOULD_BE = {pa.string(): "a text", _INSTANT: "an instant", pa.int64(): "0 or 1"}
 
 
 def snapshot_days(as_of: str, label: LabelSpec, training: TrainingSpec) -> list[str]:
@@ -74,13 +75,13 @@ def known_labels(labelled: pa.Table, keys: Sequence[str], *, known_until: dateti
     Raises
     ------
     SpecError
-        If columns are absent, a label is neither 0 nor 1, or an example has two.
+        If columns are absent or of another type, a label is neither 0 nor 1, or an example has two.
     """
     wanted = [*keys, EVENT_TIMESTAMP, LABEL, KNOWN_AT]
     if absent := [name for name in wanted if name not in labelled.column_names]:
         raise SpecError(f"{kind}.sql gives no {', '.join(absent)}; a label's statement gives {', '.join(wanted)}")
     types = {**{key: pa.string() for key in keys}, EVENT_TIMESTAMP: _INSTANT, LABEL: pa.int64(), KNOWN_AT: _INSTANT}
-    rows = labelled.select(wanted).cast(pa.schema([(name, types[name]) for name in wanted]))
+    rows = pa.table({name: _cast(labelled[name], types[name], f"{kind}.sql gives {name}") for name in wanted})
     strange = pc.invert(pc.fill_null(pc.is_in(rows[LABEL], pa.array([0, 1])), False))
     if pc.any(strange).as_py():
         raise SpecError(f"{kind}.sql gives the label {rows.filter(strange)[LABEL][0].as_py()}; a label is 0 or 1")
@@ -89,3 +90,10 @@ def known_labels(labelled: pa.Table, keys: Sequence[str], *, known_until: dateti
         raise SpecError(f"{kind}.sql gives an example more than one label; one row per {', '.join(identity)}")
     known = rows.filter(pc.fill_null(pc.less_equal(rows[KNOWN_AT], pa.scalar(known_until, _INSTANT)), False))
     return known.set_column(known.column_names.index(LABEL), LABEL, known[LABEL].cast(pa.int8()))
+
+
+def _cast(values: pa.ChunkedArray, to: pa.DataType, said: str) -> pa.ChunkedArray:
+    try:
+        return values.cast(to)
+    except pa.ArrowException as err:
+        raise SpecError(f"{said} as {values.type}, which should be {_SHOULD_BE[to]}: {one_line(err)}") from err

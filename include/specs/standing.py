@@ -88,6 +88,7 @@ class Specs:
             self,
             groups={name: spec for name, spec in self.groups.items() if ("feature group", name) not in wrong},
             services={name: spec for name, spec in self.services.items() if ("feature service", name) not in wrong},
+            labels={name: kind for name, kind in self.labels.items() if ("label", name) not in wrong},
             models={name: spec for name, spec in self.models.items() if ("model", name) not in wrong},
             violations=(*self.violations, *violations),
         )

@@ -38,6 +38,7 @@ def hold_together(found: Specs) -> Specs:
     specs = specs.without(_violations("feature group", wrong))
     wrong = {name: _wrong_with_service(name, spec, specs) for name, spec in specs.services.items()}
     specs = specs.without(_violations("feature service", wrong))
+    specs = specs.without(tuple(_wrong_with_labels(specs)))
     wrong = {name: _wrong_with_model(name, spec, specs, entities) for name, spec in specs.models.items()}
     return specs.without(_violations("model", wrong))
 
@@ -137,6 +138,16 @@ def _wrong_with_service(name: str, spec: FeatureServiceSpec, specs: Specs) -> It
                 )
 
 
+# --- labels
+
+
+def _wrong_with_labels(specs: Specs) -> Iterator[Violation]:
+    for name, kind in specs.labels.items():
+        for source in kind.sources:
+            for said in _stands(f"{source!r}, which it reads,", "source", source, specs):
+                yield Violation("label", name, f"{name}.sql: {said}")
+
+
 # --- models
 
 
@@ -145,6 +156,8 @@ def _wrong_with_model(name: str, spec: ModelSpec, specs: Specs, entities: Mappin
     yield from _registered_name(name, spec, specs)
     yield from _stands(f"features.group={spec.features.group!r}", "feature group", spec.features.group, specs)
     yield from _stands(f"features.service={spec.features.service!r}", "feature service", spec.features.service, specs)
+    for wrong in specs.violations_of("label", spec.label.kind):
+        yield f"label.kind={spec.label.kind!r} can't be used: {wrong.message}"
     wrong_keys = list(_entity_keys(spec.entity, entities))
     yield from wrong_keys or _reads_what_fits(spec, specs)
     yield from _waits_for_itself(name, spec, specs)

@@ -111,4 +111,7 @@ def _require_enough(spec: ModelSpec, as_of: str, gathered: Gathered) -> None:
             "build the feature partitions of the snapshots, or raise training.window_days"
         )
     if positives in (0, rows):
-        raise RefusedError(f"{found}; both classes are needed: train as of a later day, or change label.horizon_days")
+        raise RefusedError(
+            f"{found}; both classes are needed: train as of a later day, or change label.horizon_days or what "
+            f"{spec.label.kind}.sql asks"
+        )

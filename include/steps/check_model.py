@@ -97,7 +97,9 @@ def _wrong_with_label(deployment: Deployment, spec: ModelSpec, as_of: datetime, 
         known_labels(labelled, spec.entity.keys, known_until=until, kind=kind.name)
         nothing = {name: rows.schema.empty_table() for name, rows in drawn.items()}
         of_nothing = _label(deployment, spec, kind, nothing, examples, until=until)
-        for said in (*_strangers(spec, kind, labelled, examples), *_known_too_early(spec, kind, of_nothing)):
+        wrong = [*_strangers(spec, kind, labelled, examples), *_known_too_early(spec, kind, of_nothing)]
+        after = _received_after(sources, drawn)
+        for said in wrong or _known_unseen(deployment, spec, kind, after, examples, at=at, until=until):
             yield f"label.kind={kind.name!r}: {said}"
     except MlopsError as err:
         yield f"label.kind={kind.name!r}: {one_line(err)}"
@@ -182,6 +184,44 @@ def _known_too_early(spec: ModelSpec, kind: LabelKind, labelled: pa.Table) -> It
         )
 
 
+def _received_after(sources: dict[str, SourceSpec], drawn: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """Leave out rows that were received before what they tell of happened."""
+    return {
+        name: rows.filter(pc.greater_equal(rows[RECEIVED_AT], rows[sources[name].event_time]))
+        for name, rows in drawn.items()
+    }
+
+
+def _known_unseen(
+    deployment: Deployment,
+    spec: ModelSpec,
+    kind: LabelKind,
+    sources: dict[str, pa.Table],
+    examples: pa.Table,
+    *,
+    at: datetime,
+    until: datetime,
+) -> Iterator[str]:
+    """Say what is wrong where a label is said to have been known at a time at which the statement did not give it."""
+
+    def known_at(then: datetime) -> pa.Table:
+        labelled = _label(deployment, spec, kind, sources, examples, until=then)
+        return known_labels(labelled, spec.entity.keys, known_until=then, kind=kind.name)
+
+    said = known_at(until)
+    answer = [*spec.entity.keys, EVENT_TIMESTAMP, LABEL]
+    for after in (timedelta(), timedelta(hours=12), timedelta(days=spec.label.horizon_days) / 2):
+        by_then = said.filter(pc.less_equal(said[KNOWN_AT], pa.scalar(at + after, _INSTANT)))
+        unseen = by_then.join(known_at(at + after).select(answer), keys=answer, join_type="left anti")
+        if unseen.num_rows:
+            yield (
+                f"{kind.name}.sql says that the label of {unseen.num_rows} examples was known {after} after their "
+                "time, and doesn't give it when asked then, with $known_until at that time: known_at is when the last "
+                "row that a label looks at was received, or when the horizon is over"
+            )
+            return
+
+
 def _cost(deployment: Deployment, spec: ModelSpec) -> Iterator[str]:
     """Say how many rows a training would read, by the newest published night."""
     group = load_feature_group(spec.features.group)
@@ -201,6 +241,11 @@ def _cost(deployment: Deployment, spec: ModelSpec) -> Iterator[str]:
         f"population: {asked:,} of {rows.num_rows:,} rows of {group.table} on {night}; a training as of that night "
         f"takes {len(there)} of {len(days)} snapshots ({days[0]} … {days[-1]}), about {asked * len(there):,} examples"
     )
+    if asked < spec.monitoring.min_rows:
+        yield (
+            f"monitoring.min_rows={spec.monitoring.min_rows:,} is above the {asked:,} of that night: such nights have "
+            "no verdict on drift, and ask for no retrain"
+        )
     if asked * len(there) < spec.training.min_rows:
         yield (
             f"training.min_rows={spec.training.min_rows:,} is above that: build the days from {days[0]} on, or widen "

@@ -58,6 +58,11 @@ def test_a_group_of_rows_whose_owner_is_unknown_does_not_load(keys, tmp_path):
         validated(FeatureGroupSpec, values, tmp_path / "visits.yaml")
 
 
+def test_a_key_that_is_hardly_another_ones_name_is_told_the_other():
+    with pytest.raises(ValueError, match=r"rows by prodct_id.*; did you mean 'product_id'"):
+        load_people().find(("prodct_id",))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

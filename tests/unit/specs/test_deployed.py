@@ -195,6 +195,18 @@ def test_a_label_without_a_good_statement_takes_down_its_model_alone(overlay, st
     assert list(specs.models) == ["churn"]
 
 
+def test_a_label_that_reads_no_source_takes_down_its_models_alone(overlay):
+    shutil.copy(MORE_MODELS / "returned.yaml", overlay)
+    (overlay / "labels").mkdir()
+    statement = (MORE_MODELS / "labels" / "returned.sql").read_text()
+    (overlay / "labels" / "returned.sql").write_text(re.sub(r"(FROM|JOIN) orders\b", r"\1 order_lines", statement))
+    specs = load_specs()
+    said = "returned.sql: 'order_lines', which it reads, is no source; known: orders; did you mean 'orders'?"
+    assert messages(specs) == [said, f"returned.yaml: label.kind='returned' can't be used: {said}"]
+    assert list(specs.models) == ["churn"]
+    assert "returned" not in specs.labels
+
+
 def test_an_overlay_one_folder_too_high_is_told_so(config, monkeypatch):
     monkeypatch.setenv("MLOPS_SPECS", str(CONFIG_ROOT / "overlays"))
     assert [message.split(";")[0] for message in messages(load_specs())] == [

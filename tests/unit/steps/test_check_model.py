@@ -75,6 +75,27 @@ def test_a_statement_that_was_begun_can_be_used(overlay):
         (f"SELECT customer_id, {NOW}, NULL AS label, {OVER} AS known_at FROM examples", "gives the label None"),
         (f"SELECT customer_id, {NOW}, 1 AS label, $horizon_days AS days FROM examples", "gives no known_at"),
         (
+            f"SELECT customer_id, {NOW}, 0.5 AS label, {OVER} AS known_at FROM examples",
+            r"gives label as decimal128\(2, 1\), which should be 0 or 1",
+        ),
+        (
+            f"SELECT customer_id, {NOW}, 'UP' AS label, {OVER} AS known_at FROM examples",
+            "gives label as string, which should be 0 or 1",
+        ),
+        (
+            f"SELECT customer_id, {NOW}, 1 AS label, $horizon_days AS known_at FROM examples",
+            "gives known_at as int.*, which should be an instant",
+        ),
+        *(
+            (
+                f"SELECT customer_id, {NOW}, MAX(quantity % 2 = 0) AS label, {known} AS known_at FROM examples JOIN "
+                f"orders USING (customer_id) WHERE ordered_at >= {NOW} AND ordered_at < {OVER} AND received_at <= "
+                "$known_until GROUP BY ALL",
+                f"label of .* examples was known {after} after their time, and doesn't give it when asked then",
+            )
+            for known, after in ((NOW, "0:00:00"), (f"{NOW} + INTERVAL 1 HOUR", "12:00:00"))
+        ),
+        (
             f"SELECT customer_id, {NOW}, 1 AS label, {OVER} AS known_at FROM examples JOIN orders USING (custmer_id)",
             "custmer_id",
         ),
