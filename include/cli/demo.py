@@ -38,6 +38,8 @@ _EXTERNAL = (
 _OVERLAYS = {"online-retail": "online_retail"}
 _ANY_FILE, _NO_FILE = "own_log", "simulator"
 _FILE_NIGHTS = 14
+# What can be asked of any log of orders: who comes again.
+_FILE_MODELS = ("churn",)
 # Where there is no terminal, a person may still answer in the browser; nobody is waited for longer than this.
 _UNATTENDED_S = 30.0
 
@@ -48,7 +50,7 @@ _UNATTENDED_S = 30.0
 @click.option("--nights", type=click.IntRange(1, 60), help="How many nights are played.  [default: 17; of a file 14]")
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Nights a minute at most.")
 @click.option("--seed", type=click.IntRange(0), help="Of the simulated shop.  [default: 7]")
-@click.option("--model", "model_id", default="churn", show_default=True, help="The model's id.")
+@click.option("--model", "models", multiple=True, help="Only these models.  [default: all; of a file churn]")
 @click.option("--yes", is_flag=True, help="Approve in place of a person, and say so.")
 @click.option("--keep", is_flag=True, help="Leave Airflow up until Ctrl-C.")
 @click.option("--fresh", is_flag=True, help="Remove what an earlier demo left in this home, and start over.")
@@ -58,7 +60,7 @@ def demo(
     nights: int | None,
     speed: float | None,
     seed: int | None,
-    model_id: str,
+    models: tuple[str, ...],
     yes: bool,
     keep: bool,
     fresh: bool,
@@ -72,18 +74,15 @@ def demo(
     from include.cli.narrator import TerminalNarrator
     from include.demo.pace import Pace
     from include.demo.plan import DEFAULT_NIGHTS, DEFAULT_SEED, DemoArguments
-    from include.specs.models import load_model
 
     stop_on_signals()
     arguments = DemoArguments(
-        model_id=model_id,
+        models=_models(models, orders),
         nights=nights or (_FILE_NIGHTS if orders else DEFAULT_NIGHTS),
         seed=DEFAULT_SEED if seed is None else seed,
         orders=str(orders.resolve()) if orders else None,
         file_format=_format(orders, file_format, seed),
     )
-    # Before a home is made, or an earlier one removed.
-    load_model(model_id)
     narrator = TerminalNarrator()
     airflow = _home(arguments, narrator, fresh=fresh)
     unattended = None if narrator.is_terminal else _UNATTENDED_S
@@ -98,6 +97,16 @@ def demo(
         raise
     finally:
         airflow.stop()
+
+
+def _models(named: tuple[str, ...], orders: Path | None) -> tuple[str, ...]:
+    """Return the models that are played, each of which has a good spec: before a home is made, or one removed."""
+    from include.specs.models import load_model, model_ids
+
+    chosen = tuple(dict.fromkeys(named)) or (_FILE_MODELS if orders else model_ids())
+    for model_id in chosen:
+        load_model(model_id)
+    return chosen
 
 
 def _format(orders: Path | None, file_format: str | None, seed: int | None) -> str:
@@ -175,11 +184,10 @@ def _remove(home: Path) -> None:
 
 def _plan(airflow: EmbeddedAirflow, narrator: TerminalNarrator, arguments: DemoArguments) -> DemoPlan:
     from include.demo.plan import find_plan, make_plan
-    from include.specs.models import load_model
 
     is_new = find_plan(airflow.home) is None
     with narrator.working_on("making the orders"):
-        plan = make_plan(airflow.home, arguments, load_model(arguments.model_id))
+        plan = make_plan(airflow.home, arguments)
     narrator.say(f"{plan.source}; {len(plan.nights)} nights {plan.nights[0]} … {plan.nights[-1]}")
     if not is_new:
         narrator.say("going on with an earlier run; what is done is left as it is")
@@ -216,7 +224,7 @@ def _report(loop: Demo, narrator: TerminalNarrator) -> None:
 
     account = read_account(
         loop.deployment,
-        [loop.spec.model_id],
+        [model.model_id for model in loop.models],
         nights=loop.plan.nights,
         happened=loop.plan.happened,
         runs={

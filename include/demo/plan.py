@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from include import partitions
 from include.errors import RefusedError, UsageError
-from include.specs.models import ModelSpec
+from include.specs.models import ModelSpec, load_model
+from include.specs.services import load_feature_service
 from include.specs.sources import load_source
 
 # The shop opens, the first version is trained, the history ends; then come the nights. The first training is
@@ -33,7 +35,7 @@ DEFAULT_SOURCE = "orders"
 class DemoArguments:
     """What a person asked for; two demos with equal arguments are one demo."""
 
-    model_id: str
+    models: tuple[str, ...]
     nights: int
     seed: int
     orders: str | None = None
@@ -52,8 +54,10 @@ class DemoPlan:
         What data it is, in words.
     history : str
         The file with all that is there when the demo begins.
-    features_from, history_end : str
-        The partitions that are built in one run.
+    features_from : dict of str to str
+        The feature groups that the models read, and of each the first partition that is built.
+    history_end : str
+        The last one of all.
     trained_as_of : str
         The day of the first training.
     nights : tuple of str
@@ -66,7 +70,7 @@ class DemoPlan:
     arguments: DemoArguments
     source: str
     history: str
-    features_from: str
+    features_from: dict[str, str]
     history_end: str
     trained_as_of: str
     nights: tuple[str, ...]
@@ -80,10 +84,12 @@ def find_plan(home: Path) -> DemoPlan | None:
     if not path.exists():
         return None
     values = json.loads(path.read_text())
-    return DemoPlan(**{**values, "arguments": DemoArguments(**values["arguments"]), "nights": tuple(values["nights"])})
+    asked = values["arguments"]
+    arguments = DemoArguments(**{**asked, "models": tuple(asked["models"])})
+    return DemoPlan(**{**values, "arguments": arguments, "nights": tuple(values["nights"])})
 
 
-def make_plan(home: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoPlan:
+def make_plan(home: Path, arguments: DemoArguments) -> DemoPlan:
     """Make the files of a demo, or return the plan of the same demo where it was made before.
 
     Raises
@@ -103,15 +109,15 @@ def make_plan(home: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoPlan
         return known
     folder = home / "demo" / "shop"
     shutil.rmtree(folder, ignore_errors=True)
-    plan = (_from_file if arguments.orders else _simulated)(folder, arguments, spec)
+    specs = [load_model(model_id) for model_id in arguments.models]
+    plan = (_from_file if arguments.orders else _simulated)(folder, arguments, specs)
     temporary = _path(home).with_suffix(".tmp")
     temporary.write_text(json.dumps(asdict(plan), indent=1))
     temporary.replace(_path(home))
     return plan
 
 
-def _simulated(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoPlan:
-    from include.question.labels import snapshot_days
+def _simulated(folder: Path, arguments: DemoArguments, specs: Sequence[ModelSpec]) -> DemoPlan:
     from include.simulation.incidents import parse_incident
     from include.simulation.world import World
     from include.steps.generate_orders import ARRIVALS, HISTORY, generate_orders
@@ -131,7 +137,7 @@ def _simulated(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoP
         arguments=arguments,
         source=f"a simulated shop, seed {arguments.seed}: {made.orders:,} orders of {made.customers:,} customers",
         history=str(folder / HISTORY),
-        features_from=snapshot_days(_TRAINED, spec.label, spec.training)[0],
+        features_from=_features_from(specs, _TRAINED),
         history_end=_HISTORY_END,
         trained_as_of=_TRAINED,
         nights=made.nights,
@@ -140,7 +146,7 @@ def _simulated(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoP
     )
 
 
-def _from_file(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoPlan:
+def _from_file(folder: Path, arguments: DemoArguments, specs: Sequence[ModelSpec]) -> DemoPlan:
     from include.steps.generate_orders import ARRIVALS
     from include.steps.split_source import split_source
 
@@ -149,19 +155,33 @@ def _from_file(folder: Path, arguments: DemoArguments, spec: ModelSpec) -> DemoP
         source, load_source(arguments.source), file_format=arguments.file_format, nights=arguments.nights, folder=folder
     )
     # Trained on the eve of the first night, every night would be within the cooldown.
-    trained_as_of = partitions.shift(split.history_end, -spec.decision.cooldown_days)
-    _require_history(spec, split.first, trained_as_of, f"{source.name} holds {split.first} … {split.nights[-1]}")
+    trained_as_of = partitions.shift(split.history_end, -max(spec.decision.cooldown_days for spec in specs))
+    for spec in specs:
+        _require_history(spec, split.first, trained_as_of, f"{source.name} holds {split.first} … {split.nights[-1]}")
+    first = {group: max(day, split.first) for group, day in _features_from(specs, trained_as_of).items()}
     return DemoPlan(
         arguments=arguments,
         source=f"the orders of {source.name}, {split.first} … {split.nights[-1]}",
         history=str(split.history),
-        features_from=split.first,
+        features_from=first,
         history_end=split.history_end,
         trained_as_of=trained_as_of,
         nights=tuple(split.nights),
         arrivals=str(folder / ARRIVALS),
         happened={},
     )
+
+
+def _features_from(specs: Sequence[ModelSpec], as_of: str) -> dict[str, str]:
+    """Return of each group that models read the first day of an example of theirs."""
+    from include.question.labels import snapshot_days
+
+    first: dict[str, str] = {}
+    for spec in specs:
+        day = snapshot_days(as_of, spec.label, spec.training)[0]
+        for group in load_feature_service(spec.features.service).features:
+            first[group] = min(day, first.get(group, day))
+    return first
 
 
 def _require_history(spec: ModelSpec, first: str, trained_as_of: str, holds: str) -> None:

@@ -140,8 +140,8 @@ def test_a_run_that_claimed_nothing_leaves_nothing_behind(deployment):
 def test_a_demo_whose_retrain_came_to_nothing_stops_and_says_what_failed_and_where_to_look(deployment):
     fail(MlopsError("no room"))
     airflow = SimpleNamespace(address="http://127.0.0.1:1", runs=lambda _: [], waiting_approvals=list)
-    plan = SimpleNamespace(arguments=SimpleNamespace(model_id="churn"))
+    plan = SimpleNamespace(arguments=SimpleNamespace(models=["churn"]))
     demo = Demo(Deployment(deployment.settings), airflow, plan, Pace(), SimpleNamespace())
     with pytest.raises(MlopsError, match=r"train-1 failed at train: no room; .* look at http://127\.0\.0\.1:1/dags/"):
-        demo._settle()
+        demo.models[0].settle(demo.narrator)
     assert MlopsError.exit_code != 0

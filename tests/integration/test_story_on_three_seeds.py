@@ -20,7 +20,6 @@ from include.adapters.state.decisions import DecisionRow
 from include.demo.plan import DEFAULT_NIGHTS, STORY, DemoArguments, DemoPlan, make_plan
 from include.settings import PROJECT_ROOT
 from include.simulation.incidents import parse_incident
-from include.specs.models import load_model
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.claim_training import TrainingRequest, claim_training
@@ -57,8 +56,8 @@ class Played:
 def played(request: pytest.FixtureRequest, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     folder = tmp_path_factory.mktemp(f"story{request.param}")
     with deployed_beside(home, folder, f"story{request.param}", specs=SPECS) as deployment:
-        arguments = DemoArguments("churn", nights=DEFAULT_NIGHTS, seed=request.param)
-        plan = make_plan(folder, arguments, load_model("churn"))
+        arguments = DemoArguments(("churn",), nights=DEFAULT_NIGHTS, seed=request.param)
+        plan = make_plan(folder, arguments)
         play(deployment, plan)
         yield Played(deployment, plan)
 
@@ -66,7 +65,7 @@ def played(request: pytest.FixtureRequest, home: Path, tmp_path_factory: pytest.
 def play(deployment: Deployment, plan: DemoPlan) -> None:
     as_of = partitions.end_of(plan.history_end)
     import_file(deployment, Path(plan.history), source="orders", as_of=as_of)
-    build_features(deployment, "customer_daily", start=plan.features_from, end=plan.history_end)
+    build_features(deployment, "customer_daily", start=plan.features_from["customer_daily"], end=plan.history_end)
     train(deployment, plan.trained_as_of, TrainingRequest("first", "the first version", by_hand=True))
     for night in plan.nights:
         deliver_night(Path(plan.arrivals), night, deployment.settings.home / "landing")

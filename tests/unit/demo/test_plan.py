@@ -11,7 +11,7 @@ import pytest
 
 from include import partitions
 from include.cli.demo import _make
-from include.demo.plan import DemoArguments, make_plan
+from include.demo.plan import DemoArguments, find_plan, make_plan
 from include.demo.refusal import gates_advice
 from include.errors import UsageError
 from include.home import recall
@@ -32,12 +32,12 @@ def log(tmp_path) -> Path:
 
 
 def arguments(orders: Path | None, file_format: str = "canonical") -> DemoArguments:
-    return DemoArguments("churn", 7, 7, orders=str(orders) if orders else None, file_format=file_format)
+    return DemoArguments(("churn",), 7, 7, orders=str(orders) if orders else None, file_format=file_format)
 
 
 def test_a_log_of_four_columns_is_split_without_invented_ones(log, tmp_path):
-    plan = make_plan(tmp_path / "home", arguments(log, "purchases"), load_model("churn"))
-    assert (plan.features_from, plan.history_end) == ("2025-01-01", "2025-07-12")
+    plan = make_plan(tmp_path / "home", arguments(log, "purchases"))
+    assert (set(plan.features_from), plan.history_end) == ({"customer_daily"}, "2025-07-12")
     assert plan.nights == tuple(partitions.span("2025-07-13", "2025-07-19"))
     night = Path(plan.arrivals) / plan.nights[0] / "orders" / f"dt={plan.nights[0]}"
     assert pq.read_table(night / "rows.parquet").column_names == ["customer", "day", "pieces", "value"]
@@ -46,7 +46,7 @@ def test_a_log_of_four_columns_is_split_without_invented_ones(log, tmp_path):
 
 def test_every_night_of_a_file_is_past_the_cooldown_of_its_first_training(log, tmp_path):
     spec = load_model("churn")
-    plan = make_plan(tmp_path / "home", arguments(log, "purchases"), spec)
+    plan = make_plan(tmp_path / "home", arguments(log, "purchases"))
     assert partitions.days_between(plan.trained_as_of, plan.nights[0]) > spec.decision.cooldown_days
 
 
@@ -60,11 +60,11 @@ def test_a_log_that_is_a_day_too_short_to_train_on_is_refused_before_a_server_st
 
     log.write_text("\n".join(lines[:-4]))
     with pytest.raises(UsageError, match=r"too short to train churn as of .* label.horizon_days=\d+.* longer log"):
-        make_plan(tmp_path / "home", asked, spec)
+        make_plan(tmp_path / "home", asked)
     log.write_text("\n".join(lines))
-    plan = make_plan(tmp_path / "home", asked, spec)
+    plan = make_plan(tmp_path / "home", asked)
 
-    days = [day for day in snapshot_days(plan.trained_as_of, spec.label, spec.training) if day >= plan.features_from]
+    days = [day for day in snapshot_days(plan.trained_as_of, spec.label, spec.training) if day >= "2025-01-01"]
     snapshots = np.array(days, dtype="datetime64[D]")
     split = split_by_time(snapshots, test_days=spec.training.test_days, horizon_days=horizon)
     assert split.train.sum() == 1
@@ -92,3 +92,14 @@ def test_a_refusal_says_which_value_stands_where_and_what_changes_it(monkeypatch
     said = gates_advice(load_model("churn"))
     assert f"the gates of {overlay / 'churn.yaml'} hold: gates.auc_min=0.7" in said
     assert "MLOPS_SPECS=FOLDER" in said
+
+
+def test_all_models_of_a_demo_are_trained_on_one_day_and_each_group_is_built_from_where_its_models_begin(tmp_path):
+    models = ("churn", "fraud", "recommendation")
+    plan = make_plan(tmp_path / "home", DemoArguments(models, 2, 7))
+    first = {"customer_daily": "churn", "order_risk": "fraud", "customer_category_daily": "recommendation"}
+    specs = {group: load_model(model_id) for group, model_id in first.items()}
+    assert plan.features_from == {
+        group: snapshot_days(plan.trained_as_of, spec.label, spec.training)[0] for group, spec in specs.items()
+    }
+    assert find_plan(tmp_path / "home") == plan
