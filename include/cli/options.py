@@ -117,7 +117,7 @@ past_model = click.option(
     "--model", "model_id", required=True, callback=_check_word, help="The model's id, e.g. churn."
 )
 past_model_or_all = click.argument("model_id", metavar="[MODEL]", required=False, callback=_check_word)
-group = click.option("--group", required=True, callback=check_group, help="Feature group, e.g. customer_daily.")
+group = click.option("--group", required=True, callback=check_group, help="Feature group: the name of its YAML.")
 reason = click.option("--reason", required=True, callback=_check_reason, help="Why; kept in the ledger.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 file_format = click.option("--format", "file_format", metavar="NAME", help="What the columns are. Default: canonical.")

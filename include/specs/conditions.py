@@ -56,9 +56,7 @@ def columns_of(condition: str) -> tuple[str, ...]:
     if not isinstance(
         expression, (exp.Predicate, exp.Connector, exp.Not, exp.Boolean, exp.Paren, exp.Column, exp.Func)
     ):
-        raise ValueError(
-            f"{condition!r} is neither true nor false; compare something, e.g. days_since_last_order <= 30"
-        )
+        raise ValueError(f"{condition!r} is neither true nor false; compare something, e.g. age_in_days <= 30")
     return _own_columns(condition, expression)
 
 
@@ -108,11 +106,11 @@ def _parsed(condition: str) -> exp.Expression:
     try:
         (statement,) = parse(f"{_BEFORE}{condition}\n) AS holds", read="duckdb")
     except (SqlglotError, ValueError, RecursionError) as err:
-        raise ValueError(f"{condition!r} is no condition in SQL, e.g. days_since_last_order <= 30") from err
+        raise ValueError(f"{condition!r} is no condition in SQL, e.g. age_in_days <= 30") from err
     said = {name for name, value in statement.args.items() if value} if statement is not None else set()
     whole = statement.expressions[0].this if statement is not None and len(statement.expressions) == 1 else None
     if said != {"expressions"} or not isinstance(whole, exp.Paren):
-        raise ValueError(f"{condition!r} is no condition in SQL, e.g. days_since_last_order <= 30")
+        raise ValueError(f"{condition!r} is no condition in SQL, e.g. age_in_days <= 30")
     expression: exp.Expression = whole.this
     return expression
 

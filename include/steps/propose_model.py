@@ -149,7 +149,8 @@ def _label_text(kind: str, group: FeatureGroupSpec) -> str:
     if (source := next(found, None)) is None:
         raise UsageError(
             f"there is no statement to begin with: no source of {group.group} has the columns {', '.join(keys)}; write "
-            f"{kind}.sql by hand, as no_order.sql is, into {_label_folder()}, then name it with --label"
+            f"{kind}.sql by hand, as those in include/question/labels are, into {_label_folder()}, then name it with "
+            "--label"
         )
     name, at = source.source, source.event_time
     listed = ", ".join(f"examples.{key}" for key in keys)
