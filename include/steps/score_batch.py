@@ -75,7 +75,10 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
     champion = deployment.state.production_version_at(model_id, partition)
     model_version = champion if shadow is None else shadow
     if model_version is None:
-        raise RefusedError(f"no version of {model_id} was in Production before {partition}")
+        raise RefusedError(
+            f"no version of {model_id} was in Production before {partition}; since when one is, says mlops registry "
+            f"ledger --model {model_id}"
+        )
     loaded = load_version(deployment, model_id, model_version)
     service = loaded.signature.feature_service
     if loaded.signature.task != spec.task:

@@ -1,4 +1,4 @@
-"""Electricity beside orders, by YAML and SQL alone: from a file to a checked partition, an answer online, and DAGs."""
+"""Electricity beside orders, by YAML and SQL alone: from a file to a version in Staging, an answer online, and DAGs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,20 @@ import pytest
 from click.testing import CliRunner
 
 from include.adapters.deployment import Deployment
+from include.adapters.lake.training_sets import read_training_set
 from include.cli.main import cli
+from include.refs import CandidateRef
 from include.settings import PROJECT_ROOT
 from include.specs.deployed import load_specs
 from include.specs.lake_tables import list_tables
+from include.specs.models import load_model
+from include.steps.check_model import check_model
 from include.steps.import_source import import_delivery
 from include.steps.materialize_features import materialize_features
+from include.steps.monitor_model import measure_night
+from include.steps.move_model import promote_version
 from include.steps.verify_online import verify_online
+from include.views.versions import read_standing
 from tests.deployments import deployed_beside
 from tests.real_data import real_data
 
@@ -31,6 +38,7 @@ pytestmark = pytest.mark.timeout(300)
 OVERLAY = Path(__file__).parents[1] / "overlays" / "elec2"
 BEGIN, A_DAY = datetime(1996, 5, 7, tzinfo=UTC), 48
 FIRST, LAST, NIGHT = "1997-05-01", "1997-05-14", "1998-12-07"
+MODEL, WINDOW_BEGINS, TRAINED = "dearer", "1998-07-19", "1998-12-06"
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +73,7 @@ def test_every_spec_stands_beside_those_that_ship(monkeypatch):
     assert {"elec2", "orders"} <= set(specs.sources)
     assert {"half_hour_daily", "customer_daily"} <= set(specs.groups)
     assert {"demand_v1", "churn_v1"} <= set(specs.services)
+    assert {MODEL, "churn"} <= set(specs.models)
     assert {"raw/elec2", "quarantine/elec2", "deliveries/elec2", "features/half_hour_daily"} <= {
         table.name for table in list_tables()
     }
@@ -96,8 +105,38 @@ def test_a_partition_is_checked_and_answers_online(deployment):
     verify_online(deployment, "half_hour_daily", partition=LAST)
 
 
-def test_a_night_of_it_is_taken_and_built(deployment, readings):
+@pytest.fixture(scope="module")
+def version(deployment: Deployment) -> CandidateRef:
+    """A version of the history, trained by the commands that the pages name."""
+    mlops("features", "build", "--group", "half_hour_daily", "--date", WINDOW_BEGINS, "--end", TRAINED)
+    return CandidateRef(**json.loads(mlops("train", "--model", MODEL, "--as-of", TRAINED)))
+
+
+def test_its_examples_are_the_half_hours_of_the_window_and_their_labels_what_pandas_says(deployment, readings, version):
+    (path,) = (deployment.settings.home / "lake" / "training_sets" / MODEL).iterdir()
+    _, examples = read_training_set(deployment.lake, MODEL, path.name)
+    price = readings.to_pandas().set_index("read_at").nswprice.sort_index()
+    days = price.to_numpy().reshape(-1, A_DAY)
+    coming = pd.Timestamp(WINDOW_BEGINS, tz="UTC") + timedelta(days=1)
+    asked = range((coming - BEGIN).days, len(days))
+    expected = [days[day] > days[day - 7 : day].mean(axis=0) for day in asked]
+    found = examples.to_pandas().sort_values(["event_timestamp", "half_hour"])
+    assert found.event_timestamp.min() == coming
+    assert len(found) == 140 * A_DAY
+    assert (found.label.to_numpy() == np.concatenate(expected)).all()
+
+
+def test_its_version_passed_its_gates_and_says_more_than_a_mean(deployment, version):
+    ledger = mlops("registry", "ledger", "--model", MODEL)
+    assert "None → Staging  by train_model: gates passed: auc pass (AUC 0." in ledger
+    (standing,) = read_standing(deployment, MODEL).versions
+    auc = {gate.gate: gate for gate in standing.gates}["auc"]
+    assert auc.value > auc.threshold == load_model(MODEL).gates.auc_min
+
+
+def test_a_night_of_it_is_taken_built_scored_and_measured(deployment, readings, version):
     """The night after a history ends: of the delivery's own format, and of the same rows as a range."""
+    promote_version(deployment, MODEL, version=version.version, actor="ada", reason="gates passed")
     night = deployment.settings.home / "landing" / "elec2" / f"dt={NIGHT}"
     night.mkdir(parents=True)
     moved = readings.slice(readings.num_rows - A_DAY)
@@ -107,15 +146,31 @@ def test_a_night_of_it_is_taken_and_built(deployment, readings):
     (night / "_SUCCESS").touch()
     assert import_delivery(deployment, NIGHT, source="elec2").added == A_DAY
     mlops("features", "build", "--group", "half_hour_daily", "--date", NIGHT)
+    mlops("score", "--model", MODEL, "--date", NIGHT)
+    measured = measure_night(deployment, MODEL, partition=NIGHT)
+    assert measured.pop("data_quality") == "ok"
+    assert set(measured) == {"price", "price_mean_7d", "demand", "demand_to_mean_7d", "score"}
+    assert set(measured.values()) == {"insufficient"}
+
+
+@pytest.mark.parametrize("least", [A_DAY, A_DAY + 1])
+def test_a_night_of_too_few_rows_for_a_verdict_on_drift_is_told_before(deployment, version, least):
+    spec = load_model(MODEL)
+    spec = spec.model_copy(update={"monitoring": spec.monitoring.model_copy(update={"min_rows": least})})
+    found = check_model(deployment, spec, as_of=datetime(1998, 12, 8, tzinfo=UTC))
+    assert found.wrong == ()
+    told = [said for said in found.told if said.startswith("monitoring.min_rows=49 is above the 48 of that night")]
+    assert len(told) == (least > A_DAY)
 
 
 def test_its_dags_are_in_the_bag(deployment):
     from airflow.dag_processing.dagbag import DagBag
 
     found = {}
-    for name in ("ingest_source", "materialize_features", "backfill_features"):
+    for name in ("ingest_source", "materialize_features", "backfill_features", "train_model", "score_batch"):
         bag = DagBag(dag_folder=str(PROJECT_ROOT / "dags" / f"{name}.py"))
         assert bag.import_errors == {}
         found |= bag.dags
     of_a_group = [f"{does}__half_hour_daily" for does in ("materialize_features", "backfill_features")]
-    assert {"ingest__elec2", "ingest_orders", *of_a_group} <= set(found)
+    of_the_model = [f"{does}__{MODEL}" for does in ("train_model", "score_batch", "rescore_range")]
+    assert {"ingest__elec2", "ingest_orders", *of_a_group, *of_the_model} <= set(found)
