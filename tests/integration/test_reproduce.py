@@ -1,7 +1,8 @@
 """Versions that are made again from what is on record of them: to the bit, whatever has come since, or with the cause.
 
-With MLflow and the lake; only the ledger is a stand-in. Two versions are trained a week apart, by other numbers of
-threads; ten nights, a correction, a snapshot that is published late, an erasure and a changed feature come after.
+With MLflow and the lake; only the ledger is a stand-in. Of each model that ships two versions are trained a week apart,
+by other numbers of threads; ten nights, a correction, a snapshot that is published late, an erasure and a changed
+feature come after.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
+from itertools import product
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +39,20 @@ from include.cli.main import cli
 from include.errors import MlopsError, RefusedError, UsageError
 from include.settings import Settings
 from include.specs.labels import LABELS_ROOT
+from include.specs.models import load_model
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.find_tables import find_tables
 from include.steps.reproduce_version import reproduce_version, require_reproduced
 from include.steps.train_model import train_model
 from include.training.artifacts import SPEC, checksums, with_checksums
-from include.training.fitting import fit_classifier
+from include.training.fitting import fit_classifier, fit_ranker
 from include.training.manifest import TrainingSetManifest
 from tests.integration.test_train_and_score import make_deployment
 from tests.raw_orders import as_raw, publish_source
 from tests.shop import FIRST_DAY, OVERLAY, make_orders
 
+MODELS = ("churn", "fraud", "recommendation")
 DAYS = 112
 LAST = partitions.shift(FIRST_DAY, DAYS - 1)
 # As of which day, and by how many threads.
@@ -63,7 +69,25 @@ def under(folder: Path, **training: Any) -> str:
     """Write an overlay in which the training differs, and return its folder."""
     folder.mkdir()
     (folder / "churn.yaml").write_text(yaml.safe_dump({**OVERLAY, "training": {**OVERLAY["training"], **training}}))
+    for model, every in (("fraud", 1), ("recommendation", 7)):
+        values = {**OVERLAY["training"], "snapshot_every_days": every, **training}
+        (folder / f"{model}.yaml").write_text(yaml.safe_dump({"label": OVERLAY["label"], "training": values}))
     return str(folder)
+
+
+def make_log() -> pa.Table:
+    """Return orders whose products are in seven categories, some of them bought more; the costly ones are disputed."""
+    orders = make_orders(days=DAYS)
+    categories = [f"k{isqrt(int(product[1:]))}" for product in orders["product_id"].to_pylist()]
+    sales = as_raw(orders.set_column(orders.column_names.index("category"), "category", pa.array(categories)))
+    disputes = [
+        {**row, "order_id": f"d{row['order_id']}", "kind": "dispute", "ref_order_id": row["order_id"], **moved}
+        for number, row in enumerate(sales.to_pylist())
+        if row["quantity"] * row["unit_price"] > 40 and number % 3
+        for days in [timedelta(days=1 + number % 12)]
+        for moved in [{name: row[name] + days for name in ("ordered_at", "received_at", "dt")}]
+    ]
+    return until(pa.concat_tables([sales, pa.Table.from_pylist(disputes, schema=sales.schema)]), LAST)
 
 
 def until(rows: pa.Table, day: str) -> pa.Table:
@@ -96,23 +120,29 @@ def revise(lake: LakeAdapter) -> None:
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     folder = tmp_path_factory.mktemp("reproduce")
-    made, rows = make_deployment(folder / "home"), as_raw(make_orders(days=DAYS))
+    made, rows = make_deployment(folder / "home"), make_log()
     start = BUILT
     with pytest.MonkeyPatch.context() as patch:
         for version, (as_of, threads) in TRAINED.items():
             patch.setenv("MLOPS_SPECS", under(folder / f"specs{version}", threads=threads))
             publish_source(made.lake, until(rows, as_of))
-            build_features(made, "customer_daily", start=start, end=as_of)
+            build_all(made, start=start, end=as_of)
             start = partitions.shift(as_of, 1)
             if version == 2:
                 made.state.forget(FEATURES, UNPUBLISHED)
-            assert train_model(made, build_training_set(made, "churn", as_of=as_of)).version == version
+            for model in MODELS:
+                assert train_model(made, build_training_set(made, model, as_of=as_of)).version == version
     publish_source(made.lake, rows)
-    build_features(made, "customer_daily", start=start, end=LAST)
+    build_all(made, start=start, end=LAST)
     publish_source(made.lake, corrected(rows))
-    build_features(made, "customer_daily", start=BUILT, end=LAST)
+    build_all(made, start=BUILT, end=LAST)
     revise(made.lake)
     return made
+
+
+def build_all(deployment: Deployment, *, start: str, end: str) -> None:
+    for model in MODELS:
+        build_features(deployment, load_model(model).features.group, start=start, end=end)
 
 
 def elsewhere(deployment: Deployment, folder: Path, **env: str) -> Deployment:
@@ -139,24 +169,26 @@ def is_whole(found: Any) -> bool:
 
 
 @pytest.mark.parametrize("version", TRAINED)
-def test_a_version_is_equal_twice_whatever_came_since_and_nothing_is_written(deployment, version):
+@pytest.mark.parametrize("model", MODELS)
+def test_a_version_is_equal_twice_whatever_came_since_and_nothing_is_written(deployment, model, version):
     before = files_of(deployment.settings.home)
-    found = reproduce_version(deployment, "churn", version=version)
+    found = reproduce_version(deployment, model, version=version)
     assert (found.differences, found.notes, found.environment) == ((), (), ())
     assert found.equal
     assert is_whole(found)
-    assert reproduce_version(deployment, "churn", version=version) == found
+    assert reproduce_version(deployment, model, version=version) == found
     assert files_of(deployment.settings.home) == before
-    assert f"churn version {version}, trained on {TRAINED[version][0]}-" in str(found)
+    assert f"{model} version {version}, trained on {TRAINED[version][0]}-" in str(found)
 
 
-def test_the_tables_of_today_would_give_other_sets(deployment):
+@pytest.mark.parametrize("version", TRAINED)
+def test_the_tables_of_today_would_give_other_sets(deployment, version, tmp_path, monkeypatch):
     """What the test above claims is that this does not matter."""
-    sets = {version: reproduce_version(deployment, "churn", version=version).training_set for version in TRAINED}
-    for version, (as_of, threads) in TRAINED.items():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MLOPS_SPECS", under(deployment.settings.home / f"now{version}", threads=threads))
-            assert build_training_set(deployment, "churn", as_of=as_of).sha256 != sets[version].recorded
+    as_of, threads = TRAINED[version]
+    monkeypatch.setenv("MLOPS_SPECS", under(tmp_path / "now", threads=threads))
+    for model in MODELS:
+        recorded = manifest_of(deployment, version, model)["rows_sha256"]
+        assert build_training_set(deployment, model, as_of=as_of).sha256 != recorded
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -166,8 +198,8 @@ def test_a_version_is_equal_in_another_home_whatever_the_machine_gives(deploymen
     try:
         pa.set_cpu_count(threads)
         pa.set_io_thread_count(threads)
-        for version in TRAINED:
-            assert reproduce_version(other, "churn", version=version).equal
+        for model, version in product(MODELS, TRAINED):
+            assert reproduce_version(other, model, version=version).equal
     finally:
         pa.set_cpu_count(before[0])
         pa.set_io_thread_count(before[1])
@@ -185,9 +217,10 @@ def instead(path: Path, change: Callable[[bytes], bytes | None]) -> Iterator[Non
         path.write_bytes(content)
 
 
-def artifacts_of(deployment: Deployment, version: int) -> Path:
-    run_id = deployment.model_registry.get("churn-predictor", version).run_id
-    return deployment.settings.home / "mlflow" / "churn-predictor" / run_id / "artifacts" / "model"
+def artifacts_of(deployment: Deployment, version: int, model: str = "churn") -> Path:
+    name = load_model(model).registered_name
+    run_id = deployment.model_registry.get(name, version).run_id
+    return deployment.settings.home / "mlflow" / name / run_id / "artifacts" / "model"
 
 
 @pytest.fixture(scope="module")
@@ -200,12 +233,21 @@ def flipped(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("version", "name"), [(1, "model.ubj"), (2, "model.onnx"), (2, "spec.json"), (2, "plots/roc.png")]
+    ("model", "version", "name"),
+    [
+        ("churn", 1, "model.ubj"),
+        ("fraud", 2, "model.onnx"),
+        ("recommendation", 1, "model.onnx"),
+        ("churn", 2, "spec.json"),
+        ("recommendation", 2, "plots/ndcg.png"),
+    ],
 )
 @pytest.mark.parametrize("change", [flipped, lambda _: None], ids=["flipped", "gone"])
-def test_a_registered_file_that_was_altered_is_named_and_what_was_registered_is_made(deployment, version, name, change):
-    with instead(artifacts_of(deployment, version) / name, change):
-        found = reproduce_version(deployment, "churn", version=version)
+def test_a_registered_file_that_was_altered_is_named_and_what_was_registered_is_made(
+    deployment, model, version, name, change
+):
+    with instead(artifacts_of(deployment, version, model) / name, change):
+        found = reproduce_version(deployment, model, version=version)
     assert not found.equal
     (told,) = found.differences
     assert told.startswith(f"{name} ")
@@ -246,8 +288,9 @@ def register_anew(deployment: Deployment, manifest: Mapping[str, Any]) -> int:
     return made.version
 
 
-def manifest_of(deployment: Deployment, version: int) -> dict[str, Any]:
-    stated: dict[str, Any] = json.loads(deployment.model_registry.stored("churn-predictor", version)["manifest.json"])
+def manifest_of(deployment: Deployment, version: int, model: str = "churn") -> dict[str, Any]:
+    files = deployment.model_registry.stored(load_model(model).registered_name, version)
+    stated: dict[str, Any] = json.loads(files["manifest.json"])
     return stated
 
 
@@ -298,14 +341,22 @@ def test_a_training_set_that_was_altered_together_with_its_manifest_is_named(dep
     assert told.endswith("set and manifest were altered together")
 
 
-@pytest.mark.parametrize("table", ["raw/orders", FEATURES])
+READ = [
+    ("churn", "raw/orders"),
+    ("churn", FEATURES),
+    ("fraud", "features/order_risk"),
+    ("recommendation", "features/customer_category_daily"),
+]
+
+
+@pytest.mark.parametrize(("model", "table"), READ)
 def test_a_tables_file_that_was_altered_is_named_and_the_model_is_made_from_the_set_that_is_kept(
-    deployment, tmp_path, table
+    deployment, tmp_path, model, table
 ):
     other = elsewhere(deployment, tmp_path / "home")
     for path in (tmp_path / "home" / "lake" / table).rglob("*.parquet"):
         path.write_bytes(flipped(path.read_bytes()))
-    found = reproduce_version(other, "churn", version=2)
+    found = reproduce_version(other, model, version=2)
     (told,) = found.differences
     assert told.startswith(f"the training set can't be built again: lake table {table}: data file")
     assert found.training_set.rebuilt is None
@@ -313,15 +364,15 @@ def test_a_tables_file_that_was_altered_is_named_and_the_model_is_made_from_the_
     assert found.onnx.is_reproduced
 
 
-@pytest.mark.parametrize("table", ["raw/orders", FEATURES])
+@pytest.mark.parametrize(("model", "table"), READ)
 @pytest.mark.parametrize("keeps_set", [True, False], ids=["set kept", "set expired"])
-def test_a_tables_version_that_has_expired_is_named(deployment, tmp_path, table, keeps_set):
+def test_a_tables_version_that_has_expired_is_named(deployment, tmp_path, model, table, keeps_set):
     other = elsewhere(deployment, tmp_path / "home")
     assert table in {found.name for found in find_tables(other.lake)}
     assert remove_old_files(other.lake, table, retention_days=0, keep_versions=[]) > 0
     if not keeps_set:
         shutil.rmtree(tmp_path / "home" / "lake" / "training_sets")
-    found = reproduce_version(other, "churn", version=1, against_latest=True)
+    found = reproduce_version(other, model, version=1, against_latest=True)
     (told,) = found.differences
     assert told.startswith(f"the training set can't be built again: lake table {table} has no version ")
     assert "mlops lake pins" in told
@@ -340,24 +391,35 @@ def with_lock(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 def test_a_lock_and_a_commit_that_changed_are_named_where_they_make_no_difference(deployment, tmp_path, monkeypatch):
     with_lock(monkeypatch, tmp_path / "project")
     other = elsewhere(deployment, tmp_path / "home", MLOPS_CODE_COMMIT="deadbeef")
-    found = reproduce_version(other, "churn", version=1)
-    assert found.equal
-    assert found.notes[0] == "the code was c0ffee, is deadbeef, which made no difference"
     now = hashlib.sha256(b"another").hexdigest()
-    assert found.notes[1].startswith("the lock of the libraries was ")
-    assert found.notes[1].endswith(f"is {now}, which made no difference")
+    for model in MODELS:
+        found = reproduce_version(other, model, version=1)
+        assert found.equal
+        assert found.notes[0] == "the code was c0ffee, is deadbeef, which made no difference"
+        assert found.notes[1].startswith("the lock of the libraries was ")
+        assert found.notes[1].endswith(f"is {now}, which made no difference")
 
 
-def test_a_lock_that_changed_is_the_cause_where_the_bytes_are_others(deployment, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("model", "where", "real"),
+    [
+        ("churn", "task_binary.fit_classifier", fit_classifier),
+        ("fraud", "task_binary.fit_classifier", fit_classifier),
+        ("recommendation", "task_ranking.fit_ranker", fit_ranker),
+    ],
+)
+def test_a_lock_that_changed_is_the_cause_where_the_bytes_are_others(
+    deployment, tmp_path, monkeypatch, model, where, real
+):
     """Another version of a library is stood in for by another parameter."""
     with_lock(monkeypatch, tmp_path / "project")
 
     def fit(*args: Any, training: Any, **named: Any) -> Any:
         values = training.hyperparameters.model_copy(update={"reg_lambda": 1.5})
-        return fit_classifier(*args, training=training.model_copy(update={"hyperparameters": values}), **named)
+        return real(*args, training=training.model_copy(update={"hyperparameters": values}), **named)
 
-    monkeypatch.setattr("include.training.task_binary.fit_classifier", fit)
-    found = reproduce_version(deployment, "churn", version=1)
+    monkeypatch.setattr(f"include.training.{where}", fit)
+    found = reproduce_version(deployment, model, version=1)
     assert found.training_set.is_reproduced
     native, onnx = found.differences
     assert native.startswith("model.ubj has sha256")
