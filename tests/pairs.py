@@ -1,4 +1,4 @@
-"""Groups of a customer and a category beside those that ship, and rows of them."""
+"""The group of a customer and a category that ships, one that names the two in the other order, and rows of both."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ from tests.online_stores import FEATURE
 from tests.online_stores import GROUP as OF_CUSTOMERS
 
 # Both are keyed by the two, each in its own order.
-GROUP, TURNED = "customer_category", "category_customer"
+GROUP, TURNED = "customer_category_daily", "category_customer"
 KEYS = ("customer_id", "category")
+# Of each the column that `pair_rows` is given, and one of the first that may be null there.
+COUNT = {GROUP: "lines_365d", TURNED: f"orders_{TURNED}"}
+SHARE = "share_365d"
 # Of both groups, and of one of them and a group of customers.
 SERVICE, MIXED = "pairs_v1", "mixed_v1"
 
@@ -40,19 +43,17 @@ PAIRS: list[Pair] = [
 
 @contextmanager
 def specs_of_pairs(folder: Path) -> Iterator[None]:
-    """Let specs be loaded from a copy of those that ship, with the groups and services of this module among them."""
+    """Let specs be loaded from a copy of those that ship, beside the group and the services that only tests have."""
     root = folder / "config"
     shutil.copytree(CONFIG_ROOT, root)
-    _write(root / "features" / f"{GROUP}.yaml", _group(GROUP, KEYS))
-    _write(root / "features" / f"{TURNED}.yaml", _group(TURNED, KEYS[::-1]))
-    both = {GROUP: [f"orders_{GROUP}", f"mean_{GROUP}"], TURNED: [f"orders_{TURNED}"]}
-    for name, features in ((SERVICE, both), (MIXED, {GROUP: [f"orders_{GROUP}"], OF_CUSTOMERS: [FEATURE]})):
+    _write(root / "features" / f"{TURNED}.yaml", _turned())
+    both = {GROUP: [COUNT[GROUP], SHARE], TURNED: [COUNT[TURNED]]}
+    for name, features in ((SERVICE, both), (MIXED, {GROUP: [COUNT[GROUP]], OF_CUSTOMERS: [FEATURE]})):
         service = {"service": name, "description": "", "owner": "o", "features": features}
         _write(root / "services" / f"{name}.yaml", service)
     statements = folder / "include" / "features"
     shutil.copytree(PROJECT_ROOT / "include" / "features", statements)
-    for name in (GROUP, TURNED):
-        (statements / f"{name}.sql").write_text("SELECT $start_day, $end_day")
+    (statements / f"{TURNED}.sql").write_text("SELECT $start_day, $end_day")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(groups, "PROJECT_ROOT", folder)
         for module in (deployed, groups, services):
@@ -71,27 +72,29 @@ def pair_rows(
     event_at: datetime | None = None,
     orders: Sequence[int] | None = None,
 ) -> pa.Table:
-    """Return rows of one of the groups: seeded values, some null, `orders` in their place where given."""
-    rng = np.random.default_rng(parse(day).toordinal())
+    """Return rows of one of the groups: seeded values, some null, its `COUNT` in their place where given."""
+    rng, spec = np.random.default_rng(parse(day).toordinal()), load_feature_group(group)
     count, at = len(pairs), event_at or end_of(day)
     columns = {
+        **{
+            column.name: pa.array(rng.integers(0, 1000, count), mask=rng.random(count) < 0.2) for column in spec.columns
+        },
         "customer_id": [customer for customer, _ in pairs],
         "category": [category for _, category in pairs],
         "event_timestamp": [at] * count,
         "created_timestamp": [at + created_after] * count,
-        f"orders_{group}": rng.integers(0, 1000, count) if orders is None else orders,
-        f"mean_{group}": pa.array(rng.normal(size=count), mask=rng.random(count) < 0.2),
+        COUNT[group]: rng.integers(0, 1000, count) if orders is None else orders,
         "dt": [parse(day)] * count,
     }
-    schema = expected_schema(load_feature_group(group))
+    schema = expected_schema(spec)
     return pa.table([pa.array(columns[field.name]).cast(field.type) for field in schema], schema=schema)
 
 
-def _group(name: str, keys: Sequence[str]) -> dict[str, object]:
+def _turned() -> dict[str, object]:
     values = yaml.safe_load((CONFIG_ROOT / "features" / f"{OF_CUSTOMERS}.yaml").read_text())
-    shipped = {column["name"]: column for column in values["columns"]}
-    columns = [{**shipped[FEATURE], "name": f"orders_{name}"}, {**shipped["avg_order_value"], "name": f"mean_{name}"}]
-    return {**values, "group": name, "entity": {"name": name, "keys": [*keys]}, "ttl_days": 2, "columns": columns}
+    [shipped] = [column for column in values["columns"] if column["name"] == FEATURE]
+    entity = {"name": TURNED, "keys": [*KEYS[::-1]]}
+    return {**values, "group": TURNED, "entity": entity, "columns": [{**shipped, "name": COUNT[TURNED]}]}
 
 
 def _write(path: Path, values: dict[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""A view of a customer and a category, on every store: written, guarded, read, joined and forgotten by both keys."""
+"""The view of a customer and a category, on every store: written, guarded, read, joined and forgotten by both keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,20 @@ from include.partitions import end_of, span
 from include.settings import Settings
 from include.specs.groups import load_feature_group
 from tests.online_stores import FEATURE, clear, feature_rows, publish, store_settings, store_under_test, stored
-from tests.pairs import GROUP, KEYS, MIXED, OF_CUSTOMERS, PAIRS, SERVICE, TURNED, Pair, pair_rows, specs_of_pairs
+from tests.pairs import (
+    COUNT,
+    GROUP,
+    KEYS,
+    MIXED,
+    OF_CUSTOMERS,
+    PAIRS,
+    SERVICE,
+    SHARE,
+    TURNED,
+    Pair,
+    pair_rows,
+    specs_of_pairs,
+)
 
 DAYS = span("2024-01-01", "2024-01-04")
 AT = end_of(DAYS[0])
@@ -38,7 +51,7 @@ def store(settings: Settings) -> FeatureStoreAdapter:
 
 
 def orders_of(store: FeatureStoreAdapter, *pairs: Pair) -> list[int | None]:
-    values: list[int | None] = store.online_group(GROUP, pairs, at=AT).values[f"orders_{GROUP}"].to_pylist()
+    values: list[int | None] = store.online_group(GROUP, pairs, at=AT).values[COUNT[GROUP]].to_pylist()
     return values
 
 
@@ -74,9 +87,9 @@ def test_pairs_come_back_in_the_order_asked_under_both_keys(store: FeatureStoreA
     found = store.online_group(GROUP, asked, at=AT)
 
     assert found.join_keys == ("customer_id", "category")
-    assert found.values.column_names == [*KEYS, f"orders_{GROUP}", f"mean_{GROUP}"]
+    assert found.values.column_names == [*KEYS, *load_feature_group(GROUP).feature_names]
     assert list(zip(*(found.values[name].to_pylist() for name in KEYS), strict=True)) == asked
-    assert found.values[f"orders_{GROUP}"].to_pylist() == [*reversed(range(len(PAIRS))), None, 1, None]
+    assert found.values[COUNT[GROUP]].to_pylist() == [*reversed(range(len(PAIRS))), None, 1, None]
     assert found.unknown == (("x", "b"), ("a", "nothing"))
     assert found.event_timestamps.schema.names == found.status.schema.names == found.values.schema.names
 
@@ -90,9 +103,27 @@ def test_views_that_name_their_keys_in_different_orders_are_read_together(
 
     found = store.warm(SERVICE).read([("a", "x"), ("x", "a")], at=AT)
 
-    orders = [found.values[f"orders_{group}"].to_pylist() for group in (GROUP, TURNED)]
+    orders = [found.values[COUNT[group]].to_pylist() for group in (GROUP, TURNED)]
     assert orders == [[1, None], [2, None]]
-    assert store.online_group(TURNED, [("x", "a")], at=AT).values[f"orders_{TURNED}"].to_pylist() == [2]
+    assert store.online_group(TURNED, [("x", "a")], at=AT).values[COUNT[TURNED]].to_pylist() == [2]
+
+
+def test_a_pair_older_than_its_ttl_is_withheld_and_the_customers_others_are_not(
+    store: FeatureStoreAdapter, settings: Settings
+) -> None:
+    for day, pairs in ((DAYS[0], [("a", "x"), ("a", "y"), ("b", "y")]), (DAYS[1], [("a", "y")])):
+        publish(settings, pair_rows(pairs, day, orders=range(len(pairs))), group=GROUP)
+        store.materialize(GROUP, start=day, end=day)
+    asked, ttl = [("a", "x"), ("a", "y"), ("b", "x")], timedelta(days=load_feature_group(GROUP).ttl_days)
+
+    just, late = (store.online_group(GROUP, asked, at=AT + ttl + more) for more in (timedelta(0), timedelta.resolution))
+
+    for found, status in ((just, "present"), (late, "stale")):
+        assert found.status[COUNT[GROUP]].to_pylist() == [status, "present", "missing"]
+        assert found.event_timestamps[COUNT[GROUP]].to_pylist() == [AT, end_of(DAYS[1]), None]
+        assert found.unknown == (("b", "x"),)
+    assert just.values[COUNT[GROUP]].to_pylist() == [0, 0, None]
+    assert late.values[COUNT[GROUP]].to_pylist() == [None, 0, None]
 
 
 def test_no_pairs_give_empty_tables_of_the_same_types(store: FeatureStoreAdapter) -> None:
@@ -120,7 +151,7 @@ def test_each_view_of_a_service_is_read_by_the_keys_that_it_has(store: FeatureSt
     assert found.values.to_pydict() == {
         "customer_id": [customer for customer, _ in asked],
         "category": [category for _, category in asked],
-        f"orders_{GROUP}": [2, None, 3, None, 1, 2, None],
+        COUNT[GROUP]: [2, None, 3, None, 1, 2, None],
         FEATURE: [10, 20, None, None, 10, 10, None],
     }
     assert found.status[FEATURE].to_pylist()[:3] == ["present", "present", "missing"]
@@ -157,12 +188,12 @@ def test_feast_reads_the_same(store: FeatureStoreAdapter, settings: Settings) ->
 
     feast = FeatureStore(config=store.config)
     theirs = feast.get_online_features(
-        features=[f"{GROUP}:orders_{GROUP}", f"{GROUP}:mean_{GROUP}"],
+        features=[f"{GROUP}:{name}" for name in load_feature_group(GROUP).feature_names],
         entity_rows=[{"category": category, "customer_id": customer} for customer, category in asked],
     ).to_dict()
 
     ours = store.online_group(GROUP, asked, at=AT).values.to_pydict()
-    assert any(value is not None for value in ours[f"mean_{GROUP}"])
+    assert any(value is not None for value in ours[SHARE])
     assert {name: theirs[name] for name in ours} == ours
 
 
@@ -235,7 +266,7 @@ def test_a_join_by_two_keys_equals_a_plain_loop(store: FeatureStoreAdapter, sett
     written = []
     for n in range(40):
         some = [PAIRS[i] for i in sorted(rng.choice(len(PAIRS), 4, replace=False))]
-        late = timedelta(hours=int(rng.integers(0, 60)), seconds=n)
+        late = timedelta(hours=int(rng.integers(0, 30)), seconds=n)
         written.append(pair_rows(some, DAYS[n % 4], created_after=late, orders=list(rng.integers(0, 1000, 4))))
     rows = pa.concat_tables(written)
     publish(settings, rows, group=GROUP)
@@ -253,14 +284,14 @@ def test_a_join_by_two_keys_equals_a_plain_loop(store: FeatureStoreAdapter, sett
 
     def seen(pair: Pair, at: datetime) -> int | None:
         mine = [
-            (row["event_timestamp"], row["created_timestamp"], row[f"orders_{GROUP}"])
+            (row["event_timestamp"], row["created_timestamp"], row[COUNT[GROUP]])
             for row in truth
             if (row["customer_id"], row["category"]) == pair and at - ttl <= row["event_timestamp"] <= at
         ]
         known = [version for version in mine if not known_at or version[1] <= at]
         return max(known)[2] if known else None
 
-    found = joined[f"orders_{GROUP}"].to_pylist()
+    found = joined[COUNT[GROUP]].to_pylist()
     assert joined.column_names[:3] == entities.column_names
     assert found == [seen(pair, at) for pair, at in zip(asked, moments, strict=True)]
     assert 50 < sum(value is not None for value in found) < len(asked)
@@ -273,7 +304,7 @@ def test_views_of_one_and_of_two_keys_join_in_one_service(store: FeatureStoreAda
 
     joined = store.historical(MIXED, entities)
 
-    assert joined[f"orders_{GROUP}"].to_pylist() == [2, 1, None]
+    assert joined[COUNT[GROUP]].to_pylist() == [2, 1, None]
     assert joined[FEATURE].to_pylist() == [20, 10, 10]
 
 

@@ -1,6 +1,6 @@
-"""A model of a customer and a category, from its SQL to its erasure, on real PostgreSQL, Feast, MLflow and lake.
+"""A classifier of a customer and a category, from features to erasure, on real PostgreSQL, Feast, MLflow and lake.
 
-Its service is over two views: one of both keys, one of the customer alone.
+Group and label ship. Its service is over two views: one of both keys, one of the customer alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from include.adapters.deployment import Deployment
 from include.adapters.lake.training_sets import read_training_set
 from include.errors import MlopsError
 from include.features.versions import newest_versions
-from include.specs.groups import FeatureGroupSpec
 from include.specs.sources import load_source
 from include.steps.audit_features import audit_features
 from include.steps.build_features import build_features
@@ -38,7 +37,7 @@ from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
 from include.steps.verify_online import verify_online
 from tests.deployments import deployed_beside
-from tests.pairs import GROUP, KEYS, MIXED, OF_CUSTOMERS, specs_of_pairs
+from tests.pairs import COUNT, GROUP, KEYS, MIXED, OF_CUSTOMERS, specs_of_pairs
 from tests.shop import FIRST_DAY, deliver, make_orders, on_days
 
 pytestmark = pytest.mark.timeout(600)
@@ -47,40 +46,6 @@ MODEL = "stays_in_category"
 TRAINED = partitions.shift(FIRST_DAY, 99)
 NIGHT = partitions.shift(TRAINED, 1)
 WINBACK = Path(__file__).parents[1] / "overlays" / "more_models" / "winback.yaml"
-
-FEATURES = f"""
-WITH day AS (
-    SELECT CAST(UNNEST(generate_series(CAST($start_day AS DATE), CAST($end_day AS DATE), INTERVAL 1 DAY)) AS DATE) AS dt
-)
-
-SELECT
-    orders.customer_id,
-    orders.category,
-    CAST(day.dt + 1 AS TIMESTAMPTZ) AS event_timestamp,
-    GREATEST(CAST(day.dt + 1 AS TIMESTAMPTZ), MAX(received_at)) AS created_timestamp,
-    COUNT(DISTINCT order_id) AS orders_{GROUP},
-    CAST(SUM(CAST(quantity * unit_price AS DECIMAL(18, 6))) / COUNT(*) AS FLOAT) AS mean_{GROUP},
-    day.dt
-FROM day
-INNER JOIN orders ON orders.dt BETWEEN day.dt - 29 AND day.dt
-GROUP BY orders.customer_id, orders.category, day.dt
-"""
-LABEL = """-- $horizon_days int 1..60: how far the label looks ahead
-SELECT
-    examples.customer_id,
-    examples.category,
-    examples.event_timestamp,
-    CAST(COUNT(orders.order_id) > 0 AS TINYINT) AS label,
-    examples.event_timestamp + to_days(CAST($horizon_days AS INTEGER)) AS known_at
-FROM examples
-LEFT JOIN orders
-    ON orders.customer_id = examples.customer_id
-    AND orders.category = examples.category
-    AND orders.received_at <= $known_until
-    AND orders.ordered_at >= examples.event_timestamp
-    AND orders.ordered_at < examples.event_timestamp + to_days(CAST($horizon_days AS INTEGER))
-GROUP BY examples.customer_id, examples.category, examples.event_timestamp
-"""
 
 
 @pytest.fixture(scope="module")
@@ -96,40 +61,34 @@ def deployment(home: Path, shop: pa.Table, tmp_path_factory: pytest.TempPathFact
     """A deployment whose model is in production as of the end of a history, and a night that came after it."""
     folder = tmp_path_factory.mktemp("pairs")
     specs = write_model(folder / "overlay")
-    (folder / "features.sql").write_text(FEATURES)
-    shipped = FeatureGroupSpec.sql_path.fget
-    with pytest.MonkeyPatch.context() as patch, specs_of_pairs(folder):
-        ours = property(lambda spec: folder / "features.sql" if spec.group == GROUP else shipped(spec))
-        patch.setattr(FeatureGroupSpec, "sql_path", ours)
-        with deployed_beside(home, folder, "pairs", specs=specs) as made:
-            pq.write_table(on_days(shop, FIRST_DAY, TRAINED), folder / "history.parquet")
-            as_of = datetime.fromisoformat(NIGHT).replace(tzinfo=UTC)
-            import_file(made, folder / "history.parquet", source="orders", as_of=as_of)
-            for group in (GROUP, OF_CUSTOMERS):
-                build_features(made, group, start=partitions.shift(TRAINED, -90), end=TRAINED)
-            candidate = train_model(made, build_training_set(made, MODEL, as_of=TRAINED))
-            assert stage_or_refuse(made, candidate) is None
-            promote_version(made, MODEL, version=candidate.version, actor="ada", reason="gates passed")
-            deliver(folder / "landing", shop, NIGHT)
-            import_delivery(made, NIGHT, source="orders", cross_check=False)
-            for group in (GROUP, OF_CUSTOMERS):
-                build_features(made, group, start=NIGHT, end=NIGHT)
-                materialize_features(made, group, start=NIGHT, end=NIGHT)
-            yield made
+    with specs_of_pairs(folder), deployed_beside(home, folder, "pairs", specs=specs) as made:
+        pq.write_table(on_days(shop, FIRST_DAY, TRAINED), folder / "history.parquet")
+        as_of = datetime.fromisoformat(NIGHT).replace(tzinfo=UTC)
+        import_file(made, folder / "history.parquet", source="orders", as_of=as_of)
+        for group in (GROUP, OF_CUSTOMERS):
+            build_features(made, group, start=partitions.shift(TRAINED, -90), end=TRAINED)
+        candidate = train_model(made, build_training_set(made, MODEL, as_of=TRAINED))
+        assert stage_or_refuse(made, candidate) is None
+        promote_version(made, MODEL, version=candidate.version, actor="ada", reason="gates passed")
+        deliver(folder / "landing", shop, NIGHT)
+        import_delivery(made, NIGHT, source="orders", cross_check=False)
+        for group in (GROUP, OF_CUSTOMERS):
+            build_features(made, group, start=NIGHT, end=NIGHT)
+            materialize_features(made, group, start=NIGHT, end=NIGHT)
+        yield made
 
 
 def write_model(folder: Path) -> Path:
-    """Write an overlay with the model and its label, and return its folder."""
-    (folder / "labels").mkdir(parents=True)
-    (folder / "labels" / "order_in_category.sql").write_text(LABEL)
+    """Write an overlay with the model, and return its folder."""
+    folder.mkdir()
     values = yaml.safe_load(WINBACK.read_text())
     values |= {
         "model_id": MODEL,
         "registered_name": "stays-in-category",
-        "entity": {"name": GROUP, "keys": [*KEYS]},
+        "entity": {"name": "customer_category", "keys": [*KEYS]},
         "features": {"service": MIXED, "group": GROUP},
-        "population": f"orders_{GROUP} >= 1",
-        "label": {"kind": "order_in_category", "horizon_days": 14},
+        "population": "days_since_bought < 30",
+        "label": {"kind": "bought_category", "horizon_days": 14},
     }
     (folder / f"{MODEL}.yaml").write_text(yaml.safe_dump(values))
     return folder
@@ -204,7 +163,7 @@ def test_a_wrong_row_online_is_named_by_both_keys(deployment: Deployment) -> Non
     feast = deployment.feature_store
     chosen = newest_versions(deployment.lake.read(f"features/{GROUP}", start=NIGHT, end=NIGHT), keys=KEYS).slice(0, 1)
     (pair,) = pairs_of(chosen)
-    name = f"orders_{GROUP}"
+    name = COUNT[GROUP]
     wrong = chosen.set_column(chosen.column_names.index(name), name, pc.add(chosen[name], 1)).drop_columns(["dt"])
     feast._store.write_to_online_store(GROUP, wrong.to_pandas())
     try:
