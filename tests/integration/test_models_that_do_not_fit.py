@@ -57,6 +57,7 @@ AT_LOAD: dict[str, tuple[str, dict[str, Any], str]] = {
         r"key_of_another_group.yaml: population=.* names custmer_id, .*did you mean 'customer_id'\?",
     ),
     "misspelt_task": ("churn", {"task": "binry"}, r"task='binry'; allowed: binary, ranking; did you mean 'binary'\?"),
+    "without_task": ("fraud", {"task": None}, r"task \(binary or ranking\) is missing"),
     "list_of_tasks": ("churn", {"task": ["binary"]}, r"task=\['binary'\]; allowed: binary, ranking"),
     "ranking_of_orders": (
         "fraud",
@@ -152,7 +153,8 @@ def write(folder: Path, name: str, like: str, changes: dict[str, Any]) -> None:
         (folder / "labels").mkdir(exist_ok=True)
         (folder / "labels" / f"{name}.sql").write_text(sql)
         values["label"] = {**values["label"], "kind": name}
-    (folder / f"{name}.yaml").write_text(yaml.safe_dump(values))
+    given = {key: value for key, value in values.items() if value is not None}
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(given))
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -180,7 +182,7 @@ def checked(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_check_of_all_tells_of_these_and_of_no_other(checked):
     assert (checked.returncode, checked.stdout) == (2, "")
-    assert {line.partition(".yaml: ")[0] for line in checked.stderr.splitlines()} == AT_LOAD.keys()
+    assert {line.partition(".yaml")[0] for line in checked.stderr.splitlines()} == AT_LOAD.keys()
 
 
 @pytest.mark.parametrize("name", AT_LOAD)
