@@ -34,7 +34,7 @@ def score_by(rule: str, examples: pa.Table) -> NDArray[np.float32]:
     """Return what a SQL expression over the columns of examples says of each."""
     with duckdb.connect() as con:
         con.register("examples", examples)
-        made = con.execute(f"SELECT CAST(({rule}\n) AS FLOAT) AS score FROM examples").to_arrow_table()
+        made = con.sql(f"SELECT CAST(({rule}\n) AS FLOAT) AS score FROM examples").to_arrow_table()
     return made["score"].to_numpy()
 
 

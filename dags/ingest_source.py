@@ -2,7 +2,8 @@
 ### Take a night's delivery of a source
 
 Waits for `<source>/dt=<day>/_SUCCESS` in the landing folder (or S3 prefix), holds every row against the source's rules
-and publishes the day: that of the deliverer's clock, which may be over hours after the UTC day of its name.
+and publishes the day: that of the deliverer's clock, which may be over hours after the UTC day of its name. The DAG of
+a source is `ingest__<source>`, that of orders `ingest_orders`.
 
 - **In**: `MLOPS_LANDING_URI/<source>/dt=<day>/`.
 - **Out**: lake tables `raw/<source>`, `quarantine/<source>`, `deliveries/<source>`; asset `raw_<source>`.

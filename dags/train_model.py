@@ -5,8 +5,8 @@ Claims the decision that asked for it, builds the training set as of the partiti
 both equal, registers the version and runs its gates.
 
 - **In**: asset `retrain_<model>` (from monitoring, or a business event by `request_retrain__<model>`; one that is
-  posted to the asset has a partition key, and in `extra` a `reason` and a `key` of its own), lake tables `raw/orders`
-  and `features/<group>`.
+  posted to the asset has a partition key, and in `extra` a `reason` and a `key` of its own), lake tables
+  `raw/<source>` of what the label reads, and `features/<group>`.
 - **Out**: lake folder `training_sets/<model>/<set>`, a registered version, ledger rows; asset `candidate_<model>`,
   only when every gate passes.
 - **Hazards**: what the schedule alone asked for is archived unless it is better than the version in Production. A

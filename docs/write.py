@@ -135,7 +135,7 @@ def _find_dags(tree: ast.Module) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dag":
             given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-            dag_id = re.sub(r"\{spec\.(\w+)\}", r"<\1>", re.sub(r"^f?'|'$", "", given["dag_id"]))
+            dag_id = re.sub(r"\{spec\.(\w+)\}|^spec\.(\w+)$", r"<\1\2>", re.sub(r"^f?'|'$", "", given["dag_id"]))
             yield dag_id, "by hand" if given["schedule"] == "None" else f"schedule `{given['schedule']}`"
 
 

@@ -1,10 +1,11 @@
-"""What the pages print is what a person types: the second domain of docs/, from a file to features."""
+"""What the pages print is what a person types: the second domain of docs/, from a file to a model ready to train."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,21 +13,28 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.cli.main import cli
-from include.settings import PROJECT_ROOT
+from include.settings import PROJECT_ROOT, Settings
 from include.specs.deployed import load_specs
 from include.specs.groups import load_feature_group
+from include.specs.models import load_model
 from include.specs.sources import _load_source
 from include.steps.build_features import build_features
-from tests.unit.steps.fakes import FakeDeployment
+from include.steps.check_model import check_model
+from tests.unit.steps.fakes import FakeDeployment, FakeState
 
+OVERLAY = PROJECT_ROOT / "tests" / "overlays" / "elec2"
 GROUP, BEGIN, DAYS = "half_hour_daily", datetime(1996, 5, 7, tzinfo=UTC), 20
 
 
-def block(page: str, language: str) -> str:
+def page(name: str) -> str:
+    return (PROJECT_ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def block(name: str, language: str) -> str:
     """Return the first block of a page in a language."""
-    text = (PROJECT_ROOT / "docs" / page).read_text(encoding="utf-8")
-    found = re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    found = re.search(rf"```{language}\n(.*?)```", page(name), re.DOTALL)
     assert found is not None
     return found.group(1)
 
@@ -78,3 +86,22 @@ def test_the_printed_group_is_built_the_same_by_the_range_and_by_the_day(specs):
     means = {row["half_hour"]: (row["price_mean_7d"], row["days_7d"], row["dt"]) for row in rows}
     expected = {str(slot): (pytest.approx(slot / 48, abs=1e-8), 7, date(1996, 5, 20)) for slot in range(48)}
     assert means == expected
+
+
+def test_the_printed_model_stands_and_its_label_keeps_what_a_label_has_to(specs):
+    mlops(*re.findall(r"^mlops (models new dearer .*)$", page("models.md"), re.MULTILINE)[0].split())
+    model = specs / "specs" / "dearer.yaml"
+    begun, changed = yaml.safe_load(model.read_text()), yaml.safe_load(block("models.md", "yaml"))
+    assert changed.keys() <= begun.keys()
+    merged = {key: {**begun[key], **to} if isinstance(to, dict) else to for key, to in changed.items()}
+    model.write_text(yaml.safe_dump({**begun, **merged}))
+    (specs / "specs" / "labels" / "dearer.sql").write_text(block("models.md", "sql"))
+    assert load_specs().violations == ()
+    nothing_published = SimpleNamespace(duckdb=DuckDbCompute(), settings=Settings.from_env(), state=FakeState())
+    found = check_model(nothing_published, load_model("dearer"), as_of=BEGIN)  # type: ignore[arg-type]
+    assert found.wrong == ()
+
+
+def test_the_printed_label_is_the_one_that_a_version_is_trained_on():
+    statement = (OVERLAY / "labels" / "dearer.sql").read_text(encoding="utf-8")
+    assert block("models.md", "sql") == statement.replace("elec2", "readings")
