@@ -21,7 +21,7 @@ from airflow.sdk import dag
 
 from include.specs.deployed import load_specs
 from include.specs.groups import FeatureGroupSpec
-from mlops.dag_defaults import DEFAULT_ARGS, MACROS, POOL_FEATURE_STORE, START_DATE, Tag, day_param
+from mlops.dag_defaults import DEFAULT_ARGS, MACROS, POOL_FEATURE_STORE, START_DATE, Tag, asked_for, day_param, titled
 from mlops.operators.feature_store import FeastMaterializeOperator, FeastVerifyOperator, FeatureGroupBuildOperator
 
 
@@ -29,17 +29,17 @@ def build_dag(spec: FeatureGroupSpec) -> None:
     @dag(
         dag_id=f"backfill_features__{spec.group}",
         doc_md=__doc__,
-        description=f"{spec.description} A range of days in one run.",
+        description=titled(__doc__, spec.group),
         schedule=None,
         start_date=START_DATE,
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=timedelta(hours=6),
-        default_args=DEFAULT_ARGS,
+        default_args={**DEFAULT_ARGS, "owner": spec.owner},
         params={"start": day_param("First day"), "end": day_param("Last day, included")},
         user_defined_macros=MACROS,
         is_paused_upon_creation=False,
-        tags=[Tag.FEATURES, spec.owner],
+        tags=[Tag.FEATURES, spec.group],
     )
     def backfill_features() -> None:
         build = FeatureGroupBuildOperator(
@@ -65,5 +65,5 @@ def build_dag(spec: FeatureGroupSpec) -> None:
     backfill_features()
 
 
-for group in load_specs().groups.values():
+for group in asked_for(load_specs().groups):
     build_dag(group)

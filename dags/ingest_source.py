@@ -47,10 +47,10 @@ def build_dag(spec: SourceSpec) -> None:
         catchup=False,
         max_active_runs=4,
         dagrun_timeout=timedelta(hours=12) + spec.longest_after,
-        default_args=DEFAULT_ARGS,
+        default_args={**DEFAULT_ARGS, "owner": spec.owner},
         params={"partition": partition_param(f"Day of the deliverer's clock, {spec.time_zone}")},
         user_defined_macros=MACROS,
-        tags=[Tag.INGESTION, spec.owner],
+        tags=[Tag.INGESTION, spec.source],
     )
     def ingest_source() -> None:
         landing, marker = Settings.from_env().landing_uri, f"{spec.source}/dt={PARTITION_TEMPLATE}/_SUCCESS"

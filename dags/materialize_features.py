@@ -34,8 +34,10 @@ from mlops.dag_defaults import (
     POOL_FEATURE_STORE,
     START_DATE,
     Tag,
+    asked_for,
     nightly,
     partition_param,
+    titled,
 )
 from mlops.operators.feature_store import (
     FeastMaterializeOperator,
@@ -50,17 +52,17 @@ def build_dag(spec: FeatureGroupSpec, longest_after: timedelta) -> None:
     @dag(
         dag_id=f"materialize_features__{spec.group}",
         doc_md=__doc__,
-        description=spec.description,
+        description=titled(__doc__, spec.group),
         schedule=PartitionedAssetTimetable(assets=assets.predictions(spec.scored_by)) if spec.scored_by else nightly(),
         start_date=START_DATE,
         catchup=False,
         max_active_runs=4,
         dagrun_timeout=timedelta(hours=12) + longest_after,
-        default_args=DEFAULT_ARGS,
+        default_args={**DEFAULT_ARGS, "owner": spec.owner},
         params={"partition": partition_param()},
         user_defined_macros=MACROS,
         is_paused_upon_creation=True,
-        tags=[Tag.FEATURES, spec.owner],
+        tags=[Tag.FEATURES, spec.group],
     )
     def materialize_features() -> None:
         build = FeatureGroupBuildOperator(
@@ -102,5 +104,5 @@ def build_dag(spec: FeatureGroupSpec, longest_after: timedelta) -> None:
 
 
 specs = load_specs()
-for group in specs.groups.values():
+for group in asked_for(specs.groups):
     build_dag(group, max((specs.sources[name].longest_after for name in group.sources), default=timedelta()))

@@ -26,7 +26,7 @@ from include import partitions
 from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, partition_param, refusals_skip, skip
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, asked_for, partition_param, refusals_skip, skip, titled
 from mlops.requests import posted_unheard
 
 
@@ -34,16 +34,16 @@ def build_dag(spec: ModelSpec) -> None:
     @dag(
         dag_id=f"monitor_model__{spec.model_id}",
         doc_md=__doc__,
-        description=spec.description,
+        description=titled(__doc__, spec.model_id),
         schedule=PartitionedAssetTimetable(assets=assets.predictions(spec.model_id)),
         start_date=START_DATE,
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=timedelta(hours=2),
-        default_args=DEFAULT_ARGS,
+        default_args={**DEFAULT_ARGS, "owner": spec.owner},
         params={"partition": partition_param()},
         is_paused_upon_creation=False,
-        tags=[Tag.MONITORING, spec.owner],
+        tags=[Tag.MONITORING, spec.model_id],
     )
     def monitor_model() -> None:
         @task(multiple_outputs=False)
@@ -104,5 +104,5 @@ def build_dag(spec: ModelSpec) -> None:
     monitor_model()
 
 
-for model in load_specs().models.values():
+for model in asked_for(load_specs().models):
     build_dag(model)

@@ -26,7 +26,7 @@ from include import partitions
 from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, nightly, partition_param, refusals_skip
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, asked_for, nightly, partition_param, refusals_skip, titled
 from mlops.operators.model_registry import MLflowPromoteModelOperator
 
 
@@ -34,16 +34,16 @@ def build_dag(spec: ModelSpec) -> None:
     @dag(
         dag_id=f"promote_model__{spec.model_id}",
         doc_md=__doc__,
-        description=spec.description,
+        description=titled(__doc__, spec.model_id),
         schedule=PartitionedAssetTimetable(assets=assets.candidate(spec.model_id)),
         start_date=START_DATE,
         catchup=False,
         max_active_runs=16,
         dagrun_timeout=None,
-        default_args=DEFAULT_ARGS,
+        default_args={**DEFAULT_ARGS, "owner": spec.owner},
         params={"partition": partition_param()},
         is_paused_upon_creation=False,
-        tags=[Tag.GOVERNANCE, spec.owner],
+        tags=[Tag.GOVERNANCE, spec.model_id],
     )
     def promote_model() -> None:
         MLflowPromoteModelOperator(
@@ -93,6 +93,6 @@ def remind(spec: ModelSpec) -> None:
     remind_of_candidate()
 
 
-for model in load_specs().models.values():
+for model in asked_for(load_specs().models):
     build_dag(model)
 ask_about_waiting()

@@ -23,20 +23,20 @@ from airflow.sdk import Param, dag, task
 
 from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
-from mlops.dag_defaults import DEFAULT_ARGS, POOL_TRAINING, START_DATE, Tag
+from mlops.dag_defaults import DEFAULT_ARGS, POOL_TRAINING, START_DATE, Tag, asked_for, titled
 
 
 def build_dag(spec: ModelSpec) -> None:
     @dag(
         dag_id=f"reproduce_version__{spec.model_id}",
         doc_md=__doc__,
-        description=f"{spec.description} A registered version, made again.",
+        description=titled(__doc__, spec.model_id),
         schedule=None,
         start_date=START_DATE,
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=timedelta(hours=6),
-        default_args=DEFAULT_ARGS,
+        default_args={**DEFAULT_ARGS, "owner": spec.owner},
         params={
             "version": Param(
                 type="integer", minimum=1, maximum=2**31 - 1, title="Version", description="Its number in MLflow."
@@ -49,7 +49,7 @@ def build_dag(spec: ModelSpec) -> None:
             ),
         },
         is_paused_upon_creation=False,
-        tags=[Tag.GOVERNANCE, spec.owner],
+        tags=[Tag.GOVERNANCE, spec.model_id],
     )
     def reproduce_version() -> None:
         @task(pool=POOL_TRAINING, execution_timeout=timedelta(hours=4), multiple_outputs=False)
@@ -67,5 +67,5 @@ def build_dag(spec: ModelSpec) -> None:
     reproduce_version()
 
 
-for model in load_specs().models.values():
+for model in asked_for(load_specs().models):
     build_dag(model)

@@ -21,7 +21,7 @@ from airflow.sdk import Param, dag, task
 from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, refusals_skip
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, asked_for, refusals_skip, titled
 from mlops.requests import business_event, describe_event
 
 _WORDS = {"minLength": 1, "maxLength": 500, "pattern": r"\S"}
@@ -31,13 +31,13 @@ def build_dag(spec: ModelSpec) -> None:
     @dag(
         dag_id=f"request_retrain__{spec.model_id}",
         doc_md=__doc__,
-        description=f"{spec.description} Asked for on a business event.",
+        description=titled(__doc__, spec.model_id),
         schedule=None,
         start_date=START_DATE,
         catchup=False,
         max_active_runs=16,
         dagrun_timeout=timedelta(hours=1),
-        default_args=DEFAULT_ARGS,
+        default_args={**DEFAULT_ARGS, "owner": spec.owner},
         params={
             "reason": Param(type="string", title="Reason", description="Kept with the decision.", **_WORDS),
             "key": Param(
@@ -49,7 +49,7 @@ def build_dag(spec: ModelSpec) -> None:
             ),
         },
         is_paused_upon_creation=False,
-        tags=[Tag.TRAINING, spec.owner],
+        tags=[Tag.TRAINING, spec.model_id],
     )
     def request_retrain() -> None:
         @task(outlets=[assets.retrain(spec.model_id)])
@@ -71,5 +71,5 @@ def build_dag(spec: ModelSpec) -> None:
     request_retrain()
 
 
-for model in load_specs().models.values():
+for model in asked_for(load_specs().models):
     build_dag(model)

@@ -24,23 +24,33 @@ from include import partitions
 from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, day_param, partition_param, refusals_skip, skip
+from mlops.dag_defaults import (
+    DEFAULT_ARGS,
+    START_DATE,
+    Tag,
+    asked_for,
+    day_param,
+    partition_param,
+    refusals_skip,
+    skip,
+    titled,
+)
 
 
 def build_dags(spec: ModelSpec) -> None:
     @dag(
         dag_id=f"score_batch__{spec.model_id}",
         doc_md=__doc__,
-        description=spec.description,
+        description=titled(__doc__, spec.model_id),
         schedule=PartitionedAssetTimetable(assets=assets.inputs(spec.features.group, spec.features.service)),
         start_date=START_DATE,
         catchup=False,
         max_active_runs=4,
         dagrun_timeout=timedelta(hours=2),
-        default_args=DEFAULT_ARGS,
+        default_args={**DEFAULT_ARGS, "owner": spec.owner},
         params={"partition": partition_param()},
         is_paused_upon_creation=False,
-        tags=[Tag.INFERENCE, spec.owner],
+        tags=[Tag.INFERENCE, spec.model_id],
     )
     def score_batch() -> None:
         # An hour for groups that only an older version in Production reads: their events are not waited for.
@@ -73,16 +83,16 @@ def build_dags(spec: ModelSpec) -> None:
     @dag(
         dag_id=f"rescore_range__{spec.model_id}",
         doc_md=__doc__,
-        description=f"{spec.description} A range of nights in one run.",
+        description=f"Score a range of nights in one run: {spec.model_id}",
         schedule=None,
         start_date=START_DATE,
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=timedelta(hours=6),
-        default_args=DEFAULT_ARGS,
+        default_args={**DEFAULT_ARGS, "owner": spec.owner},
         params={"start": day_param("First night"), "end": day_param("Last night, included")},
         is_paused_upon_creation=False,
-        tags=[Tag.INFERENCE, spec.owner],
+        tags=[Tag.INFERENCE, spec.model_id],
     )
     def rescore_range() -> None:
         @task(outlets=[assets.predictions(spec.model_id)], execution_timeout=timedelta(hours=4), multiple_outputs=False)
@@ -100,5 +110,5 @@ def build_dags(spec: ModelSpec) -> None:
     rescore_range()
 
 
-for model in load_specs().models.values():
+for model in asked_for(load_specs().models):
     build_dags(model)

@@ -28,7 +28,16 @@ from include import partitions
 from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
 from mlops import assets
-from mlops.dag_defaults import DEFAULT_ARGS, POOL_TRAINING, START_DATE, Tag, partition_param, refusals_skip
+from mlops.dag_defaults import (
+    DEFAULT_ARGS,
+    POOL_TRAINING,
+    START_DATE,
+    Tag,
+    asked_for,
+    partition_param,
+    refusals_skip,
+    titled,
+)
 from mlops.requests import describe_request
 from mlops.trainings import failure_callbacks, refusals_kept
 
@@ -37,16 +46,16 @@ def build_dag(spec: ModelSpec) -> None:
     @dag(
         dag_id=f"train_model__{spec.model_id}",
         doc_md=__doc__,
-        description=spec.description,
+        description=titled(__doc__, spec.model_id),
         schedule=PartitionedAssetTimetable(assets=assets.retrain(spec.model_id)),
         start_date=START_DATE,
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=timedelta(hours=6),
-        default_args={**DEFAULT_ARGS, "on_failure_callback": failure_callbacks(spec.model_id)},
+        default_args={**DEFAULT_ARGS, "owner": spec.owner, "on_failure_callback": failure_callbacks(spec.model_id)},
         params={"partition": partition_param()},
         is_paused_upon_creation=False,
-        tags=[Tag.TRAINING, spec.owner],
+        tags=[Tag.TRAINING, spec.model_id],
     )
     def train_model() -> None:
         @task
@@ -92,5 +101,5 @@ def build_dag(spec: ModelSpec) -> None:
     train_model()
 
 
-for model in load_specs().models.values():
+for model in asked_for(load_specs().models):
     build_dag(model)

@@ -6,13 +6,20 @@ What belongs here: values and macros that several DAG files use. What does not: 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from airflow.sdk import CronPartitionTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk import (
+    CronPartitionTimetable,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    get_parsing_context,
+)
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import partitions
@@ -39,6 +46,20 @@ class Tag(StrEnum):
     GOVERNANCE = "governance"
     INFERENCE = "inference"
     MONITORING = "monitoring"
+
+
+_Spec = TypeVar("_Spec")
+
+
+def asked_for(specs: Mapping[str, _Spec]) -> list[_Spec]:
+    """Return the specs, by name, whose DAGs a file has to build: all, or where a task begins that of its own DAG."""
+    dag_id = get_parsing_context().dag_id
+    return [spec for name, spec in specs.items() if dag_id is None or dag_id.endswith(f"__{name}")]
+
+
+def titled(doc: str, name: str) -> str:
+    """Return the description of a DAG: the title of what it says of itself, and which model or group it is for."""
+    return f"{doc.strip().splitlines()[0].removeprefix('### ')}: {name}"
 
 
 def report_failure(context: Context) -> None:

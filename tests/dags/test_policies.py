@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import AssetAll
+from airflow.sdk.definitions._internal.dag_parsing_context import _airflow_parsing_context_manager
 
 from include.specs.deployed import load_specs
 from include.specs.groups import FeatureGroupSpec
@@ -88,6 +90,15 @@ OUTLETS = {
     **{(f"materialize_features__{group}", "verify"): f"mlops://features/{group}" for group in SPECS.groups},
     **{task: asset for name in SPECS.models for task, asset in emitted(name).items()},
 }
+OWNERS = {
+    **{spec.ingest_dag_id: spec.owner for spec in SPECS.sources.values()},
+    **{
+        f"{kind}__{name}": spec.owner
+        for kind in (*PER_GROUP, "materialize_features")
+        for name, spec in SPECS.groups.items()
+    },
+    **{f"{kind}__{name}": spec.owner for kind in PER_MODEL for name, spec in SPECS.models.items()},
+}
 PRODUCERS = ("ingest_orders", "ask_about_waiting", *FROM_ORDERS)
 
 
@@ -123,11 +134,22 @@ def test_policies_hold(bag, dag_id):
     assert dag.catchup is False
     assert dag.start_date.utcoffset().total_seconds() == 0
     assert dag.tags
+    assert dag.description
     for task in dag.tasks:
-        assert task.owner == "mlops"
+        assert task.owner == OWNERS.get(dag_id, "mlops")
         assert task.retries >= 1, f"{task.task_id}: a task can start before the API server listens"
         assert task.execution_timeout is not None or task.task_id == "approve"
         assert task.on_failure_callback
+
+
+def test_a_task_parses_its_own_dag_alone(bag):
+    for dag_id, dag in bag.dags.items():
+        with _airflow_parsing_context_manager(dag_id=dag_id, task_id="any"):
+            alone = DagBag(dag_folder=dag.fileloc).dags
+        assert dag_id in alone
+        assert {other for other in alone if "__" in other and "__" in dag_id} <= {
+            other for other in TOPOLOGY if other.endswith(f"__{dag_id.partition('__')[2]}")
+        }
 
 
 @pytest.mark.parametrize("dag_id", CONSUMERS)
