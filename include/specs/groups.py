@@ -64,6 +64,10 @@ class ColumnSpec(Frozen):
     dtype: Annotated[Literal["int64", "float32", "float64", "string"], Field(description="Arrow's name of the type")]
     unit: Annotated[str, Field(description="of a value")]
     meaning: Annotated[str, Field(description="how it is computed, in a sentence")]
+    of: Annotated[
+        Literal["score", "rank", "decision"] | None,
+        Field(description="of a group of scores without a statement: what of a prediction it is"),
+    ] = None
     min: Annotated[float | None, Field(description="least value; null: any")] = None
     max: Annotated[float | None, Field(description="greatest value; null: any")] = None
     nulls_max: Annotated[Fraction, Field(description="most of a partition's share of nulls")] = 0.0
@@ -86,7 +90,8 @@ class FeatureGroupSpec(Frozen):
     """A feature group: one SQL statement, one table, one Feast view.
 
     ``sources`` are those that the statement reads, by their names; a group of scores, ``scored_by`` a model, reads
-    ``predictions`` instead. ``freshness_days`` is how old their newest day may be at the end of a partition.
+    ``predictions`` instead, and needs no statement where its columns say what of a prediction they are.
+    ``freshness_days`` is how old the newest day of what is read may be at the end of a partition.
     """
 
     group: Annotated[Identifier, Field(description="the file's name, and the statement's: GROUP.sql")]
@@ -125,6 +130,18 @@ class FeatureGroupSpec(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _writes_back_all_or_nothing(self) -> FeatureGroupSpec:
+        said = [column.name for column in self.columns if column.of is not None]
+        if said and self.scored_by is None:
+            raise ValueError(f"columns.{said[0]}.of is of a prediction: name the model with scored_by, or leave it out")
+        if said and (silent := [name for name in self.feature_names if name not in said]):
+            raise ValueError(
+                f"columns.{silent[0]} says not what of a prediction it is (of: score, rank or decision), as "
+                f"{said[0]} does; say it for each column, or for none and write a statement"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _features_are_columns_of_their_own(self) -> FeatureGroupSpec:
         names = self.feature_names
         if taken := sorted(set(names) & {*self.entity.keys, *_OF_EVERY_GROUP}):
@@ -145,6 +162,11 @@ class FeatureGroupSpec(Frozen):
     def lake_table(self) -> TableSpec:
         """What the group's lake table is."""
         return features_table(self.group, self.entity.keys, self.column_types, self.entity.whose)
+
+    @property
+    def is_written_back(self) -> bool:
+        """Whether the columns are a model's predictions as they are: then no statement is written."""
+        return any(column.of is not None for column in self.columns)
 
     @property
     def sql_path(self) -> Path:
@@ -189,9 +211,19 @@ def load_feature_group(group: str) -> FeatureGroupSpec:
 def _load_feature_group(group: str, folders: tuple[Path, ...]) -> FeatureGroupSpec:
     values, path = read_spec(folders, group, kind="feature group")
     spec = validated(FeatureGroupSpec, values, path)
+    if spec.is_written_back:
+        if spec.sql_path.is_file():
+            raise SpecError(
+                f"{path.name}: columns say what of a prediction they are (of: …) and {spec.sql_path.name} says it too; "
+                "keep one of the two"
+            )
+        return spec
     if not spec.sql_path.is_file():
         where = "include/features" if path.parent == folders[0] else path.parent
-        raise SpecError(f"{path.name}: group={spec.group!r} has no statement; write {where}/{spec.group}.sql")
+        raise SpecError(
+            f"{path.name}: group={spec.group!r} has no statement; write {where}/{spec.group}.sql"
+            + ("; or say of each column what of a prediction it is, of: score" if spec.scored_by else "")
+        )
     _require_days(spec.sql_path)
     return spec
 

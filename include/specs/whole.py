@@ -118,6 +118,11 @@ def _wrong_with_group(
             f"entity={_told(spec.entity)} is not whom {spec.scored_by} scores, {_told(model.entity)}; a group of "
             "scores has its model's entity"
         )
+    predicted = ("score", *(model.predicted if model is not None else ("rank", "decision")))
+    for column in spec.columns:
+        if column.of not in (None, *predicted):
+            told = ", ".join(predicted)
+            yield f"columns.{column.name}.of={column.of!r} is nothing that {spec.scored_by} predicts; known: {told}"
 
 
 # --- feature services

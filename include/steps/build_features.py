@@ -22,6 +22,7 @@ from include.adapters.lake.portions import ROWS_AT_ONCE, in_portions
 from include.adapters.sources.deliveries import delivered_days, first_gap
 from include.errors import RefusedError, UncomputableError, UsageError
 from include.features.checks import PARTITION, other_types
+from include.features.statements import statement_of
 from include.features.versions import add_versions
 from include.partitions import consecutive, parse, span
 from include.refs import FeaturesRef
@@ -196,7 +197,7 @@ def _computed(
     A range gives the same rows as its days one by one, whatever a statement does with the entities of a day: days are
     the one cut that is right for every group. From the last day, which tends to have the most rows.
     """
-    sql, left, size = spec.sql_path.read_text(encoding="utf-8"), list(partitions), 1
+    sql, left, size = statement_of(spec), list(partitions), 1
     while left:
         days, left = left[-size:], left[:-size]
         rows = deployment.compute.run_select(

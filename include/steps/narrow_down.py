@@ -17,6 +17,7 @@ from include.errors import UncomputableError
 from include.features.bounds import find_broken
 from include.features.checks import Violation
 from include.features.smallest_cause import smallest_cause
+from include.features.statements import statement_of
 from include.specs.groups import FeatureGroupSpec
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Rows:
         """
         tables = {name: table.take([n for of, n in places if of == name]) for name, table in self.tables.items()}
         rows = self.compute.run_select(
-            self.spec.sql_path.read_text(encoding="utf-8"),
+            statement_of(self.spec),
             tables,
             purpose=f"feature group {self.spec.group}",
             parameters={"start_day": self.start, "end_day": self.end},

@@ -97,3 +97,57 @@ def test_a_statement_that_does_not_say_of_which_days_is_refused(
     (tmp_path / "features" / "product_daily.sql").write_bytes(statement.encode("latin-1"))
     with pytest.raises(SpecError, match=said):
         load_feature_group("product_daily")
+
+
+CHURN_SCORES = CONFIG_ROOT / "features" / "churn_scores.yaml"
+
+
+def with_columns(*of: str | None, **changes: Any) -> dict[str, Any]:
+    """Return the group of scores with columns that say these things of predictions; None says nothing."""
+    values = yaml.safe_load(CHURN_SCORES.read_text())
+    plain = {name: value for name, value in values["columns"][0].items() if name != "of"}
+    columns = [{**plain, "name": f"c{n}", **({"of": said} if said else {})} for n, said in enumerate(of)]
+    return {**values, "columns": columns, **changes}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (with_columns("score", None), "columns.c1 says not what of a prediction it is (of: score, rank or decision)"),
+        (with_columns("score", scored_by=None, sources=["orders"]), "columns.c0.of is of a prediction: name the model"),
+        (with_columns("scores"), "churn_scores.yaml: columns.0.of='scores': Input should be 'score', 'rank' or 'dec"),
+    ],
+    ids=["one of two", "of a source", "misspelt"],
+)
+def test_what_is_written_back_is_said_of_each_column(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(message)):
+        validated(FeatureGroupSpec, values, CHURN_SCORES)
+
+
+def overlay_with(folder: Path, values: dict[str, Any]) -> Path:
+    (folder / "features").mkdir()
+    (folder / "features" / "own_scores.yaml").write_text(yaml.safe_dump({**values, "group": "own_scores"}))
+    return folder / "features"
+
+
+@pytest.mark.parametrize("has_statement", [False, True])
+def test_scores_are_written_back_without_a_statement_and_not_with_one_beside(
+    tmp_path, monkeypatch, has_statement
+) -> None:
+    folder = overlay_with(tmp_path, with_columns("score", "decision"))
+    monkeypatch.setenv("MLOPS_SPECS", str(tmp_path))
+    if not has_statement:
+        assert load_feature_group("own_scores").is_written_back
+        return
+    (folder / "own_scores.sql").write_text("SELECT $start_day, $end_day")
+    with pytest.raises(SpecError, match=r"own_scores.yaml: columns say .* and own_scores.sql says it too; keep one"):
+        load_feature_group("own_scores")
+
+
+def test_a_group_of_scores_that_says_nothing_needs_a_statement(tmp_path, monkeypatch) -> None:
+    overlay_with(tmp_path, with_columns(None))
+    monkeypatch.setenv("MLOPS_SPECS", str(tmp_path))
+    with pytest.raises(
+        SpecError, match=r"has no statement; write .*own_scores.sql; or say of each column .* of: score"
+    ):
+        load_feature_group("own_scores")

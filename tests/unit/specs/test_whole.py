@@ -322,3 +322,13 @@ def test_the_window_that_a_refusal_asks_for_is_the_smallest_that_does():
         for days in (asked, asked + 1)
     ]
     assert stands == [False, True]
+
+
+def test_a_column_of_a_prediction_is_one_that_the_model_gives():
+    (column,) = SHIPPED.groups["churn_scores"].columns
+    placed = group("other_scores", sources=(), scored_by="churn", columns=(changed(column, of="rank"),))
+    (violation,) = hold_together(beside(groups=[placed])).violations
+    assert violation.kind == "feature group"
+    assert violation.message.endswith(
+        "columns.churn_risk_score.of='rank' is nothing that churn predicts; known: score, decision"
+    )
