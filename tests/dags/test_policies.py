@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import AssetAll
-from airflow.sdk.definitions._internal.dag_parsing_context import _airflow_parsing_context_manager
+from airflow.sdk.definitions.context import _AIRFLOW_PARSING_CONTEXT_DAG_ID
 
 from include.specs.deployed import load_specs
 from include.specs.groups import FeatureGroupSpec
@@ -142,10 +142,11 @@ def test_policies_hold(bag, dag_id):
         assert task.on_failure_callback
 
 
-def test_a_task_parses_its_own_dag_alone(bag):
+def test_a_task_parses_its_own_dag_alone(bag, monkeypatch):
     for dag_id, dag in bag.dags.items():
-        with _airflow_parsing_context_manager(dag_id=dag_id, task_id="any"):
-            alone = DagBag(dag_folder=dag.fileloc).dags
+        # As Airflow's own context manager sets it, which does not take it back.
+        monkeypatch.setenv(_AIRFLOW_PARSING_CONTEXT_DAG_ID, dag_id)
+        alone = DagBag(dag_folder=dag.fileloc).dags
         assert dag_id in alone
         assert {other for other in alone if "__" in other and "__" in dag_id} <= {
             other for other in TOPOLOGY if other.endswith(f"__{dag_id.partition('__')[2]}")
