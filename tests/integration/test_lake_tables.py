@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from include import partitions, tables
 from include.adapters.deployment import Deployment
@@ -29,12 +30,14 @@ from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
 from include.steps.verify_online import verify_online
 from tests.deployments import deployed_beside
-from tests.shop import FIRST_DAY, make_orders
+from tests.shop import FIRST_DAY, OVERLAY, make_orders, write_overlay
 
 pytestmark = pytest.mark.timeout(600)
 
 TRAINED = partitions.shift(FIRST_DAY, 99)
 NIGHT = partitions.shift(TRAINED, 1)
+LAST = partitions.end_of(NIGHT)
+MODELS = ("churn", "fraud", "recommendation")
 GONE = "c0008"
 TODAY = date(2026, 6, 1)
 
@@ -45,30 +48,49 @@ def orders_of_gone(shop: pa.Table) -> set[str]:
 
 @pytest.fixture(scope="module")
 def shop() -> pa.Table:
-    """Orders of which the quarantine takes one of GONE, and one of an order of GONE that names nobody."""
-    rows = make_orders(days=101).to_pylist()
+    """Orders of which the quarantine takes one of GONE, and one of an order of GONE that names nobody.
+
+    Their products are in three categories, one that costs much is disputed, and GONE orders on the night.
+    """
+    made = make_orders(days=101)
+    rows = [{**row, "category": f"k{int(row['product_id'][1:]) % 3}", "kind": "sale"} for row in made.to_pylist()]
     mine = next(row for row in rows if row["customer_id"] == GONE)
+    rows += [
+        {**row, "order_id": f"d{row['order_id']}", "ref_order_id": row["order_id"], "kind": "dispute", "ordered_at": at}
+        for row in rows
+        if row["quantity"] * row["unit_price"] > 40 and (at := row["ordered_at"] + timedelta(days=3)) < LAST
+    ]
     rows += [{**mine, "line": 2, "unit_price": -1.0}, {**mine, "line": 3, "customer_id": None}]
-    return pa.Table.from_pylist(rows, schema=make_orders(days=1).schema)
+    rows += [{**mine, "order_id": "that-night", "ordered_at": partitions.start_of(NIGHT) + timedelta(hours=9)}]
+    added = [pa.field("kind", pa.string()), pa.field("ref_order_id", pa.string())]
+    return pa.Table.from_pylist(rows, schema=pa.schema([*made.schema, *added]))
 
 
 @pytest.fixture(scope="module")
 def deployment(home: Path, shop: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     folder = tmp_path_factory.mktemp("tables")
-    with deployed_beside(home, folder, "tables") as made:
+    specs = write_overlay(folder / "specs")
+    for model_id in ("fraud", "recommendation"):
+        values = {name: OVERLAY[name] for name in ("label", "training", "monitoring", "decision")}
+        least = {"auc_min": 0.0} if model_id == "fraud" else {"ndcg_min": 0.0}
+        gates = {**least, "latency_p99_ms_max": 1000}
+        (specs / f"{model_id}.yaml").write_text(yaml.safe_dump({**values, "gates": gates}))
+    with deployed_beside(home, folder, "tables", specs=specs) as made:
         pq.write_table(shop, folder / "orders.parquet")
         as_of = partitions.end_of(NIGHT)
         import_file(made, folder / "orders.parquet", source="orders", as_of=as_of)
-        for group in ("customer_daily", "order_risk", "product_daily"):
+        for group in ("customer_category_daily", "customer_daily", "order_risk", "product_daily"):
             build_features(made, group, start=partitions.shift(TRAINED, -80), end=NIGHT)
             bring_online(made, group, start=partitions.shift(NIGHT, -20))
         with pytest.MonkeyPatch.context() as patch:
             # As if the night had not come yet: a move stands at the newest published day and governs those after it.
             patch.setattr(type(made.state), "newest_publication", lambda *_: TRAINED)
-            candidate = train_model(made, build_training_set(made, "churn", as_of=TRAINED))
-            assert stage_or_refuse(made, candidate) is None
-            promote_version(made, "churn", version=candidate.version, actor="ada", reason="gates passed")
-        score_batch(made, "churn", partition=NIGHT)
+            for model_id in MODELS:
+                candidate = train_model(made, build_training_set(made, model_id, as_of=TRAINED))
+                assert stage_or_refuse(made, candidate) is None
+                promote_version(made, model_id, version=candidate.version, actor="ada", reason="gates passed")
+        for model_id in MODELS:
+            score_batch(made, model_id, partition=NIGHT)
         build_features(made, "churn_scores", start=NIGHT, end=NIGHT)
         bring_online(made, "churn_scores")
         yield made
@@ -140,7 +162,7 @@ def test_nothing_in_the_lake_names_who_was_erased(deployment, erased, shop):
 
 
 def test_nothing_online_names_who_was_erased(deployment, erased, shop):
-    assert set(erased.online) == {"customer_daily", "order_risk", "churn_scores"}
+    assert set(erased.online) == {"customer_category_daily", "customer_daily", "order_risk", "churn_scores"}
     read = deployment.feature_store.online_group
     assert read("customer_daily", [GONE]).unknown == read("churn_scores", [GONE]).unknown == (GONE,)
     orders = sorted(orders_of_gone(shop))
@@ -148,13 +170,15 @@ def test_nothing_online_names_who_was_erased(deployment, erased, shop):
 
 
 def test_the_training_set_that_holds_the_person_is_named(deployment, erased):
-    (pin,) = erased.pins
-    assert pin.sources.keys() == {"raw/orders", "features/customer_daily"}
+    assert {frozenset(pin.sources) for pin in erased.pins} == {
+        frozenset({"raw/orders", f"features/{group}"})
+        for group in ("customer_category_daily", "customer_daily", "order_risk")
+    }
     with pytest.raises(UsageError, match="is in no table"):
         forget_person(deployment, "nobody", source=load_source("orders"), today=TODAY)
 
 
 def test_a_night_that_is_verified_again_brings_nobody_back(deployment, erased, shop):
-    for group in ("customer_daily", "order_risk", "churn_scores"):
+    for group in ("customer_category_daily", "customer_daily", "order_risk", "churn_scores"):
         assert verify_online(deployment, group, partition=NIGHT, sample=1000)
     assert rows_that_name(deployment, {GONE, *orders_of_gone(shop)}) == {}
