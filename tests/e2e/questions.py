@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -16,8 +16,12 @@ import pytest
 from include.embedded.api import AirflowApi
 from include.errors import MlopsError
 from include.governance import lifecycle
+from include.governance.evidence import Evidence
 from include.governance.lifecycle import MoveRequest, Stage
+from include.refs import CandidateRef
 from include.specs.models import load_model
+from include.steps.compare_champion import find_champion
+from include.steps.gate_candidate import thresholds
 from tests.e2e.loop import NIGHT, Loop
 
 DAG = "promote_model__churn"
@@ -82,10 +86,19 @@ def stage_by_hand(loop: Loop) -> int:
     known = client.get_model_version(name, "1")
     made = client.create_model_version(name, known.source, run_id=known.run_id)
     moves = loop.deployment.state.ledger("churn")
-    evidence = next(move.evidence for move in moves if move.to_stage == Stage.STAGING)
+    first = next(move.evidence for move in moves if move.to_stage == Stage.STAGING and move.evidence)
+    evidence = _of_today(loop, int(made.version), first)
     request = MoveRequest("churn", int(made.version), NIGHT, actor="train_model", reason="by hand", evidence=evidence)
     loop.deployment.state.append_moves(lifecycle.stage_candidate(moves, request))
     return int(made.version)
+
+
+def _of_today(loop: Loop, version: int, evidence: Evidence) -> Evidence:
+    """Return evidence as if it had been compared with the version in Production now."""
+    champion = find_champion(loop.deployment, CandidateRef("churn", version, evidence.run_id, evidence.as_of))
+    limit = thresholds(load_model("churn").gates, champion)["champion"]
+    gates = (replace(g, verdict="pass", threshold=limit) if g.gate == "champion" else g for g in evidence.gates)
+    return replace(evidence, gates=tuple(gates), champion=champion.version)
 
 
 def ask(loop: Loop) -> Asked:
