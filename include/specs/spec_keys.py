@@ -46,7 +46,7 @@ def spec_keys(schema: type[BaseModel]) -> list[KeyLine]:
     --------
     >>> from include.specs.model_sections import BinaryGatesSpec
     >>> [line.key for line in spec_keys(BinaryGatesSpec)]
-    ['latency_p99_ms_max', 'auc_min']
+    ['latency_p99_ms_max', 'champion_margin', 'scheduled_gain', 'auc_min']
     """
     whole = schema.model_json_schema()
     return list(_keys(whole, whole.get("$defs", {}), ""))
