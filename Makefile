@@ -44,7 +44,7 @@ test: setup .venv/.peers ## Lint and run every test
 	@.ci/test
 
 truth: setup ## Hold the shipped models against the simulated shop's truth, on five seeds
-	@MLOPS_TRUTH=full .venv/bin/python -m pytest -q -rP tests/integration/test_models_against_the_truth.py
+	@TRUTH=full .venv/bin/python -m pytest -q -rP tests/integration/test_models_against_the_truth.py
 
 bench: setup .venv/.peers ## Race this project against its peers; ARGS="--scale 0.1" for a tenth of the size
 	@.venv/bin/python -W ignore -m benchmarks $(ARGS)

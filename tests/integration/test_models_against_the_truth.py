@@ -4,7 +4,7 @@ On a simulated shop the truth is known: the process by which customers order and
 what each customer likes. Given the parameters of the process and a customer's orders until now, the posterior ranks
 customers as well as anything can; the probability of a dispute and the tastes themselves are known to nobody else. The
 models know none of it, and learn from what was ordered. All are asked about the same rows. The seeds are the first five
-after ten, and stay; MLOPS_TRUTH=full (`make truth`) plays all of them, else one, of the demo's size.
+after ten, and stay; TRUTH=full (`make truth`) plays all of them, else one, of the demo's size.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from tests.unit.steps.fakes import FakeState
 
 pytestmark = pytest.mark.timeout(900)
 
-FULL = os.environ.get("MLOPS_TRUTH") == "full"
+FULL = os.environ.get("TRUTH") == "full"
 SEEDS = (11, 12, 13, 14, 15) if FULL else (11,)
 WORLD = World() if FULL else World(arrivals_per_day=6.0)
 # The shop of the demo: its first day, the day of the first training, and the end of its history.
