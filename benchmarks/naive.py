@@ -20,7 +20,7 @@ from include.cli.deployment import open_deployment
 from include.question.matrix import feature_matrix
 from include.specs.models import load_model
 from include.steps.load_version import load_version
-from include.training.split import split_by_time
+from include.training.split import split_snapshots
 from include.training.task_registry import find_task
 
 if TYPE_CHECKING:
@@ -49,11 +49,7 @@ def main(model_id: str, version: int | None, rules: tuple[str, ...], before_test
     version = version or max(each.version for each in deployment.model_registry.versions(spec.registered_name))
     loaded, task = load_version(deployment, model_id, version), find_task(spec)
     _, examples = read_training_set(deployment.lake, model_id, loaded.manifest.set_id)
-    split = split_by_time(
-        examples["event_timestamp"].to_numpy(),
-        test_days=spec.training.test_days,
-        horizon_days=spec.label.horizon_days,
-    )
+    split = split_snapshots(spec, examples["event_timestamp"].to_numpy())
     rows = examples.filter(pa.array(split.train if before_test else split.test))
     start, end = (split.train_start, split.train_end) if before_test else (split.test_start, split.test_end)
     print(f"{rows.num_rows:,} rows, {start} to {end}")

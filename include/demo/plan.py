@@ -189,13 +189,13 @@ def _require_history(spec: ModelSpec, first: str, trained_as_of: str, holds: str
     import numpy as np
 
     from include.question.labels import snapshot_days
-    from include.training.split import split_by_time
+    from include.training.split import split_snapshots
 
     label, training = spec.label, spec.training
     days = [day for day in snapshot_days(trained_as_of, label, training) if day >= first]
     snapshots = np.array(days, dtype="datetime64[D]")
     try:
-        split_by_time(snapshots, test_days=training.test_days, horizon_days=label.horizon_days)
+        split_snapshots(spec, snapshots)
     except (RefusedError, UsageError) as no:
         raise UsageError(
             f"{holds}: too short to train {spec.model_id} as of {trained_as_of}, a cooldown "

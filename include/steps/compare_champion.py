@@ -26,7 +26,7 @@ from include.steps.load_version import load_version
 from include.steps.read_inputs import read_at
 from include.training.comparison import PairedDifference
 from include.training.manifest import spec_of_text, spec_sha256
-from include.training.split import TimeSplit, split_by_time
+from include.training.split import split_snapshots
 from include.training.task_registry import find_task
 
 if TYPE_CHECKING:
@@ -115,12 +115,7 @@ def _spec_of(loaded: LoadedModel, present: ModelSpec) -> ModelSpec:
 
 
 def _test_rows(made_by: ModelSpec, examples: pa.Table) -> pa.Table:
-    return examples.filter(pa.array(_split(made_by, examples[EVENT_TIMESTAMP].to_numpy()).test))
-
-
-def _split(made_by: ModelSpec, times: NDArray[np.datetime64]) -> TimeSplit:
-    """Return which snapshots a version was fitted on and tested on."""
-    return split_by_time(times, test_days=made_by.training.test_days, horizon_days=made_by.label.horizon_days)
+    return examples.filter(pa.array(split_snapshots(made_by, examples[EVENT_TIMESTAMP].to_numpy()).test))
 
 
 def _unseen(champion: LoadedModel, present: ModelSpec, rows: pa.Table) -> pa.Table:
@@ -140,7 +135,7 @@ def _fitted_until(champion: LoadedModel, present: ModelSpec) -> np.datetime64:
         return np.datetime64(_instants([manifest.last_snapshot])[0])
     days = snapshot_days(manifest.as_of, made_by.label, made_by.training)
     published = _instants([day for day in days if day not in manifest.unpublished_snapshots])
-    return _split(made_by, published).test_start
+    return split_snapshots(made_by, published).test_start
 
 
 def _instants(days: list[str]) -> NDArray[np.datetime64]:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from include.adapters.files.tabular import TableFile
     from include.adapters.sources.source_files import SourceFile
 
+# Twice what is read at once: half as many statements for ten million rows, in the same memory.
+_ROWS_OF_A_BUCKET = 2 * ROWS_AT_ONCE
 _TAKEN, _SET_ASIDE, _REJECTED = "taken", "set aside", "rejected"
 
 
@@ -172,7 +174,7 @@ def _judged_in_buckets(files: Sequence[TableFile], judgement: Judgement, engine:
     with engine.open_session(purpose=f"the verdict on {', '.join(file.name for file in files)[:200]}") as con:
         _prepare(con, spec, names)
         sqls = [bucket_sql(spec, _typed_sql(each, judgement, DELIVERED)) for each in opened]
-        for number, bucket in enumerate(in_buckets(con, opened, sqls, rows=2 * ROWS_AT_ONCE, folder=folder)):
+        for number, bucket in enumerate(in_buckets(con, opened, sqls, rows=_ROWS_OF_A_BUCKET, folder=folder)):
             _judge_bucket(con, judgement, bucket, typed, names)
             _write(con, taken_sql(spec, delivered_by=judgement.delivered_by), folder / _TAKEN / f"{number:03}.parquet")
             rejected = set_aside_sql(spec, [each.schema for each in opened], partition=judgement.partition)

@@ -6,11 +6,15 @@ What belongs here: which example is for fitting and which for testing. What does
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from include.errors import RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from include.specs.models import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class TimeSplit:
     test_start: np.datetime64
     test_end: np.datetime64
     purged: int
+
+
+def split_snapshots(spec: ModelSpec, snapshots: NDArray[np.datetime64]) -> TimeSplit:
+    """Split as a model's spec says; parameters and errors are those of `split_by_time`."""
+    return split_by_time(snapshots, test_days=spec.training.test_days, horizon_days=spec.label.horizon_days)
 
 
 def split_by_time(snapshots: NDArray[np.datetime64], *, test_days: int, horizon_days: int) -> TimeSplit:

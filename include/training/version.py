@@ -24,7 +24,7 @@ from include.training.fitting import feature_importance, to_bytes
 from include.training.manifest import TrainingSetManifest, spec_text
 from include.training.model_card import write_model_card
 from include.training.plots import draw_plots
-from include.training.split import TimeSplit, split_by_time
+from include.training.split import TimeSplit, split_snapshots
 from include.training.task import Evaluation
 from include.training.task_registry import find_task
 
@@ -79,11 +79,7 @@ def fit_version(spec: ModelSpec, names: Sequence[str], examples: pa.Table) -> Fi
     RefusedError
         If the split leaves nothing to fit on or to test on, or nothing was learned.
     """
-    split = split_by_time(
-        examples["event_timestamp"].to_numpy(),
-        test_days=spec.training.test_days,
-        horizon_days=spec.label.horizon_days,
-    )
+    split = split_snapshots(spec, examples["event_timestamp"].to_numpy())
     matrix = feature_matrix(examples, names)
     booster = find_task(spec).fit(
         examples.filter(pa.array(split.train)), matrix[split.train], feature_names=tuple(names)
