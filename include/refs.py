@@ -42,7 +42,10 @@ class CandidateRef:
 
 @dataclass(frozen=True)
 class PredictionsRef:
-    """One partition of scores, those with a positive decision, and the version that gave them."""
+    """One partition of scores, those with a positive decision, and the version that gave them.
+
+    Beside them how many of the night's entities the model is not asked about, and how many it is and were skipped.
+    """
 
     model_id: str
     partition: str
@@ -50,6 +53,8 @@ class PredictionsRef:
     rows: int
     decided: int
     version: int
+    outside_population: int
+    skipped: int
 
 
 @dataclass(frozen=True)

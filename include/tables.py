@@ -177,6 +177,11 @@ def predictions_name(model_id: str) -> str:
     return f"predictions/{model_id}"
 
 
+def scoring_manifests_name(model_id: str) -> str:
+    """Return the name of the folder of what made a model's scores, below it a folder for each role."""
+    return f"scoring_manifests/{model_id}"
+
+
 def online_vectors_name(model_id: str) -> str:
     """Return the name of the log of what a model was given online."""
     return f"online_vectors/{model_id}"
@@ -333,6 +338,17 @@ def training_sets_folder(model_id: str, whose: Whose) -> FolderSpec:
         # A set goes when its version may no longer serve, and not before MLOPS_RETENTION_DAYS after its day.
         kept_days=None,
         kept="while its version may serve",
+    )
+
+
+def scoring_manifests_folder(model_id: str) -> FolderSpec:
+    """Return the folder of what made a model's scores."""
+    return FolderSpec(
+        name=scoring_manifests_name(model_id),
+        file="what made the scores of one night in one role, from what, and how many rows were left out and why",
+        whose=OF_NOBODY,
+        # As the scores themselves.
+        kept_days=None,
     )
 
 

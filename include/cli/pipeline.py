@@ -78,12 +78,19 @@ def _advice(model_id: str) -> str:
 @options.model
 @_date
 @options.version("--shadow", help="A version that scores beside the one in Production.")
-def score(model_id: str, partition: str, shadow: int | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print what made the scores of each role, as one JSON object.")
+def score(model_id: str, partition: str, shadow: int | None, as_json: bool) -> None:
     """Score one partition with the version that was in Production before it."""
+    from include.adapters.lake.scoring_manifests import read_scoring_manifests
     from include.steps.score_batch import score_batch
 
-    scored = score_batch(open_deployment(), model_id, partition=partition, shadow=shadow)
-    click.echo(json.dumps(asdict(scored)))
+    deployment = open_deployment()
+    scored = score_batch(deployment, model_id, partition=partition, shadow=shadow)
+    if as_json:
+        told = {each.role: asdict(each) for each in read_scoring_manifests(deployment.lake, model_id, partition)}
+        click.echo(json.dumps(told))
+    else:
+        click.echo(json.dumps(asdict(scored)))
 
 
 @click.command()

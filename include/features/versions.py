@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PARTITION
+from include.features.row_order import ordered
 
 _ABSENT = -1
 
@@ -40,9 +41,13 @@ def newest_versions(rows: pa.Table, *, keys: tuple[str, ...], with_retractions: 
         Sorted by keys and event time, which are unique in it.
     """
     newest = _newest(rows, keys)
-    if with_retractions:
-        return newest
-    return newest.filter(pc.invert(_is_retraction(newest, _features(rows, keys))))
+    return newest if with_retractions else without_retractions(newest, keys=keys)
+
+
+def without_retractions(newest: pa.Table, *, keys: tuple[str, ...]) -> pa.Table:
+    """Return those of the newest versions that stand: an entity that was retracted is not among them."""
+    is_retraction = _is_retraction(newest, _features(newest, keys))
+    return newest.filter(pc.invert(is_retraction)) if pc.any(is_retraction).as_py() else newest
 
 
 def add_versions(
@@ -191,5 +196,4 @@ def _features(rows: pa.Table, keys: tuple[str, ...]) -> list[str]:
 
 
 def _sorted(rows: pa.Table, keys: tuple[str, ...]) -> pa.Table:
-    names = (*keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP)
-    return rows.sort_by([(name, "ascending") for name in names]).combine_chunks()
+    return ordered(rows, (*keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP))

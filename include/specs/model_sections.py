@@ -7,7 +7,7 @@ spec and its file (``models``), and what a value means to a computation, which i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -118,11 +118,18 @@ class ApprovalSpec(Frozen):
 
 
 class ScoringSpec(Frozen):
-    """How long a correction of its features makes a score anew."""
+    """Who is scored by whom, and how long a correction of its features makes a score anew."""
 
     rescore_days: Annotated[
         int, Field(ge=0, le=90, description="nights whose scores are made anew when features are corrected")
     ] = 7
+    incomplete: Annotated[
+        Literal["score", "skip"],
+        Field(
+            description="what becomes of an entity of which another group of the service has no row within its ttl: it "
+            "is scored, those features missing, or skipped"
+        ),
+    ] = "score"
 
 
 class BinaryScoringSpec(ScoringSpec):

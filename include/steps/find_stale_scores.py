@@ -16,9 +16,10 @@ from include import partitions
 from include.errors import NotYetError, UnpublishedError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from include.quality.sql import column, columns
+from include.scoring.predictions import CHAMPION, FEATURE_CREATED
 from include.steps.load_version import load_version
-from include.steps.read_inputs import created_column, other_groups, read_partition
-from include.steps.score_batch import CHAMPION, FEATURE_CREATED
+from include.steps.read_inputs import created_column, other_groups
+from include.steps.read_night import read_partition
 from include.tables import features_name, predictions_name
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from include.features.checks import CREATED_TIMESTAMP
 from include.monitoring.data_quality import REFERENCE_DAYS, Delivery, Watched, judge_data_quality
 from include.monitoring.decision import NightMetrics
 from include.monitoring.drift import measure_drift
+from include.scoring.predictions import CHAMPION, FEATURE_CREATED
 from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, load_model
 from include.specs.services import load_feature_service
@@ -28,7 +29,6 @@ from include.specs.source_rules import DAY
 from include.specs.sources import SourceSpec, load_source
 from include.steps.load_version import load_version
 from include.steps.read_inputs import created_column, other_groups, read_scored
-from include.steps.score_batch import CHAMPION, FEATURE_CREATED
 from include.tables import predictions_name
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
 """Read what a model is asked about: whom, with which features, from which versions of which tables.
 
-What belongs here: the one way from feature tables to the rows of a model, for training, scoring, monitoring and audit.
-What does not: labels (``read_labels``), and what is done with the rows.
+What belongs here: the one way from feature tables to the rows of a model, for training, monitoring and audit, and the
+parts of it that a night's own reading (``read_night``) is made of. What does not: labels (``read_labels``), and what is
+done with the rows.
 
 Whom: the rows of the model's feature group for which its population holds. With what: the features of its service,
 those of the group from the row itself, those of other groups as the row's entity sees them at the row's time.
@@ -11,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,8 +21,9 @@ import pyarrow.compute as pc
 from include.adapters.feature_store.as_of_join import FeatureRows, features_as_of
 from include.adapters.lake.portions import ROWS_AT_ONCE, fitting
 from include.adapters.lake.span import Span
-from include.errors import MlopsError, NotYetError, UnpublishedError
+from include.errors import MlopsError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from include.features.row_order import ordered
 from include.features.versions import newest_versions
 from include.question.population import ROWS, population_statement
 from include.specs.groups import FeatureGroupSpec, load_feature_group
@@ -31,9 +33,6 @@ from include.specs.services import load_feature_service
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
     from include.training.manifest import TrainingSetManifest
-
-# What a row may know: all that is known now, what was known at its own time, or what it knew when it was scored.
-_Knowledge: TypeAlias = Literal["now", "then", "scored"]
 
 
 @dataclass(frozen=True)
@@ -82,47 +81,6 @@ def select_population(deployment: Deployment, spec: ModelSpec, rows: pa.Table) -
     return deployment.duckdb.run_select(statement, {ROWS: rows}, purpose=f"the population of {spec.model_id}")
 
 
-def read_partition(deployment: Deployment, spec: ModelSpec, partition: str, *, service: str) -> Inputs:
-    """Return the rows of one night, with all that is known of them now.
-
-    Parameters
-    ----------
-    service : str
-        What is read: the feature service of the version that scores, which may be older than the spec's.
-
-    Raises
-    ------
-    UnpublishedError
-        If the night's features of a group that the model reads are not published.
-    NotYetError
-        If those are of groups that only this service reads: the model's DAG does not wait for them.
-    MlopsError
-        If a table is not there.
-    """
-    _require_published(deployment, spec, partition, service)
-    return _read(deployment, spec, service, [partition], knowing="now")
-
-
-def _require_published(deployment: Deployment, spec: ModelSpec, partition: str, service: str) -> None:
-    absent = [
-        group
-        for group in (spec.features.group, *other_groups(spec, service))
-        if partition not in deployment.state.publications(_table(group))
-    ]
-    if not absent:
-        return
-    builds = "; ".join(f"mlops features build --group {group} --date {partition}" for group in absent)
-    told = f"{' and '.join(map(_table, absent))} of {partition} {'is' if len(absent) == 1 else 'are'} not published"
-    if {spec.features.group, *load_feature_service(spec.features.service).features}.isdisjoint(absent):
-        raise NotYetError(
-            f"{told}, which the version that scores reads (feature service {service}) and the spec of {spec.model_id} "
-            f"does not any more (feature service {spec.features.service}), so that its DAG does not wait for it; build "
-            f"it: {builds}"
-        )
-    what = "would read older values" if spec.features.group not in absent else "has nothing to read"
-    raise UnpublishedError(f"{told}, so {spec.model_id} {what}; build it: {builds}")
-
-
 def read_snapshots(
     deployment: Deployment, spec: ModelSpec, days: Sequence[str], *, as_for: TrainingSetManifest | None = None
 ) -> Inputs:
@@ -139,7 +97,7 @@ def read_snapshots(
     MlopsError
         If a table is not there. A day that is not published has no rows and is told of.
     """
-    return _read(deployment, spec, spec.features.service, days, knowing="then", as_for=as_for)
+    return _read(deployment, spec, spec.features.service, days, as_for=as_for)
 
 
 def read_scored(deployment: Deployment, spec: ModelSpec, partition: str, scored: pa.Table, *, service: str) -> Inputs:
@@ -153,7 +111,7 @@ def read_scored(deployment: Deployment, spec: ModelSpec, partition: str, scored:
     service : str
         The feature service of the version that scored.
     """
-    return _read(deployment, spec, service, [partition], knowing="scored", scored=scored)
+    return _read(deployment, spec, service, [partition], scored=scored)
 
 
 def read_at(
@@ -176,8 +134,8 @@ def read_at(
     rows, sources = asked, {}
     for group, names in wanted.features.items():
         read = load_feature_group(group)
-        version = versions[read.table] if read.table in versions else _version(deployment, spec, read.table)
-        rows = _with_features(deployment, rows, read, names, version, knowing="then", until=None)
+        version = versions[read.table] if read.table in versions else version_of(deployment, spec, read.table)
+        rows = with_features(deployment, rows, read, names, version, known_at=True)
         sources[read.table] = version
     return Inputs(rows.select([*asked.column_names, *wanted.feature_names]), wanted.feature_names, sources)
 
@@ -188,30 +146,28 @@ def _read(
     service_name: str,
     days: Sequence[str],
     *,
-    knowing: _Knowledge,
     scored: pa.Table | None = None,
     as_for: TrainingSetManifest | None = None,
 ) -> Inputs:
     group, service = load_feature_group(spec.features.group), load_feature_service(service_name)
     others = [load_feature_group(name) for name in other_groups(spec, service_name)]
     tables = [each.table for each in (group, *others)]
-    sources = {name: as_for.version_of(name) if as_for else _version(deployment, spec, name) for name in tables}
+    sources = {name: as_for.version_of(name) if as_for else version_of(deployment, spec, name) for name in tables}
     published = _published(deployment, group.table, days, as_for)
 
     def chosen(keys: Sequence[str]) -> pa.Table:
         rows = deployment.lake.read(group.table, keys=keys, version=sources[group.table])
-        rows = _versions_known(rows, group.entity.keys, knowing=knowing, scored=scored)
+        rows = _versions_known(rows, group.entity.keys, scored=scored)
         # Who was scored was in the population then.
         return rows if scored is not None else select_population(deployment, spec, rows)
 
     # All snapshots of a training set are many times the rows of whom the model is asked about.
     rows = pa.concat_tables(map(chosen, [*fitting(published.items())] or [[]]))
-    rows = _in_order(rows, (EVENT_TIMESTAMP, *spec.entity.keys))
+    rows = ordered(rows, (EVENT_TIMESTAMP, *spec.entity.keys))
     for other in others:
         until = _until(rows, scored, other, spec)
-        rows = _with_features(
-            deployment, rows, other, service.features[other.group], sources[other.table], knowing=knowing, until=until
-        )
+        features, version = service.features[other.group], sources[other.table]
+        rows = with_features(deployment, rows, other, features, version, known_at=scored is None, until=until)
     names = [*spec.entity.keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP, *(created_column(other.group) for other in others)]
     unpublished = tuple(day for day in days if day not in published)
     return Inputs(rows.select([*names, *service.feature_names]), service.feature_names, sources, unpublished)
@@ -228,17 +184,13 @@ def _published(
     return {day: known.get(day, ROWS_AT_ONCE) for day in days if day not in as_for.unpublished_snapshots}
 
 
-def _versions_known(rows: pa.Table, keys: tuple[str, ...], *, knowing: _Knowledge, scored: pa.Table | None) -> pa.Table:
-    """Return of each entity and time the newest version that is to be known."""
+def _versions_known(rows: pa.Table, keys: tuple[str, ...], *, scored: pa.Table | None) -> pa.Table:
+    """Return of each entity and time the newest version that was known at its time, or when it was scored."""
     if scored is not None:
         rows = _known_by(rows, scored, keys)
-    elif knowing == "then":
+    else:
         rows = rows.filter(pc.less_equal(rows[CREATED_TIMESTAMP], rows[EVENT_TIMESTAMP]))
     return newest_versions(rows, keys=keys)
-
-
-def _in_order(rows: pa.Table, names: Sequence[str]) -> pa.Table:
-    return rows.sort_by([(name, "ascending") for name in names]).combine_chunks()
 
 
 def _known_by(rows: pa.Table, scored: pa.Table, keys: Sequence[str]) -> pa.Table:
@@ -257,46 +209,67 @@ def _until(rows: pa.Table, scored: pa.Table | None, other: FeatureGroupSpec, spe
     return told.sort_by([(name, "ascending") for name in (EVENT_TIMESTAMP, *keys)])[column]
 
 
-def _with_features(
+def with_features(
     deployment: Deployment,
     rows: pa.Table,
     other: FeatureGroupSpec,
     features: Sequence[str],
     version: int,
     *,
-    knowing: _Knowledge,
-    until: pa.ChunkedArray | None,
+    known_at: bool = False,
+    until: pa.ChunkedArray | None = None,
 ) -> pa.Table:
-    """Return rows with the features of another group, as each row's entity sees them at its time."""
+    """Return rows with the features of another group, as each row's entity sees them at its time.
+
+    Parameters
+    ----------
+    known_at : bool
+        See only what was known at that time; default: all that is known now.
+    until : pyarrow.ChunkedArray, optional
+        See only what was known by then.
+    """
     ttl = timedelta(days=other.ttl_days)
-    bounds = pc.min_max(rows[EVENT_TIMESTAMP]).as_py()
-    first, last = bounds["min"], bounds["max"]
+    first, last = _bounds(rows)
     within = Span(EVENT_TIMESTAMP, first - ttl if first is not None else None, last)
-    stored = FeatureRows(
-        deployment.lake.dataset(other.table, version=version, within=within),
-        other.entity.keys,
-        EVENT_TIMESTAMP,
-        CREATED_TIMESTAMP,
-        (*features, CREATED_TIMESTAMP),
-    )
-    found = features_as_of(
-        stored,
-        [rows[key] for key in other.entity.keys],
-        rows[EVENT_TIMESTAMP],
-        ttl=ttl,
-        known_at=knowing == "then",
-        known_until=until,
-    )
+    stored = _stored(deployment, other, (*features, CREATED_TIMESTAMP), version, within)
+    at, keys = rows[EVENT_TIMESTAMP], [rows[key] for key in other.entity.keys]
+    found = features_as_of(stored, keys, at, ttl=ttl, known_at=known_at, known_until=until)
     for name in features:
         rows = rows.append_column(name, found[name])
     return rows.append_column(created_column(other.group), found[CREATED_TIMESTAMP])
 
 
-def _table(group: str) -> str:
-    return load_feature_group(group).table
+def are_stale(deployment: Deployment, rows: pa.Table, other: FeatureGroupSpec, version: int) -> pa.ChunkedArray:
+    """Say of rows that see nothing of another group whether there was something within twice its ttl."""
+    ttl = timedelta(days=other.ttl_days)
+    first, last = _bounds(rows)
+    within = Span(EVENT_TIMESTAMP, first - 2 * ttl if first is not None else None, last - ttl if last else None)
+    stored = _stored(deployment, other, (CREATED_TIMESTAMP,), version, within)
+    at, keys = rows[EVENT_TIMESTAMP], [rows[key] for key in other.entity.keys]
+    found = features_as_of(stored, keys, at, ttl=2 * ttl, known_at=False)
+    return pc.is_valid(found[CREATED_TIMESTAMP])
 
 
-def _version(deployment: Deployment, spec: ModelSpec, table: str) -> int:
+def _stored(
+    deployment: Deployment, group: FeatureGroupSpec, columns: tuple[str, ...], version: int, within: Span
+) -> FeatureRows:
+    rows = deployment.lake.dataset(group.table, version=version, within=within)
+    return FeatureRows(rows, group.entity.keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP, columns)
+
+
+def _bounds(rows: pa.Table) -> tuple[datetime | None, datetime | None]:
+    found = pc.min_max(rows[EVENT_TIMESTAMP]).as_py()
+    return found["min"], found["max"]
+
+
+def version_of(deployment: Deployment, spec: ModelSpec, table: str) -> int:
+    """Return the present version of a table that a model reads.
+
+    Raises
+    ------
+    MlopsError
+        If it is not there.
+    """
     version = deployment.lake.version(table)
     if version is None:
         raise MlopsError(

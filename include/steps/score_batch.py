@@ -1,7 +1,7 @@
 """Score one partition with the version that governs it, or with one that stands in its shadow.
 
-What belongs here: scoring what was read, writing predictions once. What does not: which version governs a partition,
-which is the ledger's, and who is asked about (``read_inputs``).
+What belongs here: who scores a night, and one commit of it with the record of what made it. What does not: which
+version governs a partition, which is the ledger's, who is asked about (``read_night``), and scoring (``score_night``).
 """
 
 from __future__ import annotations
@@ -10,33 +10,28 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from include import partitions
+from include.adapters.lake.role_rows import replace_roles
+from include.adapters.lake.scoring_manifests import remove_manifest, write_manifest
 from include.errors import NotYetError, RefusedError, UnpublishedError
-from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from include.monitoring.missed_nights import MissedNight, tell_missed
-from include.question.matrix import feature_matrix
 from include.refs import PredictionsRef
-from include.scoring.predictions import predict_columns
-from include.specs.models import ModelSpec, load_model
+from include.scoring.manifest import ScoringManifest
+from include.scoring.predictions import CHALLENGER, CHAMPION
+from include.scoring.slices import UnorderedError
+from include.specs.models import load_model
 from include.steps.load_version import load_version
-from include.steps.read_inputs import Inputs, created_column, other_groups, read_partition
+from include.steps.read_night import ROWS_OF_A_SLICE, open_night
+from include.steps.score_night import Scorer, Scoring
 from include.tables import features_name, predictions_name
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Mapping
 
     from include.adapters.deployment import Deployment
+    from include.specs.models import ModelSpec
 
 log = logging.getLogger(__name__)
-
-CHAMPION, CHALLENGER = "champion", "challenger"
-FEATURE_EVENT, FEATURE_CREATED = f"feature_{EVENT_TIMESTAMP}", f"feature_{CREATED_TIMESTAMP}"
-
-_ROLE = "role"
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,8 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
     """Score the population of a partition and write its predictions.
 
     Predictions of one partition hold a role each: the version in Production is the champion. Writing one role leaves
-    the others as they are. A published night without rows is scored to none.
+    the others as they are. A published night without rows is scored to none. What made the scores of a role, and what
+    became of each row, is kept beside them (`include.scoring.manifest.ScoringManifest`).
 
     Parameters
     ----------
@@ -79,40 +75,10 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
             f"no version of {model_id} was in Production before {partition}; since when one is, says mlops registry "
             f"ledger --model {model_id}"
         )
-    loaded = load_version(deployment, model_id, model_version)
-    service = loaded.signature.feature_service
-    if loaded.signature.task != spec.task:
-        raise RefusedError(
-            f"{model_id} version {model_version} is of task: {loaded.signature.task}, the spec of task: {spec.task}, "
-            "by which its scores mean nothing; train a version of the spec's task, or take the task back"
-        )
-    inputs = read_partition(deployment, spec, partition, service=service)
-    scores = loaded.model.predict(feature_matrix(inputs.rows, loaded.signature.feature_names))
     role = CHAMPION if shadow is None else CHALLENGER
-    rows = _predictions(spec, inputs, scores, partition=partition, model_version=model_version, role=role)
-    for group in other_groups(spec, service):
-        rows = rows.append_column(created_column(group), inputs.rows[created_column(group)])
-
-    def beside_other_roles(present: pa.Table | None) -> pa.Table:
-        if present is None:
-            return rows
-        others = present.filter(pc.not_equal(present[_ROLE], role))
-        return pa.concat_tables([others, rows], promote_options="default") if others.num_rows else rows
-
-    table = predictions_name(model_id)
-    written = deployment.lake.update(table, [partition], beside_other_roles)
-    if role == CHAMPION:
-        deployment.state.record_publications(table, [(partition, rows.num_rows)], written.version)
-    log.info(
-        "score model=%s partition=%s role=%s version=%d rows=%d",
-        model_id,
-        partition,
-        role,
-        model_version,
-        rows.num_rows,
-    )
-    decided = int(pc.sum(rows["decision"]).as_py() or 0)
-    return PredictionsRef(model_id, partition, model_version, rows.num_rows, decided, written.version)
+    asked = _scorer(deployment, spec, partition, role, model_version)
+    with deployment.state.alone(f"scoring {model_id} {partition}"):
+        return _write(deployment, asked)
 
 
 def score_range(deployment: Deployment, model_id: str, *, start: str, end: str) -> ScoredRange:
@@ -147,26 +113,64 @@ def score_range(deployment: Deployment, model_id: str, *, start: str, end: str) 
     return ScoredRange(tuple(scored), told)
 
 
-def _predictions(
+def _scorer(
+    deployment: Deployment,
     spec: ModelSpec,
-    inputs: Inputs,
-    scores: NDArray[np.float32],
-    *,
     partition: str,
-    model_version: int,
     role: str,
-) -> pa.Table:
-    rows, count = inputs.rows, inputs.rows.num_rows
-    instant = pa.timestamp("us", tz="UTC")
-    return pa.table(
-        {
-            **{key: rows[key].cast(pa.string()) for key in spec.entity.keys},
-            "dt": pa.array([partitions.parse(partition)] * count, pa.date32()),
-            _ROLE: pa.array([role] * count, pa.string()),
-            "score": pa.array(scores, pa.float32()),
-            **predict_columns(spec, rows, scores),
-            "model_version": pa.array([model_version] * count, pa.int64()),
-            FEATURE_EVENT: rows[EVENT_TIMESTAMP].cast(instant),
-            FEATURE_CREATED: rows[CREATED_TIMESTAMP].cast(instant),
-        }
-    )
+    model_version: int,
+    *,
+    versions: Mapping[str, int] | None = None,
+) -> Scorer:
+    loaded = load_version(deployment, spec.model_id, model_version)
+    if loaded.signature.task != spec.task:
+        raise RefusedError(
+            f"{spec.model_id} version {model_version} is of task: {loaded.signature.task}, the spec of task: "
+            f"{spec.task}, by which its scores mean nothing; train a version of the spec's task, or take the task back"
+        )
+    service = loaded.signature.feature_service
+    night = open_night(deployment, spec, partition, service=service, versions=versions)
+    return Scorer(role, model_version, loaded, night)
+
+
+def _write(deployment: Deployment, scorer: Scorer) -> PredictionsRef:
+    """Write the predictions of a night, then what made them, then that they are published."""
+    night = scorer.night
+    model_id, partition = night.spec.model_id, night.partition
+    # Whoever is stopped from here on leaves scores of which nothing says what made them.
+    remove_manifest(deployment.lake, model_id, partition, scorer.role)
+    scoring, version = _commit(deployment, scorer)
+    tally = scoring.tallies[scorer.role]
+    manifest = ScoringManifest(
+        model_id, partition, scorer.role, scorer.model_version, night.service, "native", night.sources,
+        tally.account, tally.decided, version,
+    )  # fmt: skip
+    write_manifest(deployment.lake, manifest)
+    account = manifest.account
+    if scorer.role == CHAMPION:
+        deployment.state.record_publications(predictions_name(model_id), [(partition, account.scored)], version)
+    log.info(
+        "score model=%s partition=%s role=%s version=%d rows=%d skipped=%s incomplete=%s outside_population=%d",
+        model_id, partition, scorer.role, scorer.model_version, account.scored, dict(account.skipped),
+        dict(account.incomplete), account.outside_population,
+    )  # fmt: skip
+    return PredictionsRef(
+        model_id, partition, scorer.model_version, account.scored, manifest.decided, version,
+        outside_population=account.outside_population, skipped=sum(account.skipped.values()),
+    )  # fmt: skip
+
+
+def _commit(deployment: Deployment, scorer: Scorer) -> tuple[Scoring, int]:
+    night = scorer.night
+    table = predictions_name(night.spec.model_id)
+    for rows_at_once in (ROWS_OF_A_SLICE, None):
+        scoring = Scoring((scorer,), rows_at_once)
+        rewriting = replace_roles([scorer.role], scoring.schema, scoring.pieces)
+        try:
+            return scoring, deployment.lake.rewrite(table, [night.partition], rewriting).version
+        except UnorderedError:
+            log.warning(
+                "score model=%s partition=%s: the rows of %s are not in the order of their keys; all are held at once",
+                night.spec.model_id, night.partition, features_name(night.spec.features.group),
+            )  # fmt: skip
+    raise AssertionError("a night that is read in one slice has no order to miss")

@@ -16,8 +16,8 @@ from include.adapters.state.decisions import DecisionRow
 from include.governance import lifecycle
 from include.governance.lifecycle import LedgerMove
 from include.monitoring.decision import NightMetrics
+from include.scoring.predictions import CHAMPION
 from include.steps.monitor_model import load_nights
-from include.steps.score_batch import CHAMPION
 from include.tables import predictions_name
 from include.views.deliveries import RowAccount
 

@@ -21,6 +21,7 @@ from include.adapters.lake.training_sets import read_training_set
 from include.errors import RefusedError
 from include.governance.evidence import GateReport
 from include.refs import CandidateRef
+from include.scoring.predictions import CHALLENGER, CHAMPION
 from include.specs.lake_tables import list_tables_of
 from include.specs.models import load_model
 from include.steps.build_features import build_features
@@ -35,7 +36,7 @@ from include.steps.monitor_model import measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.reproduce_version import reproduce_version
 from include.steps.rescore_stale import rescore_stale
-from include.steps.score_batch import CHALLENGER, CHAMPION, score_batch
+from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
 from include.views.versions import read_standing
 from tests.deployments import deployed_beside

@@ -21,6 +21,7 @@ from include.adapters.deployment import Deployment
 from include.adapters.lake.training_sets import read_training_set
 from include.errors import NotYetError, UsageError
 from include.refs import CandidateRef
+from include.scoring.predictions import CHALLENGER, CHAMPION
 from include.specs.model_sections import FeaturesSpec
 from include.specs.models import load_model, model_ids
 from include.steps.audit_features import audit_features
@@ -33,9 +34,10 @@ from include.steps.import_source import import_delivery, import_file
 from include.steps.materialize_features import materialize_features
 from include.steps.monitor_model import load_nights, measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
-from include.steps.read_inputs import read_partition, read_snapshots
+from include.steps.read_inputs import read_snapshots
+from include.steps.read_night import read_partition
 from include.steps.reproduce_version import reproduce_version
-from include.steps.score_batch import CHALLENGER, CHAMPION, score_batch, score_range
+from include.steps.score_batch import score_batch, score_range
 from include.steps.train_model import train_model
 from include.steps.verify_online import verify_online
 from tests.deployments import deployed_beside

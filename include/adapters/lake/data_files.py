@@ -98,7 +98,9 @@ def _write_piece(rows: pa.Table, filesystem: fs.FileSystem, *, partition_by: str
     """Write files and return the log that would make a table of them."""
     with TemporaryDirectory(prefix="mlops-lake-") as folder:
         _require_room(folder, rows)
-        write_deltalake(folder, rows, mode="error", partition_by=[partition_by], configuration=WHOLE_LOG)
+        # delta-rs takes the chunks of a table in any order.
+        whole = rows.combine_chunks()
+        write_deltalake(folder, whole, mode="error", partition_by=[partition_by], configuration=WHOLE_LOG)
         log = [json.loads(line) for line in Path(folder, FIRST_ENTRY).read_text(encoding="utf-8").splitlines()]
         written = {path.name: path for path in Path(folder).rglob("*.parquet")}
         for action in log:

@@ -107,7 +107,14 @@ class LakeAdapter:
             raise absent(self.uri, table)
         return delta
 
-    def dataset(self, table: str, *, version: int | None = None, within: Span | None = None) -> Dataset:
+    def dataset(
+        self,
+        table: str,
+        *,
+        version: int | None = None,
+        within: Span | None = None,
+        keys: Sequence[str] | None = None,
+    ) -> Dataset:
         """Return the table as an Arrow dataset, which prunes partitions when it is filtered.
 
         Its files are held against what was committed, each once in a process.
@@ -117,6 +124,8 @@ class LakeAdapter:
         within : Span, optional
             Leave out the files that can't hold rows of this span, by the statistics in the table's log: a
             long history then costs nothing. Rows outside the span may remain.
+        keys : sequence of str, optional
+            The partitions that are wanted; default: all.
 
         Raises
         ------
@@ -127,15 +136,16 @@ class LakeAdapter:
             If the version is not kept any more.
         """
         delta = self.delta(table, version)
+        wanted: list[FileFilter] = [("dt", "in", list(keys))] if keys is not None else []
         if within is None:
-            return self._dataset(delta, table, version=version)
+            return self._dataset(delta, table, wanted, version=version)
         names = [field.name for field in delta.schema().fields]
         if within.column not in names:
             raise MlopsError(
                 f"lake table {table} has no column {within.column!r}; it has {', '.join(names)}"
                 f"{nearest(within.column, names)}"
             )
-        return self._dataset(delta, table, within.filters(), version=version)
+        return self._dataset(delta, table, [*wanted, *within.filters()], version=version)
 
     def partitions(self, table: str, *, version: int | None = None) -> list[str]:
         """Return the keys of the partitions that hold rows, in order; none where there is no table."""

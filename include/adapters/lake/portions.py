@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # What a step holds of a table at once, beside what the engine may fill (``Settings.memory_limit``): rows of features
 # have about 150 bytes, and a few copies of them.
 ROWS_AT_ONCE = 500_000
+# Arrow decodes 16 batches and 4 files ahead by its default: several times that.
+_BATCHES_AHEAD, _FILES_AHEAD = 2, 1
 
 # What partitions become: of their present rows (None where the table does not exist) those that shall be there instead.
 Change: TypeAlias = Callable[[pa.Table | None], pa.Table]
@@ -30,6 +32,35 @@ Portion: TypeAlias = tuple[Sequence[str], Change]
 Rewriting: TypeAlias = Callable[["Dataset | None"], Iterator[pa.Table]]
 # Of all rows that a table has the partitions that a rewriting concerns beside those that are named.
 Reach: TypeAlias = Callable[["Dataset"], Iterable[str]]
+
+
+class StoredRows:
+    """Rows of a dataset, from the first on, of which no more is held than what is asked for.
+
+    Parameters
+    ----------
+    stored : pyarrow.dataset.Dataset
+    condition : pyarrow.compute.Expression, optional
+        Of the rows that are wanted; default: all.
+    """
+
+    def __init__(self, stored: Dataset, condition: pc.Expression | None = None) -> None:
+        self._batches = stored.to_batches(
+            filter=condition, batch_readahead=_BATCHES_AHEAD, fragment_readahead=_FILES_AHEAD
+        )
+        self._held = stored.schema.empty_table()
+
+    def take(self, count: int) -> pa.Table:
+        """Return the next rows; fewer where there are no more."""
+        while self._held.num_rows < count and (batch := next(self._batches, None)) is not None:
+            self._held = pa.concat_tables([self._held, pa.Table.from_batches([batch], schema=self._held.schema)])
+        taken, self._held = self._held.slice(0, count), self._held.slice(count)
+        return taken
+
+    def in_pieces(self) -> Iterator[pa.Table]:
+        """Yield all the rows that are left, in tables of `ROWS_AT_ONCE`."""
+        while (rows := self.take(ROWS_AT_ONCE)).num_rows:
+            yield rows
 
 
 def in_portions(portions: Callable[[], Iterable[Portion]], *, partition_by: str = "dt") -> Rewriting:

@@ -128,3 +128,11 @@ def test_partitions_fit_in_order_and_none_is_left_out(monkeypatch: pytest.Monkey
     monkeypatch.setattr(portions, "ROWS_AT_ONCE", 10)
     assert list(fitting([("a", 4), ("b", 6), ("c", 0), ("d", 1), ("e", 99)])) == [["a", "b", "c"], ["d"], ["e"]]
     assert list(fitting([])) == []
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1_000])
+def test_rows_are_kept_in_their_order_whatever_their_chunks(lake: LakeAdapter, chunk: int) -> None:
+    rows = pa.table({"n": range(5_000), "dt": [DAYS[0]] * 5_000})
+    chunked = pa.concat_tables([rows.slice(start, chunk) for start in range(0, rows.num_rows, chunk)])
+    lake.replace("features/x", chunked, keys=[DAYS[0].isoformat()])
+    assert lake.read("features/x")["n"].to_pylist() == list(range(5_000))

@@ -1,0 +1,147 @@
+"""Score a night that is open with one version or several, a slice at a time, and count what becomes of its rows.
+
+What belongs here: slices to predictions, several at once in threads, and the account of them. What does not: who
+scores (``score_batch``), reading a slice (``read_night``), and where predictions go.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from include.adapters.ahead import ahead
+from include.adapters.lake.portions import ROWS_AT_ONCE
+from include.adapters.lake.role_rows import in_columns_of
+from include.question.matrix import feature_matrix
+from include.scoring.manifest import NightAccount
+from include.scoring.predictions import CHALLENGER, count_decided, prediction_rows
+from include.specs.lake_tables import list_tables_of
+from include.steps.read_inputs import created_column, other_groups
+
+if TYPE_CHECKING:
+    from include.adapters.lake.role_rows import Piece
+    from include.adapters.registry.model_files import LoadedModel
+    from include.steps.read_night import Night, Slice
+
+# Each holds a slice; the native engine scores one on one core.
+_MAX_THREADS = 4
+_INSTANT = pa.timestamp("us", tz="UTC")
+
+
+class ChallengerError(Exception):
+    """The challenger can't score the night, for the reason that caused this."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A version in a role, and the night as it reads it."""
+
+    role: str
+    model_version: int
+    loaded: LoadedModel
+    night: Night
+
+    @property
+    def created(self) -> list[str]:
+        """The columns that say when other groups' rows had become known."""
+        return [created_column(group) for group in other_groups(self.night.spec, self.night.service)]
+
+    def score(self, read: Slice) -> pa.Table:
+        """Return the predictions of a slice.
+
+        Raises
+        ------
+        ChallengerError
+            If this is the challenger, and it can't: no score of the champion's shall be lost by it.
+        """
+        try:
+            matrix = feature_matrix(read.rows, self.loaded.signature.feature_names)
+            return prediction_rows(
+                self.night.spec,
+                read.rows,
+                self.loaded.model.predict(matrix),
+                partition=self.night.partition,
+                model_version=self.model_version,
+                role=self.role,
+                created=self.created,
+            )
+        except Exception as err:  # Whatever a version that nobody relies on may come to.
+            if self.role != CHALLENGER:
+                raise
+            raise ChallengerError from err
+
+
+@dataclass
+class Tally:
+    """What became of the rows that a role was asked about, so far."""
+
+    account: NightAccount = field(default_factory=NightAccount)
+    decided: int = 0
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Scorers of one night, those of one service side by side: for them it is read once.
+
+    Attributes
+    ----------
+    scorers : tuple of Scorer
+        One for each role.
+    rows_at_once : int or None
+        As of ``Night.slices``.
+    tallies : dict of str to Tally
+        By role, of the last time that the predictions were gone through.
+    """
+
+    scorers: tuple[Scorer, ...]
+    rows_at_once: int | None
+    tallies: dict[str, Tally] = field(default_factory=dict)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the predictions of all roles together."""
+        spec = self.scorers[0].night.spec
+        created = dict.fromkeys(name for scorer in self.scorers for name in scorer.created)
+        return pa.schema([*list_tables_of(spec)[0].arrow_schema(), *((name, _INSTANT) for name in created)])
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the predictions of all roles, each role's in order and in tables of about ``ROWS_AT_ONCE`` rows."""
+        self.tallies.clear()
+        self.tallies.update((scorer.role, Tally()) for scorer in self.scorers)
+        for scorers in self._by_service():
+            held: dict[str, list[pa.Table]] = {scorer.role: [] for scorer in scorers}
+            for made in self._score(scorers):
+                for role, rows in made.items():
+                    held[role].append(rows)
+                    if sum(each.num_rows for each in held[role]) >= ROWS_AT_ONCE:
+                        yield role, _whole(held[role], self.schema)
+                        held[role] = []
+            yield from ((role, _whole(rows, self.schema)) for role, rows in held.items() if rows)
+
+    def _by_service(self) -> list[list[Scorer]]:
+        services = dict.fromkeys(scorer.night.service for scorer in self.scorers)
+        return [[scorer for scorer in self.scorers if scorer.night.service == service] for service in services]
+
+    def _score(self, scorers: Sequence[Scorer]) -> Iterator[Mapping[str, pa.Table]]:
+        """Yield the predictions of each slice by role, and add to the tallies."""
+        night = scorers[0].night
+
+        def work(stored: pa.Table) -> tuple[NightAccount, dict[str, pa.Table]]:
+            read = night.read(stored)
+            return read.account, {scorer.role: scorer.score(read) for scorer in scorers}
+
+        threads = min(os.cpu_count() or 1, _MAX_THREADS)
+        for account, made in ahead(work, night.slices(rows_at_once=self.rows_at_once), threads=threads):
+            for role, rows in made.items():
+                self.tallies[role].account += account
+                self.tallies[role].decided += count_decided(rows)
+            yield made
+
+
+def _whole(pieces: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
+    """Return pieces as one table in the columns of all roles."""
+    return pa.concat_tables([in_columns_of(schema, rows) for rows in pieces])
