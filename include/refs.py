@@ -44,7 +44,8 @@ class CandidateRef:
 class PredictionsRef:
     """One partition of scores, those with a positive decision, and the version that gave them.
 
-    Beside them how many of the night's entities the model is not asked about, and how many it is and were skipped.
+    Beside them how many of the night's entities the model is not asked about, how many it is and were skipped, and the
+    version that scored as challenger, or why none did that should have.
     """
 
     model_id: str
@@ -55,6 +56,8 @@ class PredictionsRef:
     version: int
     outside_population: int
     skipped: int
+    challenger: int | None = None
+    challenger_failure: str | None = None
 
 
 @dataclass(frozen=True)

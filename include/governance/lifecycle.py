@@ -93,6 +93,11 @@ def production_at(moves: Sequence[LedgerMove], partition: str) -> int | None:
     return holder([move for move in moves if move.partition < partition], Stage.PRODUCTION)
 
 
+def staging_at(moves: Sequence[LedgerMove], partition: str) -> int | None:
+    """Return the version that scores a partition beside the one in Production: the one in Staging before it."""
+    return holder([move for move in moves if move.partition < partition], Stage.STAGING)
+
+
 def staged_at(moves: Sequence[LedgerMove], version: int) -> datetime | None:
     """Return when a version last came into Staging, or got other evidence there; None where it never did."""
     staged = [move for move in moves if move.version == version and move.to_stage == Stage.STAGING]

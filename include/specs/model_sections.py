@@ -130,6 +130,9 @@ class ScoringSpec(Frozen):
             "is scored, those features missing, or skipped"
         ),
     ] = "score"
+    challenger: Annotated[
+        bool, Field(description="true has the version in Staging score each night beside the one in Production")
+    ] = False
 
 
 class BinaryScoringSpec(ScoringSpec):

@@ -7,13 +7,14 @@ version governs a partition, which is the ledger's, who is asked about (``read_n
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from include import partitions
 from include.adapters.lake.role_rows import replace_roles
-from include.adapters.lake.scoring_manifests import remove_manifest, write_manifest
-from include.errors import NotYetError, RefusedError, UnpublishedError
+from include.adapters.lake.scoring_manifests import read_scoring_manifests, remove_manifest, write_manifest
+from include.errors import NotYetError, RefusedError, UnpublishedError, one_line
+from include.governance.lifecycle import staging_at
 from include.monitoring.missed_nights import MissedNight, tell_missed
 from include.refs import PredictionsRef
 from include.scoring.manifest import ScoringManifest
@@ -22,13 +23,17 @@ from include.scoring.slices import UnorderedError
 from include.specs.models import load_model
 from include.steps.load_version import load_version
 from include.steps.read_night import ROWS_OF_A_SLICE, open_night
-from include.steps.score_night import Scorer, Scoring
+from include.steps.score_night import ChallengerError, Scorer, Scoring
 from include.tables import features_name, predictions_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    import pyarrow as pa
+    from pyarrow.dataset import Dataset
 
     from include.adapters.deployment import Deployment
+    from include.adapters.lake.portions import Rewriting
     from include.specs.models import ModelSpec
 
 log = logging.getLogger(__name__)
@@ -45,9 +50,10 @@ class ScoredRange:
 def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow: int | None = None) -> PredictionsRef:
     """Score the population of a partition and write its predictions.
 
-    Predictions of one partition hold a role each: the version in Production is the champion. Writing one role leaves
-    the others as they are. A published night without rows is scored to none. What made the scores of a role, and what
-    became of each row, is kept beside them (`include.scoring.manifest.ScoringManifest`).
+    Predictions of one partition hold a role each: the version in Production is the champion, and where the spec says
+    so the one in Staging scores beside it, in the same commit. Writing one role leaves the others as they are. A
+    published night without rows is scored to none. What made the scores of a role, and what became of each row, is kept
+    beside them (`include.scoring.manifest.ScoringManifest`).
 
     Parameters
     ----------
@@ -76,9 +82,11 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
             f"ledger --model {model_id}"
         )
     role = CHAMPION if shadow is None else CHALLENGER
-    asked = _scorer(deployment, spec, partition, role, model_version)
+    asked, failure = [_scorer(deployment, spec, partition, role, model_version)], None
+    if role == CHAMPION and spec.scoring.challenger:
+        asked, failure = _with_challenger(deployment, asked[0])
     with deployment.state.alone(f"scoring {model_id} {partition}"):
-        return _write(deployment, asked)
+        return _write(deployment, asked, failure)
 
 
 def score_range(deployment: Deployment, model_id: str, *, start: str, end: str) -> ScoredRange:
@@ -133,44 +141,107 @@ def _scorer(
     return Scorer(role, model_version, loaded, night)
 
 
-def _write(deployment: Deployment, scorer: Scorer) -> PredictionsRef:
+def _with_challenger(deployment: Deployment, champion: Scorer) -> tuple[list[Scorer], str | None]:
+    """Return the champion and the version that scores beside it, or why that can't; nobody where none is in Staging."""
+    spec, partition = champion.night.spec, champion.night.partition
+    version = staging_at(deployment.state.ledger(spec.model_id), partition)
+    if version is None:
+        return [champion], None
+    try:
+        beside = _scorer(deployment, spec, partition, CHALLENGER, version, versions=champion.night.sources)
+        return [champion, replace(beside, is_beside=True)], None
+    except Exception as err:  # Whatever it is, nobody relies on that version's scores.
+        return [champion], _failed(version, err)
+
+
+def _write(deployment: Deployment, scorers: list[Scorer], failure: str | None) -> PredictionsRef:
     """Write the predictions of a night, then what made them, then that they are published."""
-    night = scorer.night
-    model_id, partition = night.spec.model_id, night.partition
-    # Whoever is stopped from here on leaves scores of which nothing says what made them.
-    remove_manifest(deployment.lake, model_id, partition, scorer.role)
-    scoring, version = _commit(deployment, scorer)
-    tally = scoring.tallies[scorer.role]
-    manifest = ScoringManifest(
-        model_id, partition, scorer.role, scorer.model_version, night.service, "native", night.sources,
-        tally.account, tally.decided, version,
-    )  # fmt: skip
-    write_manifest(deployment.lake, manifest)
-    account = manifest.account
-    if scorer.role == CHAMPION:
-        deployment.state.record_publications(predictions_name(model_id), [(partition, account.scored)], version)
-    log.info(
-        "score model=%s partition=%s role=%s version=%d rows=%d skipped=%s incomplete=%s outside_population=%d",
-        model_id, partition, scorer.role, scorer.model_version, account.scored, dict(account.skipped),
-        dict(account.incomplete), account.outside_population,
-    )  # fmt: skip
-    return PredictionsRef(
-        model_id, partition, scorer.model_version, account.scored, manifest.decided, version,
-        outside_population=account.outside_population, skipped=sum(account.skipped.values()),
-    )  # fmt: skip
+    first = scorers[0]
+    model_id, partition = first.night.spec.model_id, first.night.partition
+    before = {each.role: each for each in read_scoring_manifests(deployment.lake, model_id, partition)}
+    done = _commit(deployment, scorers, failure)
+    for manifest in done.manifests:
+        write_manifest(deployment.lake, manifest)
+    if len(done.manifests) < len(scorers) and CHALLENGER in before:
+        # Its scores are those that it had.
+        write_manifest(deployment.lake, before[CHALLENGER])
+    if first.role == CHAMPION:
+        counts = [(partition, done.manifests[0].account.scored)]
+        deployment.state.record_publications(predictions_name(model_id), counts, done.version)
+    return done.tell()
 
 
-def _commit(deployment: Deployment, scorer: Scorer) -> tuple[Scoring, int]:
-    night = scorer.night
-    table = predictions_name(night.spec.model_id)
-    for rows_at_once in (ROWS_OF_A_SLICE, None):
-        scoring = Scoring((scorer,), rows_at_once)
-        rewriting = replace_roles([scorer.role], scoring.schema, scoring.pieces)
+@dataclass(frozen=True)
+class _Committed:
+    """A commit of predictions, and what is to be told of it."""
+
+    manifests: list[ScoringManifest]
+    version: int
+
+    def tell(self) -> PredictionsRef:
+        for each in self.manifests:
+            log.info(
+                "score model=%s partition=%s role=%s version=%d rows=%d skipped=%s incomplete=%s outside_population=%d",
+                each.model_id, each.partition, each.role, each.model_version, each.account.scored,
+                dict(each.account.skipped), dict(each.account.incomplete), each.account.outside_population,
+            )  # fmt: skip
+        first, account = self.manifests[0], self.manifests[0].account
+        if first.challenger_failure:
+            log.warning("score model=%s partition=%s: %s", first.model_id, first.partition, first.challenger_failure)
+        return PredictionsRef(
+            first.model_id, first.partition, first.model_version, account.scored, first.decided, self.version,
+            outside_population=account.outside_population,
+            skipped=sum(account.skipped.values()),
+            challenger=self.manifests[1].model_version if len(self.manifests) > 1 else None,
+            challenger_failure=first.challenger_failure,
+        )  # fmt: skip
+
+
+def _commit(deployment: Deployment, scorers: list[Scorer], failure: str | None) -> _Committed:
+    """Score and commit; anew without a challenger that fails, and at once where rows are not in their order."""
+    night, table = scorers[0].night, predictions_name(scorers[0].night.spec.model_id)
+    rows_at_once: int | None = ROWS_OF_A_SLICE
+    while True:
+        scoring = Scoring(tuple(scorers), rows_at_once)
+        rewriting = replace_roles([each.role for each in scorers], scoring.schema, scoring.pieces)
+        forgetting = _forgetting(deployment, scorers, rewriting)
         try:
-            return scoring, deployment.lake.rewrite(table, [night.partition], rewriting).version
+            version = deployment.lake.rewrite(table, [night.partition], forgetting).version
+        except ChallengerError as err:
+            failure = _failed(scorers[1].model_version, err.__cause__ or err)
+            scorers = scorers[:1]
         except UnorderedError:
             log.warning(
                 "score model=%s partition=%s: the rows of %s are not in the order of their keys; all are held at once",
                 night.spec.model_id, night.partition, features_name(night.spec.features.group),
             )  # fmt: skip
-    raise AssertionError("a night that is read in one slice has no order to miss")
+            rows_at_once = None
+        else:
+            return _Committed([_manifest(each, scoring, version, failure) for each in scorers], version)
+
+
+def _forgetting(deployment: Deployment, scorers: list[Scorer], rewriting: Rewriting) -> Rewriting:
+    """Return a rewriting that removes what says what made the scores, once it knows that they will be others.
+
+    Whoever is stopped between that and the end leaves scores of which nothing says what made them.
+    """
+
+    def forgetting(present: Dataset | None) -> Iterator[pa.Table]:
+        for place, rows in enumerate(rewriting(present)):
+            for scorer in scorers if place == 0 else ():
+                remove_manifest(deployment.lake, scorer.night.spec.model_id, scorer.night.partition, scorer.role)
+            yield rows
+
+    return forgetting
+
+
+def _manifest(scorer: Scorer, scoring: Scoring, version: int, failure: str | None) -> ScoringManifest:
+    night, tally = scorer.night, scoring.tallies[scorer.role]
+    return ScoringManifest(
+        night.spec.model_id, night.partition, scorer.role, scorer.model_version, night.service, "native",
+        night.sources, tally.account, tally.decided, version, failure if scorer.role == CHAMPION else None,
+    )  # fmt: skip
+
+
+def _failed(version: int, err: BaseException) -> str:
+    return f"version {version}, in Staging, did not score as challenger: {one_line(err)}"

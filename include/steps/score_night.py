@@ -18,7 +18,7 @@ from include.adapters.lake.portions import ROWS_AT_ONCE
 from include.adapters.lake.role_rows import in_columns_of
 from include.question.matrix import feature_matrix
 from include.scoring.manifest import NightAccount
-from include.scoring.predictions import CHALLENGER, count_decided, prediction_rows
+from include.scoring.predictions import count_decided, prediction_rows
 from include.specs.lake_tables import list_tables_of
 from include.steps.read_inputs import created_column, other_groups
 
@@ -38,12 +38,13 @@ class ChallengerError(Exception):
 
 @dataclass(frozen=True)
 class Scorer:
-    """A version in a role, and the night as it reads it."""
+    """A version in a role, and the night as it reads it; one that scores beside the champion may fail."""
 
     role: str
     model_version: int
     loaded: LoadedModel
     night: Night
+    is_beside: bool = False
 
     @property
     def created(self) -> list[str]:
@@ -56,7 +57,7 @@ class Scorer:
         Raises
         ------
         ChallengerError
-            If this is the challenger, and it can't: no score of the champion's shall be lost by it.
+            If it can't, and is beside the champion, of whose scores none shall be lost by it.
         """
         try:
             matrix = feature_matrix(read.rows, self.loaded.signature.feature_names)
@@ -70,7 +71,7 @@ class Scorer:
                 created=self.created,
             )
         except Exception as err:  # Whatever a version that nobody relies on may come to.
-            if self.role != CHALLENGER:
+            if not self.is_beside:
                 raise
             raise ChallengerError from err
 
