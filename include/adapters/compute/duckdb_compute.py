@@ -20,6 +20,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs as fs
 
 from include.adapters.compute.duckdb_session import open_session
+from include.errors import MlopsError
 from include.quality.sql import columns, literal
 from include.settings import MEMORY_LIMIT
 
@@ -53,7 +54,7 @@ class DuckDbCompute:
         """Run one SELECT on Arrow data and return its rows.
 
         The statement sees `relations` and nothing else: no file, no Python variable, no extension that would have to
-        be downloaded.
+        be downloaded. It can read, and neither write nor change a setting.
 
         Parameters
         ----------
@@ -70,13 +71,27 @@ class DuckDbCompute:
         Raises
         ------
         MlopsError
-            If DuckDB refuses the statement or fails.
+            If it is not one SELECT, or DuckDB refuses it or fails.
         """
         with self.open_session(purpose=purpose) as connection:
-            for name, relation in relations.items():
-                declare(connection, name, relation)
+            files = [path for name, relation in relations.items() for path in declare(connection, name, relation)]
+            _close(connection, files)
+            statements = connection.extract_statements(sql)
+            if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+                raise MlopsError(
+                    f"{purpose} can't be computed by DuckDB: it is to be one SELECT, and is "
+                    f"{', '.join(statement.type.name for statement in statements) or 'no statement'}"
+                )
             rows: pa.Table = connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
             return rows
+
+
+def _close(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
+    """Leave a session no file but these, and its temporary folder, for as long as it is open."""
+    connection.execute(
+        f"SET allowed_paths = [{', '.join(map(literal, files))}]; SET enable_external_access = false; "
+        "SET lock_configuration = true"
+    )
 
 
 @dataclass(frozen=True)
@@ -123,13 +138,13 @@ def parquet_sql(paths: Sequence[Path | str], options: str = "") -> str:
     return f"read_parquet([{listed}]{options})"
 
 
-def declare(connection: duckdb.DuckDBPyConnection, name: str, relation: pa.Table | ds.Dataset) -> None:
-    """Make a relation a table of a session; as `DuckDbCompute.run_select` does."""
+def declare(connection: duckdb.DuckDBPyConnection, name: str, relation: pa.Table | ds.Dataset) -> Sequence[str]:
+    """Make a relation a table of a session, as `DuckDbCompute.run_select` does; return the files that DuckDB reads."""
     # Arrow's scan of a table of many partitions costs several times DuckDB's own.
     files = local_parquet(relation) if isinstance(relation, ds.Dataset) else None
     if files is None:
         connection.register(name, relation)
-        return
+        return ()
     found = parquet_sql(files.paths, ", union_by_name = true, hive_partitioning = true, hive_types = {'dt': DATE}")
     try:
         connection.execute(
@@ -138,3 +153,5 @@ def declare(connection: duckdb.DuckDBPyConnection, name: str, relation: pa.Table
     except duckdb.BinderException:
         # A column that was added to the table and is in none of its files yet.
         connection.register(name, relation)
+        return ()
+    return files.paths

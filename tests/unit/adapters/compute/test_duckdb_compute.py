@@ -42,6 +42,46 @@ def test_an_engine_error_names_what_was_computed(sql: str) -> None:
         DuckDbCompute().run_select(sql, {"a": ROWS}, purpose="feature group g")
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('{folder}/other.csv')",
+        "SELECT * FROM read_text('{folder}/other.csv')",
+        "SELECT * FROM '{folder}/other.csv'",
+        "SELECT * FROM glob('{folder}/*')",
+        "SELECT * FROM t, read_parquet('{replaced}')",
+        "SELECT (SELECT COUNT(*) FROM '{folder}/other.csv') AS n FROM t",
+        "COPY t TO '{folder}/out.csv'",
+        "SELECT 1; COPY t TO '{folder}/out.csv'",
+        "ATTACH '{folder}/out.db'; SELECT 1",
+        "SET enable_external_access = true; SELECT * FROM '{folder}/other.csv'",
+        "SELECT 1; SELECT 2",
+        "CREATE TABLE u AS SELECT 1",
+        "",
+        "-- nothing",
+    ],
+)
+def test_a_statement_sees_what_it_is_given_and_changes_nothing(tmp_path: Path, sql: str) -> None:
+    lake = LakeAdapter((tmp_path / "lake").as_uri())
+    lake.replace("t", orders(line("2024-01-01")), keys=["2024-01-01"])
+    (replaced,) = (tmp_path / "lake").rglob("*.parquet")
+    lake.replace("t", orders(line("2024-01-01", quantity=2)), keys=["2024-01-01"])
+    (tmp_path / "other.csv").write_text("n\n1\n")
+    before = sorted(tmp_path.rglob("*"))
+
+    with pytest.raises(MlopsError, match=r"^label l can't be computed by DuckDB: "):
+        DuckDbCompute().run_select(
+            sql.format(folder=tmp_path, replaced=replaced), {"t": lake.dataset("t")}, purpose="label l"
+        )
+
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("end", ["", ";", " ; -- the end", "\n;;\n/* the end */"])
+def test_what_ends_a_statement_makes_no_other_of_it(end: str) -> None:
+    assert DuckDbCompute().run_select(f"SELECT n FROM a{end}", {"a": ROWS}, purpose="test").equals(ROWS)
+
+
 def test_nothing_is_left_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
