@@ -6,6 +6,7 @@ evaluating it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -19,12 +20,16 @@ _BEFORE = "SELECT ("
 # Functions of DuckDB whose value is of the moment, of chance or of the session, and not of the row.
 _OF_THE_MOMENT = frozenset(
     {
-        *("currval", "gen_random_uuid", "get_current_time", "get_current_timestamp", "getvariable"),
-        *("in_search_path", "localtime", "localtimestamp", "nextval", "now", "rand", "random", "session_user"),
-        *("setseed", "sleep_ms", "today", "transaction_timestamp", "txid_current", "uuid", "uuidv4", "uuidv7"),
-        "version",
+        *("ago", "currval", "gen_random_uuid", "get_current_time", "get_current_timestamp", "getvariable"),
+        *("in_search_path", "localtime", "localtimestamp", "nextval", "now", "pg_conf_load_time"),
+        *("pg_postmaster_start_time", "pg_sleep", "rand", "random", "session_user", "setseed", "setval", "sleep_ms"),
+        *("stats", "today", "transaction_timestamp", "txid_current", "user", "uuid", "uuidv4", "uuidv7"),
+        *("vector_type", "version", "write_log"),
     }
 )
+# Of one argument alone: how long ago it was.
+_SINCE = "age"
+_MAYBE = re.compile(rf"\b(?:{'|'.join(_OF_THE_MOMENT)}|{_SINCE}|current_\w+)\b", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1024)
@@ -81,7 +86,9 @@ def _own_columns(text: str, expression: exp.Expression) -> tuple[str, ...]:
                 f"{text!r} looks at more than one row ({type(found).__name__}); write a condition over a row's "
                 "own columns"
             )
-    if moments := _moments(expression):
+    if (pattern := expression.find(exp.Columns)) is not None:
+        raise ValueError(f"{text!r} names columns by a pattern ({pattern.sql()}); write each by its name")
+    if moments := moments_of(expression):
         raise ValueError(
             f"{text!r} says something else each time it is asked ({moments[0]}); write it over a row's own columns"
         )
@@ -91,12 +98,46 @@ def _own_columns(text: str, expression: exp.Expression) -> tuple[str, ...]:
     return tuple(dict.fromkeys(column.name for column in columns))
 
 
-def _moments(expression: exp.Expression) -> list[str]:
+def moments_of(expression: exp.Expression) -> list[str]:
+    """Return the functions of an expression or a statement whose value is of the moment, of chance or of the session.
+
+    Examples
+    --------
+    >>> from sqlglot import parse_one
+    >>> moments_of(parse_one("SELECT age(placed_at), age(placed_at, paid_at), Random() FROM orders", read="duckdb"))
+    ['age', 'rand']
+    """
     from sqlglot import exp
 
-    found = expression.find_all(exp.Func)
-    names = [(each.name if isinstance(each, exp.Anonymous) else each.sql_name()).lower() for each in found]
-    return [name for name in names if name in _OF_THE_MOMENT or name.startswith("current_")]
+    found = [(_name_of(each), each) for each in expression.find_all(exp.Func, bfs=False)]
+    return [
+        name
+        for name, call in found
+        if name in _OF_THE_MOMENT or name.startswith("current_") or (name == _SINCE and len(call.expressions) == 1)
+    ]
+
+
+def moments_in(sql: str) -> list[str]:
+    """Return those functions of a statement in DuckDB's dialect; none of one that can't be parsed, which fails anyway.
+
+    A statement without such a word is not parsed.
+    """
+    if not _MAYBE.search(sql):
+        return []
+    from sqlglot import parse
+    from sqlglot.errors import SqlglotError
+
+    try:
+        statements = [each for each in parse(sql, read="duckdb") if each is not None]
+    except (SqlglotError, RecursionError):
+        return []
+    return [name for statement in statements for name in moments_of(statement)]
+
+
+def _name_of(call: exp.Func) -> str:
+    from sqlglot import exp
+
+    return str(call.name if isinstance(call, exp.Anonymous) else call.sql_name()).lower()
 
 
 def _parsed(condition: str) -> exp.Expression:

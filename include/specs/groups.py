@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from include.errors import SpecError, one_line
 from include.settings import PROJECT_ROOT
+from include.specs.conditions import moments_in
 from include.specs.sources import load_people
 from include.specs.yaml_files import (
     CONFIG_ROOT,
@@ -20,6 +21,7 @@ from include.specs.yaml_files import (
     Fraction,
     Frozen,
     Identifier,
+    Name,
     kept,
     read_spec,
     spec_folders,
@@ -94,7 +96,7 @@ class FeatureGroupSpec(Frozen):
     ``freshness_days`` is how old the newest day of what is read may be at the end of a partition.
     """
 
-    group: Annotated[Identifier, Field(description="the file's name, and the statement's: GROUP.sql")]
+    group: Annotated[Name, Field(description="the file's name, and the statement's: GROUP.sql")]
     description: Annotated[str, Field(description="what one row is")]
     owner: Annotated[str, Field(description="who answers for it")]
     entity: EntitySpec
@@ -224,12 +226,12 @@ def _load_feature_group(group: str, folders: tuple[Path, ...]) -> FeatureGroupSp
             f"{path.name}: group={spec.group!r} has no statement; write {where}/{spec.group}.sql"
             + ("; or say of each column what of a prediction it is, of: score" if spec.scored_by else "")
         )
-    _require_days(spec.sql_path)
+    _require_days_alone(spec.sql_path)
     return spec
 
 
-def _require_days(statement: Path) -> None:
-    """Check that a statement says of which days it gives rows; an engine would tell of a count of parameters."""
+def _require_days_alone(statement: Path) -> None:
+    """Check that it is the days asked for that say which rows a statement gives, and nothing of the moment."""
     try:
         text = statement.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:
@@ -238,4 +240,9 @@ def _require_days(statement: Path) -> None:
         raise SpecError(
             f"{statement.name}: the statement names no ${' and no $'.join(lacking)}; it is to give the days from "
             "$start_day to $end_day, both included"
+        )
+    if moments := moments_in(text):
+        raise SpecError(
+            f"{statement.name}: the statement says something else each time it is run ({moments[0]}); a row is that of "
+            "its day, whenever it is built"
         )

@@ -6,6 +6,7 @@ what it means, which its own comment says.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from pydantic import Field, create_model
 
 from include.errors import SpecError, nearest
 from include.settings import PROJECT_ROOT
-from include.specs.yaml_files import Days, Frozen, Identifier, kept
+from include.specs.conditions import moments_of
+from include.specs.yaml_files import DAYS_MAX, Days, Frozen, Identifier, kept
 
 LABELS_ROOT = PROJECT_ROOT / "include" / "question" / "labels"
 
@@ -27,6 +29,8 @@ EXAMPLES = "examples"
 # What whoever runs a label's statement gives to each.
 GIVEN = ("known_until",)
 
+_HORIZON = "horizon_days"
+
 _DECLARED = re.compile(
     r"^-- \$(?P<name>[a-z]\w*) +(?P<type>\w+)(?: +(?P<low>-?[\d.e+-]*\d)\.\.(?P<high>-?[\d.e+-]*\d))?:"
     r" *(?P<meaning>.*)$",
@@ -34,7 +38,7 @@ _DECLARED = re.compile(
 )
 _COMMENT = re.compile(r"--[^\n]*")
 _USED = re.compile(r"\$([a-z]\w*)")
-_TYPES = {"int": int, "float": float, "text": str}
+_TYPES: dict[str, type[int | float | str]] = {"int": int, "float": float, "text": str}
 
 
 class LabelSpec(Frozen):
@@ -130,8 +134,8 @@ def _make_kind(path: Path, sql: str) -> LabelKind:
             f"{path.name}: ${strays[0]} is only declared or only used; each parameter has a line of the form "
             f"'-- $name int 1..3660: what it means', but for those that are given ({', '.join(GIVEN)})"
         )
-    if "horizon_days" not in declared:
-        raise SpecError(f"{path.name}: $horizon_days is not declared; after so many days the label must be known")
+    if _HORIZON not in declared:
+        raise SpecError(f"{path.name}: ${_HORIZON} is not declared; after so many days the label must be known")
     fields = {parameter: (_type_of(found, path), ...) for parameter, found in declared.items()}
     if ignored := [name for name in GIVEN if name not in used]:
         raise SpecError(
@@ -144,15 +148,23 @@ def _make_kind(path: Path, sql: str) -> LabelKind:
 
 def _sources_of(sql: str, path: Path) -> tuple[str, ...]:
     """Return the tables that a statement reads, but for `EXAMPLES` and those that it makes itself."""
-    from sqlglot import exp, parse_one
+    from sqlglot import exp, parse
     from sqlglot.errors import SqlglotError
 
     try:
-        statement = parse_one(sql, read="duckdb")
-    except SqlglotError as err:
+        statements = [each for each in parse(sql, read="duckdb") if not isinstance(each, exp.Semicolon | None)]
+    except (SqlglotError, RecursionError) as err:
         raise SpecError(f"{path.name} is no statement: {' '.join(str(err).split())[:300]}") from err
-    made = {each.alias for each in statement.find_all(exp.CTE)}
-    return tuple(sorted({table.name for table in statement.find_all(exp.Table)} - made - {EXAMPLES}))
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        raise SpecError(f"{path.name} is not one SELECT; write what it needs before that in a WITH")
+    if moments := moments_of(statements[0]):
+        raise SpecError(
+            f"{path.name} says something else each time it is asked ({moments[0]}); by when, says $known_until"
+        )
+    made = {each.alias for each in statements[0].find_all(exp.CTE)}
+    # A function that makes rows, such as generate_series, is no table.
+    named = {each.name for each in statements[0].find_all(exp.Table) if isinstance(each.this, exp.Identifier)}
+    return tuple(sorted(named - made - {EXAMPLES}))
 
 
 def _type_of(declared: re.Match[str], path: Path) -> Any:
@@ -164,13 +176,26 @@ def _type_of(declared: re.Match[str], path: Path) -> Any:
             f"{path.name}: ${name} is of type {declared['type']!r}; allowed: {', '.join(_TYPES)}"
             f"{nearest(declared['type'], _TYPES)}"
         )
-    meaning = declared["meaning"]
+    if name == _HORIZON and kind is not int:
+        raise SpecError(f"{path.name}: ${name} is of type {declared['type']!r}; it is a number of days, int")
+    low, high = _bounds_of(declared, kind, path)
+    return Annotated[kind, Field(ge=low, le=high, description=declared["meaning"])]
+
+
+def _bounds_of(
+    declared: re.Match[str], kind: type[int | float | str], path: Path
+) -> tuple[float, float] | tuple[None, None]:
+    """Return the least and the greatest value of a parameter; a horizon has those of any number of days."""
+    least, most = (1, DAYS_MAX) if declared["name"] == _HORIZON else (-math.inf, math.inf)
     if declared["low"] is None:
-        return Annotated[kind, Field(description=meaning)]
-    if kind is str:
-        raise SpecError(f"{path.name}: ${name} is a text, which has no bounds")
+        return (least, most) if declared["name"] == _HORIZON else (None, None)
+    said = f"{path.name}: the bounds of ${declared['name']}, {declared['low']}..{declared['high']}"
+    if issubclass(kind, str):
+        raise SpecError(f"{path.name}: ${declared['name']} is a text, which has no bounds")
     try:
         low, high = kind(declared["low"]), kind(declared["high"])
-        return Annotated[kind, Field(ge=low, le=high, description=meaning)]
     except ValueError as err:
-        raise SpecError(f"{path.name}: the bounds of ${name}, {declared['low']}..{declared['high']}: {err}") from err
+        raise SpecError(f"{said}: {err}") from err
+    if not least <= low <= high <= most:
+        raise SpecError(f"{said}, are no bounds; write a lower and an upper one, within {least:g}..{most:g}")
+    return low, high

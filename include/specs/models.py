@@ -32,7 +32,7 @@ from include.specs.model_sections import (
     TrainingSpec,
 )
 from include.specs.spec_keys import spec_keys
-from include.specs.yaml_files import CONFIG_ROOT, Frozen, Identifier, kept, read_spec, spec_names, validated
+from include.specs.yaml_files import CONFIG_ROOT, Frozen, Name, kept, read_spec, spec_names, validated
 from include.tables import Word
 
 Task: TypeAlias = Literal["binary", "ranking"]
@@ -41,8 +41,10 @@ Task: TypeAlias = Literal["binary", "ranking"]
 class ModelSpec(Frozen):
     """Everything that a model is, but for its code and its data; each task has keys of its own beside these."""
 
-    model_id: Annotated[Identifier, Field(description="the file's name")]
-    registered_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", description="its name in the registry")]
+    model_id: Annotated[Name, Field(description="the file's name")]
+    registered_name: Annotated[
+        str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=100, description="its name in the registry")
+    ]
     description: Annotated[str, Field(description="what a score means, in a sentence")]
     owner: Annotated[str, Field(description="who answers for it")]
     task: Annotated[Task, Field(description="what is learnt: who says yes, or which items come first in a list")]

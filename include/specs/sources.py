@@ -25,6 +25,7 @@ from include.specs.yaml_files import (
     CONFIG_ROOT,
     Frozen,
     Identifier,
+    Name,
     kept,
     read_spec,
     spec_folders,
@@ -52,7 +53,7 @@ class SourceSpec(Frozen):
     over 24 hours of that clock later: by then a row that says nothing of it was received.
     """
 
-    source: Annotated[Identifier, Field(description="the file's name")]
+    source: Annotated[Name, Field(description="the file's name")]
     description: Annotated[str, Field(description="what one row is")]
     owner: Annotated[str, Field(description="who answers for it")]
     dag_id: Annotated[str | None, Field(description="of the DAG that takes its nights; null: ingest__SOURCE")] = None

@@ -91,7 +91,8 @@ def _allowed(given: Mapping[str, Any]) -> str:
     if words := given.get("enum"):
         return ", ".join(map(str, words))
     bounds = [text.format(_written(given[name])) for name, text in _BOUNDS.items() if name in given]
-    return ", ".join(bounds) or str(given.get("pattern", ""))
+    longest = [f"at most {given['maxLength']} characters"] if "maxLength" in given else []
+    return ", ".join([*bounds, *filter(None, [given.get("pattern")]), *longest])
 
 
 def _default(given: Mapping[str, Any]) -> str:

@@ -20,8 +20,12 @@ from include.settings import PROJECT_ROOT, Settings
 CONFIG_ROOT = PROJECT_ROOT / "include" / "config"
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+# A file's name is also that of DAGs, of their tags, which have 100 characters at most, and of tables online: PostgreSQL
+# cuts a name at 63, with what stands around it, so that two of them would be one.
+Name = Annotated[Identifier, Field(max_length=50)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Days = Annotated[int, Field(ge=1, le=3660)]
+DAYS_MAX = 3660
+Days = Annotated[int, Field(ge=1, le=DAYS_MAX)]
 
 _Spec = TypeVar("_Spec", bound=BaseModel)
 _Load = TypeVar("_Load", bound=Callable[..., Any])
@@ -43,9 +47,9 @@ def forget_names() -> None:
 
 
 class Frozen(BaseModel):
-    """A value of a spec file: frozen, nothing unknown in it, no type guessed."""
+    """A value of a spec file: frozen, nothing unknown in it, no type guessed, no number that bounds nothing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def spec_folders(shipped: Path) -> tuple[Path, ...]:

@@ -24,7 +24,7 @@ from include.specs.spec_keys import spec_keys
 from include.specs.yaml_files import yaml_text
 from include.steps.write_source import require_absent, write_new
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,7 @@ def propose_model(name: str, *, like: str, group: str | None = None, label: str 
     SpecError
         If there is no such model or group.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"NAME={name!r} is no id of a model; write small letters, digits and _, e.g. churn60")
+    _require_names(name, label)
     spec = load_model(like)
     values = spec.model_dump(mode="json")
     values |= {"model_id": name, "registered_name": name.replace("_", "-")}
@@ -94,6 +93,17 @@ def propose_model(name: str, *, like: str, group: str | None = None, label: str 
     for path in files:
         require_absent(path)
     return ModelProposal(name, asked.group, files, tuple(to_read))
+
+
+def _require_names(name: str, label: str | None) -> None:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"NAME={name!r} is no id of a model; write small letters, digits and _, 50 at most, e.g. churn60"
+        )
+    if label is not None and not _NAME.fullmatch(label):
+        raise UsageError(
+            f"--label {label!r} is no kind of label; write small letters, digits and _, 50 at most, e.g. bought"
+        )
 
 
 def write_model(proposal: ModelProposal) -> tuple[Path, ...]:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+
+import duckdb
 import pytest
 
-from include.specs.conditions import columns_of, quoted
+from include.specs.conditions import columns_of, moments_in, quoted
 
-MOMENTS = ("now()", "today()", "current_date", "CURRENT_TIMESTAMP", "random()", "uuid()", "nextval('x')", "localtime")
+MOMENTS = (
+    "age(b)",
+    "ago(INTERVAL 1 DAY)",
+    "now()",
+    "today()",
+    "current_date",
+    "CURRENT_TIMESTAMP",
+    "random()",
+    "uuid()",
+    "nextval('x')",
+    "localtime",
+)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +35,7 @@ MOMENTS = ("now()", "today()", "current_date", "CURRENT_TIMESTAMP", "random()", 
         ("starts_with(country, 'G')", ("country",)),
         ("NOT is_new_customer", ("is_new_customer",)),
         ("true", ()),
+        ("age(a, b) > INTERVAL 30 DAYS", ("a", "b")),
     ],
 )
 def test_a_condition_names_its_columns_once_and_in_order(condition, columns):
@@ -46,11 +62,46 @@ def test_a_condition_names_its_columns_once_and_in_order(condition, columns):
         ("EXISTS (SELECT 1)", "looks at more than one row"),
         ("a = $b", "looks at more than one row"),
         ("orders.a = 1", "names a table"),
+        ("COLUMNS('a.*') > 0", "names columns by a pattern"),
     ],
 )
 def test_what_is_no_condition_over_a_row_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         columns_of(text)
+
+
+def test_no_function_of_the_engine_that_has_not_one_value_is_let_through():
+    """Of those that DuckDB has: what it calls volatile or of the query, and what is made of such."""
+    functions = duckdb.connect().sql("SELECT function_name, stability, macro_definition FROM duckdb_functions()")
+    found = functions.fetchall()
+    unsteady = {name for name, stability, _ in found if stability in ("VOLATILE", "CONSISTENT_WITHIN_QUERY")}
+    # It fails whenever it is asked.
+    unsteady -= {"error"}
+    words = re.compile(rf"\b({'|'.join(unsteady)}|current_timestamp|current_user)\b")
+    made_of_them = {name for name, _, definition in found if definition and words.search(definition)}
+    asked = unsteady | made_of_them
+    assert len(asked) > 30
+    let_through = []
+    for name in sorted(asked):
+        with suppress(ValueError):
+            columns_of(f"a < {name}()")
+            let_through.append(name)
+    assert let_through == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("SELECT a FROM orders WHERE received_at <= $known_until -- now", []),
+        ("SELECT age(a, b), version FROM orders", []),
+        ("SELECT random() < 0.5 AS label FROM examples", ["rand"]),
+        ("WITH x AS (SELECT CURRENT_DATE AS at) SELECT * FROM x", ["current_date"]),
+        ("SELECT 1; SELECT NOW()", ["now"]),
+        ("SELECT now(", []),
+    ],
+)
+def test_the_moments_of_a_statement_are_its_functions(statement, found):
+    assert moments_in(statement) == found
 
 
 @pytest.mark.parametrize(

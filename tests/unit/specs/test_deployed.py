@@ -320,3 +320,23 @@ def test_what_is_wrong_when_it_is_read_ahead_is_told_to_whoever_loads_it(config)
     read_ahead()
     with pytest.raises(SpecError, match=r"churn\.yaml: owner=1"):
         load_model("churn")
+
+
+@pytest.mark.parametrize(("folder", "like", "key"), [
+    (".", "models/churn", "model_id"),
+    ("features", "features/order_risk", "group"),
+    ("sources", "sources/orders", "source"),
+])  # fmt: skip
+def test_a_name_that_dags_their_tags_or_tables_can_not_have_falls_alone(overlay, folder, like, key):
+    """Airflow refuses a file of DAGs for one tag that is too long, and with it everybody's."""
+    (overlay / folder).mkdir(exist_ok=True)
+    for name in ("x" * 50, "y" * 51, "z" * 120):
+        copy = shutil.copy(CONFIG_ROOT / f"{like}.yaml", overlay / folder / f"{name}.yaml")
+        others = {"model_id": {"registered_name": name[:9]}, "source": {"dag_id": None}}
+        edit(copy, **{key: name, **others.get(key, {})})
+        if key == "group":
+            shutil.copy(PROJECT_ROOT / "include" / "features" / "order_risk.sql", copy.with_suffix(".sql"))
+    told = {violation.name: violation.message for violation in load_specs().violations}
+    assert told.keys() == {"y" * 51, "z" * 120}
+    for name, message in told.items():
+        assert f"{name}.yaml: {key}='{name}': String should have at most 50 characters" in message

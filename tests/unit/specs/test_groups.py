@@ -151,3 +151,13 @@ def test_a_group_of_scores_that_says_nothing_needs_a_statement(tmp_path, monkeyp
         SpecError, match=r"has no statement; write .*own_scores.sql; or say of each column .* of: score"
     ):
         load_feature_group("own_scores")
+
+
+@pytest.mark.parametrize("key", ["min", "max", "nulls_max"])
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_that_bounds_nothing_is_no_bound(key: str, number: float) -> None:
+    values = yaml.safe_load(CUSTOMER_DAILY.read_text())
+    values["columns"][0][key] = number
+
+    with pytest.raises(SpecError, match=rf"customer_daily.yaml: columns.0.{key}="):
+        validated(FeatureGroupSpec, values, CUSTOMER_DAILY)

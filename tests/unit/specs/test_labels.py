@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from include.errors import SpecError
 from include.specs.labels import LABELS_ROOT, load_label_kind
@@ -17,6 +18,26 @@ DISPUTED = """-- claimed: 1 when the order is disputed within the horizon.
 -- $country text: whose orders
 SELECT 1 WHERE $horizon_days > 0 AND $value_min > 0 AND $country = '' AND $known_until IS NOT NULL -- $not_used
 """
+
+
+STATEMENT = "SELECT 1 WHERE $horizon_days > 0 AND $known_until IS NOT NULL"
+HORIZONS = [
+    ("-- $horizon_days float 0.5..2: x\n", r"claimed.sql: \$horizon_days is of type 'float'; it is a number of days"),
+    ("-- $horizon_days text: x\n", r"claimed.sql: \$horizon_days is of type 'text'; it is a number of days"),
+    *(
+        (f"-- $horizon_days int {low}..{high}: x\n", rf"bounds of \$horizon_days, {low}\.\.{high}, are no bounds")
+        for low, high in ((0, 30), (-5, 5), (1, 3661), (1, 10**15), (9, 1))
+    ),
+    ("-- $a float 2..1: y\n-- $horizon_days int: x\nSELECT $a AS a FROM (", r"bounds of \$a, 2\.\.1, are no bounds"),
+]
+STATEMENTS = [
+    (f"{STATEMENT}; {STATEMENT}", "claimed.sql is not one SELECT"),
+    (f"COPY ({STATEMENT}) TO 'out.csv'", "claimed.sql is not one SELECT"),
+    (f"{STATEMENT}; ATTACH 'other.db'", "claimed.sql is not one SELECT"),
+    (f"DELETE FROM orders WHERE EXISTS ({STATEMENT})", "claimed.sql is not one SELECT"),
+    (f"{STATEMENT} AND random() < 0.5", r"claimed.sql says something else each time it is asked \(rand\)"),
+    (f"{STATEMENT} AND now() > $known_until", r"claimed.sql says something else each time it is asked \(now\)"),
+]
 
 
 def overlay(folder: Path, label: dict[str, object], sql: str = DISPUTED) -> Path:
@@ -85,13 +106,29 @@ def test_a_wrong_parameter_is_named_with_file_key_and_what_is_allowed(tmp_path, 
         ),
         ("SELECT 1", r"claimed.sql: \$horizon_days is not declared"),
         ("-- $horizon_days int 1..9: x\nSELECT $horizon_days", r"claimed.sql: \$known_until is not looked at"),
+        *((declared + STATEMENT, message) for declared, message in HORIZONS),
+        *((f"-- $horizon_days int 1..9: x\n{sql}", message) for sql, message in STATEMENTS),
     ],
-    ids=["used", "declared", "type", "no horizon", "what is known"],
 )
 def test_a_statement_that_does_not_say_what_it_takes_is_named(tmp_path, sql, message):
     overlay(tmp_path, {}, sql)
     with pytest.raises(SpecError, match=message):
         load_label_kind("claimed", tmp_path)
+
+
+def test_a_horizon_without_bounds_has_those_of_any_number_of_days(tmp_path):
+    overlay(tmp_path, {}, f"-- $horizon_days int: x\n{STATEMENT}")
+    spec = load_label_kind("claimed", tmp_path).spec
+    assert spec(kind="claimed", horizon_days=3660).horizon_days == 3660
+    for days in (0, -1, 3661):
+        with pytest.raises(ValidationError):
+            spec(kind="claimed", horizon_days=days)
+
+
+def test_what_makes_rows_by_itself_is_no_source_and_a_file_is_none_that_is_known(tmp_path):
+    rows = "SELECT n FROM generate_series(1, 9) AS t(n), orders, 'f.csv'"
+    overlay(tmp_path, {}, f"-- $horizon_days int 1..9: x\n{STATEMENT} AND 1 IN ({rows})")
+    assert load_label_kind("claimed", tmp_path).sources == ("f.csv", "orders")
 
 
 def test_a_population_that_is_no_condition_is_an_error_of_the_file(tmp_path):

@@ -60,6 +60,22 @@ def test_a_wrong_value_is_named_with_file_key_and_what_is_allowed(tmp_path, valu
         load(overlay(tmp_path, values))
 
 
+@pytest.mark.parametrize("number", [".inf", "-.inf", ".nan"])
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ("gates", "latency_p99_ms_max"),
+        ("gates", "auc_min"),
+        ("monitoring", "psi_significant"),
+        ("monitoring", "volume_ratio_max"),
+        ("scoring", "decision_threshold"),
+    ],
+)
+def test_a_number_that_bounds_nothing_is_no_threshold(tmp_path, section, key, number):
+    with pytest.raises(SpecError, match=rf"churn.yaml: {section}.{key}=-?(inf|nan): "):
+        load(overlay(tmp_path, f"{section}: {{{key}: {number}}}"))
+
+
 def test_an_unknown_model_is_answered_with_the_known_ones():
     with pytest.raises(SpecError, match=r"no model 'churm'; known: churn, fraud, recommendation; did you mean 'churn'"):
         specs._load_model.__wrapped__("churm", None)

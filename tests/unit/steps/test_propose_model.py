@@ -51,11 +51,27 @@ def test_every_key_is_told_beside_its_value(overlay):
     assert all(line.endswith(":") for line in silent)
 
 
-@pytest.mark.parametrize("name", ["Churn", "", "7days", "a-b", "../churn", "a b"])
+NO_NAMES = ["Churn", "", "7days", "a-b", "../churn", "a b", "a\n", "x" * 51, "ä"]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
 def test_a_name_that_is_no_id_is_refused(overlay, name):
     with pytest.raises(UsageError, match="is no id of a model"):
         propose_model(name, like="churn")
     assert list(overlay.iterdir()) == []
+
+
+@pytest.mark.parametrize("label", NO_NAMES)
+def test_a_label_that_could_be_no_kind_is_refused(overlay, label):
+    with pytest.raises(UsageError, match="is no kind of label"):
+        write_model(propose_model("returns", like="churn", group="order_risk", label=label))
+    assert list(overlay.iterdir()) == []
+
+
+def test_the_longest_name_makes_a_model_that_stands(overlay):
+    name = "x" * 50
+    write_model(propose_model(name, like="churn", group="order_risk", label="bought"))
+    assert load_specs().violations == ()
 
 
 def test_nothing_is_overwritten(overlay):
