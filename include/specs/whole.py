@@ -15,6 +15,7 @@ from include.specs.groups import EntitySpec, FeatureGroupSpec
 from include.specs.models import ModelSpec, RankingModelSpec
 from include.specs.services import FeatureServiceSpec
 from include.specs.standing import SpecKind, Specs, Violation
+from include.specs.taken_names import ANYWAY, taken_by_keys, taken_by_model
 
 # An entity's keys, and the files that give it them.
 _Agreed: TypeAlias = tuple[tuple[str, ...], list[str]]
@@ -165,6 +166,8 @@ def _wrong_with_model(name: str, spec: ModelSpec, specs: Specs, entities: Mappin
         yield f"label.kind={spec.label.kind!r} can't be used: {wrong.message}"
     wrong_keys = list(_entity_keys(spec.entity, entities))
     yield from wrong_keys or _reads_what_fits(spec, specs)
+    for key in sorted(taken_by_keys(spec) & {*spec.entity.keys}):
+        yield f"entity={_told(spec.entity)} has the key {key}, and {ANYWAY.format(key)}"
     yield from _waits_for_itself(name, spec, specs)
     yield from _split_exists(spec)
 
@@ -215,6 +218,8 @@ def _service_fits(spec: ModelSpec, service: FeatureServiceSpec, specs: Specs) ->
                 f"{said} {group.group}, which is about {_told(group.entity)}; every key must be one of the model's "
                 f"entity, {_told(spec.entity)}"
             )
+        for column in sorted(taken_by_model(spec) & {*service.features[group.group]}):
+            yield f"{said} {group.group}.{column}, and {ANYWAY.format(column)}"
         texts = [c.name for c in group.columns if c.dtype == "string" and c.name in service.features[group.group]]
         if texts:
             yield f"{said} {group.group}.{texts[0]}, which is a string; a model reads numbers, encode it in the group"

@@ -163,7 +163,9 @@ def _read(
 
     # All snapshots of a training set are many times the rows of whom the model is asked about.
     rows = pa.concat_tables(map(chosen, [*fitting(published.items())] or [[]]))
-    rows = ordered(rows, (EVENT_TIMESTAMP, *spec.entity.keys))
+    # What else the group has may be called as a feature of another one is.
+    own = [*spec.entity.keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP, *service.features.get(group.group, ())]
+    rows = ordered(rows.select(own), (EVENT_TIMESTAMP, *spec.entity.keys))
     for other in others:
         until = _until(rows, scored, other, spec)
         features, version = service.features[other.group], sources[other.table]

@@ -161,6 +161,32 @@ def test_a_model_that_does_not_fit_falls_alone(found, message):
     assert held == replace(found, models=SHIPPED.models, violations=held.violations)
 
 
+@pytest.mark.parametrize("name", ["label", "score", "request_id", "feature_service", "category"])
+def test_a_feature_by_the_name_of_a_column_that_is_kept_of_every_model_anyway_is_refused(name):
+    pair = EntitySpec(name="pair", keys=("customer_id", "category"))
+    column = SHIPPED.groups["customer_daily"].columns[0]
+    found = beside(
+        groups=[group("pairs", entity=pair), group("named", columns=(changed(column, name=name),))],
+        services=[service(pairs=("total_orders_30d",), named=(name,))],
+        models=[model(entity=pair, features__service="other_v1", features__group="pairs", decision__features_min=1)],
+    )
+    (violation,) = hold_together(found).violations
+    said = f"features.service='other_v1' reads named.{name}, and {name} is a column that what is kept of a model has"
+    assert violation.message.startswith(f"other.yaml: {said}")
+
+
+@pytest.mark.parametrize("key", ["label", "known_at", "role", "score", "decision", "model_version", "request_id", "dt"])
+def test_a_key_by_the_name_of_a_column_that_is_kept_of_every_model_anyway_is_refused(key):
+    # Which columns may be keys a source says, by what it is about.
+    entity = EntitySpec.model_construct(name="thing", keys=("customer_id", key))
+    found = beside(groups=[group("things", entity=entity)], models=[model(entity=entity, features__group="things")])
+    told = [violation.message for violation in hold_together(found).violations if violation.name == "other"]
+    said = (
+        f"entity=thing [customer_id, {key}] has the key {key}, and {key} is a column that what is kept of a model has"
+    )
+    assert told == [f"other.yaml: {said} anyway; give it another name"]
+
+
 def test_of_models_that_wait_for_one_anothers_scores_the_first_stands():
     circle = {"a": "b", "b": "c", "c": "a"}
     held = hold_together(
