@@ -66,7 +66,7 @@ def compare_champion(
     Raises
     ------
     MlopsError
-        If the candidate's training set is there and can't be read.
+        If the candidate's training set is there and can't be read, or is not what it was trained on.
     """
     facts = find_champion(deployment, candidate)
     if facts.version is None:
@@ -76,7 +76,13 @@ def compare_champion(
         return replace(
             facts, why_not=f"the lake does not keep training set {manifest.set_id} of the candidate any more"
         )
-    _, examples = read_training_set(deployment.lake, candidate.model_id, manifest.set_id)
+    kept, examples = read_training_set(deployment.lake, candidate.model_id, manifest.set_id)
+    if kept.rows_sha256 != manifest.rows_sha256:
+        raise MlopsError(
+            f"training set {manifest.set_id} of {candidate.model_id} has rows of sha256 {kept.rows_sha256:.12} in the "
+            f"lake, and version {candidate.version} was trained on {manifest.rows_sha256:.12}: rows and manifest were "
+            "changed together, and nothing is compared on them; bring the set back from a backup"
+        )
     seen = 0
     try:
         champion = _load_champion(deployment, spec, facts.version)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from include.errors import MlopsError
 from include.governance.evidence import Evidence, GateReport, TrainedOn
 from include.governance.gate import CandidateFacts, ChampionFacts, Gate
 from include.governance.gate_registry import find_gates
@@ -47,10 +48,16 @@ def gate_candidate(deployment: Deployment, candidate: CandidateRef) -> Evidence:
     Raises
     ------
     MlopsError
-        If the version can't be read, or its files are not what was registered.
+        If the version can't be read, its files are not what was registered, or it was trained as of another day.
     """
     spec = load_model(candidate.model_id)
     loaded = load_version(deployment, candidate.model_id, candidate.version)
+    if loaded.manifest.as_of and loaded.manifest.as_of != candidate.as_of:
+        # Who asked for it, and so what it must be, is read off that day.
+        raise MlopsError(
+            f"{candidate.model_id} version {candidate.version} was trained as of {loaded.manifest.as_of}, and is to be "
+            f"held against its gates as of {candidate.as_of}: what was handed over is of another version; train again"
+        )
     rows = _typical_rows(loaded.profile, loaded.signature.feature_names)
     # A list is answered by one call.
     rows_per_call = int(loaded.metrics.get("largest_list", 1))

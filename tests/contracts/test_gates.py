@@ -15,6 +15,7 @@ from typing import get_args
 import pytest
 
 from include.adapters.registry.model_files import unpack
+from include.errors import MlopsError
 from include.governance import gates as folder
 from include.governance.evidence import GateReport, Verdict
 from include.governance.gate import CandidateFacts, ChampionFacts, Gate
@@ -169,3 +170,10 @@ def test_a_gate_that_breaks_is_unknown_with_the_reason_and_the_others_are_asked(
     assert reports["broken"] == GateReport("broken", "unknown", None, None, "the gate broke: KeyError: 'base_rate'")
     assert [reports[name].verdict for name in ("latency", "manifest")] == ["pass", "pass"]
     assert any(record.exc_info for record in caplog.records), "where it broke is in the log"
+
+
+@pytest.mark.parametrize("as_of", ["2024-06-29", "2024-07-01", ""])
+def test_a_candidate_is_judged_as_of_the_day_that_it_was_trained_as_of_and_no_other(deployment, as_of):
+    """Of another day it would be held against what something else had asked for."""
+    with pytest.raises(MlopsError, match="churn version 1 was trained as of 2024-06-30, and is to be held against its"):
+        gate_candidate(deployment, replace(CANDIDATE, as_of=as_of))

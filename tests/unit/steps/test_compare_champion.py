@@ -9,11 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from include.adapters.lake.delta_lake import LakeAdapter
+from include.adapters.lake.row_digest import digest
 from include.adapters.lake.training_sets import remove_training_set, write_training_set
 from include.adapters.registry.model_files import LoadedModel, unpack
+from include.errors import MlopsError
 from include.governance import lifecycle
 from include.governance.gate import ChampionFacts
 from include.governance.lifecycle import LedgerMove, MoveRequest
@@ -127,6 +130,17 @@ def test_a_candidate_whose_training_set_is_gone_says_so(deployment, files):
     facts = compare(deployment, files)
     assert facts.found is None
     assert facts.why_not == f"the lake does not keep training set {TRAINED.set_id} of the candidate any more"
+
+
+def test_rows_and_manifest_of_the_set_that_were_changed_together_are_compared_on_nothing(deployment, files):
+    """As if who is to be promoted had been right about everybody."""
+    flattering = EXAMPLES.set_column(
+        EXAMPLES.column_names.index("label"), "label", pa.array(1 - EXAMPLES["label"].to_numpy())
+    )
+    remove_training_set(deployment.lake, "churn", TRAINED.set_id)
+    write_training_set(deployment.lake, replace(TRAINED, rows_sha256=digest(flattering)), flattering)
+    with pytest.raises(MlopsError, match="rows and manifest were changed together, and nothing is compared on them"):
+        compare(deployment, files)
 
 
 def test_a_candidate_is_compared_by_the_spec_that_made_it(deployment, files):
