@@ -15,6 +15,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from include.errors import UsageError
+from include.training.clusters import number_entities
 
 _TINY = 1e-12
 
@@ -82,7 +83,7 @@ def auc_interval(
     if len(entities) != len(labels):
         raise UsageError(f"{len(labels)} rows belong to {len(entities)} entities; name one for each row")
     resampled = resampled_interval(labels, scores, entities, samples=samples, seed=seed, level=level)
-    names = np.asarray(entities, dtype=str)
+    names = number_entities(entities)
     positives, negatives = (len(np.unique(names[labels == label])) for label in (1, 0))
     by_size = newcombe_interval(auc(labels, scores), positives, negatives, level=level)
     return min(resampled[0], by_size[0]), max(resampled[1], by_size[1])
@@ -152,7 +153,7 @@ def resampled_interval(
     C. A. Field, A. H. Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69 (2007).
     """
     ranked = RankedRows(labels, scores)
-    _, entity_of_row = np.unique(np.asarray(entities, dtype=str), return_inverse=True)
+    entity_of_row = number_entities(entities)
     count = int(entity_of_row.max()) + 1
     rng = np.random.default_rng(seed)
     drawn = (np.bincount(rng.integers(0, count, count), minlength=count)[entity_of_row] for _ in range(samples))

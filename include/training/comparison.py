@@ -16,6 +16,7 @@ from scipy.stats import t as student
 
 from include.errors import UsageError
 from include.training.auc import RankedRows
+from include.training.clusters import number_entities
 
 _Floats = NDArray[np.float64]
 
@@ -155,8 +156,8 @@ def compare_means(
 def _number(entities: Sequence[str], rows: int) -> tuple[NDArray[np.int64], int]:
     if len(entities) != rows:
         raise UsageError(f"{rows} rows belong to {len(entities)} entities; name one for each row")
-    names, numbers = np.unique(np.asarray(entities, dtype=str), return_inverse=True)
-    return numbers, len(names)
+    numbers = number_entities(entities)
+    return numbers, int(numbers.max(initial=-1)) + 1
 
 
 def _resamples(count: int, samples: int, seed: int) -> Iterator[_Floats]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from include.errors import UsageError
+from include.training.clusters import number_entities
 
 _Floats = NDArray[np.float64]
 
@@ -166,7 +167,7 @@ def mean_interval(
         raise UsageError(f"{len(values)} lists belong to {len(owners)} owners; name one for each of at least one list")
     if not ((values >= 0) & (values <= 1)).all():
         raise UsageError("a list's value is not in [0, 1]; nothing can be said of the mean")
-    _, owner = np.unique(np.asarray(owners, dtype=str), return_inverse=True)
+    owner = number_entities(owners)
     totals = np.bincount(owner, weights=values).astype(np.float64)
     counts = np.bincount(owner).astype(np.float64)
     resampled = resampled_mean(totals, counts, samples=samples, seed=seed, level=level)

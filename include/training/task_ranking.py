@@ -90,10 +90,10 @@ class RankingTask:
         ranks = rank_items(lists, scores, examples[self._spec.item_key])
         return measure_lists(lists, ranks, labels, k=self._spec.ranking.top_k)
 
-    def _owners(self, examples: pa.Table, lists: NDArray[np.int64]) -> NDArray[np.str_]:
+    def _owners(self, examples: pa.Table, lists: NDArray[np.int64]) -> NDArray[np.object_]:
         """Return the first key of each list."""
         _, first_rows = np.unique(lists, return_index=True)
-        return np.asarray(examples[self._spec.entity.keys[0]].take(pa.array(first_rows)).to_pylist(), dtype=str)
+        return np.asarray(examples[self._spec.entity.keys[0]].take(pa.array(first_rows)).to_pylist(), dtype=object)
 
     def _lists(self, examples: pa.Table) -> NDArray[np.int64]:
         return number_lists(examples, [EVENT_TIMESTAMP, *self._spec.list_keys])
