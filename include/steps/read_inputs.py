@@ -163,9 +163,7 @@ def _read(
 
     # All snapshots of a training set are many times the rows of whom the model is asked about.
     rows = pa.concat_tables(map(chosen, [*fitting(published.items())] or [[]]))
-    # What else the group has may be called as a feature of another one is.
-    own = [*spec.entity.keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP, *service.features.get(group.group, ())]
-    rows = ordered(rows.select(own), (EVENT_TIMESTAMP, *spec.entity.keys))
+    rows = ordered(rows, (EVENT_TIMESTAMP, *spec.entity.keys))
     for other in others:
         until = _until(rows, scored, other, spec)
         features, version = service.features[other.group], sources[other.table]
@@ -225,6 +223,8 @@ def with_features(
 
     Parameters
     ----------
+    rows : pyarrow.Table
+        A column that is called as one of the features gives way to it: a service reads a name once.
     known_at : bool
         See only what was known at that time; default: all that is known now.
     until : pyarrow.ChunkedArray, optional
@@ -236,6 +236,7 @@ def with_features(
     stored = _stored(deployment, other, (*features, CREATED_TIMESTAMP), version, within)
     at, keys = rows[EVENT_TIMESTAMP], [rows[key] for key in other.entity.keys]
     found = features_as_of(stored, keys, at, ttl=ttl, known_at=known_at, known_until=until)
+    rows = rows.drop_columns([name for name in features if name in rows.column_names])
     for name in features:
         rows = rows.append_column(name, found[name])
     return rows.append_column(created_column(other.group), found[CREATED_TIMESTAMP])

@@ -17,6 +17,7 @@ from include.specs.models import load_model
 from include.specs.yaml_files import CONFIG_ROOT
 from include.steps.build_features import build_features
 from include.steps.read_inputs import read_snapshots
+from include.steps.read_night import read_partition
 from tests.deployments import lake_only
 from tests.raw_orders import publish_source, random_orders
 
@@ -83,13 +84,16 @@ def test_a_feature_of_another_group_may_be_called_as_one_of_the_models_own_that_
     monkeypatch.setenv("MLOPS_SPECS", str(tmp_path))
     build_features(deployment, "copied_daily", start=DAYS[0], end=DAYS[0])
 
-    found = read_snapshots(deployment, load_model("churn"), DAYS[:1]).rows
+    churn = load_model("churn")
+    found = read_snapshots(deployment, churn, DAYS[:1]).rows
+    night = read_partition(deployment, churn, DAYS[0], service="mixed_v1").rows
     own, other = (known_then(deployment, group, found) for group in ("customer_daily", "copied_daily"))
 
     assert found.num_rows > 10
     assert found["days_since_last_order"].equals(own["days_since_last_order"])
     assert found["total_orders_30d"].equals(other["total_orders_30d"])
-    assert pc.min(found["total_orders_30d"]).as_py() >= 1000
+    assert night.num_rows >= found.num_rows
+    assert min(pc.min(rows["total_orders_30d"]).as_py() for rows in (found, night)) >= 1000
 
 
 def known_then(deployment: Any, group: str, asked: pa.Table) -> pa.Table:
