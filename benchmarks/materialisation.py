@@ -27,7 +27,7 @@ from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 from include.adapters.online import guarded_sqlite
 from include.adapters.online.encoding import encode_timestamps, join_bytes
 from include.adapters.online.postgres_copy import copy_stream
-from include.adapters.online.redis_guard import RedisLayout, bulk
+from include.adapters.online.redis_layout import RedisLayout, bulk
 from include.adapters.online.rows import EncodedRows, encode_rows
 from include.partitions import end_of, shift
 

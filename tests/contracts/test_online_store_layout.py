@@ -97,7 +97,7 @@ def test_more_rows_than_one_chunk_holds_are_all_written(
         ("guarded_postgres", "GuardedPostgreSQLOnlineStore.rows_per_chunk"),
         ("guarded_redis", "_ROWS_PER_FLIGHT"),
         ("redis_guard", "_KEYS_PER_CALL"),
-        ("guarded_sqlite", "_KEYS_PER_QUERY"),
+        ("sqlite_reads", "_KEYS_PER_QUERY"),
     ):
         monkeypatch.setattr(f"include.adapters.online.{module}.{name}", 7)
     keys = KEYS[:100]

@@ -7,13 +7,17 @@ What does not: calls that read or write features.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from feast import FeatureService, FeatureStore, FeatureView
 from feast.errors import FeastObjectNotFoundException
+from feast.infra.online_stores.helpers import compute_versioned_name
+from feast.types import String, from_feast_to_pyarrow_type
 
-from include.adapters.online.online_store import GuardedOnlineStore, ViewColumns
+from include.adapters.online.online_store import GuardedOnlineStore
 from include.adapters.online.reading import OnlineReader, select_features
+from include.adapters.online.stored_columns import ViewColumns
 from include.errors import UsageError, nearest
 
 _Declared = TypeVar("_Declared", FeatureView, FeatureService)
@@ -75,7 +79,7 @@ class FeatureCatalogue:
         key = ("group", name, None if features is None else tuple(features))
         if key not in self._readers:
             view = self.view(name)
-            columns = ViewColumns(view, tuple(feature.name for feature in view.features))
+            columns = self._columns(view, [feature.name for feature in view.features])
             self._readers[key] = self._reader([columns], features, of=f"feature group {name}")
         return self._readers[key]
 
@@ -85,14 +89,33 @@ class FeatureCatalogue:
 
     def _reader(self, whole: Sequence[ViewColumns], features: Sequence[str] | None, *, of: str) -> OnlineReader:
         chosen = select_features([name for columns in whole for name in columns.features], features, of=of)
-        wanted = [ViewColumns(c.view, tuple(name for name in c.features if name in chosen)) for c in whole]
-        return OnlineReader(self._online_store, self._store.config, [columns for columns in wanted if columns.features])
+        wanted = [replace(c, dtypes={name: c.dtypes[name] for name in c.features if name in chosen}) for c in whole]
+        config = self._store.config
+        return OnlineReader(
+            lambda views: self._online_store.prepare_read(config, views),
+            [columns for columns in wanted if columns.features],
+        )
 
     def _service_columns(self, name: str) -> list[ViewColumns]:
         return [
-            ViewColumns(self.view(projection.name), tuple(feature.name for feature in projection.features))
+            self._columns(self.view(projection.name), [feature.name for feature in projection.features])
             for projection in self.service(name).feature_view_projections
         ]
+
+    def _columns(self, view: FeatureView, features: Sequence[str]) -> ViewColumns:
+        for column in view.entity_columns:
+            if column.dtype != String:
+                raise UsageError(
+                    f"view {view.name} is keyed by {column.name} of type {column.dtype}; online reads take views that "
+                    "are keyed by strings"
+                )
+        fields = {field.name: field.dtype for field in view.features}
+        return ViewColumns(
+            compute_versioned_name(view, self._store.config.registry.enable_online_feature_view_versioning),
+            tuple(column.name for column in view.entity_columns),
+            {name: from_feast_to_pyarrow_type(fields[name]) for name in features},
+            view.ttl,
+        )
 
 
 def _found(

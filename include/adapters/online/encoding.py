@@ -1,7 +1,8 @@
-"""The bytes of Feast's online layout, made a column at a time and read back.
+"""The bytes of Feast's online layout, made a column at a time.
 
 What belongs here: entity keys, feature values and event times as every online store of Feast keeps them, and
-rows put into the order of their keys. What does not: how a store lays these bytes out, which is its own module.
+rows put into the order of their keys. What does not: how a store lays these bytes out, which is its own module, and
+reading them back (``stored_values``).
 
 Feast serialises one protobuf message per value, in Python. The same bytes are a constant tag and the value's
 own bytes, so that a whole column is made by Arrow. A null is no bytes at all, and so is a float that is not a
@@ -11,32 +12,22 @@ number, as in Feast.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast import ValueType
-from feast.protos.feast.types.Value_pb2 import Value
 from feast.protos.feast.types.Value_pb2 import ValueType as StoredType
 from feast.type_map import python_values_to_proto_values
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from include.adapters.online import stored_values as tags
+from include.adapters.online.stored_values import KEY_TEXT, MICROSECOND, key_head
 from include.column_types import is_text
 from include.errors import MlopsError
 
-MICROSECOND = 1_000_000
-
-# What stands before the length of a string in a serialised key.
-KEY_TEXT = struct.pack("<I", StoredType.STRING)
-
-# Tags of feast.types.Value, (field number << 3) | wire type, each one byte.
-_STRING, _INT32, _INT64, _DOUBLE, _FLOAT, _BOOL = 0x12, 0x18, 0x20, 0x29, 0x35, 0x38
-# A tag and the nine bytes of the largest int64; a negative number has one more.
-_POSITIVE_MAX = 10
-# By the size of a serialised float: its tag, and how struct reads it.
-_WHOLE_COLUMN = {9: (_DOUBLE, "xd"), 5: (_FLOAT, "xf")}
 # Between these Arrow and Python write a float alike, but for the ".0" of a whole one.
 _PLAIN_MIN, _PLAIN_MAX = 1e-4, 1e10
 
@@ -58,12 +49,6 @@ def encode_keys(columns: Mapping[str, pa.Array]) -> pa.BinaryArray:
     for name in sorted(columns):
         parts.extend(_key_parts(name, columns[name]))
     return join_bytes(*parts)
-
-
-def key_head(join_keys: Iterable[str]) -> bytes:
-    """Return what the serialised keys of an entity begin with: how many join keys it has, and their names, sorted."""
-    names = [name.encode() for name in sorted(join_keys)]
-    return struct.pack("<I", len(names)) + b"".join(KEY_TEXT + struct.pack("<I", len(name)) + name for name in names)
 
 
 def encode_values(column: pa.Array, value_type: ValueType) -> pa.BinaryArray:
@@ -116,29 +101,6 @@ def timestamp_bytes(moment_us: int) -> bytes:
     return bytes(Timestamp(seconds=seconds, nanos=micros * 1000).SerializeToString())
 
 
-def timestamp_us(stored: bytes) -> int:
-    """Return the microseconds since 1970 of a serialised ``google.protobuf.Timestamp``."""
-    moment = Timestamp.FromString(stored)
-    return int(moment.seconds) * MICROSECOND + int(moment.nanos) // 1000
-
-
-def decode_values(stored: Sequence[bytes | None]) -> list[object]:
-    """Return the Python values of serialised ``feast.types.Value``; None for a null or nothing.
-
-    Examples
-    --------
-    >>> decode_values([b"", None, bytes([0x20, 0x2A])])
-    [None, None, 42]
-    """
-    if None not in stored and len(sizes := set(map(len, stored))) == 1:  # type: ignore[arg-type]
-        # A column of floats without a null is read as one piece, which is most of a read's time.
-        tag, unit = _WHOLE_COLUMN.get(sizes.pop(), (0, ""))
-        joined = b"".join(stored)  # type: ignore[arg-type]
-        if unit and joined[:: len(joined) // len(stored)].count(tag) == len(stored):
-            return list(struct.unpack("<" + unit * len(stored), joined))
-    return [_decode(value) for value in stored]
-
-
 def join_bytes(*parts: pa.Array | pa.Scalar) -> pa.BinaryArray:
     """Concatenate byte strings row by row; a scalar stands in every row."""
     return pc.binary_join_element_wise(*parts, b"")
@@ -155,24 +117,6 @@ def fixed_bytes(matrix: npt.NDArray[np.uint8]) -> pa.BinaryArray:
 def lengths(column: pa.BinaryArray) -> npt.NDArray[np.int32]:
     """Return the number of bytes of every string."""
     return np.asarray(pc.binary_length(column), dtype=np.int32)
-
-
-def _decode(stored: bytes | None) -> object:
-    if not stored:
-        return None
-    tag = stored[0]
-    if tag == _DOUBLE:
-        return struct.unpack_from("<d", stored, 1)[0]
-    if tag == _FLOAT:
-        return struct.unpack_from("<f", stored, 1)[0]
-    if tag == _INT64 and len(stored) <= _POSITIVE_MAX:
-        number = 0
-        for byte in reversed(stored[1:]):
-            number = number << 7 | byte & 0x7F
-        return number
-    message = Value.FromString(stored)
-    kind = message.WhichOneof("val")
-    return None if kind is None else getattr(message, kind)
 
 
 def _key_parts(name: str, column: pa.Array) -> Sequence[pa.Array | pa.Scalar]:
@@ -221,18 +165,18 @@ def _varints(numbers: npt.NDArray[np.uint64]) -> pa.BinaryArray:
 
 def _strings(column: pa.Array) -> pa.BinaryArray:
     stored = pc.fill_null(pc.cast(column, pa.binary()), b"")
-    return join_bytes(pa.scalar(bytes([_STRING])), _varints(lengths(stored).astype(np.uint64)), stored)
+    return join_bytes(pa.scalar(bytes([tags.STRING])), _varints(lengths(stored).astype(np.uint64)), stored)
 
 
 def _booleans(column: pa.Array) -> pa.BinaryArray:
-    return _tagged(_BOOL, np.asarray(pc.fill_null(column, False)).astype(np.uint8))
+    return _tagged(tags.BOOL, np.asarray(pc.fill_null(column, False)).astype(np.uint8))
 
 
 _ENCODERS: dict[pa.DataType, Callable[[pa.Array], pa.BinaryArray]] = {
-    pa.float32(): _floats(_FLOAT, "<f4"),
-    pa.float64(): _floats(_DOUBLE, "<f8"),
-    pa.int32(): _integers(_INT32),
-    pa.int64(): _integers(_INT64),
+    pa.float32(): _floats(tags.FLOAT, "<f4"),
+    pa.float64(): _floats(tags.DOUBLE, "<f8"),
+    pa.int32(): _integers(tags.INT32),
+    pa.int64(): _integers(tags.INT64),
     pa.bool_(): _booleans,
     pa.string(): _strings,
 }

@@ -1,7 +1,7 @@
 """Feast's PostgreSQL online store with a guard in the database: an older row never replaces a newer one.
 
-What belongs here: the guard, the bulk write and the read on PostgreSQL. What does not: the bytes of COPY
-(``postgres_copy``).
+What belongs here: the guard and the bulk write on PostgreSQL. What does not: the bytes of COPY (``postgres_copy``), and
+the read (``postgres_reads``).
 
 Feast upserts without comparing times, so that a partition materialised late would take features back. The guard is a
 trigger: it holds for Feast's commands and for any other writer. Times are compared as (event, created); a rewrite
@@ -29,9 +29,11 @@ from pydantic import model_validator
 from sqlalchemy.engine import URL, make_url
 
 from include.adapters.online.guarded_tables import GuardedTables, table_name
-from include.adapters.online.online_store import Fetch, Progress, StoredColumn, ViewColumns
+from include.adapters.online.online_store import Progress
 from include.adapters.online.postgres_copy import copy_stream
+from include.adapters.online.postgres_reads import prepare_postgres_read
 from include.adapters.online.rows import EncodedRows
+from include.adapters.online.stored_columns import Fetch, ViewColumns
 from include.errors import UsageError, nearest
 
 # What a URL may say after "?": libpq's words, and Feast's for those that it doesn't call by the same one.
@@ -75,12 +77,6 @@ SELECT entity_key, feature_name, value, value_text, event_ts, created_ts FROM ar
 ON CONFLICT (entity_key, feature_name) DO UPDATE SET
     value = EXCLUDED.value, value_text = EXCLUDED.value_text,
     event_ts = EXCLUDED.event_ts, created_ts = EXCLUDED.created_ts
-"""
-
-_READ = """
-SELECT {place}, entity_key, feature_name, value,
-    (EXTRACT(EPOCH FROM event_ts) * 1000000)::bigint, (EXTRACT(EPOCH FROM created_ts) * 1000000)::bigint
-FROM {table} WHERE entity_key = ANY(%s) AND feature_name = ANY(%s)
 """
 
 
@@ -158,25 +154,8 @@ class GuardedPostgreSQLOnlineStore(GuardedTables, PostgreSQLOnlineStore):  # typ
 
     def prepare_read(self, config: RepoConfig, wanted: Sequence[ViewColumns]) -> Fetch:
         """Return a read of one query for all views."""
-        query = sql.SQL(" UNION ALL ").join(
-            sql.SQL(_READ).format(place=sql.Literal(place), table=_table(config, columns.view))
-            for place, columns in enumerate(wanted)
-        )
-
-        def fetch(keys: Sequence[bytes]) -> list[list[StoredColumn]]:
-            found = [{name: StoredColumn.of_nothing(len(keys)) for name in columns.features} for columns in wanted]
-            rows = {key: row for row, key in enumerate(keys)}
-            asked = list(keys)
-            parameters = [item for columns in wanted for item in (asked, list(columns.features))]
-            with self._reading_connection(config).cursor(binary=True) as cursor:
-                cursor.execute(query, parameters, prepare=True)
-                for place, key, feature, value, event, created in cursor:
-                    column, row = found[place][feature], rows[key]
-                    column.values[row], column.event_us[row], column.created_us[row] = value, event, created
-            return [list(columns.values()) for columns in found]
-
-        fetch([b""])
-        return fetch
+        schema = config.online_store.db_schema or config.online_store.user
+        return prepare_postgres_read(lambda: self._reading_connection(config), schema, config.project, wanted)
 
     def forget(self, config: RepoConfig, views: Sequence[FeatureView], keys: Sequence[bytes]) -> dict[str, int]:
         """Delete the keys' rows of every view, in one transaction."""

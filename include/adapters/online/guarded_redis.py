@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal, Protocol, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal
 
 import pyarrow as pa
 from feast import FeatureView
@@ -25,11 +25,13 @@ from pydantic import model_validator
 from redis import Redis
 from redis import asyncio as redis_asyncio
 
-from include.adapters.online.encoding import timestamp_us
 from include.adapters.online.keys import KeyPart
-from include.adapters.online.online_store import Fetch, Progress, StoredColumn, ViewColumns
-from include.adapters.online.redis_guard import RedisLayout, bulk, guarded_created_us, load_script, write_calls
+from include.adapters.online.online_store import Progress
+from include.adapters.online.redis_guard import load_script, write_calls
+from include.adapters.online.redis_layout import RedisLayout
+from include.adapters.online.redis_reads import Connection, pooled_connection, prepare_redis_read
 from include.adapters.online.rows import EncodedRows, Message, encode_messages, encode_rows
+from include.adapters.online.stored_columns import Fetch, ViewColumns
 
 log = logging.getLogger(__name__)
 
@@ -59,16 +61,6 @@ class GuardedRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[mis
                     f"{name}={values[name]!r}: the guarded store speaks to one Redis server, write {only!r}"
                 )
         return values
-
-
-class _Connection(Protocol):
-    """The slice of a redis-py connection that is used: bytes of commands out, replies in."""
-
-    def send_packed_command(self, command: Sequence[bytes]) -> None: ...
-
-    def read_response(self, disable_decoding: bool = False) -> Any: ...
-
-    def disconnect(self) -> None: ...
 
 
 class GuardedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
@@ -105,25 +97,7 @@ class GuardedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
 
     def prepare_read(self, config: RepoConfig, wanted: Sequence[ViewColumns]) -> Fetch:
         """Return a read of one pipeline: an HMGET per key, all views' fields in it."""
-        layouts = [_layout(config, columns.view) for columns in wanted]
-        fields = [
-            field
-            for layout, columns in zip(layouts, wanted, strict=True)
-            for field in (*map(layout.feature_field, columns.features), layout.stamp_field, layout.guard_field)
-        ]
-        head = b"*%d\r\n" % (2 + len(fields)) + bulk(b"HMGET")
-        tail = b"".join(map(bulk, fields))
-        project = config.project.encode()
-        nothing = [[StoredColumn() for _ in columns.features] for columns in wanted]
-
-        def fetch(keys: Sequence[bytes]) -> list[list[StoredColumn]]:
-            with self._connection(config) as connection:
-                connection.send_packed_command([b"".join([head + bulk(key + project) + tail for key in keys])])
-                rows = [connection.read_response(disable_decoding=True) for _ in keys]
-            return _split(rows, [len(columns.features) for columns in wanted]) if rows else nothing
-
-        fetch([b""])
-        return fetch
+        return prepare_redis_read(lambda: self._connection(config), config.project, wanted)
 
     def find_keys(self, config: RepoConfig, views: Sequence[FeatureView], part: KeyPart) -> list[bytes]:
         """Return the keys of the entity that have a part, whatever views they are of; all keys there are are read."""
@@ -161,18 +135,8 @@ class GuardedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
                 if progress:
                     progress(len(rows))
 
-    @contextmanager
-    def _connection(self, config: RepoConfig) -> Iterator[_Connection]:
-        pool = self._get_client(config.online_store).connection_pool
-        connection = pool.get_connection()
-        try:
-            yield cast("_Connection", connection)
-        except BaseException:
-            # Replies may still be on their way: they must not answer the next command.
-            connection.disconnect()  # type: ignore[no-untyped-call]
-            raise
-        finally:
-            pool.release(connection)
+    def _connection(self, config: RepoConfig) -> AbstractContextManager[Connection]:
+        return pooled_connection(self._get_client(config.online_store).connection_pool)
 
     def _get_client(self, online_store_config: GuardedRedisOnlineStoreConfig) -> Redis:
         if self._client is None:
@@ -193,19 +157,3 @@ def _literal(text: bytes) -> bytes:
 def _layout(config: RepoConfig, view: FeatureView) -> RedisLayout:
     versioned = config.registry.enable_online_feature_view_versioning
     return RedisLayout(config.project, compute_versioned_name(view, versioned))
-
-
-def _split(rows: Sequence[Sequence[bytes | None]], widths: Sequence[int]) -> list[list[StoredColumn]]:
-    columns = list(zip(*rows, strict=True))
-    found: list[list[StoredColumn]] = []
-    at = 0
-    for width in widths:
-        stamps, guards = columns[at + width], columns[at + width + 1]
-        events = [None if stamp is None else timestamp_us(stamp) for stamp in stamps]
-        created = [
-            None if event is None else guarded_created_us(guard, event)
-            for guard, event in zip(guards, events, strict=True)
-        ]
-        found.append([StoredColumn(list(column), events, created) for column in columns[at : at + width]])
-        at += width + 2
-    return found

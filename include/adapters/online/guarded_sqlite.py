@@ -1,6 +1,7 @@
 """Feast's SQLite online store with a guard in the database: an older row never replaces a newer one.
 
-What belongs here: the guard, the statements and the read on SQLite. What does not: how values become bytes.
+What belongs here: the guard and the statements on SQLite. What does not: how values become bytes, and the read
+(``sqlite_reads``).
 
 Feast upserts without comparing times, so that a partition materialised late would take features back. The guard is a
 trigger: it holds for Feast's commands and for any other writer. Times are compared as (event, created); a rewrite
@@ -28,16 +29,15 @@ from feast.repo_config import RepoConfig
 from pydantic import model_validator
 from sqlalchemy.engine import make_url
 
-from include.adapters.online.encoding import MICROSECOND
 from include.adapters.online.guarded_tables import GuardedTables, table_name
-from include.adapters.online.online_store import Fetch, Progress, StoredColumn, ViewColumns
-from include.adapters.online.rows import EncodedRows, Message, microseconds
+from include.adapters.online.online_store import Progress
+from include.adapters.online.rows import EncodedRows, Message
+from include.adapters.online.sqlite_reads import prepare_sqlite_read
+from include.adapters.online.stored_columns import Fetch, ViewColumns
+from include.adapters.online.stored_values import MICROSECOND, microseconds
 
 # Other writers of the file go first for at most this long.
 _BUSY_MS = 60_000
-# Below the 32,766 variables that a statement may have since SQLite 3.32.
-_KEYS_PER_QUERY = 10_000
-
 # A row that says not when it was created is known from its event on, whose true seconds are the local time's text.
 _TRIGGER = """
 CREATE TRIGGER IF NOT EXISTS "{table}_keep_newest" BEFORE UPDATE ON "{table}"
@@ -58,11 +58,6 @@ INSERT INTO "{table}" (entity_key, event_ts, created_ts, feature_name, value, va
 ON CONFLICT (entity_key, feature_name) DO UPDATE SET
     value = excluded.value, value_text = excluded.value_text,
     event_ts = excluded.event_ts, created_ts = excluded.created_ts
-"""
-
-_READ = """
-SELECT entity_key, feature_name, value, CAST(event_ts AS INTEGER), CAST(created_ts AS REAL) FROM "{table}"
-WHERE entity_key IN ({keys}) AND feature_name IN ({features})
 """
 
 
@@ -136,13 +131,7 @@ class GuardedSqliteOnlineStore(GuardedTables, _TimedOnlineStore):
         """Return a read of one query per view."""
         if not Path(path := self._get_db_path(config)).exists():
             raise sqlite3.OperationalError(f"there is no file {path}")
-        connection = self._get_conn(config)
-
-        def fetch(keys: Sequence[bytes]) -> list[list[StoredColumn]]:
-            return [_read(connection, table_name(config, columns.view), columns.features, keys) for columns in wanted]
-
-        fetch([b""])
-        return fetch
+        return prepare_sqlite_read(self._get_conn(config), config.project, wanted)
 
     def forget(self, config: RepoConfig, views: Sequence[FeatureView], keys: Sequence[bytes]) -> dict[str, int]:
         """Delete the keys' rows of every view, in one transaction."""
@@ -200,23 +189,7 @@ def _features(rows: EncodedRows) -> list[str]:
     return sorted(rows.values)
 
 
-def _read(
-    connection: sqlite3.Connection, table: str, features: tuple[str, ...], keys: Sequence[bytes]
-) -> list[StoredColumn]:
-    columns = {feature: StoredColumn.of_nothing(len(keys)) for feature in features}
-    for start in range(0, len(keys), _KEYS_PER_QUERY):
-        asked = keys[start : start + _KEYS_PER_QUERY]
-        place = {key: start + offset for offset, key in enumerate(asked)}
-        sql = _READ.format(table=table, keys=",".join("?" * len(asked)), features=",".join("?" * len(features)))
-        for key, feature, value, event, created in connection.execute(sql, (*asked, *features)):
-            column, row = columns[feature], place[key]
-            column.values[row] = value
-            column.event_us[row] = _event_us(event)
-            column.created_us[row] = None if created is None else round(created * MICROSECOND)
-    return list(columns.values())
-
-
-# Rows of a partition share their times: both ways are asked for the same few again and again.
+# Rows of a partition share their times: the same few are asked for again and again.
 @lru_cache(maxsize=4096)
 def _event_seconds(moment_us: int) -> int:
     """Return the seconds that Feast reads as this moment or, where none are, as the latest one before it."""
@@ -227,9 +200,3 @@ def _event_seconds(moment_us: int) -> int:
     # Clocks skip it: read with the offset of before it is too late, with that of after it too early.
     candidates = range(other, stored + 1)
     return candidates[bisect_right(candidates, moment, key=datetime.fromtimestamp) - 1]
-
-
-@lru_cache(maxsize=4096)
-def _event_us(stored: int) -> int:
-    """Return the microseconds since 1970 of an event time as Feast stores it."""
-    return microseconds(datetime.fromtimestamp(stored))  # noqa: DTZ006 - as Feast's own converter does

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias, cast
 
-from include.adapters.online.encoding import KEY_TEXT, key_head
+from include.adapters.online.stored_values import KEY_TEXT, key_head
 from include.errors import UsageError
 
 # A string for one join key; for several a tuple with a string for each, in their order.

@@ -19,13 +19,10 @@ from functools import cached_property
 from typing import Literal, TypeAlias
 
 import pyarrow as pa
-from feast.repo_config import RepoConfig
-from feast.types import String, from_feast_to_pyarrow_type
 
-from include.adapters.online.encoding import decode_values
 from include.adapters.online.keys import Key, check_keys, key_encoder
-from include.adapters.online.online_store import Fetch, GuardedOnlineStore, StoredColumn, ViewColumns
-from include.adapters.online.rows import microseconds
+from include.adapters.online.stored_columns import Fetch, StoredColumn, ViewColumns
+from include.adapters.online.stored_values import decode_values, microseconds
 from include.errors import UsageError, nearest
 
 Status: TypeAlias = Literal["present", "stale", "missing"]
@@ -112,17 +109,15 @@ class OnlineReader:
 
     Parameters
     ----------
-    store : GuardedOnlineStore
-        Is asked.
-    config : RepoConfig
-        Feast's description of the store.
+    prepare : callable
+        Prepares the store's read of some views that have their join keys in common: they are read in one go.
     wanted : sequence of ViewColumns
-        Views and their features. Those that have their join keys in common, which are strings, are read in one go.
+        Views and their features.
 
     Raises
     ------
     UsageError
-        If a join key is no string, or two views share a feature's name.
+        If two views share a feature's name.
 
     Attributes
     ----------
@@ -130,11 +125,11 @@ class OnlineReader:
         Names of the keys' columns, each once: those of the first view in its order, then what other views have more.
     """
 
-    def __init__(self, store: GuardedOnlineStore, config: RepoConfig, wanted: Sequence[ViewColumns]) -> None:
-        self.join_keys = _join_keys(wanted)
+    def __init__(self, prepare: Callable[[Sequence[ViewColumns]], Fetch], wanted: Sequence[ViewColumns]) -> None:
+        self.join_keys = tuple(dict.fromkeys(key for columns in wanted for key in columns.join_keys))
         self.dtypes = _dtypes(wanted)
         self._ttls = [_ttl_us(columns) for columns in wanted]
-        self._shares = _shares(store, config, wanted, self.join_keys)
+        self._shares = _shares(prepare, wanted, self.join_keys)
         # Arrow looks for pandas at its first table, which takes longer than thousands of reads.
         nobody: Key = "" if len(self.join_keys) == 1 else ("",) * len(self.join_keys)
         for answer in (self.read([nobody]), self.read([])):
@@ -204,17 +199,10 @@ def select_features(known: Sequence[str], asked: Sequence[str] | None, *, of: st
 
 
 def _dtypes(wanted: Sequence[ViewColumns]) -> dict[str, pa.DataType]:
-    dtypes = [
-        (name, from_feast_to_pyarrow_type(field.dtype))
-        for columns in wanted
-        for fields in [{field.name: field for field in columns.view.features}]
-        for name, field in ((name, fields[name]) for name in columns.features)
-    ]
-    by_name = dict(dtypes)
-    if len(by_name) < len(dtypes):
-        names = [name for name, _ in dtypes]
+    names = [name for columns in wanted for name in columns.dtypes]
+    if len(set(names)) < len(names):
         raise UsageError(f"two views have a feature {max(names, key=names.count)!r}; a service may have it once")
-    return by_name
+    return {name: dtype for columns in wanted for name, dtype in columns.dtypes.items()}
 
 
 def _is_present_throughout(column: StoredColumn, oldest_us: int | None) -> bool:
@@ -260,32 +248,21 @@ def _take(column: StoredColumn, order: Sequence[int]) -> StoredColumn:
     )
 
 
-def _join_keys(wanted: Sequence[ViewColumns]) -> tuple[str, ...]:
-    for columns in wanted:
-        for column in columns.view.entity_columns:
-            if column.dtype != String:
-                raise UsageError(
-                    f"view {columns.view.name} is keyed by {column.name} of type {column.dtype}; online reads take "
-                    "views that are keyed by strings"
-                )
-    return tuple(dict.fromkeys(str(column.name) for columns in wanted for column in columns.view.entity_columns))
-
-
 def _shares(
-    store: GuardedOnlineStore, config: RepoConfig, wanted: Sequence[ViewColumns], join_keys: tuple[str, ...]
+    prepare: Callable[[Sequence[ViewColumns]], Fetch], wanted: Sequence[ViewColumns], join_keys: tuple[str, ...]
 ) -> list[_Share]:
     places: dict[frozenset[str], list[int]] = {}
     for place, columns in enumerate(wanted):
-        places.setdefault(frozenset(column.name for column in columns.view.entity_columns), []).append(place)
+        places.setdefault(frozenset(columns.join_keys), []).append(place)
     return [
-        _Share(tuple(mine), key_encoder(join_keys, of=names), store.prepare_read(config, [wanted[n] for n in mine]))
+        _Share(tuple(mine), key_encoder(join_keys, of=names), prepare([wanted[n] for n in mine]))
         for names, mine in places.items()
     ]
 
 
 def _ttl_us(columns: ViewColumns) -> int | None:
     # Feast's "no ttl" is none or zero.
-    return columns.view.ttl // _MICROSECOND if columns.view.ttl else None
+    return columns.ttl // _MICROSECOND if columns.ttl else None
 
 
 def _aware(at: datetime) -> datetime:

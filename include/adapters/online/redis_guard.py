@@ -11,16 +11,14 @@ that it belongs to, so that a row written without this script is told by its ``_
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from feast.infra.online_stores.helpers import _mmh3
 
 from include.adapters.online.encoding import encode_timestamps, fixed_bytes, join_bytes, lengths
+from include.adapters.online.redis_layout import RedisLayout, bulk
 from include.adapters.online.rows import EncodedRows
 
 # ARGV: seconds that a key lives (0: for ever), the guard's field, Feast's field of the event time, how many features,
@@ -80,41 +78,6 @@ _KEYS_PER_CALL = 50
 _NEWLINE = pa.scalar(b"\r\n")
 
 
-@dataclass(frozen=True)
-class RedisLayout:
-    """Where Feast keeps a view in its hashes.
-
-    Attributes
-    ----------
-    project : str
-        Ends every key.
-    view : str
-        The view's name, with its version where Feast counts versions.
-    """
-
-    project: str
-    view: str
-
-    @property
-    def stamp_field(self) -> bytes:
-        """Field of the event time."""
-        return f"_ts:{self.view}".encode()
-
-    @property
-    def guard_field(self) -> bytes:
-        """Field of the exact event and created time; not Feast's."""
-        return f"_guard:{self.view}".encode()
-
-    def feature_field(self, feature: str) -> bytes:
-        """Field of a feature."""
-        return bytes(_mmh3(f"{self.view}:{feature}"))
-
-
-def bulk(text: bytes) -> bytes:
-    """Return one argument of a command, as Redis reads it."""
-    return b"$%d\r\n%b\r\n" % (len(text), text)
-
-
 def load_script() -> bytes:
     """Return the command that makes the script known to the server."""
     return b"*3\r\n" + bulk(b"SCRIPT") + bulk(b"LOAD") + bulk(SCRIPT)
@@ -142,14 +105,6 @@ def write_calls(layout: RedisLayout, rows: EncodedRows, *, ttl_seconds: int) -> 
                 argument_bytes[argument_ends[start] : argument_ends[stop]],
             )
         )
-
-
-def guarded_created_us(guard: bytes | None, event_us: int) -> int | None:
-    """Return the created time that a guard holds; None where it belongs to another event time, or is absent."""
-    if guard is None:
-        return None
-    event, created = struct.unpack(">dd", guard)
-    return int(created) if int(event) == event_us else None
 
 
 def _guards(rows: EncodedRows) -> pa.BinaryArray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from typing import TypeAlias
 
@@ -23,12 +23,11 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import from_feast_to_pyarrow_type
 
 from include.adapters.online.encoding import encode_keys, encode_values, value_texts
+from include.adapters.online.stored_values import microseconds
 from include.errors import MlopsError
 
 # An entity, its features, and when they happened and became known: what Feast hands to a store.
 Message: TypeAlias = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -149,12 +148,6 @@ def _texts(values: Sequence[Value]) -> pa.Array:
 
 def _instants(times: Sequence[datetime | None]) -> pa.Array:
     return pa.array([None if time is None else microseconds(time) for time in times], pa.int64())
-
-
-def microseconds(moment: datetime) -> int:
-    """Return the microseconds since 1970; a naive time is UTC, as everywhere in Feast."""
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1)
 
 
 def newest_in_key_order(keys: pa.BinaryArray, event_us: pa.Int64Array, created_us: pa.Int64Array) -> pa.Array | None:

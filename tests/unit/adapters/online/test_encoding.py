@@ -16,15 +16,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.adapters.online.encoding import (
-    decode_values,
-    encode_keys,
-    encode_timestamps,
-    encode_values,
-    timestamp_us,
-    value_texts,
-)
+from include.adapters.online.encoding import encode_keys, encode_timestamps, encode_values, value_texts
 from include.adapters.online.keys import key_encoder
+from include.adapters.online.stored_values import decode_values, timestamp_us
 from include.errors import MlopsError
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)

@@ -11,7 +11,8 @@ import pytest
 from feast.infra.online_stores.helpers import _mmh3
 
 from include.adapters.online.encoding import timestamp_bytes
-from include.adapters.online.redis_guard import SCRIPT, RedisLayout, guarded_created_us, write_calls
+from include.adapters.online.redis_guard import SCRIPT, write_calls
+from include.adapters.online.redis_layout import RedisLayout, guarded_created_us
 from include.adapters.online.rows import EncodedRows
 
 LAYOUT = RedisLayout("shop", "daily")
