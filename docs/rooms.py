@@ -33,6 +33,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "adapters": ("include.adapters",),
     "steps": ("include.steps",),
     "views": ("include.views",),
+    "service": ("include.serving",),
     "commands": ("include.embedded", "include.demo", "include.cli"),
     "plugins": ("mlops", "mlops_plugin"),
     "dags": ("dags",),

@@ -30,6 +30,7 @@ _COMMANDS = {
     "registry": "include.cli.registry:registry",
     "reproduce": "include.cli.reproduce:reproduce",
     "score": "include.cli.pipeline:score",
+    "serve": "include.cli.serve:serve",
     "train": "include.cli.pipeline:train",
     "training-set": "include.cli.pipeline:training_set",
     "up": "include.cli.embedded:up",

@@ -77,6 +77,18 @@ def check_expression(text: str) -> tuple[str, ...]:
     return _own_columns(text, _parsed(text))
 
 
+def parse_condition(condition: str) -> exp.Expression:
+    """Return a condition as sqlglot parses it.
+
+    Raises
+    ------
+    ValueError
+        If it is none, as `columns_of` says.
+    """
+    columns_of(condition)
+    return _parsed(condition)
+
+
 def _own_columns(text: str, expression: exp.Expression) -> tuple[str, ...]:
     from sqlglot import exp
 

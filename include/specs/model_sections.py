@@ -196,3 +196,39 @@ class DecisionSpec(Frozen):
         if self.breaches > self.windows:
             raise ValueError(f"breaches={self.breaches} can't be above windows={self.windows}")
         return self
+
+
+class ServingSpec(Frozen):
+    """How a model answers online; each key has a value that serves, so that the section may be left out."""
+
+    canary_share: Annotated[
+        Fraction, Field(description="of entities, by a hash of the key, that the version in Staging answers")
+    ] = 0.0
+    shadow: Annotated[
+        bool, Field(description="true: the version in Staging scores what it does not answer, unseen, into the log")
+    ] = False
+    store_timeout_ms: Annotated[
+        int, Field(ge=1, le=60_000, description="milliseconds that an answer waits for the online store, at most")
+    ] = 250
+    store_down: Annotated[
+        Literal["refuse", "stale", "default"],
+        Field(
+            description="what is answered when the online store is not: 503, by the last values that were read of the "
+            "entity, or the default score"
+        ),
+    ] = "refuse"
+    default_score: Annotated[
+        float | None, Field(description="the score that store_down: default answers; null: none, which that refuses")
+    ] = None
+    cache_seconds: Annotated[
+        float, Field(ge=0, le=86_400, description="seconds that values read online are used again; 0: never")
+    ] = 0.0
+
+    @model_validator(mode="after")
+    def _default_is_a_score(self) -> ServingSpec:
+        if (self.store_down == "default") != (self.default_score is not None):
+            raise ValueError(
+                f"store_down={self.store_down!r} and default_score={self.default_score} do not fit: store_down: "
+                "default answers default_score, the others have none; write both, or neither"
+            )
+        return self

@@ -29,6 +29,7 @@ from include.specs.model_sections import (
     RankingGatesSpec,
     RankingSpec,
     ScoringSpec,
+    ServingSpec,
     TrainingSpec,
 )
 from include.specs.spec_keys import spec_keys
@@ -60,6 +61,7 @@ class ModelSpec(Frozen):
     scoring: ScoringSpec
     monitoring: MonitoringSpec
     decision: DecisionSpec
+    serving: ServingSpec = ServingSpec()
 
     @field_validator("population")
     @classmethod

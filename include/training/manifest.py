@@ -39,6 +39,7 @@ _MAKES_NO_MODEL: Any = {
     "scoring": True,
     "monitoring": True,
     "decision": True,
+    "serving": True,
 }
 
 

@@ -15,10 +15,15 @@ import pytest
 from feast import FeatureService, FeatureStore
 
 from include.adapters.feature_store.feast_store import FeatureStoreAdapter
+from include.adapters.online.open_store import open_online_store
+from include.adapters.online.reading import OnlineReader
+from include.adapters.online.stored_columns import ViewColumns
 from include.errors import UsageError
 from include.partitions import end_of
+from include.serving.read_plan import feast_project
 from include.settings import PROJECT_ROOT, Settings
 from include.specs.groups import load_feature_group
+from include.specs.services import load_feature_service
 from tests.online_stores import FEATURE, GROUP, KEY, SERVICE, feature_rows, publish, stored
 
 DAY = "2024-01-01"
@@ -123,6 +128,28 @@ def test_each_feature_has_the_time_and_the_ttl_of_its_own_view(store: FeatureSto
     assert found.unknown == ()
 
 
+def test_a_reader_without_feast_reads_the_same(store: FeatureStoreAdapter, settings: Settings) -> None:
+    service = load_feature_service(SERVICE)
+    views = [
+        ViewColumns(
+            group,
+            spec.entity.keys,
+            {name: pa.type_for_alias(spec.column_types[name]) for name in names},
+            timedelta(days=spec.ttl_days),
+        )
+        for group, names in service.features.items()
+        for spec in [load_feature_group(group)]
+    ]
+    opened = open_online_store(settings.feast_online_url, project=feast_project(), timeout_s=5)
+    keys = ["b", "nobody", "a", "b"]
+
+    for at in (AT, AT + TTL + timedelta(hours=1)):
+        found, expected = OnlineReader(opened, views).read(keys, at=at), store.online(SERVICE, keys, at=at)
+        for of in ("values", "status", "event_timestamps", "created_timestamps"):
+            assert getattr(found, of).equals(getattr(expected, of))
+        assert found.unknown == expected.unknown
+
+
 def test_no_keys_give_empty_tables_of_the_same_types(store: FeatureStoreAdapter) -> None:
     none, some = store.online(SERVICE, [], at=AT), store.online(SERVICE, ["a"], at=AT)
 
@@ -205,6 +232,9 @@ def test_a_read_after_warming_imports_nothing_and_resolves_nothing(
 import sys
 from datetime import datetime
 from include.adapters.feature_store.feast_store import FeatureStoreAdapter
+from include.adapters.online.open_store import open_online_store
+from include.adapters.online.reading import OnlineReader
+from include.adapters.online.stored_columns import ViewColumns
 from include.settings import Settings
 store = FeatureStoreAdapter.from_settings(Settings.from_env())
 store.warm({SERVICE!r})

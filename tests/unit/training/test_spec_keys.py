@@ -64,6 +64,12 @@ MAKES_NO_MODEL = {
     "decision.cooldown_days",
     "decision.budget_per_90_days",
     "decision.stop",
+    "serving.canary_share",
+    "serving.shadow",
+    "serving.store_timeout_ms",
+    "serving.store_down",
+    "serving.default_score",
+    "serving.cache_seconds",
 }
 # Keys that one task alone has, and whether they make the model.
 OF_TASK = {

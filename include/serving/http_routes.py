@@ -1,0 +1,177 @@
+"""The routes that predict, as plain ASGI: bytes in, bytes out.
+
+What belongs here: HTTP around a prediction: paths, bodies and their limits, request ids, errors, being full. What does
+not: what an answer says (``prediction_service``), and routes that people and probes read (``app``), which FastAPI has.
+
+A prediction takes some twenty microseconds. A framework's routing, validation and serialisation of one request take ten
+times that, so the routes that are called a thousand times a second do without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from itertools import count
+from secrets import token_hex
+from typing import Any, TypeAlias
+
+import msgspec
+
+from include.errors import UsageError
+from include.serving.prediction_service import PredictionService
+from include.serving.refusal import Refusal, unprocessable
+
+log = logging.getLogger(__name__)
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+_Answer: TypeAlias = Callable[[bytes, str], Awaitable[Mapping[str, object]]]
+
+_JSON = (b"content-type", b"application/json")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_MODEL_ROUTE = re.compile(r"/v1/models/([^/]+)/(predict|invocations)")
+_INFER_ROUTE = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
+# Whoever is turned away while the service is full may come again so soon.
+_FULL_RETRY_S = 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one process takes on.
+
+    Attributes
+    ----------
+    body_bytes : int
+        Of a request.
+    body_seconds : float
+        In which its body arrives.
+    in_flight : int
+        Requests that are answered at once; more are turned away with 503.
+    """
+
+    body_bytes: int = 1_000_000
+    body_seconds: float = 10.0
+    in_flight: int = 256
+
+
+class PredictionRoutes:
+    """ASGI application of the routes that predict; others go on to the next one.
+
+    Parameters
+    ----------
+    service : PredictionService
+    others : ASGI application
+        Takes every other path and method.
+    limits : Limits
+    """
+
+    def __init__(self, service: PredictionService, others: AsgiApp, limits: Limits) -> None:
+        self._service = service
+        self._others = others
+        self._limits = limits
+        self._in_flight = 0
+        # Of this process alone, and without a gap: what is lost on the way can be counted.
+        self._process = token_hex(4)
+        self._numbers: Iterator[int] = count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        answer = self._route(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if answer is None:
+            await self._others(scope, receive, send)
+            return
+        request_id = self._request_id(scope)
+        status, body, retry_after = await self._answered(answer, scope, receive, request_id)
+        headers = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id.encode())]
+        if retry_after is not None:
+            headers.append((b"retry-after", b"%d" % retry_after))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answered(
+        self, answer: _Answer, scope: Scope, receive: Receive, request_id: str
+    ) -> tuple[int, bytes, int | None]:
+        try:
+            if self._in_flight >= self._limits.in_flight:
+                raise Refusal(
+                    503,
+                    "full",
+                    f"{self._in_flight} requests are being answered, which is all that this process takes on at once",
+                    retry_after_s=_FULL_RETRY_S,
+                )
+            self._in_flight += 1
+            try:
+                told = await answer(await self._body(scope, receive), request_id)
+            finally:
+                self._in_flight -= 1
+            return 200, msgspec.json.encode(told), None
+        except Refusal as no:
+            return no.status, no.body(request_id), no.retry_after_s
+        except UsageError as err:
+            return 422, unprocessable(str(err)).body(request_id), None
+        except Exception:
+            # Nobody has foreseen it: the log has the traceback, the caller a number to ask by.
+            log.exception("request=%s broke", request_id)
+            broke = Refusal(500, "broke", "something broke that should not; the service's log has it by this id")
+            return broke.status, broke.body(request_id), None
+
+    def _route(self, path: str) -> _Answer | None:
+        service = self._service
+        if path == "/predict":
+            return lambda body, request_id: service.predict_row(body)
+        if path == "/invocations":
+            return lambda body, request_id: service.invoke(body)
+        if found := _MODEL_ROUTE.fullmatch(path):
+            model, verb = found.groups()
+            if verb == "predict":
+                return lambda body, request_id: service.predict(model, body, request_id)
+            return lambda body, request_id: service.invoke(body, model)
+        if found := _INFER_ROUTE.fullmatch(path):
+            model, version = found.groups()
+            return lambda body, request_id: service.infer(model, version, body)
+        return None
+
+    def _request_id(self, scope: Scope) -> str:
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+                return str(value.decode())
+        return f"{self._process}-{next(self._numbers)}"
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        most = self._limits.body_bytes
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > most:
+                raise _too_large(most)
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if message.get("more_body"):
+            body += await self._rest(receive, most - len(body))
+        if len(body) > most:
+            raise _too_large(most)
+        return body
+
+    async def _rest(self, receive: Receive, most: int) -> bytes:
+        parts, size, is_more = [], 0, True
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                while is_more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Refusal(400, "cut_off", "the body ended before it was whole")
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > most:
+                        raise _too_large(self._limits.body_bytes)
+                    is_more = message.get("more_body", False)
+        except TimeoutError:
+            raise Refusal(408, "slow_body", f"the body did not come within {self._limits.body_seconds:g} s") from None
+        return b"".join(parts)
+
+
+def _too_large(most: int) -> Refusal:
+    return Refusal(413, "too_large", f"a body has {most:,d} bytes at most; ask about fewer at once")

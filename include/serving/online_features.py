@@ -1,0 +1,268 @@
+"""What the online store knows of entities, as a model reads it: one thread asks for all who are waiting.
+
+What belongs here: reading for a version, and what stands in where the store does not answer. What does not: the store
+(``adapters.online``), and scoring.
+
+While a read is under way, questions gather; the next read is theirs together. So the store has one round trip for many
+requests where there are many, and no request waits for a full batch where there are few. A store that hangs holds a
+thread and not the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from include.adapters.online.keys import Key
+from include.adapters.online.open_store import OnlineStoreDownError
+from include.adapters.online.reading import OnlineColumn, OnlineFeatures, OnlineReader
+from include.adapters.online.stored_values import MICROSECOND
+
+# How an entity stands with the model: `scored` is the only one that has a score.
+Standing: TypeAlias = Literal["scored", "unknown", "stale", "outside"]
+
+# Entities whose last values are kept, some hundred bytes each.
+_KEPT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRow:
+    """One entity's features, as the store had them.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_features,), float64
+        NaN for null, and for what is withheld because it is stale or missing.
+    standing : str
+    event_us : int or None
+        Event time of the row of the model's own group, microseconds since 1970.
+    until_us : int
+        When the first of the values gets too old.
+    status : tuple of str
+        Of each feature ``present``, ``stale`` or ``missing``.
+    events : tuple of int or None
+        Event time of each feature.
+    source : str
+        ``store``, ``cache``, or ``last`` where the store was down.
+    """
+
+    values: NDArray[np.float64]
+    standing: Standing
+    event_us: int | None
+    until_us: int
+    status: tuple[str, ...]
+    events: tuple[int | None, ...]
+    source: Literal["store", "cache", "last"] = "store"
+
+
+@dataclass(frozen=True)
+class ReadPlan:
+    """What is read for a version.
+
+    Attributes
+    ----------
+    prepare : callable
+        Makes the read; called in the thread that reads, and again where the store broke off.
+    features : tuple of str
+        What the model reads, in its order.
+    own : tuple of str
+        Of what is read, the features of the model's own group: whether there is such a row decides the standing.
+    holds : callable or None
+        Says of rows, by columns, whether the population's condition holds. None: it does for all.
+    ttls_us : mapping of str to int
+        How long a feature's value serves.
+    """
+
+    prepare: Callable[[], OnlineReader]
+    features: tuple[str, ...]
+    own: tuple[str, ...]
+    holds: Callable[[Mapping[str, Sequence[object]]], Sequence[bool]] | None
+    ttls_us: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    keys: Sequence[Key]
+    at: datetime | None
+    answer: asyncio.Future[list[FeatureRow]]
+    loop: asyncio.AbstractEventLoop
+
+
+@dataclass
+class OnlineFeatureReader:
+    """Reads features of entities for one version.
+
+    Parameters
+    ----------
+    plan : ReadPlan
+    cache_s : float
+        Seconds for which a row that was read answers again; never longer than its values serve.
+    """
+
+    plan: ReadPlan
+    cache_s: float = 0.0
+    _waiting: queue.SimpleQueue[_Waiting | None] = field(default_factory=queue.SimpleQueue, init=False)
+    _kept: OrderedDict[Key, tuple[float, FeatureRow]] = field(default_factory=OrderedDict, init=False)
+    _reader: OnlineReader | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Start the thread, and make the first read in it, so that no request pays for that."""
+        threading.Thread(target=self._serve, name="online-features", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the thread after the questions that wait."""
+        self._waiting.put(None)
+
+    async def read(self, keys: Sequence[Key], *, at: datetime | None, timeout_s: float) -> list[FeatureRow]:
+        """Return a row for each key, in their order.
+
+        Raises
+        ------
+        OnlineStoreDownError
+            If the store does not answer within `timeout_s`.
+        """
+        known = self._fresh(keys) if at is None and self.cache_s > 0 else {}
+        wanted = [key for key in keys if key not in known] if known else list(keys)
+        if wanted:
+            loop = asyncio.get_running_loop()
+            waiting = _Waiting(wanted, at, loop.create_future(), loop)
+            self._waiting.put(waiting)
+            try:
+                rows = await asyncio.wait_for(waiting.answer, timeout_s)
+            except TimeoutError:
+                raise OnlineStoreDownError(
+                    f"the online store did not answer within {timeout_s * 1000:.0f} ms (serving.store_timeout_ms)"
+                ) from None
+            if not known:
+                return rows
+            known |= dict(zip(wanted, rows, strict=True))
+        return [known[key] for key in keys]
+
+    def last(self, keys: Sequence[Key]) -> list[FeatureRow] | None:
+        """Return the rows that were last read, however old they are; None where one was never read."""
+        kept = [self._kept.get(key) for key in keys]
+        if any(each is None for each in kept):
+            return None
+        return [_from(each[1], "last") for each in kept if each is not None]
+
+    def _fresh(self, keys: Sequence[Key]) -> dict[Key, FeatureRow]:
+        now, now_us = time.monotonic(), time.time_ns() // 1000
+        found = {}
+        for key in keys:
+            kept = self._kept.get(key)
+            if kept is not None and now - kept[0] <= self.cache_s and now_us <= kept[1].until_us:
+                found[key] = _from(kept[1], "cache")
+        return found
+
+    def _serve(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch = [first]
+            while not self._waiting.empty():
+                following = self._waiting.get()
+                if following is None:
+                    self._waiting.put(None)
+                    break
+                batch.append(following)
+            for at in dict.fromkeys(waiting.at for waiting in batch):
+                self._answer([waiting for waiting in batch if waiting.at == at], at)
+
+    def _answer(self, batch: Sequence[_Waiting], at: datetime | None) -> None:
+        keys = [key for waiting in batch for key in waiting.keys]
+        try:
+            rows = self._read(keys, at)
+        except Exception as err:
+            # Whoever waits is told; in a thread nobody else would hear of it.
+            self._reader = None
+            for waiting in batch:
+                waiting.loop.call_soon_threadsafe(_fail, waiting.answer, err)
+            return
+        begin = 0
+        for waiting in batch:
+            end = begin + len(waiting.keys)
+            waiting.loop.call_soon_threadsafe(_succeed, waiting.answer, rows[begin:end])
+            begin = end
+
+    def _read(self, keys: Sequence[Key], at: datetime | None) -> list[FeatureRow]:
+        if self._reader is None:
+            self._reader = self.plan.prepare()
+        now = datetime.now(UTC) if at is None else at
+        rows = feature_rows(self._reader.read(keys, at=now), self.plan)
+        if at is None:
+            self._keep(keys, rows)
+        return rows
+
+    def _keep(self, keys: Sequence[Key], rows: Sequence[FeatureRow]) -> None:
+        now = time.monotonic()
+        for key, row in zip(keys, rows, strict=True):
+            self._kept[key] = (now, row)
+            self._kept.move_to_end(key)
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+
+
+def feature_rows(found: OnlineFeatures, plan: ReadPlan) -> list[FeatureRow]:
+    """Return what was read as a model takes it, a row for each key."""
+    columns = found.columns
+    wide = np.array([columns[name].values for name in plan.features], dtype=np.float64).T
+    own = [columns[name] for name in plan.own]
+    holds = plan.holds({name: columns[name].values for name in plan.own}) if plan.holds is not None else None
+    ttls = [plan.ttls_us[name] for name in plan.features]
+    status = zip(*(columns[name].status for name in plan.features), strict=True)
+    events = zip(*(columns[name].event_us for name in plan.features), strict=True)
+    read = zip(wide, _standings(own, holds), status, events, _firsts(own), strict=True)
+    return [
+        FeatureRow(values, standing, first, _end(theirs, ttls), said, theirs)
+        for values, standing, said, theirs, first in read
+    ]
+
+
+def age_seconds(event_us: int | None, at: datetime | None) -> float | None:
+    """Return how old a value is, in seconds; None where there is none."""
+    if event_us is None:
+        return None
+    now = datetime.now(UTC) if at is None else at
+    return round(now.timestamp() - event_us / MICROSECOND, 3)
+
+
+def _standings(own: Sequence[OnlineColumn], holds: Sequence[bool] | None) -> Iterator[Standing]:
+    """Say of each key how it stands, by the features of the model's own group."""
+    for n, status in enumerate(zip(*(column.status for column in own), strict=True)):
+        if "present" not in status:
+            yield "stale" if "stale" in status else "unknown"
+        else:
+            yield "scored" if holds is None or holds[n] else "outside"
+
+
+def _firsts(own: Sequence[OnlineColumn]) -> Iterator[int | None]:
+    """Return of each key the event time of its row in the model's own group; None where there is none."""
+    for events in zip(*(column.event_us for column in own), strict=True):
+        yield next((event for event in events if event is not None), None)
+
+
+def _end(events: Sequence[int | None], ttls: Sequence[int]) -> int:
+    """Return when the first of some values gets too old; 0 where there is none."""
+    return min((event + ttl for event, ttl in zip(events, ttls, strict=True) if event is not None), default=0)
+
+
+def _from(row: FeatureRow, source: Literal["cache", "last"]) -> FeatureRow:
+    return FeatureRow(row.values, row.standing, row.event_us, row.until_us, row.status, row.events, source)
+
+
+def _succeed(answer: asyncio.Future[list[FeatureRow]], rows: list[FeatureRow]) -> None:
+    if not answer.done():
+        answer.set_result(rows)
+
+
+def _fail(answer: asyncio.Future[list[FeatureRow]], err: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(err)

@@ -1,0 +1,122 @@
+"""The models of one process, asked by name: the answers that any route gives.
+
+What belongs here: which model a route means, and the answer's outer shape. What does not: HTTP (``http_routes``), and
+how an answer comes about (``answers``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from include.errors import nearest
+from include.serving import protocols
+from include.serving.answers import Answerer, score_ask, tell, tell_lists
+from include.serving.asks import Ask
+from include.serving.lineup import Lineup, Roster
+from include.serving.refusal import Refusal, unprocessable
+
+if TYPE_CHECKING:
+    from include.specs.models import ModelSpec
+
+# A model that nobody has promoted a version of may have one soon.
+_PROMOTION_RETRY_S = 30
+
+
+class PredictionService:
+    """Answers questions to the models of a roster.
+
+    Parameters
+    ----------
+    roster : Roster
+    """
+
+    def __init__(self, roster: Roster[Answerer]) -> None:
+        self.roster = roster
+        self.specs: Mapping[str, ModelSpec] = {spec.model_id: spec for spec in roster.specs}
+
+    async def predict(self, model_id: str, body: bytes, request_id: str) -> dict[str, object]:
+        """Answer a question about entities, rows of features, or both.
+
+        Raises
+        ------
+        Refusal
+            404 where there is no such model, 503 where none of its versions is in Production, and those of `asks` and
+            `answers`.
+        """
+        lineup = self.lineup(model_id)
+        ask = lineup.champion.asks.read(body)
+        if self.specs[model_id].task == "ranking" and ask.entities:
+            if ask.given:
+                raise unprocessable("a list is made of what the store knows of its items: leave instances out")
+            answers = await tell_lists(lineup, ask)
+        else:
+            answers = await self._told(model_id, lineup, ask)
+        version = lineup.champion.version.version
+        return {"model": model_id, "model_version": version, "request_id": request_id, "predictions": answers}
+
+    async def predict_row(self, body: bytes) -> dict[str, object]:
+        """Answer one flat object of features, for a deployment of one model; refusals are those of `predict`."""
+        model_id = self.only_model()
+        lineup = self.lineup(model_id)
+        (answer,) = await self._told(model_id, lineup, lineup.champion.asks.read_row(body))
+        return {
+            name: answer[name] for name in answer if name in ("prediction", "probability", "score", "model_version")
+        }
+
+    async def invoke(self, body: bytes, model_id: str | None = None) -> dict[str, object]:
+        """Answer a body of MLflow's scoring protocol with scores; refusals are those of `predict`."""
+        lineup = self.lineup(model_id or self.only_model())
+        scored = await score_ask(lineup, lineup.champion.asks.read_rows(protocols.read_invocation(body)))
+        return {"predictions": [each.score for each in scored]}
+
+    async def infer(self, model_id: str, version: str | None, body: bytes) -> dict[str, object]:
+        """Answer a body of the Open Inference Protocol; refusals are those of `predict`."""
+        lineup = self.lineup(model_id)
+        serving = lineup.champion.version
+        if version is not None and version != str(serving.version):
+            raise Refusal(
+                404,
+                "no_such_version",
+                f"version {version} of {model_id} is not served; {serving.version} is in Production",
+            )
+        if serving.spec.task != "binary":
+            raise unprocessable(f"{model_id} orders lists: ask /v1/models/{model_id}/predict")
+        rows, asked_id, outputs = protocols.read_inference(body)
+        scored = await score_ask(lineup, lineup.champion.asks.read_rows(rows))
+        answers = [tell(each, Ask([], [])) for each in scored]
+        return protocols.write_inference(model_id, serving.version, answers, asked_id=asked_id, outputs=outputs)
+
+    def lineup(self, model_id: str) -> Lineup[Answerer]:
+        """Return the versions that answer for a model; refusals are those of `predict`."""
+        if (found := self.roster.lineups.get(model_id)) is not None:
+            return found
+        if model_id not in self.specs:
+            raise Refusal(
+                404,
+                "no_such_model",
+                f"no model {model_id!r} is served{nearest(model_id, self.specs)}; there are {', '.join(self.specs)}",
+            )
+        said = self.roster.said.get(model_id)
+        reason = said.problem if said is not None and said.problem else "no version of it is in Production yet"
+        raise Refusal(503, "not_ready", f"{model_id} does not answer: {reason}", retry_after_s=_PROMOTION_RETRY_S)
+
+    def only_model(self) -> str:
+        """Return the model of a deployment that serves one."""
+        if len(self.specs) != 1:
+            raise Refusal(
+                404,
+                "several_models",
+                f"{len(self.specs)} models are served here: ask one by its name, /v1/models/MODEL/predict or "
+                f"/v1/models/MODEL/invocations ({', '.join(self.specs)}); mlops serve --model MODEL serves one",
+            )
+        return next(iter(self.specs))
+
+    async def _told(self, model_id: str, lineup: Lineup[Answerer], ask: Ask) -> list[dict[str, object]]:
+        scored = await score_ask(lineup, ask)
+        if self.specs[model_id].task == "binary":
+            return [tell(each, ask) for each in scored]
+        return [
+            {"score": each.score, "model_version": each.answerer.version.version, "role": each.answerer.version.role}
+            for each in scored
+        ]

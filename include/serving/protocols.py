@@ -1,0 +1,195 @@
+"""Other people's ways to ask: MLflow's scoring protocol and the Open Inference Protocol, as rows of names and values.
+
+What belongs here: from their bodies to rows, and from scores to theirs. What does not: what a row may hold (``asks``),
+and scoring.
+
+References
+----------
+MLflow, "Deploy MLflow Model as a Local Inference Server": ``dataframe_split``, ``dataframe_records``, ``inputs``.
+Open Inference Protocol v2, REST: https://github.com/open-inference/open-inference-protocol
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from include.serving.refusal import Refusal, unprocessable
+
+# What the Open Inference Protocol calls our types.
+OIP_TYPES: Mapping[str, str] = {
+    "int64": "INT64",
+    "int32": "INT32",
+    "float32": "FP32",
+    "float64": "FP64",
+    "bool": "BOOL",
+}
+# The tensor that holds all features; its parameter ``feature_names`` says which column is which.
+MATRIX = "features"
+
+_Row = dict[str, object]
+_Whole = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Split(msgspec.Struct, forbid_unknown_fields=True):
+    columns: list[str]
+    data: list[list[object]]
+    index: list[object] | None = None
+
+
+class _Invocation(msgspec.Struct, forbid_unknown_fields=True):
+    dataframe_split: _Split | None = None
+    dataframe_records: list[_Row] | None = None
+    inputs: list[_Row] | dict[str, list[object]] | None = None
+    instances: list[_Row] | None = None
+    params: dict[str, object] | None = None
+
+
+class _Tensor(msgspec.Struct):
+    name: str
+    shape: list[_Whole]
+    datatype: str
+    data: list[object]
+    parameters: dict[str, Any] = {}
+
+
+class _Output(msgspec.Struct):
+    name: str
+
+
+class _Inference(msgspec.Struct):
+    inputs: list[_Tensor]
+    id: str | None = None
+    outputs: list[_Output] = []
+
+
+def read_invocation(body: bytes) -> list[_Row]:
+    """Return the rows of a body of MLflow's scoring protocol.
+
+    Raises
+    ------
+    Refusal
+        400 where it is no JSON, 422 where it is another body.
+    """
+    found = _decoded(body, _Invocation)
+    given = [name for name in ("dataframe_split", "dataframe_records", "inputs", "instances") if getattr(found, name)]
+    if len(given) != 1:
+        raise unprocessable(
+            f"a body has one of dataframe_split, dataframe_records, inputs and instances; this has "
+            f"{' and '.join(given) or 'none'}"
+        )
+    if found.dataframe_split is not None:
+        return _split_rows(found.dataframe_split)
+    rows = found.dataframe_records or found.inputs or found.instances or []
+    return _columns_rows(rows) if isinstance(rows, dict) else rows
+
+
+def read_inference(body: bytes) -> tuple[list[_Row], str | None, tuple[str, ...]]:
+    """Return the rows of a body of the Open Inference Protocol, its id, and the names of the outputs it wants.
+
+    A tensor is a feature, of shape [n] or [n, 1]; or one tensor ``features`` of shape [n, f] is all of them, and its
+    parameter ``feature_names`` names its columns.
+
+    Raises
+    ------
+    Refusal
+        400 where it is no JSON, 422 where it is another body.
+    """
+    found = _decoded(body, _Inference)
+    names = [tensor.name for tensor in found.inputs]
+    if len(set(names)) < len(names):
+        raise unprocessable(f"input {max(names, key=names.count)!r} is there twice; give each once")
+    outputs = tuple(output.name for output in found.outputs)
+    if names == [MATRIX]:
+        return _matrix_rows(found.inputs[0]), found.id, outputs
+    columns = {tensor.name: _flat(tensor) for tensor in found.inputs}
+    return _columns_rows(columns), found.id, outputs
+
+
+def write_inference(
+    model: str, version: int, answers: Sequence[Mapping[str, object]], *, asked_id: str | None, outputs: Sequence[str]
+) -> dict[str, object]:
+    """Return answers as the Open Inference Protocol has them: probability and prediction, or those of `outputs`.
+
+    Raises
+    ------
+    Refusal
+        422 where there is no such output.
+    """
+    types = {"probability": "FP32", "prediction": "INT64"}
+    if unknown := [name for name in outputs if name not in types]:
+        raise unprocessable(f"there is no output {unknown[0]!r}; there are {', '.join(types)}")
+    told = [
+        {"name": name, "shape": [len(answers)], "datatype": types[name], "data": [answer[name] for answer in answers]}
+        for name in outputs or types
+    ]
+    body: dict[str, object] = {"model_name": model, "model_version": str(version), "outputs": told}
+    return body if asked_id is None else {**body, "id": asked_id}
+
+
+def _decoded(body: bytes, kind: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as err:
+        raise unprocessable(str(err)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        raise Refusal(400, "no_json", f"the body is no JSON: {err}") from None
+
+
+def _split_rows(split: _Split) -> list[_Row]:
+    if len(set(split.columns)) < len(split.columns):
+        raise unprocessable(f"column {max(split.columns, key=split.columns.count)!r} is there twice; name each once")
+    for place, row in enumerate(split.data):
+        if len(row) != len(split.columns):
+            raise unprocessable(f"row {place} of data has {len(row)} values, columns names {len(split.columns)}")
+    return [dict(zip(split.columns, row, strict=True)) for row in split.data]
+
+
+def _columns_rows(columns: Mapping[str, list[object]]) -> list[_Row]:
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise unprocessable(f"columns are of different lengths: {lengths}")
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _flat(tensor: _Tensor) -> list[object]:
+    """Return a feature's values, which may be nested as its shape is."""
+    if len(tensor.shape) not in (1, 2) or (len(tensor.shape) == 2 and tensor.shape[1] != 1):
+        raise unprocessable(
+            f"input {tensor.name!r} has shape {tensor.shape}; a feature has [n] or [n, 1], all of them together are "
+            f"one input {MATRIX!r} of [n, f] with parameters.feature_names"
+        )
+    values = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in tensor.data]
+    return _counted(tensor, values)
+
+
+def _matrix_rows(tensor: _Tensor) -> list[_Row]:
+    names = tensor.parameters.get("feature_names")
+    if not isinstance(names, list) or len(tensor.shape) != 2 or tensor.shape[1] != len(names):
+        raise unprocessable(
+            f"input {MATRIX!r} has shape {tensor.shape}; it needs [n, f] and parameters.feature_names with f names: no "
+            "order of columns is taken for granted"
+        )
+    rows = tensor.data if isinstance(tensor.data[:1] and tensor.data[0], list) else _cut(tensor, len(names))
+    if len(rows) != tensor.shape[0]:
+        raise unprocessable(f"input {MATRIX!r} has {len(rows)} rows, its shape {tensor.shape} says {tensor.shape[0]}")
+    try:
+        return _split_rows(_Split([str(name) for name in names], msgspec.convert(rows, list[list[object]])))
+    except msgspec.ValidationError as err:
+        raise unprocessable(f"input {MATRIX!r}: {err}") from None
+
+
+def _cut(tensor: _Tensor, width: int) -> list[object]:
+    values = _counted(tensor, tensor.data)
+    return [values[at : at + width] for at in range(0, len(values), width)]
+
+
+def _counted(tensor: _Tensor, values: list[object]) -> list[object]:
+    wanted = 1
+    for length in tensor.shape:
+        wanted *= length
+    if len(values) != wanted:
+        raise unprocessable(f"input {tensor.name!r} has {len(values)} values, its shape {tensor.shape} says {wanted}")
+    return values

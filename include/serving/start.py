@@ -1,0 +1,93 @@
+"""The service of a deployment, put together and run.
+
+What belongs here: which parts a deployment means, and the server that runs them. What does not: what any of them does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from include.question.population import ROWS, population_statement
+from include.serving.answers import Answerer
+from include.serving.app import make_app
+from include.serving.asks import AskReader
+from include.serving.http_routes import Limits
+from include.serving.lineup import Roster
+from include.serving.online_features import OnlineFeatureReader
+from include.serving.prediction_service import PredictionService
+from include.serving.read_plan import read_plan
+from include.serving.served_version import ServedVersion
+from include.specs.groups import load_feature_group
+from include.specs.models import ModelSpec, RankingModelSpec
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from include.adapters.deployment import Deployment
+
+log = logging.getLogger(__name__)
+
+# Entities or rows of one question.
+_ROWS_MAX = 1000
+# What is being answered when the process is asked to end gets so long.
+_DRAIN_S = 20
+
+
+def open_service(deployment: Deployment, specs: Sequence[ModelSpec]) -> PredictionService:
+    """Return the service of some models, with what the ledger says now in memory.
+
+    Raises
+    ------
+    MlopsError
+        If the ledger can't be read. A version that can't be loaded does not keep the others from answering.
+    """
+    roster: Roster[Answerer] = Roster(
+        deployment,
+        specs,
+        prepare=lambda version: _answerer(deployment, version),
+        retire=lambda each: each.reader.stop(),
+    )
+    roster.refresh()
+    return PredictionService(roster)
+
+
+def make_server(service: PredictionService, *, host: str, port: int, limits: Limits | None = None) -> uvicorn.Server:
+    """Return the server of a service: its ``run`` answers until the process is asked to end, and what is under way."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        make_app(service, limits=limits),
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        # A line a request costs as much as the request.
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=_DRAIN_S,
+    )
+    return uvicorn.Server(config)
+
+
+def _answerer(deployment: Deployment, version: ServedVersion) -> Answerer:
+    spec = version.spec
+    reader = OnlineFeatureReader(read_plan(deployment, version), cache_s=spec.serving.cache_seconds)
+    keys = spec.list_keys if isinstance(spec, RankingModelSpec) else spec.entity.keys
+    items = _candidates(deployment, spec) if isinstance(spec, RankingModelSpec) else ()
+    reader.start()
+    return Answerer(version, AskReader(keys, version.signature.features, max_rows=_ROWS_MAX), reader, items)
+
+
+def _candidates(deployment: Deployment, spec: RankingModelSpec) -> tuple[str, ...]:
+    """Return the items that anybody's list may have, as of the newest night: of a person the population decides."""
+    table = load_feature_group(spec.features.group).table
+    night = deployment.state.newest_publication(table)
+    if night is None:
+        return ()
+    rows = deployment.lake.read(table, start=night, end=night)
+    statement = population_statement(spec.population)
+    asked = deployment.duckdb.run_select(statement, {ROWS: rows}, purpose=f"the population of {spec.model_id}")
+    return tuple(sorted(asked[spec.item_key].unique().to_pylist()))

@@ -1,0 +1,307 @@
+"""The online service over HTTP, on a small shop with three models in Production: PostgreSQL, MLflow, the lake."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+
+from include import partitions
+from include.adapters.deployment import Deployment
+from include.adapters.state.state_store import StateStoreAdapter
+from include.errors import MlopsError
+from include.question.matrix import feature_matrix
+from include.serving.prediction_service import PredictionService
+from include.serving.start import make_server, open_service
+from include.specs.models import load_model
+from include.steps.read_inputs import read_partition
+from include.steps.score_batch import score_batch
+from tests.deployments import deployed_beside
+from tests.served_shop import MODELS, NIGHT, play_shop, train_and_promote, write_specs
+
+pytestmark = pytest.mark.timeout(600)
+
+AT = partitions.end_of(NIGHT).isoformat()
+
+
+@contextmanager
+def serving(service: PredictionService) -> Iterator[str]:
+    """Answer on a free port of 127.0.0.1; give the address."""
+    server = make_server(service, host="127.0.0.1", port=0)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+@pytest.fixture(scope="module")
+def deployment(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    folder = tmp_path_factory.mktemp("served")
+    with deployed_beside(home, folder, "served", specs=write_specs(folder / "specs")) as made:
+        play_shop(made, folder)
+        for model in MODELS:
+            score_batch(made, model, partition=NIGHT)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def service(deployment: Deployment) -> PredictionService:
+    return open_service(deployment, [load_model(model) for model in MODELS])
+
+
+@pytest.fixture(scope="module")
+def address(service: PredictionService) -> Iterator[str]:
+    with serving(service) as found:
+        yield found
+
+
+def ask(address: str, model: str, body: object, *, expect: int = 200) -> dict:
+    answer = httpx.post(f"{address}/v1/models/{model}/predict", json=body, timeout=30)
+    assert answer.status_code == expect, answer.text
+    return answer.json()
+
+
+def predicted(deployment: Deployment, model: str) -> pa.Table:
+    return deployment.lake.read(f"predictions/{model}", start=NIGHT, end=NIGHT)
+
+
+@pytest.mark.parametrize("model", ["churn", "fraud"])
+def test_online_scores_are_those_of_the_night(address: str, deployment: Deployment, model: str) -> None:
+    rows = predicted(deployment, model)
+    (key,) = load_model(model).entity.keys
+    assert rows.num_rows > 20
+
+    for start in range(0, rows.num_rows, 1000):
+        some = rows.slice(start, 1000)
+        body = {"entities": [{key: entity} for entity in some[key].to_pylist()], "at": AT}
+        answers = ask(address, model, body)["predictions"]
+
+        assert {answer["standing"] for answer in answers} == {"scored"}
+        np.testing.assert_allclose([a["probability"] for a in answers], some["score"].to_numpy(), rtol=0, atol=1e-6)
+        assert [bool(answer["prediction"]) for answer in answers] == some["decision"].to_pylist()
+        assert {(answer["model_version"], answer["role"]) for answer in answers} == {(1, "champion")}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_online_vectors_are_those_of_the_night_to_the_bit(
+    service: PredictionService, deployment: Deployment, model: str
+) -> None:
+    spec, answerer = load_model(model), service.roster.lineups[model].champion
+    inputs = read_partition(deployment, spec, NIGHT, service=answerer.version.signature.feature_service)
+    keys = list(zip(*(inputs.rows[key].to_pylist() for key in spec.entity.keys), strict=True))
+    asked = [key[0] for key in keys] if len(spec.entity.keys) == 1 else keys
+
+    rows = answerer.reader._read(asked, partitions.end_of(NIGHT))
+
+    assert {row.standing for row in rows} == {"scored"}
+    found = np.stack([row.values for row in rows]).astype(np.float32)
+    expected = feature_matrix(inputs.rows, answerer.version.signature.feature_names)
+    np.testing.assert_array_equal(found.view(np.uint32), expected.view(np.uint32))
+
+
+def test_online_lists_are_those_of_the_night(address: str, deployment: Deployment) -> None:
+    rows = predicted(deployment, "recommendation").to_pandas()
+    top_k = load_model("recommendation").ranking.top_k
+    customers = sorted(rows["customer_id"].unique())[:50]
+
+    answers = ask(address, "recommendation", {"entities": [{"customer_id": c} for c in customers], "at": AT})
+
+    for customer, answer in zip(customers, answers["predictions"], strict=True):
+        mine = rows[rows["customer_id"] == customer].sort_values("rank")
+        expected = mine[mine["rank"] <= top_k]
+        assert answer["candidates"] == len(mine)
+        assert [item["item"] for item in answer["items"]] == expected["category"].tolist()
+        assert [item["rank"] for item in answer["items"]] == expected["rank"].tolist()
+        np.testing.assert_allclose([item["score"] for item in answer["items"]], expected["score"], rtol=0, atol=1e-6)
+    three = ask(address, "recommendation", {"entities": [{"customer_id": customers[0]}], "at": AT, "k": 3})
+    assert three["predictions"][0]["items"] == answers["predictions"][0]["items"][:3]
+
+
+def whole_row(service: PredictionService, model: str) -> dict[str, float | None]:
+    features = service.roster.lineups[model].champion.version.signature.features
+    return {name: (7 if dtype == "int64" else 2.5) for name, dtype in features}
+
+
+def test_every_protocol_gives_the_same_score(service: PredictionService, address: str) -> None:
+    row = whole_row(service, "churn")
+    turned = dict(reversed(row.items()))
+    tensors = [{"name": name, "shape": [1], "datatype": "FP64", "data": [value]} for name, value in turned.items()]
+
+    score = ask(address, "churn", {"instances": [row]})["predictions"][0]["probability"]
+    found = [
+        ask(address, "churn", {"instances": [turned]})["predictions"][0]["probability"],
+        httpx.post(f"{address}/v1/models/churn/invocations", json={"dataframe_records": [turned]}).json()[
+            "predictions"
+        ][0],
+        httpx.post(f"{address}/v2/models/churn/infer", json={"inputs": tensors}).json()["outputs"][0]["data"][0],
+    ]
+
+    assert found == [score] * len(found)
+
+
+def test_a_service_of_one_model_speaks_the_short_forms_and_mlflows_own_client(
+    deployment: Deployment, service: PredictionService
+) -> None:
+    row = whole_row(service, "fraud")
+    with serving(open_service(deployment, [load_model("fraud")])) as address:
+        flat = httpx.post(f"{address}/predict", json=row).json()
+        client = ScoringServerClient("127.0.0.1", int(address.rpartition(":")[2]))
+        client.wait_server_ready(timeout=10, scoring_server_proc=_Running())
+        frame = pd.DataFrame([row])[list(reversed(row))]
+        told = client.invoke(frame).get_predictions()
+
+    assert set(flat) == {"prediction", "probability", "model_version"}
+    assert told.iloc[0, 0] == flat["probability"]
+
+
+class _Running:
+    """What MLflow's client asks after a server that it believes to have started."""
+
+    def poll(self) -> None:
+        return None
+
+
+def test_a_flat_object_does_not_say_which_of_several_models_it_is_for(address: str) -> None:
+    answer = httpx.post(f"{address}/predict", json={})
+
+    assert answer.status_code == 404
+    assert "churn, fraud, recommendation" in answer.json()["error"]["message"]
+
+
+def test_given_features_stand_in_for_those_of_the_store(
+    service: PredictionService, address: str, deployment: Deployment
+) -> None:
+    whole = whole_row(service, "churn")
+    body = {"entities": [{"customer_id": predicted(deployment, "churn")["customer_id"][0].as_py()}], "at": AT}
+
+    def score(**more: object) -> float:
+        return ask(address, "churn", {**body, **more})["predictions"][0]["probability"]
+
+    changed = {score(instances=[{name: value}]) for name, value in whole.items()}
+    assert score() == score(instances=[{}])
+    assert changed != {score()}
+    assert score(instances=[whole]) == ask(address, "churn", {"instances": [whole]})["predictions"][0]["probability"]
+    told = ask(address, "churn", {**body, "features": True})["predictions"][0]["features"]
+    assert {each["status"] for each in told.values()} == {"present"}
+
+
+def test_who_is_not_asked_about_gets_no_score_and_the_reason(address: str, deployment: Deployment) -> None:
+    rows = deployment.lake.read("features/customer_daily", start=NIGHT, end=NIGHT, columns=["customer_id"])
+    asked = set(predicted(deployment, "churn")["customer_id"].to_pylist())
+    outside = next(each for each in rows["customer_id"].to_pylist() if each not in asked)
+    one = next(iter(asked))
+    body = {"entities": [{"customer_id": each} for each in ("nobody", outside, one)], "at": AT}
+
+    answers = ask(address, "churn", body)["predictions"]
+    later = ask(address, "churn", {**body, "at": "2027-01-01T00:00:00Z"})["predictions"]
+
+    assert [answer["standing"] for answer in answers] == ["unknown", "outside", "scored"]
+    assert [answer["standing"] for answer in later] == ["unknown", "stale", "stale"]
+    assert [answer["probability"] is None for answer in answers] == [True, True, False]
+
+
+def test_a_wrong_question_is_told_what_is_expected(address: str) -> None:
+    no = ask(address, "churn", {"instances": [{"total_orders_30d": 1}]}, expect=422)["error"]
+
+    assert no["code"] == "unprocessable"
+    assert "days_since_last_order" in no["details"]["missing"]
+    assert no["details"]["expected"]["days_since_last_order"] == "int64"
+    assert ask(address, "chrun", {}, expect=404)["error"]["message"].startswith(
+        "no model 'chrun' is served; did you mean"
+    )
+
+
+def test_documents_probes_and_models_tell_what_is_served(address: str, deployment: Deployment) -> None:
+    def get(path: str) -> httpx.Response:
+        return httpx.get(f"{address}{path}")
+
+    assert [get(path).status_code for path in ("/healthz", "/readyz", "/ping", "/v2/health/live")] == [200] * 4
+    (churn,) = [each for each in get("/v1/models").json()["models"] if each["model"] == "churn"]
+    registration = deployment.state.registration("churn", 1)
+    assert registration is not None
+    assert churn["versions"][0]["sha256"] == registration.files["model.onnx"]
+    assert churn["problem"] is None
+    assert get("/v2/models/churn").json()["versions"] == ["1"]
+    assert "/v1/models/churn/predict" in get("/openapi.json").json()["paths"]
+    assert get("/docs").status_code == 200
+
+
+def test_a_version_that_is_promoted_answers_soon_and_no_request_fails(
+    service: PredictionService, address: str, deployment: Deployment
+) -> None:
+    body = json.dumps({"instances": [whole_row(service, "fraud")]})
+    seen: list[tuple[int, int]] = []
+    is_over = threading.Event()
+
+    def load() -> None:
+        with httpx.Client() as client:
+            while not is_over.is_set():
+                answer = client.post(f"{address}/v1/models/fraud/predict", content=body)
+                seen.append((answer.status_code, answer.json().get("model_version", 0)))
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    version = train_and_promote(deployment, "fraud", as_of=partitions.shift(NIGHT, -3))
+    end = time.monotonic() + 20
+    while (not seen or seen[-1][1] != version) and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    is_over.set()
+    for thread in threads:
+        thread.join()
+
+    assert {status for status, _ in seen} == {200}
+    assert {served for _, served in seen} == {1, version}
+
+
+def test_bytes_that_the_ledger_does_not_pin_are_never_served(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registration = deployment.state.registration("churn", 1)
+    assert registration is not None
+    monkeypatch.setattr("include.serving.version_files.VersionFiles._keep", lambda *_: None)
+    root = Path(deployment.settings.mlflow_artifact_uri.removeprefix("file://"))
+    path = root / "churn-predictor" / registration.run_id / "artifacts" / "model" / "model.onnx"
+    kept = deployment.settings.home / "cache" / "served" / registration.files["model.onnx"]
+    kept.unlink(missing_ok=True)
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        served = open_service(deployment, [load_model("churn")])
+    finally:
+        path.write_bytes(whole)
+
+    assert "churn" not in served.roster.lineups
+    assert "the ledger says" in str(served.roster.said["churn"].problem)
+    served.roster.refresh()
+    assert served.roster.lineups["churn"].champion.version.version == 1
+
+
+def test_what_is_served_is_served_on_while_the_ledger_cannot_be_read(deployment: Deployment) -> None:
+    served = open_service(deployment, [load_model("churn")])
+    champion = served.roster.lineups["churn"].champion
+    nowhere = Deployment(deployment.settings)
+    vars(nowhere)["state"] = StateStoreAdapter("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    served.roster.deployment = nowhere
+
+    with pytest.raises(MlopsError, match="can't be reached"):
+        served.roster.refresh()
+
+    assert served.roster.lineups["churn"].champion is champion
