@@ -22,6 +22,7 @@ from include.specs.yaml_files import (
     Frozen,
     Identifier,
     Name,
+    Owner,
     kept,
     read_spec,
     spec_folders,
@@ -74,6 +75,12 @@ class ColumnSpec(Frozen):
     max: Annotated[float | None, Field(description="greatest value; null: any")] = None
     nulls_max: Annotated[Fraction, Field(description="most of a partition's share of nulls")] = 0.0
 
+    @model_validator(mode="after")
+    def _min_is_not_above_max(self) -> ColumnSpec:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min={self.min:g} is above max={self.max:g}: no value of {self.name} would do")
+        return self
+
 
 class VolumeSpec(Frozen):
     """How many rows a partition may have, as a ratio to the one of the same weekday a week before.
@@ -98,7 +105,7 @@ class FeatureGroupSpec(Frozen):
 
     group: Annotated[Name, Field(description="the file's name, and the statement's: GROUP.sql")]
     description: Annotated[str, Field(description="what one row is")]
-    owner: Annotated[str, Field(description="who answers for it")]
+    owner: Owner
     entity: EntitySpec
     sources: Annotated[
         tuple[Identifier, ...], Field(strict=False, description="what the statement reads, by name; or scored_by")

@@ -33,7 +33,7 @@ from include.specs.model_sections import (
     TrainingSpec,
 )
 from include.specs.spec_keys import spec_keys
-from include.specs.yaml_files import CONFIG_ROOT, Frozen, Name, kept, read_spec, spec_names, validated
+from include.specs.yaml_files import CONFIG_ROOT, Frozen, Name, Owner, kept, read_spec, spec_names, validated
 from include.tables import Word
 
 Task: TypeAlias = Literal["binary", "ranking"]
@@ -47,7 +47,7 @@ class ModelSpec(Frozen):
         str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=100, description="its name in the registry")
     ]
     description: Annotated[str, Field(description="what a score means, in a sentence")]
-    owner: Annotated[str, Field(description="who answers for it")]
+    owner: Owner
     task: Annotated[Task, Field(description="what is learnt: who says yes, or which items come first in a list")]
     entity: EntitySpec
     features: FeaturesSpec

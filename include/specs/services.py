@@ -15,6 +15,7 @@ from include.specs.yaml_files import (
     CONFIG_ROOT,
     Frozen,
     Identifier,
+    Owner,
     kept,
     read_spec,
     spec_folders,
@@ -34,7 +35,7 @@ class FeatureServiceSpec(Frozen):
 
     service: Annotated[Identifier, Field(description="the file's name, with its version")]
     description: Annotated[str, Field(description="for whom it is")]
-    owner: Annotated[str, Field(description="who answers for it")]
+    owner: Owner
     features: Annotated[
         dict[Identifier, _Columns],
         Field(min_length=1, description="columns by group, in the order in which a model reads them"),

@@ -26,6 +26,7 @@ from include.specs.yaml_files import (
     Frozen,
     Identifier,
     Name,
+    Owner,
     kept,
     read_spec,
     spec_folders,
@@ -55,7 +56,7 @@ class SourceSpec(Frozen):
 
     source: Annotated[Name, Field(description="the file's name")]
     description: Annotated[str, Field(description="what one row is")]
-    owner: Annotated[str, Field(description="who answers for it")]
+    owner: Owner
     dag_id: Annotated[str | None, Field(description="of the DAG that takes its nights; null: ingest__SOURCE")] = None
     key: Annotated[
         tuple[str, ...], Field(strict=False, min_length=1, description="columns that tell one row from another")

@@ -91,8 +91,8 @@ def _allowed(given: Mapping[str, Any]) -> str:
     if words := given.get("enum"):
         return ", ".join(map(str, words))
     bounds = [text.format(_written(given[name])) for name, text in _BOUNDS.items() if name in given]
-    longest = [f"at most {given['maxLength']} characters"] if "maxLength" in given else []
-    return ", ".join([*bounds, *filter(None, [given.get("pattern")]), *longest])
+    length = [f"{given.get('minLength', 0)} to {given['maxLength']} characters"] if "maxLength" in given else []
+    return ", ".join([*bounds, *filter(None, [given.get("pattern")]), *length])
 
 
 def _default(given: Mapping[str, Any]) -> str:

@@ -23,6 +23,8 @@ Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 # A file's name is also that of DAGs, of their tags, which have 100 characters at most, and of tables online: PostgreSQL
 # cuts a name at 63, with what stands around it, so that two of them would be one.
 Name = Annotated[Identifier, Field(max_length=50)]
+# Airflow keeps 2,000 characters of a DAG's owners.
+Owner = Annotated[str, Field(min_length=1, max_length=100, description="who answers for it")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 DAYS_MAX = 3660
 Days = Annotated[int, Field(ge=1, le=DAYS_MAX)]
@@ -130,10 +132,15 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Return a node's value; what looks like a date or a number and is none is YAML's error, not Python's."""
         try:
-            return super().construct_object(node, deep)
+            value = super().construct_object(node, deep)
         except (ValueError, KeyError, AttributeError) as err:
             problem = f"{str(node.value)[:40]!r} can't be taken ({err}); write a text in quotes"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from err
+        if isinstance(value, str) and "\0" in value:
+            # No database keeps it, and some that what a file says goes to is behind everybody's DAGs.
+            problem = f"{value[:40]!r} holds a zero byte; leave it out"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Return a mapping; what ``<<`` brings in lies below the mapping's own keys, so that both may have one."""

@@ -161,3 +161,24 @@ def test_a_number_that_bounds_nothing_is_no_bound(key: str, number: float) -> No
 
     with pytest.raises(SpecError, match=rf"customer_daily.yaml: columns.0.{key}="):
         validated(FeatureGroupSpec, values, CUSTOMER_DAILY)
+
+
+def test_bounds_between_which_there_is_no_value_are_none() -> None:
+    values = yaml.safe_load(CUSTOMER_DAILY.read_text())
+    values["columns"][0] |= {"min": 3, "max": 2}
+
+    with pytest.raises(
+        SpecError, match=r"customer_daily.yaml: columns.0=.*: min=3 is above max=2: no value of total_ord"
+    ):
+        validated(FeatureGroupSpec, values, CUSTOMER_DAILY)
+
+    values["columns"][0] |= {"min": 3, "max": 3}
+    assert validated(FeatureGroupSpec, values, CUSTOMER_DAILY).columns[0].max == 3
+
+
+@pytest.mark.parametrize(("owner", "said"), [("", "at least 1 character"), ("x" * 101, "at most 100 characters")])
+def test_an_owner_is_somebody_whom_airflow_can_name(owner: str, said: str) -> None:
+    values = {**yaml.safe_load(CUSTOMER_DAILY.read_text()), "owner": owner}
+
+    with pytest.raises(SpecError, match=f"customer_daily.yaml: owner='{owner}': String should have {said}"):
+        validated(FeatureGroupSpec, values, CUSTOMER_DAILY)

@@ -20,6 +20,15 @@ def write(tmp_path, content):
         pytest.param(b"owner: \xe4\xf6", "churn.yaml can't be read: .*utf-8", id="Latin-1"),
         pytest.param(b"\xff\xfea\x00", "churn.yaml can't be read: .*utf-8", id="UTF-16"),
         pytest.param(b"a: \x00", "churn.yaml is not YAML: .*#x0000", id="a zero byte"),
+        *(
+            pytest.param(text, r"churn.yaml is not YAML: .*\\x00.* holds a zero byte; leave it out.* line 1", id=name)
+            for name, text in {
+                "a zero byte by its name": b'owner: "a\\0b"',
+                "one as a key": b'"a\\x00": b',
+                "one in a list": b'a: ["\\u0000"]',
+                "one that is named later": b'a: &it "\\0"\nb: *it',
+            }.items()
+        ),
         pytest.param(b"gates: [", "churn.yaml is not YAML: .*line 1", id="not closed"),
         pytest.param(b"a:\n\tb: 1", "churn.yaml is not YAML: .*line 2", id="a tab"),
         pytest.param(b"a: !!python/name:os.system", "churn.yaml is not YAML: ", id="Python"),
