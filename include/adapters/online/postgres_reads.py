@@ -44,7 +44,7 @@ def prepare_postgres_read(
         parameters = [item for columns in wanted for item in (asked, list(columns.features))]
         with connect().cursor(binary=True) as cursor:
             cursor.execute(query, parameters, prepare=True)
-            for place, key, feature, value, event, created in cursor:
+            for place, key, feature, value, event, created in cursor.fetchall():
                 column, row = found[place][feature], rows[key]
                 column.values[row], column.event_us[row], column.created_us[row] = value, event, created
         return [list(columns.values()) for columns in found]

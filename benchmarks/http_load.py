@@ -1,0 +1,133 @@
+"""A client that asks as fast as it is answered: some connections, one question under way on each.
+
+What belongs here: sending, counting and timing. What does not: what is asked, and of whom. It stays on this machine: an
+address that is not 127.0.0.1 is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import uvloop
+
+_HEAD_END = b"\r\n\r\n"
+
+
+@dataclass
+class Load:
+    """What came of some load.
+
+    Attributes
+    ----------
+    seconds : float
+        From the first question to the last answer.
+    latencies_ms : list of float
+        Of each answer.
+    statuses : Counter of int
+    """
+
+    seconds: float = 0.0
+    latencies_ms: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def per_second(self) -> float:
+        """Answers in a second."""
+        return len(self.latencies_ms) / self.seconds
+
+    def quantile_ms(self, share: float) -> float:
+        """Return the latency that a share of answers does not exceed."""
+        return float(np.quantile(self.latencies_ms, share))
+
+    def __str__(self) -> str:
+        marks = ", ".join(f"p{int(share * 100)} {self.quantile_ms(share):.2f}" for share in (0.5, 0.95, 0.99))
+        return f"{self.per_second:,.0f}/s, ms: {marks}, statuses {dict(self.statuses)}"
+
+
+def ask_for(seconds: float, port: int, path: str, bodies: Sequence[bytes], *, connections: int, key: str = "") -> Load:
+    """Ask a server on this machine for some time.
+
+    Parameters
+    ----------
+    seconds : float
+    port : int
+        On 127.0.0.1.
+    path : str
+    bodies : sequence of bytes
+        JSON; one after another.
+    connections : int
+        Each asks its next question when it has its answer.
+    key : str, optional
+        An API key.
+    """
+    requests = [_request(path, body, key) for body in bodies]
+
+    async def run() -> Load:
+        load, loop = Load(), asyncio.get_running_loop()
+        begin = time.perf_counter()
+        askers = [_Asker(load, requests, number, begin + seconds, loop) for number in range(connections)]
+        for asker in askers:
+            await loop.create_connection(lambda asker=asker: asker, "127.0.0.1", port)
+        await asyncio.gather(*(asker.done for asker in askers))
+        load.seconds = time.perf_counter() - begin
+        return load
+
+    return uvloop.run(run())
+
+
+def _request(path: str, body: bytes, key: str) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    if key:
+        lines.append(f"Authorization: Bearer {key}")
+    return "\r\n".join(lines).encode() + _HEAD_END + body
+
+
+class _Asker(asyncio.Protocol):
+    """One connection. It reads as much of HTTP as a server of JSON writes."""
+
+    def __init__(
+        self, load: Load, requests: Sequence[bytes], number: int, end: float, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.done: asyncio.Future[None] = loop.create_future()
+        self._load, self._requests, self._next, self._end = load, requests, number, end
+        self._buffer = b""
+        self._asked_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head = self._buffer.find(_HEAD_END)
+        if head < 0 or not self._is_whole(head):
+            return
+        now = time.perf_counter()
+        self._load.latencies_ms.append((now - self._asked_at) * 1000)
+        self._load.statuses[int(self._buffer[9:12])] += 1
+        self._buffer = b""
+        if now < self._end:
+            self._ask()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def _ask(self) -> None:
+        self._next += 1
+        self._asked_at = time.perf_counter()
+        self._transport.write(self._requests[self._next % len(self._requests)])  # type: ignore[attr-defined]
+
+    def _is_whole(self, head: int) -> bool:
+        lower = self._buffer[:head].lower()
+        at = lower.find(b"content-length:")
+        if at < 0:
+            return self._buffer.endswith(b"0\r\n\r\n")
+        return len(self._buffer) >= head + 4 + int(lower[at + 15 :].split(b"\r\n", 1)[0])
