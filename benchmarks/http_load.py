@@ -81,7 +81,12 @@ def ask_for(seconds: float, port: int, path: str, bodies: Sequence[bytes], *, co
 
 
 def _request(path: str, body: bytes, key: str) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+    ]
     if key:
         lines.append(f"Authorization: Bearer {key}")
     return "\r\n".join(lines).encode() + _HEAD_END + body

@@ -27,6 +27,7 @@ Role = Literal["viewer", "user", "op", "admin"]
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 STATE_OWNER_URL = "MLOPS_STATE_OWNER_URL"
+SERVING_PORT = "MLOPS_SERVING_PORT"
 # The role that owns the embedded state; the application's is called as the database is.
 STATE_OWNER = "state_owner"
 # With it ten million lines are imported in less than 1.5 GB, and 300 days of 250,000 customers built in less than 2 GB
@@ -93,6 +94,8 @@ class Settings:
         Who logs in to the embedded Airflow; at least one is an admin.
     port : int or None
         Port of the embedded Airflow; None takes 8080, or a free one where that is busy.
+    serving_port : int or None
+        Port of the home's online service; None takes 8090, or a free one where that is busy.
     code_commit, image_digest : str or None
         What a deployment without a git checkout knows of itself.
     """
@@ -113,6 +116,7 @@ class Settings:
     specs_overlay: Path | None
     users: tuple[User, ...]
     port: int | None
+    serving_port: int | None
     code_commit: str | None
     image_digest: str | None
 
@@ -153,6 +157,7 @@ class Settings:
             specs_overlay=_overlay(env, "MLOPS_SPECS", home),
             users=_users(env, "MLOPS_USERS"),
             port=_port(env, "MLOPS_PORT"),
+            serving_port=_port(env, SERVING_PORT),
             code_commit=env.get("MLOPS_CODE_COMMIT"),
             image_digest=env.get("MLOPS_IMAGE_DIGEST"),
         )

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 @click.command()
 def up() -> None:
-    """Start PostgreSQL and Airflow for this home and keep them up until Ctrl-C or `mlops down`.
+    """Start PostgreSQL, Airflow and the online service for this home; keep them up until Ctrl-C or `mlops down`.
 
-    Everything listens on 127.0.0.1 only. MLOPS_HOME names the home, MLOPS_PORT the port, MLOPS_USERS who logs in.
+    Everything listens on 127.0.0.1 only. MLOPS_HOME names the home, MLOPS_PORT and MLOPS_SERVING_PORT the ports,
+    MLOPS_USERS who logs in.
     """
     from include.embedded.supervisor import EmbeddedAirflow
 
@@ -34,6 +35,7 @@ def up() -> None:
         click.echo(f"\n  Airflow   {address.url}")
         for user in airflow.settings.users:
             click.echo(f"  login     {told_login(airflow.home, user.name)}  ({user.role})")
+        click.echo(f"  service   {address.serving_url}/docs")
         click.echo(f"  home      {airflow.home}\n\nCtrl-C or `mlops down` stops everything.")
         stay_until_stopped(airflow)
     finally:

@@ -21,10 +21,12 @@ _LOCAL = "127.0.0.1"
 def serve(model_ids: tuple[str, ...], port: int) -> None:
     """Answer questions to models over HTTP on 127.0.0.1, by the versions that the ledger has in Production."""
     from include.serving.start import make_server, open_service
-    from include.specs.models import load_model, load_models
+    from include.specs.deployed import load_specs
+    from include.specs.models import load_model
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    specs = [load_model(model_id) for model_id in dict.fromkeys(model_ids)] if model_ids else list(load_models())
+    specs = [load_model(model_id) for model_id in dict.fromkeys(model_ids)] if model_ids else []
+    specs = specs or list(load_specs().models.values())
     service = open_service(open_deployment(), specs)
     _require_free(port)
     for spec in specs:

@@ -30,11 +30,12 @@ _MADE_FIRST = ("settings.json", "run/up.json", "landing", "lake", "postgres", "d
 
 @dataclass(frozen=True)
 class Address:
-    """Where a running home answers, and the login of its first admin."""
+    """Where a running home answers: Airflow, with the login of its first admin, and the online service."""
 
     url: str
     user: str
     password: str
+    serving_url: str
 
 
 def make_home(home: Path, made_with: HomeSettings) -> None:
@@ -117,7 +118,8 @@ class EmbeddedHome:
     def address(self) -> Address:
         """Return where this home answers, or answered last."""
         run = self._last_run()
-        return Address(run["url"], run["user"], read_password(self.home, run["user"]))
+        serving_url = f"http://127.0.0.1:{run['serving_port']}"
+        return Address(run["url"], run["user"], read_password(self.home, run["user"]), serving_url)
 
     def owns_home(self) -> bool:
         """Say whether the home was made by us."""

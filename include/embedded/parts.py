@@ -11,13 +11,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
+import httpx
+
 from include.embedded.api import AirflowApi
 from include.embedded.home import EmbeddedHome
 from include.embedded.processes import RUN_ID_VARIABLE, ProcessTable
 from include.embedded.watch import Part
+from include.settings import SERVING_PORT
 
 POSTGRES = "PostgreSQL"
 SERVER = "api-server"
+SERVING = "serving"
+
+_PROBE_TIMEOUT_S = 2.0
 
 
 def make_parts(home: EmbeddedHome, env: Mapping[str, str], api: AirflowApi) -> tuple[Part, ...]:
@@ -46,14 +52,34 @@ def make_parts(home: EmbeddedHome, env: Mapping[str, str], api: AirflowApi) -> t
         airflow("scheduler", "--skip-serve-logs"),
         airflow("dag-processor"),
         airflow("triggerer", "--skip-serve-logs"),
+        Part(
+            SERVING,
+            processes.log(SERVING),
+            partial(_start_module, processes, SERVING, ("include.serving",), env),
+            partial(_answers, env[SERVING_PORT]),
+            needs=both[:1],
+        ),
     )
 
 
 def _start(
     processes: ProcessTable, name: str, arguments: Sequence[str], env: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
+    return _start_module(processes, name, ("airflow", name, *arguments), env)
+
+
+def _start_module(
+    processes: ProcessTable, name: str, words: Sequence[str], env: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     processes.sweep(name, env[RUN_ID_VARIABLE])
-    return processes.spawn(name, [sys.executable, "-m", "airflow", name, *arguments], env)
+    return processes.spawn(name, [sys.executable, "-m", *words], env)
+
+
+def _answers(port: str, since: datetime) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=_PROBE_TIMEOUT_S).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def _is_at_work(api: AirflowApi, name: str, since: datetime) -> bool:

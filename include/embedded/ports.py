@@ -13,18 +13,27 @@ from tempfile import gettempdir
 from typing import IO
 
 from include.errors import RefusedError
+from include.settings import SERVING_PORT
 
-DEFAULT_PORT = 8080
+# What sets a port, and the one that is taken where nothing does.
+_DEFAULTS = {"MLOPS_PORT": 8080, SERVING_PORT: 8090}
 
 
 class PortClaim:
-    """One port, kept until it is let go: the server binds it seconds later, and another home may start meanwhile."""
+    """One port, kept until it is let go: the server binds it seconds later, and another home may start meanwhile.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    variable : str
+        The environment variable that sets it.
+    """
+
+    def __init__(self, variable: str = "MLOPS_PORT") -> None:
+        self._variable = variable
         self._lock: IO[str] | None = None
 
     def take(self, wanted: int | None, *, last: int | None) -> int:
-        """Keep the wanted port, or where none is wanted the last one, 8080, or any that is free.
+        """Keep the wanted port, or where none is wanted the last one, the usual one, or any that is free.
 
         Raises
         ------
@@ -32,10 +41,13 @@ class PortClaim:
             If the wanted port is busy.
         """
         if wanted is None:
-            candidates = chain((last or DEFAULT_PORT, DEFAULT_PORT), iter(_free_port, None))
+            usual = _DEFAULTS[self._variable]
+            candidates = chain((last or usual, usual), iter(_free_port, None))
             return next(port for port in candidates if self._keep(port))
         if not self._keep(wanted):
-            raise RefusedError(f"port {wanted} of 127.0.0.1 is busy; set MLOPS_PORT to a free one, or leave it unset")
+            raise RefusedError(
+                f"port {wanted} of 127.0.0.1 is busy; set {self._variable} to a free one, or leave it unset"
+            )
         return wanted
 
     def let_go(self) -> None:

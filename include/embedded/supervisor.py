@@ -30,7 +30,7 @@ from include.embedded.upgrade import NAMES, Upgrade, tail
 from include.embedded.watch import Part, Watch
 from include.errors import MlopsError, RefusedError
 from include.home import write_private
-from include.settings import PROJECT_ROOT, Settings
+from include.settings import PROJECT_ROOT, SERVING_PORT, Settings
 
 _HEALTHY_TIMEOUT_S = 180
 _LOOK_EVERY_S = 0.5
@@ -53,7 +53,7 @@ class EmbeddedAirflow(EmbeddedHome):
         super().__init__(settings.home)
         self.settings = settings
         self.say = say
-        self._port = PortClaim()
+        self._port, self._serving_port = PortClaim(), PortClaim(SERVING_PORT)
         self._lifeline: subprocess.Popen[bytes] | None = None
         self._watcher: threading.Thread | None = None
         self._is_stopping = threading.Event()
@@ -99,6 +99,7 @@ class EmbeddedAirflow(EmbeddedHome):
             self._lifeline.wait()
             self._lifeline = None
         self._port.let_go()
+        self._serving_port.let_go()
         self._has_started = False
 
     def wait(self) -> None:
@@ -155,11 +156,13 @@ class EmbeddedAirflow(EmbeddedHome):
         self._began = time.monotonic()
         self._stop_parts()
         write_passwords(self.home, self.settings.users)
-        last = self._last_run()["port"] if self._run_file.exists() else None
-        port, run_id = self._port.take(self.settings.port, last=last), uuid.uuid4().hex
-        env = {**airflow_environment(self.settings, port), RUN_ID_VARIABLE: run_id}
+        last = self._last_run() if self._run_file.exists() else {}
+        port, run_id = self._port.take(self.settings.port, last=last.get("port")), uuid.uuid4().hex
+        serving_port = self._serving_port.take(self.settings.serving_port, last=last.get("serving_port"))
+        env = {**airflow_environment(self.settings, port), RUN_ID_VARIABLE: run_id, SERVING_PORT: str(serving_port)}
         url, user = env["AIRFLOW__API__BASE_URL"], first_admin(self.settings.users)
-        write_private(self._run_file, json.dumps({"url": url, "port": port, "run_id": run_id, "user": user}))
+        run = {"url": url, "port": port, "serving_port": serving_port, "run_id": run_id, "user": user}
+        write_private(self._run_file, json.dumps(run))
         self.processes.add(SUPERVISOR, os.getpid())
         self._has_started, self._failure = True, None
         self._lifeline = start_guardian(self.home, run_id)

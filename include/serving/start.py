@@ -43,13 +43,19 @@ def open_service(deployment: Deployment, specs: Sequence[ModelSpec]) -> Predicti
     MlopsError
         If the ledger can't be read. A version that can't be loaded does not keep the others from answering.
     """
+    service = make_service(deployment, specs)
+    service.roster.refresh()
+    return service
+
+
+def make_service(deployment: Deployment, specs: Sequence[ModelSpec]) -> PredictionService:
+    """Return the service of some models, which has yet to read the ledger."""
     roster: Roster[Answerer] = Roster(
         deployment,
         specs,
         prepare=lambda version: _answerer(deployment, version),
         retire=lambda each: each.reader.stop(),
     )
-    roster.refresh()
     return PredictionService(roster)
 
 

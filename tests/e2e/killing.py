@@ -127,7 +127,7 @@ def play(loop: Loop) -> Killed:
     for dag_id in (INGEST, BUILD):
         loop.runs[dag_id] = loop.api.trigger(dag_id, partition=NIGHT)
     at.at_work(INGEST, loop.runs[INGEST], "wait_for_delivery", "deferred")
-    at.kill("triggerer", "dag-processor")
+    at.kill("triggerer", "dag-processor", "serving")
     deliver(at.home / "landing", loop.orders, NIGHT)
     loop.ended(INGEST, loop.runs[INGEST])
 

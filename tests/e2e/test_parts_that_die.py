@@ -14,7 +14,7 @@ from tests.shop import on_days
 pytestmark = pytest.mark.timeout(1200)
 
 
-@pytest.mark.parametrize("part", ["api-server", "scheduler", "dag-processor", "triggerer", "PostgreSQL"])
+@pytest.mark.parametrize("part", ["api-server", "scheduler", "dag-processor", "triggerer", "serving", "PostgreSQL"])
 def test_a_part_that_is_killed_is_named_and_back_within_seconds(killed, part):
     assert len(re.findall(rf"{part} ended \(signal 9, SIGKILL\)", killed.told())) == 1
     assert killed.away_s[part] < BACK_WITHIN_S
