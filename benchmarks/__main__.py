@@ -8,7 +8,15 @@ from __future__ import annotations
 import argparse
 import importlib
 
-RACES = ("point_in_time", "customer_daily", "materialisation", "online_reads", "import_source", "memory")
+RACES = (
+    "point_in_time",
+    "customer_daily",
+    "materialisation",
+    "online_reads",
+    "import_source",
+    "batch_scoring",
+    "memory",
+)
 
 
 def main() -> None:

@@ -1,16 +1,16 @@
 """Whom a model is asked about: a condition over the columns of a feature group.
 
-What belongs here: the statement that applies the condition. What does not: reading rows, and running it.
+What belongs here: the statement that asks each row. What does not: reading rows, and running it.
 """
 
 from __future__ import annotations
 
-# What the statement calls the rows.
-ROWS = "inputs"
+# What the statement calls the rows, and its answer of each.
+ROWS, ASKED = "inputs", "asked"
 
 
 def population_statement(condition: str) -> str:
-    """Return the SELECT of the rows that a condition holds for; where it is null it does not.
+    """Return the SELECT that says of each row, in their order, whether a condition holds; where it is null it does not.
 
     Parameters
     ----------
@@ -18,4 +18,4 @@ def population_statement(condition: str) -> str:
         DuckDB dialect, as ``population:`` of a model.
     """
     # The line break ends a comment that the condition may end with.
-    return f"SELECT * FROM {ROWS} WHERE ({condition}\n)"
+    return f"SELECT CASE WHEN ({condition}\n) THEN true ELSE false END AS {ASKED} FROM {ROWS}"

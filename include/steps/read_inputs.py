@@ -25,7 +25,7 @@ from include.errors import MlopsError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from include.features.row_order import ordered
 from include.features.versions import newest_versions
-from include.question.population import ROWS, population_statement
+from include.question.population import ASKED, ROWS, population_statement
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.specs.models import ModelSpec
 from include.specs.services import load_feature_service
@@ -78,7 +78,9 @@ def select_population(deployment: Deployment, spec: ModelSpec, rows: pa.Table) -
         If the engine can't compute the condition.
     """
     statement = population_statement(spec.population)
-    return deployment.duckdb.run_select(statement, {ROWS: rows}, purpose=f"the population of {spec.model_id}")
+    said = deployment.duckdb.run_select(statement, {ROWS: rows}, purpose=f"the population of {spec.model_id}")
+    is_asked = said[ASKED]
+    return rows if pc.all(is_asked).as_py() else rows.filter(is_asked)
 
 
 def read_snapshots(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from include.adapters.lake.file_batches import read_batches
 from include.errors import NotYetError, UnpublishedError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from include.features.row_order import ordered
@@ -37,10 +38,9 @@ if TYPE_CHECKING:
 
 MISSING, STALE = "missing", "stale"
 
-# What a slice has about: large enough that a statement and a file's opening don't count, and a few fit into memory.
-ROWS_OF_A_SLICE = 250_000
-# What Arrow decodes ahead of who reads: 16 batches and 4 files by its default, which are more than a few slices.
-_BATCHES_AHEAD, _FILES_AHEAD = 4, 1
+# What a slice has about: large enough that a statement doesn't count, and many fit into memory.
+ROWS_OF_A_SLICE = 131_072
+_BATCHES_OF_A_SLICE = 4
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,7 @@ class Night:
         if rows_at_once is None:
             yield stored.to_table()
             return
-        batches = stored.to_batches(
-            batch_size=max(1, rows_at_once // _BATCHES_AHEAD),
-            batch_readahead=_BATCHES_AHEAD,
-            fragment_readahead=_FILES_AHEAD,
-        )
+        batches = read_batches(stored, rows_at_once=max(1, rows_at_once // _BATCHES_OF_A_SLICE))
         keys = self.spec.list_keys if isinstance(self.spec, RankingModelSpec) else group.entity.keys
         yield from in_slices(batches, stored.schema, keys=keys, rows_at_once=rows_at_once)
 

@@ -57,6 +57,7 @@ def test_a_name_is_found_however_it_is_imported(tmp_path, text):
                 "include.adapters.files.parts",
                 "include.adapters.files.int96",
                 "include.adapters.lake.training_sets",
+                "include.adapters.lake.file_batches",
             },
         ),
     ],
