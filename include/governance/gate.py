@@ -30,6 +30,8 @@ class ChampionFacts:
         None where they were not compared.
     seen : int
         Test rows that were left out: the champion was fitted on labels of their time.
+    fitted_to : str
+        What the champion was fitted to tell, of whom, where that is another question than the candidate's.
     why_not : str
         Why they were not compared.
     """
@@ -38,6 +40,7 @@ class ChampionFacts:
     asked_by: str | None = None
     found: PairedDifference | None = None
     seen: int = 0
+    fitted_to: str = ""
     why_not: str = "nobody has compared them"
 
 

@@ -6,6 +6,7 @@ each reads of them. What does not: the difference (``training.comparison``), and
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,8 @@ def compare_champion(
         test = _test_rows(made_by, examples)
         rows = _unseen(champion, spec, test)
         seen = test.num_rows - rows.num_rows
-        return replace(facts, found=_compare(deployment, made_by, loaded, champion, rows), seen=seen)
+        found = _compare(deployment, made_by, loaded, champion, rows)
+        return replace(facts, found=found, seen=seen, fitted_to=_other_question(loaded, champion))
     except MlopsError as err:
         left = f"without the {seen} rows of the time of labels that it was fitted on: " if seen else ""
         return replace(facts, seen=seen, why_not=f"{left}{err}")
@@ -117,6 +119,20 @@ def _spec_of(loaded: LoadedModel, present: ModelSpec) -> ModelSpec:
     raise MlopsError(
         f"version of {loaded.manifest.set_id} does not keep the spec that made it, and that of {present.model_id} is "
         "another one today; train a version that keeps its own"
+    )
+
+
+def _other_question(candidate: LoadedModel, champion: LoadedModel) -> str:
+    """Say what a champion was fitted to tell, and of whom, where a candidate was fitted to tell something else."""
+    if candidate.spec is None or champion.spec is None:
+        return ""
+    own, other = json.loads(candidate.spec), json.loads(champion.spec)
+    label = dict(other["label"])
+    if (other["label"], other["population"]) == (own["label"], own["population"]):
+        return ""
+    kind = label.pop("kind")
+    return (
+        f"{kind} ({', '.join(f'{name}={value}' for name, value in label.items())}) of those with {other['population']}"
     )
 
 

@@ -57,9 +57,10 @@ def judge_champion(facts: CandidateFacts, gates: GatesSpec) -> GateReport:
 
 def _tell(found: PairedDifference, champion: ChampionFacts) -> str:
     left = f", {champion.seen} more left out, whose time is that of labels it was fitted on" if champion.seen else ""
+    other = f", which was fitted to tell {champion.fitted_to}," if champion.fitted_to else ""
     return (
-        f"{found.metric} {found.candidate:.4f}, version {champion.version} in Production has {found.champion:.4f} on "
-        f"the same {found.rows} rows{left}; difference {found.difference:+.4f}, 95 % interval "
+        f"{found.metric} {found.candidate:.4f}, version {champion.version} in Production{other} has "
+        f"{found.champion:.4f} on the same {found.rows} rows{left}; difference {found.difference:+.4f}, 95 % interval "
         f"[{found.low:+.4f}, {found.high:+.4f}]"
     )
 

@@ -21,7 +21,7 @@ from include.governance import lifecycle
 from include.governance.gate import ChampionFacts
 from include.governance.lifecycle import LedgerMove, MoveRequest
 from include.refs import CandidateRef
-from include.steps.compare_champion import compare_champion, find_champion
+from include.steps.compare_champion import _other_question, compare_champion, find_champion
 from include.training.artifacts import SIGNATURE, SPEC
 from include.training.version import train_version
 from tests.unit.steps.fakes import FakeState
@@ -123,6 +123,33 @@ def test_a_champion_that_cannot_be_compared_says_why(deployment, files, changed,
     facts = compare(deployment, files)
     assert facts.found is None
     assert told in facts.why_not
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, ""),
+        ({"training": {"seed": 3}}, ""),
+        ({"population": "true"}, "no_order (horizon_days=14) of those with true"),
+        (
+            {"label": {"kind": "does_order", "horizon_days": 30, "least": 2}},
+            "does_order (horizon_days=30, least=2) of those with days_since_last_order <= 30",
+        ),
+    ],
+    ids=["the same", "another fit", "population", "label"],
+)
+def test_a_champion_that_was_fitted_to_tell_something_else_says_what(files, changed, told):
+    other = {**json.loads(files[SPEC]), **changed}
+    assert _other_question(unpack(files), unpack({**files, SPEC: json.dumps(other).encode()})) == told
+    bare = {name: content for name, content in files.items() if name != SPEC}
+    assert _other_question(unpack(files), unpack(bare)) == ""
+
+
+def test_a_champion_of_another_population_is_compared_on_the_candidates_rows_and_said_to_be(deployment, files):
+    other = json.dumps({**json.loads(files[SPEC]), "population": "true"}, sort_keys=True)
+    deployment.champion = {**files, SPEC: other.encode()}
+    facts = compare(deployment, files)
+    assert (facts.found.difference, facts.fitted_to) == (0.0, "no_order (horizon_days=14) of those with true")
 
 
 def test_a_candidate_whose_training_set_is_gone_says_so(deployment, files):

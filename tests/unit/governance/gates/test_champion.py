@@ -50,6 +50,14 @@ def test_the_reason_tells_both_numbers_the_interval_the_rows_the_version_and_wha
                                        "-0.0050 > -0.0200")  # fmt: skip
 
 
+def test_a_version_that_answers_another_question_is_told_of():
+    facts = ChampionFacts(3, "drift", FOUND, fitted_to="no_order (horizon_days=60) of those with true")
+    told = (
+        "version 3 in Production, which was fitted to tell no_order (horizon_days=60) of those with true, has 0.8300 on"
+    )
+    assert told in judge_champion(CandidateFacts(champion=facts), GATES).reason
+
+
 def test_one_that_is_worse_is_told_from_one_of_which_nothing_is_known():
     assert judge(candidate=0.7, low=-0.2, high=-0.06).reason.endswith(", and it is worse")
     assert judge(low=-0.2, high=0.2).reason.endswith(", which these rows do not show")
