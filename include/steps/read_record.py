@@ -110,7 +110,10 @@ def _require_version(deployment: Deployment, spec: ModelSpec, version: int) -> N
         return
     told = f"{spec.model_id} has no version {version} in MLflow"
     if version in stages(deployment.state.ledger(spec.model_id)):
-        raise MlopsError(f"{told} any more, which the ledger knows of; bring it back from a backup")
+        raise MlopsError(
+            f"{told} any more, which the ledger knows of: it is looked for by the registered_name of today, "
+            f"{spec.registered_name}; write the one that it was registered by, or bring it back from a backup"
+        )
     raise UsageError(f"{told}; it has {', '.join(map(str, there)) or 'none'}")
 
 

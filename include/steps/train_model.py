@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from include.adapters.lake.training_sets import read_training_set
-from include.errors import UsageError
+from include.errors import MlopsError, UsageError
 from include.governance.lifecycle import stages
 from include.refs import CandidateRef, TrainingSetRef
 from include.specs.models import ModelSpec, load_model
@@ -43,7 +43,8 @@ def train_model(deployment: Deployment, training_set: TrainingSetRef) -> Candida
     MlopsError
         If set or registered files are not what they were, or the two formats differ.
     UsageError
-        If the spec is not what the set was built by.
+        If the spec is not what the set was built by, or its registered name is not the one that the ledger's versions
+        have.
     RefusedError
         If the set can't be split.
     """
@@ -51,6 +52,7 @@ def train_model(deployment: Deployment, training_set: TrainingSetRef) -> Candida
     known = _find(deployment, spec, training_set)
     if known is not None:
         return known
+    _require_same_name(deployment, spec)
     manifest, examples = read_training_set(deployment.lake, training_set.model_id, training_set.set_id)
     if manifest.spec_sha256 != spec_sha256(spec):
         raise UsageError(
@@ -87,6 +89,18 @@ def _find(deployment: Deployment, spec: ModelSpec, training_set: TrainingSetRef)
     return CandidateRef(spec.model_id, known.version, known.run_id, training_set.as_of)
 
 
+def _require_same_name(deployment: Deployment, spec: ModelSpec) -> None:
+    """Refuse a name that no version has where the ledger has some, whose numbers would come a second time."""
+    if deployment.model_registry.versions(spec.registered_name):
+        return
+    if deployment.state.registration(spec.model_id, 1) or stages(deployment.state.ledger(spec.model_id)):
+        raise UsageError(
+            f"{spec.model_id}.yaml: registered_name={spec.registered_name!r} has no version in MLflow, and the ledger "
+            f"of {spec.model_id} has some, so that there would be another version 1; write the name that they were "
+            "registered by, or give the model a model_id of its own"
+        )
+
+
 def _tags(spec: ModelSpec, manifest: TrainingSetManifest) -> dict[str, str]:
     return {
         "model_id": spec.model_id,
@@ -108,6 +122,12 @@ def _confirm(deployment: Deployment, spec: ModelSpec, known: RegisteredVersion) 
 
 def _record(deployment: Deployment, spec: ModelSpec, version: RegisteredVersion, files: Mapping[str, str]) -> None:
     deployment.state.record_registration(spec.model_id, version.version, run_id=version.run_id, files=files)
+    kept = deployment.state.registration(spec.model_id, version.version)
+    if kept is None or kept.run_id != version.run_id:
+        raise MlopsError(
+            f"{version.name} version {version.version} is another one in the ledger of {spec.model_id}, which it was "
+            "registered in before: it is not loaded; bring MLflow's database back from a backup, and train again"
+        )
     anchor_history(deployment, spec.model_id)
 
 

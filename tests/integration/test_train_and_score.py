@@ -153,6 +153,31 @@ def test_the_same_set_trained_twice_is_one_version(deployment, training_set, can
     assert len(deployment.model_registry._client.search_model_versions("name = 'churn-predictor'")) == 1
 
 
+def test_a_name_that_no_version_has_where_the_ledger_has_some_is_not_trained_under(
+    deployment, training_set, candidate, monkeypatch, tmp_path
+):
+    """Its first version would be number 1, as the ledger's is."""
+    (tmp_path / "churn.yaml").write_text(yaml.safe_dump({**OVERLAY, "registered_name": "churn-other"}))
+    monkeypatch.setenv("MLOPS_SPECS", str(tmp_path))
+    with pytest.raises(
+        UsageError, match=r"churn.yaml: registered_name='churn-other' has no version in MLflow, and the"
+    ):
+        train_model(deployment, training_set)
+    assert deployment.model_registry.versions("churn-other") == []
+    assert [found.version for found in deployment.model_registry.versions("churn-predictor")] == [candidate.version]
+
+
+def test_a_number_that_the_ledger_has_of_another_run_is_not_taken_for_its_version(deployment, training_set, tmp_path):
+    """As where MLflow's database is an older one than the ledger."""
+    made = make_deployment(tmp_path)
+    vars(made)["lake"] = deployment.lake
+    made.state.record_registration("churn", 2, run_id="another", files={"model.onnx": "aa"})
+    assert train_model(made, training_set).version == 1
+    later = build_training_set(deployment, "churn", as_of=partitions.shift(AS_OF, 1))
+    with pytest.raises(MlopsError, match="churn-predictor version 2 is another one in the ledger of churn"):
+        train_model(made, later)
+
+
 def test_a_set_built_under_another_spec_is_not_trained_on(deployment, training_set, monkeypatch, tmp_path):
     overlay = tmp_path / "specs"
     overlay.mkdir()

@@ -62,7 +62,7 @@ class FakeState:
         known.update({key: {**built_from, **source_versions} for key, built_from in same.items()})
 
     def record_registration(self, model_id: str, version: int, *, run_id: str, files: Mapping[str, str]) -> None:
-        self._registrations[model_id, version] = Registration(model_id, 1, version, run_id, files)
+        self._registrations.setdefault((model_id, version), Registration(model_id, 1, version, run_id, files))
 
     def registration(self, model_id: str, version: int) -> Registration | None:
         return self._registrations.get((model_id, version))
