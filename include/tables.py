@@ -309,19 +309,36 @@ def predictions_table(model_id: str, keys: tuple[str, ...], whose: Whose, predic
 
 
 def online_vectors_table(model_id: str, keys: tuple[str, ...], whose: Whose) -> TableSpec:
-    """Return the log of what a model was given online, by its entity's keys."""
+    """Return the log of what a model was given and answered online, by its entity's keys.
+
+    The rows of one process, of one version in one role, are numbered without a gap: a number that is not there is a row
+    that was lost.
+    """
     return TableSpec(
         name=online_vectors_name(model_id),
-        row="the features that one request was answered with",
+        row="one row that a model was asked about online: the features it was given, and what it made of them",
         schema={
             "request_id": "string",
+            "request_row": "int32",
             **dict.fromkeys(keys, "string"),
             "event_timestamp": "instant",
+            "asked_at": "instant",
+            "model_version": "int64",
+            "role": "string",
+            "is_answer": "bool",
+            "score": "float32",
+            "decision": "bool",
+            "standing": "string",
+            "vector_source": "string",
+            "fallback": "string",
+            "latency_us": "int64",
             "feature_service": "string",
             "table_versions": "string",
+            "service_process": "string",
+            "sequence_number": "int64",
             "dt": "date",
         },
-        key=("request_id",),
+        key=("request_id", "request_row", "role"),
         whose=whose,
         kept_days=_OVER_A_YEAR,
         is_log=True,

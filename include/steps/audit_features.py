@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.adapters.lake.online_log import ASKED_AT, REQUEST, SERVICE, TABLE_VERSIONS, read_vectors
+from include.adapters.lake.online_log import REQUEST, SERVICE, STANDS_AT, TABLE_VERSIONS, read_vectors
 from include.errors import ExpiredError, MlopsError, RefusedError, UsageError
 from include.specs.models import load_model
 from include.steps.read_inputs import read_at
@@ -64,16 +64,17 @@ def audit_features(deployment: Deployment, model_id: str, *, partition: str) -> 
     """
     spec = load_model(model_id)
     partitions.parse(partition)
-    vectors = read_vectors(deployment.lake, model_id, partition)
+    log_of = online_vectors_table(model_id, spec.entity.keys, spec.entity.whose)
+    vectors = read_vectors(deployment.lake, log_of.name, partition)
     if vectors is None:
-        log_of = online_vectors_table(model_id, spec.entity.keys, spec.entity.whose)
         raise UsageError(
-            f"no online vector of {model_id} of {partition} is there (table {log_of.name} in {deployment.lake.uri}); "
-            f"the verify task of its feature group logs a sample, which is kept for {log_of.kept_days} days"
+            f"no online vector of {model_id} of {partition} can be audited (table {log_of.name} in "
+            f"{deployment.lake.uri}): the verify task of its feature group logs a sample, and the online service what "
+            f"it answers; both are kept for {log_of.kept_days} days"
         )
     mismatches: dict[str, int] = {}
     found = []
-    for served in _as_served(vectors, spec):
+    for served in _as_served(vectors):
         for name, differing in _compare(deployment, spec, served):
             mismatches[name] = mismatches.get(name, 0) + differing.num_rows
             found.append(differing)
@@ -97,7 +98,7 @@ def require_no_skew(deployment: Deployment, model_id: str, *, partition: str) ->
     """
     # What stands at the end of a partition was asked for on the next day.
     asked_on = partitions.shift(partition, 1)
-    if asked_on not in deployment.lake.partitions(online_vectors_name(model_id)):
+    if read_vectors(deployment.lake, online_vectors_name(model_id), asked_on) is None:
         _require_readable(deployment, model_id, partition)
         raise RefusedError(
             f"no online vector of {model_id} was logged for {partition}, so that none is audited: the verify task of "
@@ -139,36 +140,32 @@ class _Served:
     versions: dict[str, int]
 
 
-def _as_served(vectors: pa.Table, spec: ModelSpec) -> Iterator[_Served]:
-    """Yield the vectors by what they were served from; those of before that was logged as if by the spec, now."""
-    told = [name for name in (SERVICE, TABLE_VERSIONS) if name in vectors.column_names]
-    if len(told) < 2:
-        yield _Served(vectors, spec.features.service, {})
-        return
-    for kind in vectors.group_by(told).aggregate([]).to_pylist():
+def _as_served(vectors: pa.Table) -> Iterator[_Served]:
+    """Yield the vectors by what they were served from."""
+    for kind in vectors.group_by([SERVICE, TABLE_VERSIONS]).aggregate([]).to_pylist():
         service, versions = kind[SERVICE], kind[TABLE_VERSIONS]
-        chosen = pc.and_(_is(vectors[SERVICE], service), _is(vectors[TABLE_VERSIONS], versions))
-        yield _Served(vectors.filter(chosen), service or spec.features.service, json.loads(versions or "{}"))
-
-
-def _is(column: pa.ChunkedArray, value: str | None) -> pa.ChunkedArray:
-    return pc.is_null(column) if value is None else pc.fill_null(pc.equal(column, value), False)
+        chosen = pc.and_(pc.equal(vectors[SERVICE], service), pc.equal(vectors[TABLE_VERSIONS], versions))
+        yield _Served(vectors.filter(chosen), service, json.loads(versions))
 
 
 def _compare(deployment: Deployment, spec: ModelSpec, served: _Served) -> Iterator[tuple[str, pa.Table]]:
-    """Yield each feature with the vectors whose value differs."""
+    """Yield each feature with the vectors whose value differs: of numbers as a model reads them, float32."""
     vectors = served.vectors
-    asked = vectors.select([REQUEST, *spec.entity.keys, ASKED_AT])
+    asked = vectors.select([REQUEST, *spec.entity.keys, STANDS_AT])
     inputs = read_at(deployment, spec, asked, service=served.service, versions=served.versions)
     for name in inputs.features:
-        truth = inputs.rows[name]
-        given = vectors[name].cast(truth.type) if name in vectors.column_names else None
+        truth = _as_given(inputs.rows[name])
+        given = _as_given(vectors[name]) if name in vectors.column_names else None
         differs = _differs(given, truth)
         rows = asked.filter(differs)
         rows = rows.append_column("feature", pa.array([name] * rows.num_rows, pa.string()))
         online = pa.nulls(vectors.num_rows, pa.string()) if given is None else given.cast(pa.string())
         rows = rows.append_column("online", pc.filter(online, differs))
         yield name, rows.append_column("offline", truth.cast(pa.string()).filter(differs))
+
+
+def _as_given(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.float64(), safe=False).cast(pa.float32(), safe=False)
 
 
 def _differs(given: pa.ChunkedArray | None, truth: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -16,7 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.adapters.lake.online_log import ASKED_AT, REQUEST, SERVICE, TABLE_VERSIONS, append_vectors
+from include.adapters.lake.online_log import (
+    ASKED_AT,
+    REQUEST,
+    SERVICE,
+    STANDS_AT,
+    TABLE_VERSIONS,
+    append_vectors,
+)
 from include.errors import ExpiredError, MlopsError, RefusedError, UsageError
 from include.features.checks import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PARTITION
 from include.features.versions import newest_versions
@@ -24,6 +31,7 @@ from include.specs.deployed import load_specs
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.specs.models import ModelSpec
 from include.specs.services import load_feature_service
+from include.tables import online_vectors_table
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -177,27 +185,33 @@ def _log_vectors(deployment: Deployment, model: ModelSpec, partition: str, sampl
     keys = _keys(chosen, deployment.feature_store.warm(service).join_keys)
     online = deployment.feature_store.online(service, keys, at=at)
     entities = [key if isinstance(key, str) else json.dumps(key) for key in _keys(chosen, spec.entity.keys)]
+    stands_at = pa.array(_newest_known(online, at), pa.timestamp("us", tz="UTC"))
+    versions = versions_online(deployment, service)
     vectors = pa.table(
         {
             REQUEST: [f"verify-{partition}-{entity}" for entity in entities],
             **{name: chosen[name] for name in spec.entity.keys},
             **{name: online.values[name] for name in online.columns},
-            ASKED_AT: pa.array(_newest_known(online, at), pa.timestamp("us", tz="UTC")),
+            STANDS_AT: stands_at,
+            ASKED_AT: stands_at,
             SERVICE: pa.array([service] * chosen.num_rows, pa.string()),
-            TABLE_VERSIONS: pa.array([_versions_online(deployment, service)] * chosen.num_rows, pa.string()),
+            TABLE_VERSIONS: pa.array([json.dumps(versions)] * chosen.num_rows, pa.string()),
         }
     )
     # From then on the next partition's row stands offline, which was not online when this was read.
-    is_over = pc.greater_equal(vectors[ASKED_AT], pa.scalar(partitions.end_of(partitions.shift(partition, 1))))
+    is_over = pc.greater_equal(vectors[STANDS_AT], pa.scalar(partitions.end_of(partitions.shift(partition, 1))))
     if (lasting := vectors.filter(pc.invert(is_over))).num_rows:
-        append_vectors(deployment.lake, model.model_id, lasting)
+        table = online_vectors_table(model.model_id, model.entity.keys, model.entity.whose)
+        # What has gone online since is another sample of the same night: versions only grow, and so does their sum.
+        work, number = f"verify {partition}", sum(versions.values())
+        append_vectors(deployment.lake, table, lasting, work=work, number=number)
 
 
-def _versions_online(deployment: Deployment, service: str) -> str:
-    """Return, as JSON, the newest version of each table of a service that has gone online."""
+def versions_online(deployment: Deployment, service: str) -> dict[str, int]:
+    """Return, of each table of a feature service, its newest version that has gone online."""
     groups = load_feature_service(service).features
     online = {group: deployment.state.table_versions(f"online/{group}") for group in groups}
-    return json.dumps({load_feature_group(group).table: max(held.values()) for group, held in online.items()})
+    return {load_feature_group(group).table: max(held.values()) for group, held in online.items()}
 
 
 def _newest_known(online: OnlineFeatures, at: datetime) -> list[datetime]:

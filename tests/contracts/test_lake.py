@@ -20,6 +20,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from include.adapters.arrow_files import open_location
 from include.adapters.compute.duckdb_compute import DuckDbCompute
+from include.adapters.lake.appends import append_once
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.history import remove_old_files
 from include.adapters.lake.listing import list_stored
@@ -277,3 +278,37 @@ def test_a_span_of_a_column_that_is_not_there_names_the_nearest(lake):
     lake.replace("raw/x", moments(1), keys=["2026-01-01"])
     with pytest.raises(MlopsError, match=r"raw/x has no column 'att'; it has at, dt; did you mean 'at'\?"):
         lake.dataset("raw/x", within=Span("att", None, None))
+
+
+def more(value: int, **columns: list[float]) -> pa.Table:
+    return pa.table({**dict(zip(["value", "dt"], rows("2026-01-01", [value]).columns, strict=True)), **columns})
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["to a table", "to none"])
+def test_rows_are_added_once_however_often_and_by_how_many_they_are_added(lake, is_there):
+    if is_there:
+        lake.replace("raw/x", rows("2026-01-01", [1]), keys=["2026-01-01"])
+    with ThreadPoolExecutor(4) as pool:
+        added = list(pool.map(lambda _: append_once(lake, "raw/x", more(7), work="a", number=3), range(4)))
+    late = [append_once(lake, "raw/x", more(8), work="a", number=number) for number in (2, 3)]
+    assert sorted(added) == [False, False, False, True]
+    assert late == [False, False]
+    assert sorted(lake.read("raw/x")["value"].to_pylist()) == [*([1] if is_there else []), 7]
+
+
+def test_works_at_once_each_add_their_rows_and_rows_of_new_columns(lake):
+    with ThreadPoolExecutor(4) as pool:
+        works = [(f"w{n}", more(n, **{f"x{n % 2}": [n + 0.5]})) for n in range(6)]
+        assert all(pool.map(lambda each: append_once(lake, "raw/x", each[1], work=each[0], number=1), works))
+    found = {row["value"]: row for row in lake.read("raw/x").to_pylist()}
+    assert set(found) == set(range(6))
+    assert [(found[n][f"x{n % 2}"], found[n][f"x{1 - n % 2}"]) for n in range(6)] == [(n + 0.5, None) for n in range(6)]
+
+
+def test_rows_that_were_added_are_replaced_as_any_others_and_one_that_was_altered_is_noticed(lake):
+    append_once(lake, "raw/x", more(1), work="a", number=1)
+    append_once(lake, "raw/x", more(2), work="a", number=2)
+    lake.update("raw/x", ["2026-01-01"], lambda present: present.slice(1))
+    assert lake.read("raw/x").num_rows == 1
+    with pytest.raises(MlopsError, match="is int64, and its new rows are string that it can't hold"):
+        append_once(lake, "raw/x", more(3).set_column(0, "value", pa.array(["x"])), work="a", number=3)

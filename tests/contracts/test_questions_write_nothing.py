@@ -109,7 +109,7 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
     "digest": lambda d: d.lake.digest(TABLE),
     "changed_partitions": lambda d: changed_partitions(d.lake, "raw/orders", since=0, until=source_version(d)),
     "delivered_days": lambda d: delivered_days(d.lake, SOURCE),
-    "read_vectors": lambda d: read_vectors(d.lake, "churn", DAYS[0]),
+    "read_vectors": lambda d: read_vectors(d.lake, "online_vectors/churn", DAYS[0]),
     "read_report": lambda d: read_report(d.lake, GROUP, DAYS[-1]),
     "list_training_sets": lambda d: list_training_sets(d.lake, "churn"),
     "read_manifest": lambda d: read_manifest(d.lake, "churn", "absent"),

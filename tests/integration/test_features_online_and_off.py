@@ -33,10 +33,11 @@ from include.steps.forget_person import forget_person
 from include.steps.heal_features import heal_features
 from include.steps.materialize_features import materialize_features
 from include.steps.verify_online import verify_online
+from include.tables import online_vectors_table
 from tests.deployments import deployed_beside
 from tests.raw_orders import line, orders, publish_source, random_orders
 
-GROUP, TABLE = "customer_daily", "features/customer_daily"
+GROUP, TABLE, LOG = "customer_daily", "features/customer_daily", "online_vectors/churn"
 FIRST, LAST = "2024-01-05", "2024-01-12"
 ASKED = "2024-01-13"
 
@@ -71,6 +72,13 @@ def correct(deployment: Deployment, day: str, *lines: dict[str, Any]) -> None:
     deployment.lake.update("raw/orders", [day], lambda rows: pa.concat_tables([rows, orders(*lines)]))
 
 
+def log_again(deployment: Deployment, vectors: pa.Table, *, work: str) -> None:
+    entity = models.load_model("churn").entity
+    table = online_vectors_table("churn", entity.keys, entity.whose)
+    assert append_vectors(deployment.lake, table, vectors, work=work, number=1)
+    assert not append_vectors(deployment.lake, table, vectors, work=work, number=1)
+
+
 def late(day: str, customer: str) -> dict[str, Any]:
     return line(f"{day}T09:00", customer=customer, received_at=datetime(2024, 1, 20, tzinfo=UTC))
 
@@ -103,11 +111,9 @@ def test_a_model_that_has_no_vectors_yet_does_not_keep_the_others_from_theirs(
     model |= {**names, "features": {**model["features"], **features}}
     (config / "models" / "another.yaml").write_text(yaml.safe_dump(model))
     assert {"another", "churn"} <= set(load_specs().models)
-    deployment.lake.replace(
-        "online_vectors/churn", deployment.lake.read("online_vectors/churn").slice(0, 0), keys=[ASKED]
-    )
+    shutil.rmtree(deployment.settings.home / "lake" / LOG)
     assert verify_online(deployment, GROUP, partition=LAST) == 12
-    assert read_vectors(deployment.lake, "churn", ASKED) is not None
+    assert read_vectors(deployment.lake, LOG, ASKED) is not None
     assert not deployment.lake.exists("online_vectors/another")
     assert ("model=another" in caplog.text) == (service == "not_applied_v1")
     with pytest.raises(MlopsError) as told:
@@ -123,7 +129,7 @@ def test_a_night_that_is_not_published_is_not_called_compared(deployment: Deploy
 
 def test_the_verified_vectors_are_logged_once_and_agree_with_the_offline_store(deployment: Deployment) -> None:
     verify_online(deployment, GROUP, partition=LAST)
-    vectors = read_vectors(deployment.lake, "churn", ASKED)
+    vectors = read_vectors(deployment.lake, LOG, ASKED)
     assert vectors is not None
     requests = vectors["request_id"].to_pylist()
     assert len(set(requests)) == len(requests)
@@ -150,12 +156,12 @@ def test_vectors_are_held_against_the_service_that_they_were_logged_with(deploym
 
 
 def test_a_vector_that_was_not_the_offline_one_is_reported_by_feature_and_row(deployment: Deployment) -> None:
-    vectors = read_vectors(deployment.lake, "churn", ASKED)
+    vectors = read_vectors(deployment.lake, LOG, ASKED)
     assert vectors is not None
     skewed = vectors.slice(0, 1).set_column(0, "request_id", pa.array(["r1"]))
     wrong = pc.add(skewed["tenure_days"], 1)
     skewed = skewed.set_column(skewed.column_names.index("tenure_days"), "tenure_days", wrong)
-    append_vectors(deployment.lake, "churn", skewed)
+    log_again(deployment, skewed, work="skewed")
     try:
         report = audit_features(deployment, "churn", partition=ASKED)
         assert {name for name, count in report.mismatches.items() if count} == {"tenure_days"}
@@ -170,10 +176,8 @@ def test_a_vector_that_was_not_the_offline_one_is_reported_by_feature_and_row(de
         assert answer.return_value == 1
         assert json.loads(answer.stdout)["mismatches"]["tenure_days"] == 1
     finally:
-        kept = deployment.lake.read("online_vectors/churn", start=ASKED, end=ASKED)
-        deployment.lake.replace(
-            "online_vectors/churn", kept.filter(pc.not_equal(kept["request_id"], "r1")), keys=[ASKED]
-        )
+        kept = deployment.lake.read(LOG, start=ASKED, end=ASKED)
+        deployment.lake.replace(LOG, kept.filter(pc.not_equal(kept["request_id"], "r1")), keys=[ASKED])
 
 
 def test_a_heal_between_materialising_and_verifying_a_night_fails_neither(deployment: Deployment) -> None:
@@ -213,30 +217,28 @@ def test_vectors_of_a_night_whose_whole_delivery_was_late_are_not_held_against_t
     # Online is newer than FIRST by days: what was read is no vector of the night after FIRST.
     verify_online(deployment, GROUP, partition=FIRST)
     day = shift(FIRST, 1)
-    logged = read_vectors(deployment.lake, "churn", day)
+    logged = read_vectors(deployment.lake, LOG, day)
     assert logged is None or not any(name.startswith(f"verify-{FIRST}-") for name in logged["request_id"].to_pylist())
 
 
 def test_vectors_of_another_version_of_the_service_lie_in_one_log(deployment: Deployment) -> None:
-    vectors = read_vectors(deployment.lake, "churn", ASKED)
+    vectors = read_vectors(deployment.lake, LOG, ASKED)
     assert vectors is not None
     other = vectors.slice(0, 1).drop_columns(["tenure_days"]).set_column(0, "request_id", pa.array(["v2"]))
     other = other.append_column("basket_size", pa.array([1.5], pa.float32()))
 
-    append_vectors(deployment.lake, "churn", other)
+    log_again(deployment, other, work="another version")
 
-    logged = read_vectors(deployment.lake, "churn", ASKED)
+    logged = read_vectors(deployment.lake, LOG, ASKED)
     assert logged is not None
     assert logged.num_rows == vectors.num_rows + 1
     assert logged["basket_size"].null_count == logged["tenure_days"].null_count + vectors.num_rows - 1
     kept = logged.filter(pc.not_equal(logged["request_id"], "v2"))
-    deployment.lake.replace(
-        "online_vectors/churn", kept.append_column("dt", pa.array([parse(ASKED)] * kept.num_rows)), keys=[ASKED]
-    )
+    deployment.lake.replace(LOG, kept.append_column("dt", pa.array([parse(ASKED)] * kept.num_rows)), keys=[ASKED])
 
 
 def test_a_day_without_vectors_can_not_be_audited(deployment: Deployment) -> None:
-    with pytest.raises(UsageError, match="no online vector of churn of 2024-02-01 is there"):
+    with pytest.raises(UsageError, match="no online vector of churn of 2024-02-01 can be audited"):
         audit_features(deployment, "churn", partition="2024-02-01")
     with pytest.raises(RefusedError, match="no online vector of churn was logged for 2024-02-01"):
         require_no_skew(deployment, "churn", partition="2024-02-01")
@@ -279,7 +281,7 @@ def test_a_forgotten_customer_is_in_no_table_and_not_online(deployment: Deployme
     answer = CliRunner().invoke(orders_cli, ["forget", gone, "--json"], standalone_mode=False, catch_exceptions=False)
 
     erased = json.loads(answer.stdout)
-    assert set(erased["rows"]) == {"raw/orders", TABLE, "online_vectors/churn"}
+    assert set(erased["rows"]) == {"raw/orders", TABLE, LOG}
     assert erased["online"] == {GROUP: 1}
     for name, rest in others.items():
         assert digest(deployment.lake.read(name)) == rest

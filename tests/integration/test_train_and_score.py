@@ -33,6 +33,7 @@ from include.steps.load_version import load_version
 from include.steps.monitor_model import measure_night
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
+from include.tables import online_vectors_table
 from tests.raw_orders import as_raw, publish_source
 from tests.real_data import real_data
 from tests.shop import FIRST_DAY, OVERLAY, make_orders
@@ -266,9 +267,14 @@ def vectors(deployment, training_set) -> str:
         "request_id": pa.array(map(str, range(rows.num_rows))),
         "customer_id": rows["customer_id"],
         "event_timestamp": asked,
+        "asked_at": asked,
+        "feature_service": pa.array([manifest.feature_service] * rows.num_rows),
+        "table_versions": pa.array(["{}"] * rows.num_rows),
         **{name: rows[name] for name in manifest.feature_names},
     }
-    append_vectors(deployment.lake, "churn", pa.table(logged))
+    entity = load_model("churn").entity
+    table = online_vectors_table("churn", entity.keys, entity.whose)
+    append_vectors(deployment.lake, table, pa.table(logged), work="a test", number=1)
     return partitions.shift(AS_OF, 1)
 
 

@@ -1,52 +1,70 @@
-"""The log of online vectors: what a model was given and when, to be held against the offline truth.
+"""The log of what models were given and answered online: to be held against the offline truth, and counted.
 
-What belongs here: appending and reading vectors. What does not: serving, and comparing.
+What belongs here: appending and reading its rows. What does not: serving, and comparing.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.adapters.lake.delta_lake import LakeAdapter
+from include.adapters.lake.appends import append_once
 from include.features.checks import EVENT_TIMESTAMP, PARTITION
-from include.tables import online_vectors_name
 
-REQUEST, ASKED_AT = "request_id", EVENT_TIMESTAMP
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from include.adapters.lake.delta_lake import LakeAdapter
+    from include.tables import TableSpec
+
+REQUEST, ASKED_AT, STANDS_AT = "request_id", "asked_at", EVENT_TIMESTAMP
 SERVICE, TABLE_VERSIONS = "feature_service", "table_versions"
 
 
-def append_vectors(lake: LakeAdapter, model_id: str, vectors: pa.Table) -> None:
-    """Add vectors to a model's log; one that is there under the same request is replaced.
+def append_vectors(
+    lake: LakeAdapter,
+    table: TableSpec,
+    vectors: pa.Table,
+    *,
+    work: str,
+    number: int,
+    note: Mapping[str, str] | None = None,
+) -> bool:
+    """Add rows to a model's log, by the UTC day on which they were asked for; say whether they were not there yet.
 
     Parameters
     ----------
     lake : LakeAdapter
-        Where the log is: a table of the model, by the UTC day of the request.
-    model_id : str
-        The model.
+    table : TableSpec
+        The model's log.
     vectors : pyarrow.Table
-        One row for each request: ``request_id`` (string), the entity key (string), ``event_timestamp``
-        (timestamp[us, UTC], when it was asked), ``feature_service`` (string, which the features are of),
-        ``table_versions`` (string, a JSON object: of each table, the version that was online), and the features
-        as they were answered.
+        Columns of the log, ``asked_at`` among them, and the features as they were given to the model (float32).
+        Of the others what is not known may be left out.
+    work, number, note
+        As `append_once` has them.
     """
     days = pc.cast(pc.cast(vectors[ASKED_AT], pa.timestamp("us")), pa.date32())
-    rows = vectors.append_column(PARTITION, days)
+    own = table.arrow_schema()
+    columns = {
+        field.name: vectors[field.name].cast(field.type)
+        if field.name in vectors.column_names
+        else pa.nulls(vectors.num_rows, field.type)
+        for field in own
+    }
+    features = {name: vectors[name].cast(pa.float32()) for name in vectors.column_names if name not in own.names}
+    rows = pa.table({**columns, **features, PARTITION: days})
+    return append_once(lake, table.name, rows, work=work, number=number, note=note)
 
-    def with_vectors(present: pa.Table | None) -> pa.Table:
-        if present is None:
-            return rows
-        others = present.filter(pc.invert(pc.is_in(present[REQUEST], rows[REQUEST].combine_chunks())))
-        # A model that moved to another version of its service has other columns from then on.
-        return pa.concat_tables([others, rows], promote_options="default")
 
-    lake.update(online_vectors_name(model_id), sorted({str(day) for day in days.to_pylist()}), with_vectors)
+def read_vectors(lake: LakeAdapter, table: str, partition: str) -> pa.Table | None:
+    """Return the rows of a day that can be held against the offline truth; None where there are none.
 
-
-def read_vectors(lake: LakeAdapter, model_id: str, partition: str) -> pa.Table | None:
-    """Return the vectors that were asked for on a day; None where none were."""
-    table = online_vectors_name(model_id)
+    Those are vectors of which it is known which versions of the tables were online when they were read.
+    """
     if partition not in lake.partitions(table):
         return None
-    return lake.read(table, start=partition, end=partition).drop_columns([PARTITION])
+    found = lake.read(table, start=partition, end=partition).drop_columns([PARTITION])
+    comparable = found.filter(pc.is_valid(found[TABLE_VERSIONS]))
+    return comparable if comparable.num_rows else None
