@@ -27,6 +27,7 @@ _COMMANDS = {
     "monitor": "include.cli.pipeline:monitor",
     "orders": "include.cli.orders:orders",
     "sources": "include.cli.sources:sources",
+    "predictions": "include.cli.predictions:predictions",
     "registry": "include.cli.registry:registry",
     "reproduce": "include.cli.reproduce:reproduce",
     "score": "include.cli.pipeline:score",

@@ -1,0 +1,40 @@
+"""`mlops predictions`: a night's scores, taken out of the lake.
+
+What belongs here: options and the printed line. What does not: any reading or writing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from include.cli import options
+from include.cli.deployment import open_deployment
+
+
+@click.group()
+def predictions() -> None:
+    """Export scores."""
+
+
+@predictions.command()
+@options.model
+@options.day("--date", "partition", required=True, help="The partition.")
+@click.option("--out", required=True, metavar="FOLDER", help="A folder, or its address: file://… or s3://…")
+@options.as_json
+def export(model_id: str, partition: str, out: str, as_json: bool) -> None:
+    """Write the scores of one partition as plain parquet to FOLDER/predictions/MODEL/YYYY-MM-DD/.
+
+    The folder is whole where it has a file _SUCCESS. The same scores again leave it as it is.
+    """
+    from include.steps.export_predictions import export_predictions
+
+    uri = out if out.startswith(("file://", "s3://")) else Path(out).absolute().as_uri()
+    exported = export_predictions(open_deployment(), model_id, partition=partition, out=uri)
+    if as_json:
+        click.echo(json.dumps(asdict(exported)))
+    else:
+        click.echo(f"{model_id} {partition}: {exported.rows} rows in {exported.uri}")
