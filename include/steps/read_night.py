@@ -40,7 +40,7 @@ MISSING, STALE = "missing", "stale"
 
 # What a slice has about: large enough that a statement doesn't count, and many fit into memory.
 ROWS_OF_A_SLICE = 131_072
-_BATCHES_OF_A_SLICE = 4
+_BATCHES_OF_A_SLICE, _WIDER = 4, 4
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Night:
         Parameters
         ----------
         rows_at_once : int, optional
-            About what a slice has; None: all in one.
+            About what a slice has, some times that where the service reads other groups; None: all in one.
 
         Raises
         ------
@@ -90,6 +90,9 @@ class Night:
         if rows_at_once is None:
             yield stored.to_table()
             return
+        if other_groups(self.spec, self.service):
+            # Each slice looks for its rows in all files of those groups that may hold them.
+            rows_at_once *= _WIDER
         batches = read_batches(stored, rows_at_once=max(1, rows_at_once // _BATCHES_OF_A_SLICE))
         keys = self.spec.list_keys if isinstance(self.spec, RankingModelSpec) else group.entity.keys
         yield from in_slices(batches, stored.schema, keys=keys, rows_at_once=rows_at_once)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -102,7 +103,8 @@ def features_as_of(
     search = AsOfSearch(numbers.codes, asked, oldest=_oldest(upper, ttl, unit), known_at=known_at, until=until)
     workers = min(max(2, os.cpu_count() or 1), _MAX_WORKERS)
     with ThreadPoolExecutor(workers, thread_name_prefix="point-in-time") as pool:
-        pieces = [piece for split in pool.map(_split, _newest_first(stored.rows)) for piece in split]
+        split = partial(_split, within=_between(stored, keys))
+        pieces = [piece for pieces in pool.map(split, _newest_first(stored.rows)) for piece in pieces]
         first = _FirstPass(stored, numbers, search, known_at=known_at, unit=unit)
         groups = _groups(pieces, max(_ROWS_PER_GROUP, 2 * len(numbers)))
         for _ in pool.map(first.offer, groups):
@@ -172,9 +174,19 @@ def _taken(
     return pa.Table.from_arrays(list(columns), schema=schema)
 
 
-def _split(fragment: Fragment) -> list[Fragment]:
+def _between(stored: FeatureRows, keys: Sequence[pa.ChunkedArray]) -> pc.Expression | None:
+    """Return what is true of all rows that are looked for: who asks for a few neighbours opens none but theirs."""
+    name, asked = stored.keys[0], keys[0]
+    bounds = pc.min_max(asked)
+    if asked.type != stored.rows.schema.field(name).type or not bounds["min"].is_valid:
+        return None
+    return (pc.field(name) >= bounds["min"]) & (pc.field(name) <= bounds["max"])
+
+
+def _split(fragment: Fragment, *, within: pc.Expression | None) -> list[Fragment]:
+    """Return the row groups of a file, without those that by their statistics have nothing `within`."""
     if isinstance(fragment, ParquetFileFragment):
-        return list(fragment.split_by_row_group())
+        return list(fragment.split_by_row_group(filter=within))
     return [fragment]
 
 

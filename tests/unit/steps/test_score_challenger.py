@@ -97,13 +97,13 @@ def break_features(deployment: Any, _: pytest.MonkeyPatch) -> None:
 
 
 def break_scores(_: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the version that reads four features break at its third slice."""
+    """Have the version that reads four features break at its second slice."""
     real, calls = ScoringModel.predict, [0]
 
     def predict(self: ScoringModel, matrix: Any, **how: Any) -> Any:
         is_wider = len(self.feature_names) == 4
         calls[0] += is_wider
-        if is_wider and calls[0] > 2:
+        if is_wider and calls[0] > 1:
             raise ValueError("no such tree")
         return real(self, matrix, **how)
 

@@ -13,6 +13,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
+from include.adapters.feature_store import as_of_join
 from include.adapters.feature_store.as_of_join import FeatureRows, features_as_of
 from tests.real_data import real_data
 
@@ -117,6 +118,29 @@ def test_any_split_into_files_and_any_order_gives_the_same_bytes(tmp_path: Path,
     found = joined(pads.dataset(tmp_path), keys, at, ttl=timedelta(microseconds=90))
     assert found.equals(expected)
     assert 0 < found["f"].null_count < 900
+
+
+@pytest.mark.parametrize(
+    ("asked", "opened"), [(["k00"], 1), (["k05", "k07"], 1), (["k09", "k10"], 2), (["k39", "k00"], 4), (["z"], 0)]
+)
+def test_who_asks_for_neighbours_opens_no_row_groups_but_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str], opened: int
+) -> None:
+    keys = [f"k{n:02}" for n in range(40)]
+    times = {name: instants([5] * 40) for name in ("event", "created")}
+    rows = pa.table({"key": keys, **times, "f": range(40), "name": keys})
+    pq.write_table(rows, tmp_path / "0.parquet", row_group_size=10)
+    read: list[int] = []
+    real = as_of_join._read
+
+    def noted(stored: FeatureRows, piece: pads.ParquetFileFragment, columns: list[str]) -> pa.Table:
+        read.extend(group.id for group in piece.row_groups)
+        return real(stored, piece, columns)
+
+    monkeypatch.setattr(as_of_join, "_read", noted)
+    found = joined(pads.dataset(tmp_path), [*asked], instants([9] * len(asked)))
+    assert found["name"].to_pylist() == [key if key in keys else None for key in asked]
+    assert len(set(read)) == opened
 
 
 def test_a_file_from_before_a_column_was_added_gives_nulls_for_its_rows(tmp_path: Path) -> None:
