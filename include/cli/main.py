@@ -32,6 +32,7 @@ _COMMANDS = {
     "reproduce": "include.cli.reproduce:reproduce",
     "score": "include.cli.pipeline:score",
     "serve": "include.cli.serve:serve",
+    "serving": "include.cli.serving:serving",
     "train": "include.cli.pipeline:train",
     "training-set": "include.cli.pipeline:training_set",
     "up": "include.cli.embedded:up",

@@ -11,6 +11,7 @@ import click
 
 from include.cli.deployment import open_deployment
 from include.errors import UsageError
+from include.settings import home_from_env
 
 _LOCAL = "127.0.0.1"
 
@@ -20,6 +21,7 @@ _LOCAL = "127.0.0.1"
 @click.option("--port", type=click.IntRange(1, 65535), default=8090, show_default=True)
 def serve(model_ids: tuple[str, ...], port: int) -> None:
     """Answer questions to models over HTTP on 127.0.0.1, by the versions that the ledger has in Production."""
+    from include.serving.api_keys import ApiKeys
     from include.serving.start import make_server, open_service
     from include.specs.deployed import load_specs
     from include.specs.models import load_model
@@ -33,6 +35,8 @@ def serve(model_ids: tuple[str, ...], port: int) -> None:
         lineup, said = service.roster.lineups.get(spec.model_id), service.roster.said[spec.model_id]
         told = f"version {lineup.champion.version.version}" if lineup else said.problem or "nothing in Production yet"
         click.echo(f"  {spec.model_id:16} {told}")
+    who = "who has a key" if ApiKeys(home_from_env()).exist() else "anybody on this machine, as there are no keys"
+    click.echo(f"  asked by         {who}")
     click.echo(f"  documents        http://{_LOCAL}:{port}/docs\n\nCtrl-C stops it.")
     make_server(service, host=_LOCAL, port=port).run()
 

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 
 from include.serving.answers import Answerer
+from include.serving.door import Door
 from include.serving.http_routes import AsgiApp, Limits, PredictionRoutes
 from include.serving.lineup import Lineup
 from include.serving.openapi import describe
@@ -24,13 +25,14 @@ from include.serving.refusal import Refusal
 _REFRESH_S = 1.0
 
 
-def make_app(service: PredictionService, *, limits: Limits | None = None) -> AsgiApp:
+def make_app(service: PredictionService, door: Door, *, limits: Limits | None = None) -> AsgiApp:
     """Return the ASGI application of a service.
 
     Parameters
     ----------
     service : PredictionService
         Its roster follows the ledger from the application's start to its end.
+    door : Door
     limits : Limits, optional
     """
 
@@ -44,7 +46,7 @@ def make_app(service: PredictionService, *, limits: Limits | None = None) -> Asg
     app.openapi = lambda: describe(service)  # type: ignore[method-assign]
     _add_health(app, service)
     _add_models(app, service)
-    return PredictionRoutes(service, app, limits or Limits())
+    return PredictionRoutes(service, app, limits or Limits(), door)
 
 
 def _add_health(app: FastAPI, service: PredictionService) -> None:

@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from include.errors import UsageError
+from include.serving.door import Door
 from include.serving.prediction_service import PredictionService
 from include.serving.refusal import Refusal, unprocessable
 
@@ -31,10 +32,14 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 _Answer: TypeAlias = Callable[[bytes, str], Awaitable[Mapping[str, object]]]
+# Which model is asked, where the path says it, and what answers.
+_Route: TypeAlias = tuple[str | None, _Answer]
 
 _JSON = (b"content-type", b"application/json")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _MODEL_ROUTE = re.compile(r"/v1/models/([^/]+)/(predict|invocations)")
+# Who watches over a process asks these, and has no key.
+_PROBES = frozenset({"/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready"})
 _INFER_ROUTE = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 # Whoever is turned away while the service is full may come again so soon.
 _FULL_RETRY_S = 1
@@ -68,9 +73,12 @@ class PredictionRoutes:
     others : ASGI application
         Takes every other path and method.
     limits : Limits
+    door : Door
+        Lets requests in, to any path but those of probes.
     """
 
-    def __init__(self, service: PredictionService, others: AsgiApp, limits: Limits) -> None:
+    def __init__(self, service: PredictionService, others: AsgiApp, limits: Limits, door: Door) -> None:
+        self._door = door
         self._service = service
         self._others = others
         self._limits = limits
@@ -81,12 +89,22 @@ class PredictionRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        answer = self._route(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if answer is None:
+        if scope["type"] != "http" or scope["path"] in _PROBES:
             await self._others(scope, receive, send)
             return
+        route = self._route(scope["path"]) if scope["method"] == "POST" else None
         request_id = self._request_id(scope)
-        status, body, retry_after = await self._answered(answer, scope, receive, request_id)
+        try:
+            self._door.admit(scope["headers"], None if route is None else route[0])
+        except Refusal as no:
+            await self._send(send, request_id, no.status, no.body(request_id), no.retry_after_s)
+            return
+        if route is None:
+            await self._others(scope, receive, send)
+            return
+        await self._send(send, request_id, *await self._answered(route[1], scope, receive, request_id))
+
+    async def _send(self, send: Send, request_id: str, status: int, body: bytes, retry_after: int | None) -> None:
         headers = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id.encode())]
         if retry_after is not None:
             headers.append((b"retry-after", b"%d" % retry_after))
@@ -120,20 +138,20 @@ class PredictionRoutes:
             broke = Refusal(500, "broke", "something broke that should not; the service's log has it by this id")
             return broke.status, broke.body(request_id), None
 
-    def _route(self, path: str) -> _Answer | None:
+    def _route(self, path: str) -> _Route | None:
         service = self._service
         if path == "/predict":
-            return lambda body, request_id: service.predict_row(body)
+            return service.sole_model, lambda body, request_id: service.predict_row(body)
         if path == "/invocations":
-            return lambda body, request_id: service.invoke(body)
+            return service.sole_model, lambda body, request_id: service.invoke(body)
         if found := _MODEL_ROUTE.fullmatch(path):
             model, verb = found.groups()
             if verb == "predict":
-                return lambda body, request_id: service.predict(model, body, request_id)
-            return lambda body, request_id: service.invoke(body, model)
+                return model, lambda body, request_id: service.predict(model, body, request_id)
+            return model, lambda body, request_id: service.invoke(body, model)
         if found := _INFER_ROUTE.fullmatch(path):
             model, version = found.groups()
-            return lambda body, request_id: service.infer(model, version, body)
+            return model, lambda body, request_id: service.infer(model, version, body)
         return None
 
     def _request_id(self, scope: Scope) -> str:

@@ -101,16 +101,21 @@ class PredictionService:
         reason = said.problem if said is not None and said.problem else "no version of it is in Production yet"
         raise Refusal(503, "not_ready", f"{model_id} does not answer: {reason}", retry_after_s=_PROMOTION_RETRY_S)
 
+    @property
+    def sole_model(self) -> str | None:
+        """The model of a deployment that serves one; None of one that serves several."""
+        return next(iter(self.specs)) if len(self.specs) == 1 else None
+
     def only_model(self) -> str:
-        """Return the model of a deployment that serves one."""
-        if len(self.specs) != 1:
+        """Return the model of a deployment that serves one; others are refused with 404."""
+        if (sole := self.sole_model) is None:
             raise Refusal(
                 404,
                 "several_models",
                 f"{len(self.specs)} models are served here: ask one by its name, /v1/models/MODEL/predict or "
                 f"/v1/models/MODEL/invocations ({', '.join(self.specs)}); mlops serve --model MODEL serves one",
             )
-        return next(iter(self.specs))
+        return sole
 
     async def _told(self, model_id: str, lineup: Lineup[Answerer], ask: Ask) -> list[dict[str, object]]:
         scored = await score_ask(lineup, ask)

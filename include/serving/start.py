@@ -9,10 +9,13 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from include.errors import UsageError
 from include.question.population import ROWS, population_statement
 from include.serving.answers import Answerer
+from include.serving.api_keys import ApiKeys
 from include.serving.app import make_app
 from include.serving.asks import AskReader
+from include.serving.door import Door
 from include.serving.http_routes import Limits
 from include.serving.lineup import Roster
 from include.serving.online_features import OnlineFeatureReader
@@ -31,6 +34,7 @@ log = logging.getLogger(__name__)
 
 # Entities or rows of one question.
 _ROWS_MAX = 1000
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # What is being answered when the process is asked to end gets so long.
 _DRAIN_S = 20
 
@@ -60,11 +64,23 @@ def make_service(deployment: Deployment, specs: Sequence[ModelSpec]) -> Predicti
 
 
 def make_server(service: PredictionService, *, host: str, port: int, limits: Limits | None = None) -> uvicorn.Server:
-    """Return the server of a service: its ``run`` answers until the process is asked to end, and what is under way."""
+    """Return the server of a service: its ``run`` answers until the process is asked to end, and what is under way.
+
+    Raises
+    ------
+    UsageError
+        If others than this machine could ask, and no key was ever made.
+    """
     import uvicorn
 
+    keys, is_local = ApiKeys(service.roster.deployment.settings.home), host in _LOOPBACK
+    if not is_local and not keys.exist():
+        raise UsageError(
+            f"host {host} lets others ask, and there is no key: make one with mlops serving keys add CLIENT, or answer "
+            "on 127.0.0.1 only"
+        )
     config = uvicorn.Config(
-        make_app(service, limits=limits),
+        make_app(service, Door(keys, is_open=is_local), limits=limits),
         host=host,
         port=port,
         loop="uvloop",

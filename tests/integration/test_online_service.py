@@ -5,26 +5,36 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import hypothesis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import schemathesis
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from include import partitions
 from include.adapters.deployment import Deployment
 from include.adapters.state.state_store import StateStoreAdapter
-from include.errors import MlopsError
+from include.errors import MlopsError, UsageError
 from include.question.matrix import feature_matrix
+from include.serving.api_keys import ApiKeys
 from include.serving.prediction_service import PredictionService
 from include.serving.start import make_server, open_service
 from include.specs.models import load_model
-from include.steps.read_inputs import read_partition
+from include.steps.read_night import read_partition
 from include.steps.score_batch import score_batch
 from tests.deployments import deployed_beside
 from tests.served_shop import MODELS, NIGHT, play_shop, train_and_promote, write_specs
@@ -227,6 +237,29 @@ def test_a_wrong_question_is_told_what_is_expected(address: str) -> None:
     )
 
 
+def test_where_keys_were_made_only_probes_are_answered_without(deployment: Deployment, tmp_path: Path) -> None:
+    keyed = Deployment(replace(deployment.settings, home=tmp_path))
+    key, made = ApiKeys(tmp_path).add("shop", models=["churn"])
+    body = {"entities": [{"customer_id": "nobody"}]}
+
+    with serving(open_service(keyed, [load_model(model) for model in ("churn", "fraud")])) as address:
+        paths = ("/healthz", "/readyz", "/v1/models", "/openapi.json", "/docs")
+        assert [httpx.get(f"{address}{path}").status_code for path in paths] == [200, 200, 401, 401, 401]
+        assert ask(address, "churn", body, expect=401)["error"]["code"] == "no_key"
+
+        def with_key(model: str) -> httpx.Response:
+            return httpx.post(f"{address}/v1/models/{model}/predict", json=body, headers={"X-Api-Key": key})
+
+        assert [with_key(model).status_code for model in ("churn", "fraud")] == [200, 403]
+        ApiKeys(tmp_path).revoke(made.key_id)
+        assert with_key("churn").json()["error"]["code"] == "invalid_key"
+
+
+def test_others_than_this_machine_are_not_let_in_without_a_key(service: PredictionService) -> None:
+    with pytest.raises(UsageError, match="make one with mlops serving keys add"):
+        make_server(service, host="0.0.0.0", port=0)
+
+
 def test_documents_probes_and_models_tell_what_is_served(address: str, deployment: Deployment) -> None:
     def get(path: str) -> httpx.Response:
         return httpx.get(f"{address}{path}")
@@ -305,3 +338,31 @@ def test_what_is_served_is_served_on_while_the_ledger_cannot_be_read(deployment:
         served.roster.refresh()
 
     assert served.roster.lineups["churn"].champion is champion
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
+def test_whatever_the_document_allows_or_forbids_is_answered_as_it_says(
+    address: str, mode: schemathesis.GenerationMode
+) -> None:
+    document = schemathesis.openapi.from_url(f"{address}/openapi.json")
+    asked = [found.ok() for found in document.get_all_operations()]
+    operations = [operation for operation in asked if operation.body or mode is schemathesis.GenerationMode.POSITIVE]
+    assert len(operations) >= 2 * len(MODELS)
+    statuses: Counter[int] = Counter()
+    for operation in operations:
+
+        @hypothesis.settings(
+            max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
+        )
+        @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+        def answer(case: schemathesis.Case) -> None:
+            found = case.call()
+            statuses[found.status_code] += 1
+            assert found.status_code < 500, found.text
+            assert "Traceback" not in found.text
+            case.validate_response(
+                found, checks=[status_code_conformance, content_type_conformance, response_schema_conformance]
+            )
+
+        answer()
+    assert statuses[200 if mode is schemathesis.GenerationMode.POSITIVE else 422] > 20
