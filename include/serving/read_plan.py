@@ -18,7 +18,6 @@ from include.adapters.online.open_store import open_online_store
 from include.adapters.online.reading import OnlineReader
 from include.adapters.online.stored_columns import ViewColumns
 from include.errors import MlopsError
-from include.question.population import ROWS, population_statement
 from include.question.row_condition import row_condition
 from include.serving.online_features import ReadPlan
 from include.serving.served_version import ServedVersion
@@ -27,6 +26,7 @@ from include.specs.conditions import columns_of
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.specs.models import ModelSpec
 from include.specs.services import FeatureServiceSpec, load_feature_service
+from include.steps.read_inputs import select_population
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -101,9 +101,7 @@ def _population(
         count = len(next(iter(columns.values())))
         made = {name: pa.array(columns[name], pa.type_for_alias(dtypes[name])) for name in names}
         rows = pa.table({_PLACE: pa.array(range(count), pa.int64()), **made})
-        purpose = f"the population of {spec.model_id}"
-        found = deployment.duckdb.run_select(population_statement(spec.population), {ROWS: rows}, purpose=purpose)
-        inside = set(found[_PLACE].to_pylist())
+        inside = set(select_population(deployment, spec, rows)[_PLACE].to_pylist())
         return [n in inside for n in range(count)]
 
     if (holds := row_condition(spec.population, dtypes)) is None:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from include.errors import UsageError
-from include.question.population import ROWS, population_statement
 from include.serving.answers import Answerer
 from include.serving.api_keys import ApiKeys
 from include.serving.app import make_app
@@ -24,6 +23,7 @@ from include.serving.read_plan import read_plan
 from include.serving.served_version import ServedVersion
 from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, RankingModelSpec
+from include.steps.read_inputs import select_population
 
 if TYPE_CHECKING:
     import uvicorn
@@ -110,6 +110,4 @@ def _candidates(deployment: Deployment, spec: RankingModelSpec) -> tuple[str, ..
     if night is None:
         return ()
     rows = deployment.lake.read(table, start=night, end=night)
-    statement = population_statement(spec.population)
-    asked = deployment.duckdb.run_select(statement, {ROWS: rows}, purpose=f"the population of {spec.model_id}")
-    return tuple(sorted(asked[spec.item_key].unique().to_pylist()))
+    return tuple(sorted(select_population(deployment, spec, rows)[spec.item_key].unique().to_pylist()))
