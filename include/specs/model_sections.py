@@ -130,6 +130,10 @@ class ScoringSpec(Frozen):
             "is scored, those features missing, or skipped"
         ),
     ] = "score"
+    compute: Annotated[
+        Literal["local", "spark"],
+        Field(description="where scores are computed: on the cores of the task's own worker, or by Spark"),
+    ] = "local"
     challenger: Annotated[
         bool, Field(description="true has the version in Staging score each night beside the one in Production")
     ] = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,7 +34,12 @@ from include.steps.read_inputs import (
 )
 
 if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
+
     from include.adapters.deployment import Deployment
+
+# Stored rows of a night, from the first on, and up to the second without it.
+Part: TypeAlias = tuple[int, int]
 
 MISSING, STALE = "missing", "stale"
 
@@ -72,30 +77,56 @@ class Night:
     service: str
     sources: dict[str, int]
 
-    def slices(self, *, rows_at_once: int | None = ROWS_OF_A_SLICE) -> Iterator[pa.Table]:
+    def slices(self, *, rows_at_once: int | None = ROWS_OF_A_SLICE, part: Part | None = None) -> Iterator[pa.Table]:
         """Yield the stored rows, all versions of an entity, and all items of a list, in one slice; one slice at least.
 
         Parameters
         ----------
         rows_at_once : int, optional
             About what a slice has, some times that where the service reads other groups; None: all in one.
+        part : Part, optional
+            One of `parts`; default: the whole night.
 
         Raises
         ------
         UnorderedError
             If several slices can't be made, as the rows are not in the order of their keys.
         """
-        group = load_feature_group(self.spec.features.group)
-        stored = self.deployment.lake.dataset(group.table, version=self.sources[group.table], keys=[self.partition])
+        stored = self._stored()
         if rows_at_once is None:
             yield stored.to_table()
             return
         if other_groups(self.spec, self.service):
             # Each slice looks for its rows in all files of those groups that may hold them.
             rows_at_once *= _WIDER
-        batches = read_batches(stored, rows_at_once=max(1, rows_at_once // _BATCHES_OF_A_SLICE))
-        keys = self.spec.list_keys if isinstance(self.spec, RankingModelSpec) else group.entity.keys
-        yield from in_slices(batches, stored.schema, keys=keys, rows_at_once=rows_at_once)
+        start, end = part or (0, None)
+        batches = read_batches(stored, rows_at_once=max(1, rows_at_once // _BATCHES_OF_A_SLICE), start=start, end=end)
+        yield from in_slices(batches, stored.schema, keys=self._cut_by, rows_at_once=rows_at_once)
+
+    def parts(self, *, rows_at_once: int) -> Iterator[Part]:
+        """Yield parts of the stored rows of about that size, which others may read: no entity or list is in two.
+
+        Raises
+        ------
+        UnorderedError
+            As `slices`.
+        """
+        stored, keys = self._stored(), list(self._cut_by)
+        schema = pa.schema([stored.schema.field(key) for key in keys])
+        batches = read_batches(stored, rows_at_once=rows_at_once, columns=keys)
+        start = 0
+        for each in in_slices(batches, schema, keys=keys, rows_at_once=rows_at_once):
+            yield start, start + each.num_rows
+            start += each.num_rows
+
+    @property
+    def _cut_by(self) -> tuple[str, ...]:
+        keys = load_feature_group(self.spec.features.group).entity.keys
+        return self.spec.list_keys if isinstance(self.spec, RankingModelSpec) else keys
+
+    def _stored(self) -> Dataset:
+        table = _table(self.spec.features.group)
+        return self.deployment.lake.dataset(table, version=self.sources[table], keys=[self.partition])
 
     def read(self, stored: pa.Table) -> Slice:
         """Return who of a slice is scored, with the features of the service; may run in several threads at once."""

@@ -23,7 +23,7 @@ from include.scoring.slices import UnorderedError
 from include.specs.models import load_model
 from include.steps.load_version import load_version
 from include.steps.read_night import ROWS_OF_A_SLICE, open_night
-from include.steps.score_night import ChallengerError, Scorer, Scoring
+from include.steps.score_night import ChallengerError, Run, Scorer, Scoring, in_threads
 from include.tables import features_name, predictions_name
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _commit(deployment: Deployment, scorers: list[Scorer], failure: str | None) 
     night, table = scorers[0].night, predictions_name(scorers[0].night.spec.model_id)
     rows_at_once: int | None = ROWS_OF_A_SLICE
     while True:
-        scoring = Scoring(tuple(scorers), rows_at_once)
+        scoring = Scoring(tuple(scorers), rows_at_once, _run_of(night.spec))
         rewriting = replace_roles([each.role for each in scorers], scoring.schema, scoring.pieces)
         forgetting = _forgetting(deployment, scorers, rewriting)
         try:
@@ -218,6 +218,14 @@ def _commit(deployment: Deployment, scorers: list[Scorer], failure: str | None) 
             rows_at_once = None
         else:
             return _Committed([_manifest(each, scoring, version, failure) for each in scorers], version)
+
+
+def _run_of(spec: ModelSpec) -> Run:
+    if spec.scoring.compute == "local":
+        return in_threads
+    from include.steps.score_on_spark import on_spark
+
+    return on_spark
 
 
 def _forgetting(deployment: Deployment, scorers: list[Scorer], rewriting: Rewriting) -> Rewriting:

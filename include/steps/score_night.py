@@ -7,9 +7,10 @@ scores (``score_batch``), reading a slice (``read_night``), and where prediction
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
@@ -76,6 +77,11 @@ class Scorer:
             raise ChallengerError from err
 
 
+# What was read together and what it became, by role; several may tell of one slice, each of other roles.
+Scored: TypeAlias = tuple[NightAccount, dict[str, pa.Table]]
+Run: TypeAlias = Callable[[Sequence[Scorer], int | None], Iterator[Scored]]
+
+
 @dataclass
 class Tally:
     """What became of the rows that a role was asked about, so far."""
@@ -94,12 +100,15 @@ class Scoring:
         One for each role.
     rows_at_once : int or None
         As of ``Night.slices``.
+    run : callable
+        Scores the slices of a night by several scorers of one service.
     tallies : dict of str to Tally
         By role, of the last time that the predictions were gone through.
     """
 
     scorers: tuple[Scorer, ...]
     rows_at_once: int | None
+    run: Run
     tallies: dict[str, Tally] = field(default_factory=dict)
 
     @property
@@ -129,18 +138,24 @@ class Scoring:
 
     def _score(self, scorers: Sequence[Scorer]) -> Iterator[Mapping[str, pa.Table]]:
         """Yield the predictions of each slice by role, and add to the tallies."""
-        night = scorers[0].night
-
-        def work(stored: pa.Table) -> tuple[NightAccount, dict[str, pa.Table]]:
-            read = night.read(stored)
-            return read.account, {scorer.role: scorer.score(read) for scorer in scorers}
-
-        threads = min(os.cpu_count() or 1, _MAX_THREADS)
-        for account, made in ahead(work, night.slices(rows_at_once=self.rows_at_once), threads=threads):
+        for account, made in self.run(scorers, self.rows_at_once):
             for role, rows in made.items():
                 self.tallies[role].account += account
                 self.tallies[role].decided += count_decided(rows)
             yield made
+
+
+def score_slice(scorers: Sequence[Scorer], stored: pa.Table) -> Scored:
+    """Return the account of a slice, and its predictions by role."""
+    read = scorers[0].night.read(stored)
+    return read.account, {scorer.role: scorer.score(read) for scorer in scorers}
+
+
+def in_threads(scorers: Sequence[Scorer], rows_at_once: int | None) -> Iterator[Scored]:
+    """Score the slices of a night in threads of this process, and yield what comes of them in order."""
+    threads = min(os.cpu_count() or 1, _MAX_THREADS)
+    slices = scorers[0].night.slices(rows_at_once=rows_at_once)
+    return ahead(partial(score_slice, scorers), slices, threads=threads)
 
 
 def _whole(pieces: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:

@@ -6,15 +6,16 @@ translation, and where the data comes from or goes to.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pyarrow as pa
@@ -26,7 +27,11 @@ from include.errors import MlopsError
 from include.settings import MEMORY_LIMIT, memory_bytes
 
 if TYPE_CHECKING:
+    from pyspark.core.broadcast import Broadcast
     from pyspark.sql import DataFrame, SparkSession
+
+# Enough that a core has the next when it has done one, few enough that their answers fit into memory.
+_TASKS_OF_A_CORE = 2
 
 
 class SparkCompute:
@@ -89,6 +94,44 @@ class SparkCompute:
         except (PySparkException, Py4JError, pa.ArrowException) as err:
             raise MlopsError(f"{purpose} can't be computed by Spark: {str(err).strip().splitlines()[0]}") from err
 
+    def map_in_order(
+        self, work: Callable[[Any], Iterable[bytes]], items: Sequence[object], *, purpose: str
+    ) -> Iterator[bytes]:
+        """Yield what work gives for each item, in the items' order; the items of a few tasks of each core are held.
+
+        Parameters
+        ----------
+        work : callable
+            Is sent once to each worker, which has this project's code and this process's settings; it must pickle.
+        items : sequence
+            Each is a task of its own, and what JSON can hold.
+        purpose : str
+            What is computed, for error messages.
+
+        Raises
+        ------
+        MlopsError
+            If Spark or the work fails, or if Java or PySpark isn't there.
+        """
+        _require_installed(purpose)
+        from py4j.protocol import Py4JError
+        from pyspark.errors import PySparkException
+
+        try:
+            context = self._session.sparkContext
+            context.environment.update({name: value for name, value in os.environ.items() if _is_for_workers(name)})
+            shared = context.broadcast(work)
+            at_once = _TASKS_OF_A_CORE * context.defaultParallelism
+            for first in range(0, len(items), at_once):
+                told = [(number, json.dumps(item)) for number, item in enumerate(items[first : first + at_once])]
+                rows = context.parallelize(told, len(told))
+                frame = self._session.createDataFrame(rows, "number int, item string")
+                answers = frame.mapInArrow(_answering(shared), "number int, place int, answer binary").toArrow()
+                yield from answers.sort_by([("number", "ascending"), ("place", "ascending")])["answer"].to_pylist()
+            shared.destroy()
+        except (PySparkException, Py4JError, pa.ArrowException) as err:
+            raise MlopsError(f"{purpose} can't be computed by Spark: {_last_line(err)}") from err
+
     @cached_property
     def _session(self) -> SparkSession:
         from pyspark.sql import SparkSession
@@ -102,6 +145,28 @@ class SparkCompute:
         for key, value in _configuration(self.memory_limit).items():
             builder = builder.config(key, value)
         return builder.getOrCreate()
+
+
+def _answering(shared: Broadcast[Any]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for row in batch.to_pylist():
+                for place, made in enumerate(shared.value(json.loads(row["item"]))):
+                    columns = [pa.array([row["number"]], pa.int32()), pa.array([place], pa.int32()), pa.array([made])]
+                    yield pa.RecordBatch.from_arrays(columns, ["number", "place", "answer"])
+
+    return answer
+
+
+def _is_for_workers(name: str) -> bool:
+    """Say whether a worker needs a variable: how it reaches the lake, and which specs there are; no database."""
+    return name.startswith("AWS_") or name in ("MLOPS_HOME", "MLOPS_SPECS", "PYTHONPATH")
+
+
+def _last_line(err: Exception) -> str:
+    # Of a worker's traceback the last line is the error.
+    lines = [line.strip() for line in str(err).strip().splitlines() if line.strip()]
+    return lines[-1] if lines else type(err).__name__
 
 
 def _configuration(memory_limit: str) -> dict[str, str]:

@@ -6,6 +6,8 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 import pytest
 
 from include.adapters.lake.delta_lake import LakeAdapter
@@ -35,3 +37,19 @@ def test_batches_are_what_the_dataset_has(lake: LakeAdapter, rows_at_once: int) 
 
 def test_no_files_are_no_batches(lake: LakeAdapter) -> None:
     assert list(read_batches(lake.dataset("t", keys=["2020-01-01"]), rows_at_once=5)) == []
+
+
+@pytest.mark.parametrize("row_group", [7, 100, 1_000])
+@pytest.mark.parametrize(("start", "end"), [(0, 1), (0, 400), (399, 401), (150, 950), (400, 800), (999, 1_000), (5, 5)])
+def test_a_part_is_its_rows_wherever_files_and_row_groups_end(
+    tmp_path: Path, row_group: int, start: int, end: int
+) -> None:
+    for first in (0, 400, 800):
+        numbers = range(first, min(first + 400, 1_000))
+        rows = pa.table({"n": numbers, "s": map(str, numbers)})
+        pq.write_table(rows, tmp_path / f"{first}.parquet", row_group_size=row_group)
+    files = pads.dataset(sorted(map(str, tmp_path.glob("*.parquet"))))
+
+    batches = list(read_batches(files, rows_at_once=64, columns=["n"], start=start, end=end))
+
+    assert [n for batch in batches for n in batch.column("n").to_pylist()] == list(range(start, end))
