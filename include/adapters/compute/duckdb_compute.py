@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -25,6 +26,9 @@ from include.quality.sql import columns, literal
 from include.settings import MEMORY_LIMIT
 
 Parameter: TypeAlias = str | int | float | date | datetime | None
+
+# An interrupt that comes before the statement has begun is lost.
+_PATIENCE_S = 0.1
 
 
 class DuckDbCompute:
@@ -82,8 +86,27 @@ class DuckDbCompute:
                     f"{purpose} can't be computed by DuckDB: it is to be one SELECT, and is "
                     f"{', '.join(statement.type.name for statement in statements) or 'no statement'}"
                 )
-            rows: pa.Table = connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
-            return rows
+            return _run(connection, sql, dict(parameters or {}))
+
+
+def _run(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Parameter]) -> pa.Table:
+    """Return the rows of a statement; what a signal raises meanwhile, Ctrl-C or a task's timeout, ends it at once.
+
+    DuckDB itself notices few of them, and makes errors of its own of those: it runs beside the thread that has them.
+    """
+
+    def rows() -> pa.Table:
+        return connection.sql(sql, params=parameters).to_arrow_table()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="statement") as pool:
+        running = pool.submit(rows)
+        try:
+            return running.result()
+        except BaseException:
+            while not running.done():
+                connection.interrupt()
+                wait([running], timeout=_PATIENCE_S)
+            raise
 
 
 def _close(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
+import signal
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Timer
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -80,6 +84,24 @@ def test_a_statement_sees_what_it_is_given_and_changes_nothing(tmp_path: Path, s
 @pytest.mark.parametrize("end", ["", ";", " ; -- the end", "\n;;\n/* the end */"])
 def test_what_ends_a_statement_makes_no_other_of_it(end: str) -> None:
     assert DuckDbCompute().run_select(f"SELECT n FROM a{end}", {"a": ROWS}, purpose="test").equals(ROWS)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT COUNT(*) FROM t",
+        "SELECT COUNT(*) FROM range(1000000000000) WHERE range % 7 = 3",
+    ],
+)
+def test_what_a_signal_raises_ends_a_statement_that_never_ends(sql: str) -> None:
+    Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    started = time.monotonic()
+
+    with pytest.raises(KeyboardInterrupt):
+        DuckDbCompute("60MB").run_select(sql, {}, purpose="test")
+
+    assert time.monotonic() - started < 20
 
 
 def test_nothing_is_left_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
