@@ -7,7 +7,8 @@ while the night is scored is found by the next one.
 
 - **In**: assets `features_<group>` of the model's group and of all groups that its feature service reads, their lake
   tables, the promotion ledger.
-- **Out**: lake table `predictions/<model>`; asset `predictions_<model>`.
+- **Out**: lake table `predictions/<model>`, with `scoring.challenger` of the version in Staging too; what made the
+  scores and what became of every row, `scoring_manifests/<model>`; asset `predictions_<model>`.
 - **Hazards**: where no version was in Production before the night, the task skips: there is nothing to score with. An
   older version may read groups that the spec does not any more: the task tries again for an hour until they are there.
 - **Re-run**: clear the task; a range goes through `rescore_range__<model>`, which leaves the nights that can't be

@@ -20,6 +20,7 @@ from include.adapters.lake.role_rows import in_columns_of
 from include.question.matrix import feature_matrix
 from include.scoring.manifest import NightAccount
 from include.scoring.predictions import count_decided, prediction_rows
+from include.scoring.slices import UnorderedError
 from include.specs.lake_tables import list_tables_of
 from include.steps.read_inputs import created_column, other_groups
 
@@ -138,11 +139,18 @@ class Scoring:
 
     def _score(self, scorers: Sequence[Scorer]) -> Iterator[Mapping[str, pa.Table]]:
         """Yield the predictions of each slice by role, and add to the tallies."""
-        for account, made in self.run(scorers, self.rows_at_once):
-            for role, rows in made.items():
-                self.tallies[role].account += account
-                self.tallies[role].decided += count_decided(rows)
-            yield made
+        try:
+            for account, made in self.run(scorers, self.rows_at_once):
+                for role, rows in made.items():
+                    self.tallies[role].account += account
+                    self.tallies[role].decided += count_decided(rows)
+                yield made
+        except (ChallengerError, UnorderedError):
+            raise
+        except Exception as err:  # As in `Scorer.score`: what the challenger alone reads.
+            if not all(scorer.is_beside for scorer in scorers):
+                raise
+            raise ChallengerError from err
 
 
 def score_slice(scorers: Sequence[Scorer], stored: pa.Table) -> Scored:

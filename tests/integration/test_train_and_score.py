@@ -18,6 +18,7 @@ import yaml
 from include import partitions
 from include.adapters.deployment import Deployment
 from include.adapters.lake.online_log import append_vectors
+from include.adapters.lake.scoring_manifests import read_scoring_manifests
 from include.adapters.lake.training_sets import read_training_set
 from include.adapters.registry.model_registry import ModelRegistryAdapter
 from include.errors import MlopsError, RefusedError, UnpublishedError, UsageError
@@ -351,3 +352,12 @@ def test_real_orders_give_an_honest_auc(tmp_path, monkeypatch):
     # What logistic regression and boosting reach on this log with a time split is 0.68 to 0.79.
     assert 0.70 < metrics["auc_low"] < metrics["auc"] < metrics["auc_high"] < 0.90
     assert {report.gate: report.verdict for report in gate_candidate(real, candidate).gates}["auc"] == "pass"
+    real.state.version = candidate.version
+    night = "2011-11-25"
+    scored = score_batch(real, "churn", partition=night)
+    [manifest] = read_scoring_manifests(real.lake, "churn", night)
+    account = manifest.account
+    assert account.balances
+    assert account.rows == real.lake.read("features/customer_daily", start=night, end=night).num_rows
+    assert account.scored == scored.rows > 1_000
+    assert account.outside_population == scored.outside_population > 1_000

@@ -110,15 +110,22 @@ def break_scores(_: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ScoringModel, "predict", predict)
 
 
+def break_file(deployment: Any, _: pytest.MonkeyPatch) -> None:
+    [path] = Path(deployment.lake.uri.removeprefix("file://"), "features", OTHER).rglob("*.parquet")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:])
+
+
 @pytest.mark.parametrize("had_scores", [False, True], ids=["no scores yet", "scores of before"])
 @pytest.mark.parametrize(
     ("broken", "why"),
     [
         (break_registry, "version 3 can't be read"),
         (break_features, f"features/{OTHER} of {NIGHT} is not published"),
+        (break_file, "was changed"),
         (break_scores, "no such tree"),
     ],
-    ids=["load", "read", "score"],
+    ids=["load", "publication", "read", "score"],
 )
 def test_a_challenger_that_fails_is_told_of_and_leaves_the_champion_and_what_it_had(
     deployment: Any,
