@@ -13,6 +13,7 @@ RACES = (
     "customer_daily",
     "materialisation",
     "online_reads",
+    "online_serving",
     "import_source",
     "batch_scoring",
     "memory",

@@ -197,6 +197,7 @@ def _plan(airflow: EmbeddedAirflow, narrator: TerminalNarrator, arguments: DemoA
 def _run(airflow: EmbeddedAirflow, narrator: TerminalNarrator, plan: DemoPlan, pace: Pace) -> None:
     from include.adapters.deployment import Deployment
     from include.cli.embedded import told_login
+    from include.demo.online_questions import OnlineQuestions
     from include.demo.play import Demo
     from include.embedded.api import AirflowApi
 
@@ -206,7 +207,8 @@ def _run(airflow: EmbeddedAirflow, narrator: TerminalNarrator, plan: DemoPlan, p
     up_s = time.monotonic() - started
     narrator.say(f"Airflow {address.url}  login {told_login(airflow.home, address.user)}")
     api = AirflowApi(address.url, address.password, user=address.user)
-    loop = Demo(Deployment(airflow.settings), api, plan, pace, narrator)
+    deployment = Deployment(airflow.settings)
+    loop = Demo(deployment, api, plan, pace, narrator, OnlineQuestions(deployment, address.serving_url))
     try:
         loop.run()
     except MlopsError:
@@ -220,6 +222,7 @@ def _run(airflow: EmbeddedAirflow, narrator: TerminalNarrator, plan: DemoPlan, p
 def _report(loop: Demo, narrator: TerminalNarrator) -> None:
     from include.demo.account import read_account
     from include.demo.closing_tables import closing_tables
+    from include.demo.online_questions import read_asked, sum_up
     from include.demo.report import render_report
 
     account = read_account(
@@ -234,6 +237,7 @@ def _report(loop: Demo, narrator: TerminalNarrator) -> None:
         seconds=loop.report.seconds,
         peak_pss_mb=loop.report.peak_pss_mb,
         source=loop.plan.source,
+        online=sum_up(read_asked(loop.deployment.settings.home)),
     )
     for title, columns, rows in closing_tables(account):
         narrator.table(title, columns, rows)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from include.adapters.deployment import Deployment
 from include.adapters.state.decisions import DecisionRow
+from include.demo.online_questions import OnlineAnswers
 from include.governance.lifecycle import LedgerMove, Stage
 from include.specs.model_sections import MonitoringSpec
 from include.specs.models import load_model
@@ -98,6 +99,8 @@ class DemoAccount:
     stages : tuple of TimedStage
     peak_pss_mb : float
         Proportional set size of all processes together, in MB, at its highest.
+    online : tuple of OnlineAnswers
+        What came of the questions to the online service, by model.
     """
 
     source: str
@@ -111,6 +114,7 @@ class DemoAccount:
     runs: tuple[DagRuns, ...]
     stages: tuple[TimedStage, ...]
     peak_pss_mb: float
+    online: tuple[OnlineAnswers, ...]
 
     @property
     def rows(self) -> RowAccount:
@@ -133,6 +137,7 @@ def read_account(
     seconds: Mapping[str, float],
     peak_pss_mb: float,
     source: str,
+    online: Sequence[OnlineAnswers],
 ) -> DemoAccount:
     """Read what a demo left in the lake and the state database: the home's tables once, and each model's once.
 
@@ -153,6 +158,8 @@ def read_account(
     peak_pss_mb : float
     source : str
         One line that says what data it is.
+    online : sequence of OnlineAnswers
+        What came of the questions to the online service.
 
     Raises
     ------
@@ -173,6 +180,7 @@ def read_account(
         runs=tuple(DagRuns(dag_id, tuple(ids)) for dag_id, ids in runs.items()),
         stages=tuple(TimedStage(name, s) for name, s in seconds.items()),
         peak_pss_mb=peak_pss_mb,
+        online=tuple(online),
     )
 
 

@@ -44,6 +44,11 @@ def closing_tables(account: DemoAccount) -> Iterator[ClosingTable]:
         ],
     )
     yield (
+        "Online answers",
+        ("model", "questions", "median ms", "slowest ms", "largest difference from the batch"),
+        list(_online(account)),
+    )
+    yield (
         "Runs that succeeded",
         ("DAG", "runs", "for example"),
         [(dag.dag_id, len(dag.run_ids), dag.run_ids[-1] if dag.run_ids else "none") for dag in account.runs],
@@ -82,6 +87,12 @@ def _decisions(model: ModelAccount) -> Iterator[tuple[str, ...]]:
     if held := len({d.partition for d in model.decisions if d.action == "hold"}):
         nights = "1 night" if held == 1 else f"{held} nights"
         yield model.model_id, nights, "hold", "none", "no", "the report tells the reasons of each"
+
+
+def _online(account: DemoAccount) -> Iterator[tuple[object, ...]]:
+    for each in account.online:
+        difference = f"{each.largest_difference:.1g}"
+        yield each.model_id, each.questions, f"{each.median_ms:.1f}", f"{each.slowest_ms:.1f}", difference
 
 
 def _time(account: DemoAccount) -> Iterator[tuple[str, str]]:

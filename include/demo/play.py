@@ -14,6 +14,7 @@ from pathlib import Path
 
 from include.adapters.deployment import Deployment
 from include.demo.approver import Approver
+from include.demo.online_questions import OnlineQuestions
 from include.demo.pace import Narrator, Pace
 from include.demo.plan import DemoPlan
 from include.demo.play_model import PlayedModel
@@ -49,9 +50,20 @@ class Demo:
         How fast, and who approves.
     narrator : Narrator
         Tells a person.
+    online : OnlineQuestions
+        Asks the home's online service.
     """
 
-    def __init__(self, deployment: Deployment, api: AirflowApi, plan: DemoPlan, pace: Pace, narrator: Narrator) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        api: AirflowApi,
+        plan: DemoPlan,
+        pace: Pace,
+        narrator: Narrator,
+        online: OnlineQuestions,
+    ) -> None:
+        self.online = online
         self.deployment = deployment
         self.api = api
         self.plan = plan
@@ -146,6 +158,8 @@ class Demo:
                 self.waiting.run_all(night, self._ingest)
                 self.waiting.run_all(night, *self._materializations)
                 self.waiting.until(lambda: self._is_decided(night), f"night {night} was not monitored")
+                for model in self.models:
+                    self.online.ask(model.model_id, night)
             for line in self._told(night):
                 self.narrator.say(f"  night {night}: {line}")
         for model in self.models:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
@@ -27,6 +28,7 @@ from include.adapters.online.keys import Key
 from include.adapters.online.open_store import OnlineStoreDownError
 from include.adapters.online.reading import OnlineColumn, OnlineFeatures, OnlineReader
 from include.adapters.online.stored_values import MICROSECOND
+from include.errors import MlopsError
 
 # How an entity stands with the model: `scored` is the only one that has a score.
 Standing: TypeAlias = Literal["scored", "unknown", "stale", "outside"]
@@ -116,7 +118,7 @@ class OnlineFeatureReader:
     _reader: OnlineReader | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Start the thread, and make the first read in it, so that no request pays for that."""
+        """Start the thread, and open the store in it, so that no question pays for that."""
         threading.Thread(target=self._serve, name="online-features", daemon=True).start()
 
     def stop(self) -> None:
@@ -165,6 +167,9 @@ class OnlineFeatureReader:
         return found
 
     def _serve(self) -> None:
+        # What is down now is opened by the first question.
+        with suppress(MlopsError):
+            self._reader = self.plan.prepare()
         while (first := self._waiting.get()) is not None:
             batch = [first]
             while not self._waiting.empty():

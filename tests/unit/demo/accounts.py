@@ -10,6 +10,7 @@ from itertools import count
 from include import partitions
 from include.adapters.state.decisions import DecisionRow
 from include.demo.account import DagRuns, DemoAccount, ModelAccount, TimedStage
+from include.demo.online_questions import OnlineAnswers
 from include.governance.evidence import GateReport
 from include.governance.lifecycle import LedgerMove, Stage, stages
 from include.monitoring.data_quality import DataQuality
@@ -174,6 +175,7 @@ def make_home(*models: ModelAccount, **changes: object) -> DemoAccount:
         ),
         "stages": (TimedStage("import the history", 12.34), TimedStage("train churn as of 2026-03-14", 41.5)),
         "peak_pss_mb": 1_812.4,
+        "online": tuple(OnlineAnswers(model.model_id, 30, 4.25, 31.5, 1.2e-7) for model in models),
     }
     return DemoAccount(**{**values, **changes})
 

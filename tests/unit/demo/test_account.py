@@ -122,6 +122,7 @@ def read(
         seconds={"import": 2.0, "train": 3.5},
         peak_pss_mb=900.0,
         source="a test's shop",
+        online=(),
     )
 
 

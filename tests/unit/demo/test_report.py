@@ -257,6 +257,15 @@ def test_ledger_tables_runs_and_stages_are_the_accounts(account, model, page):
     assert {key: row.fields for key, row in page.table("tables").items()} == {
         table.name: {"partitions": table.partitions, "rows": table.rows} for table in account.tables
     }
+    assert {key: row.fields for key, row in page.table("online").items()} == {
+        answers.model_id: {
+            "questions": answers.questions,
+            "median_ms": answers.median_ms,
+            "slowest_ms": answers.slowest_ms,
+            "largest_difference": answers.largest_difference,
+        }
+        for answers in account.online
+    }
     assert {key: row.fields for key, row in page.table("runs").items()} == {
         dag.dag_id: {"runs": len(dag.run_ids)} for dag in account.runs
     }
@@ -520,9 +529,9 @@ def test_headings_landmarks_and_regions_are_in_order(page):
         "header", "nav", "main", "footer",
     ]  # fmt: skip
     regions = [attributes for _, attributes in page.elements if "scroll" in attributes.get("class", "").split()]
-    assert len(regions) == page_tables(page) == 6
+    assert len(regions) == page_tables(page) == 7
     assert all((r["role"], r["tabindex"]) == ("region", "0") and r["aria-label"] for r in regions)
-    assert len({r["aria-label"] for r in regions}) == 6
+    assert len({r["aria-label"] for r in regions}) == 7
 
 
 def page_tables(page: Page) -> int:
@@ -570,7 +579,7 @@ def test_each_model_has_its_own_rows_in_its_own_element(three, page_of_three):
 
 def test_what_is_of_the_home_stands_once_and_outside_of_the_models(three, page_of_three):
     outside = {table for of, table, _ in page_of_three.rows if not of}
-    assert outside == {"summary", "deliveries", "rows", "tables", "runs", "stages"}
+    assert outside == {"summary", "deliveries", "rows", "tables", "online", "runs", "stages"}
     for told in three.happened.values():
         assert page_of_three.text.count(told) == 1
     assert {key: row.fields for key, row in page_of_three.table("deliveries").items()} == {
@@ -627,7 +636,7 @@ def test_headings_and_names_tell_models_apart(page_of_three):
     assert levels.count(1) == 1
     assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
     labels = [of["aria-label"] for _, of in page_of_three.elements if of.get("role") == "region"]
-    assert len(labels) == len(set(labels)) == 3 * 2 + 4
+    assert len(labels) == len(set(labels)) == 3 * 2 + 5
     assert "Drift by feature and night of fraud, scrolls sideways" in labels
 
 
