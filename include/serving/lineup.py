@@ -128,8 +128,9 @@ class Roster(Generic[_Prepared]):
             while not self._end.wait(every_s):
                 try:
                     self.refresh()
-                except MlopsError as err:
-                    log.warning("serving keeps what it serves: %s", err)
+                except Exception as err:
+                    # In a thread nobody would hear of it, and nothing would follow the ledger any more.
+                    log.warning("serving keeps what it serves: %s", err, exc_info=not isinstance(err, MlopsError))
 
         thread = threading.Thread(target=watch, name="roster", daemon=True)
         thread.start()
@@ -150,6 +151,10 @@ class Roster(Generic[_Prepared]):
             lineup = self._lineup(spec, present, production, staging)
         except MlopsError as err:
             problem, lineup = str(err), present
+        except Exception as err:
+            # One model's fault must not keep the others from answering, whatever it is.
+            log.exception("serving model=%s broke while its versions were loaded", spec.model_id)
+            problem, lineup = f"something broke that should not: {type(err).__name__}: {err}", present
         if problem is not None and self._problem(spec) != problem:
             log.error("serving model=%s stays as it is: %s", spec.model_id, problem)
         self.said = {**self.said, spec.model_id: LedgerState(production, staging, problem)}

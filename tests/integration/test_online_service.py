@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -325,6 +327,41 @@ def test_bytes_that_the_ledger_does_not_pin_are_never_served(
     assert "the ledger says" in str(served.roster.said["churn"].problem)
     served.roster.refresh()
     assert served.roster.lineups["churn"].champion.version.version == 1
+
+
+def test_a_model_that_breaks_while_it_is_loaded_keeps_no_other_from_answering(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("no such column")
+
+    monkeypatch.setattr("include.serving.start._candidates", broken)
+
+    served = open_service(deployment, [load_model(model) for model in MODELS])
+
+    assert sorted(served.roster.lineups) == ["churn", "fraud"]
+    assert "KeyError" in str(served.roster.said["recommendation"].problem)
+
+
+def test_the_process_that_answers_has_neither_airflow_nor_feast_nor_mlflow(deployment: Deployment) -> None:
+    code = """
+import asyncio, json, sys
+from include.adapters.deployment import Deployment
+from include.serving.start import open_service
+from include.specs.models import load_models
+
+async def ask():
+    for model, key in (("churn", "customer_id"), ("fraud", "order_id"), ("recommendation", "customer_id")):
+        body = json.dumps({"entities": [{key: "x"}]}).encode()
+        assert (await service.predict(model, body, "1"))["predictions"]
+
+service = open_service(Deployment.from_env(), load_models())
+asyncio.run(ask())
+print([name for name in ("airflow", "feast", "mlflow", "xgboost", "sklearn") if name in sys.modules])
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+
+    assert (ended.stdout.strip(), ended.returncode) == ("[]", 0), ended.stderr
 
 
 def test_what_is_served_is_served_on_while_the_ledger_cannot_be_read(deployment: Deployment) -> None:
