@@ -20,6 +20,7 @@ from include.specs.models import load_model
 from include.steps.anchor_history import anchor_history
 from include.steps.compare_champion import find_champion
 from include.steps.gate_candidate import gate_candidate, thresholds
+from include.steps.load_version import load_version
 from include.tables import features_name
 
 log = logging.getLogger(__name__)
@@ -116,6 +117,8 @@ def promote_version(
     RefusedError
         If the version isn't in Staging, or does not pass its gates as they stand now. If it was compared with another
         version than the one in Production: it keeps what it has to show against that one, and is asked about anew.
+    MlopsError
+        If its files are not what was registered, so that no night could be scored with it.
     ConflictError
         If somebody else moved a version at the same time.
     """
@@ -126,6 +129,8 @@ def promote_version(
             f"{model_id} version {version} {other}: it was held against its gates anew and passes them, which is not "
             f"what was approved; see what they found (mlops registry ledger --model {model_id}) and approve it again"
         )
+    if lifecycle.stages(moves).get(version) == Stage.STAGING:
+        load_version(deployment, model_id, version)
     _move(
         deployment,
         lifecycle.promote,
@@ -157,6 +162,8 @@ def roll_back(deployment: Deployment, model_id: str, *, leaving: int, actor: str
     ------
     RefusedError
         If `leaving` was never in Production, or there is no earlier Production version.
+    MlopsError
+        If the files of that one are not what was registered.
     """
     moves = deployment.state.ledger(model_id)
     current = lifecycle.holder(moves, Stage.PRODUCTION)
@@ -172,6 +179,7 @@ def roll_back(deployment: Deployment, model_id: str, *, leaving: int, actor: str
     target = lifecycle.previous_production(moves)
     if target is None:
         raise RefusedError(f"{model_id} has no earlier Production version to roll back to")
+    load_version(deployment, model_id, target)
     _move(deployment, lifecycle.roll_back, model_id, target, actor=actor, reason=f"rollback: {reason}")
     return target
 

@@ -29,7 +29,9 @@ def deployment(state_database, tmp_path, monkeypatch) -> SimpleNamespace:
     """A version in Staging, on a real PostgreSQL, and a registry that takes everything."""
     state = StateStoreAdapter(state_database)
     state.record_publications("features/customer_daily", [(NIGHT, 10)], 0)
-    registry = SimpleNamespace(set_lifecycle=lambda *_: None, set_alias=lambda *_: None)
+    registry = SimpleNamespace(
+        set_lifecycle=lambda *_: None, set_alias=lambda *_: None, load=lambda *_, **__: "the files of a version"
+    )
     made = SimpleNamespace(state=state, model_registry=registry, lake=LakeAdapter(tmp_path.as_uri()))
     monkeypatch.setattr("include.adapters.deployment.Deployment.from_env", lambda: made)
     monkeypatch.setattr("mlops.triggers.approval.FIRST_LOOK_S", 0.0)

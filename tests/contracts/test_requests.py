@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -44,7 +45,9 @@ def deployment(state_database, tmp_path) -> SimpleNamespace:
     state = StateStoreAdapter(state_database)
     state.record_publications("features/customer_daily", [(NIGHT, 10)], 0)
     state.record_registration("churn", 1, run_id="run", files={})
-    registry = SimpleNamespace(set_lifecycle=lambda *_: None, set_alias=lambda *_: None)
+    registry = SimpleNamespace(
+        set_lifecycle=lambda *_: None, set_alias=lambda *_: None, load=lambda *_, **__: "the files of a version"
+    )
     return SimpleNamespace(state=state, model_registry=registry, lake=LakeAdapter(tmp_path.as_uri()))
 
 
@@ -66,7 +69,7 @@ def two_versions(deployment):
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
     spec, examples = make_spec(), make_examples()
-    return dict(train_version(spec, make_manifest(spec, examples), examples).files)
+    return dict(train_version(spec, replace(make_manifest(spec, examples), as_of=NIGHT), examples).files)
 
 
 def test_a_candidate_whose_manifest_lacks_something_is_archived_with_the_reason(deployment, files):
@@ -246,9 +249,13 @@ def test_a_version_that_passes_the_gates_of_today_is_promoted_on_their_verdict(d
 
 
 def test_a_version_that_waits_under_the_gates_of_today_is_not_judged_again(deployment, waiting):
-    del deployment.model_registry.load
+    loaded = []
+    deployment.model_registry.load = lambda *version, **_: loaded.append(version)
     ask_for_staging(deployment)
+    assert loaded == []
     ask_for_promotion(deployment)
+    # That its files are what was registered is looked at, and no gate.
+    assert len(loaded) == 1
     staged, promoted = deployment.state.ledger("churn")
     assert staged.evidence == promoted.evidence
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import yaml
 from include import partitions
 from include.adapters.deployment import Deployment
 from include.adapters.lake.training_sets import read_training_set
-from include.errors import RefusedError
+from include.errors import MlopsError, RefusedError
 from include.governance.evidence import GateReport
+from include.governance.lifecycle import Stage, holder, previous_production
 from include.monitoring.decision import Decision
 from include.question.matrix import feature_matrix
 from include.refs import CandidateRef
@@ -69,7 +71,8 @@ def write_specs(folder: Path, changed: dict) -> Path:
 @pytest.fixture(scope="module")
 def specs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("specs")
-    told = {"good": {}, "crippled": CRIPPLED, "narrow": OF_SERVICE}
+    again = {"training": {**OVERLAY["training"], "seed": 3}}
+    told = {"good": {}, "crippled": CRIPPLED, "narrow": OF_SERVICE, "again": again}
     return {name: write_specs(root / name, changed) for name, changed in told.items()}
 
 
@@ -116,6 +119,22 @@ def report_of(deployment: Deployment, candidate: CandidateRef) -> GateReport:
 
 def stage(deployment: Deployment, version: int) -> str:
     return next(m.to_stage for m in reversed(deployment.state.ledger("churn")) if m.version == version)
+
+
+@contextmanager
+def altered(deployment: Deployment, version: int) -> Iterator[None]:
+    """Have a version's model.onnx be another file, wherever it is kept."""
+    sha256 = deployment.state.registration("churn", version).files["model.onnx"]
+    found = deployment.settings.home.rglob("model.onnx")
+    kept = [path for path in found if hashlib.sha256(path.read_bytes()).hexdigest() == sha256]
+    saved = [path.read_bytes() for path in kept]
+    for path in kept:
+        path.write_bytes(b"another")
+    try:
+        yield
+    finally:
+        for path, content in zip(kept, saved, strict=True):
+            path.write_bytes(content)
 
 
 def test_the_first_version_is_compared_with_nothing(deployment):
@@ -191,21 +210,9 @@ def test_rows_of_the_time_that_the_champion_was_fitted_on_are_left_out(deploymen
 
 def test_a_champion_whose_files_were_altered_is_unknown_and_asked_about_again_once_they_are_back(deployment):
     candidate = asked_for(deployment, FOURTH, "drift")
-    sha256 = deployment.state.registration("churn", 1).files["model.onnx"]
-    kept = [
-        path
-        for path in deployment.settings.home.rglob("model.onnx")
-        if hashlib.sha256(path.read_bytes()).hexdigest() == sha256
-    ]
-    saved = [path.read_bytes() for path in kept]
-    for path in kept:
-        path.write_bytes(b"another")
-    try:
-        with pytest.raises(RefusedError, match=r"champion unknown .*can't be compared with version 1 in Production"):
-            stage_or_refuse(deployment, candidate)
-    finally:
-        for path, content in zip(kept, saved, strict=True):
-            path.write_bytes(content)
+    refused = r"champion unknown .*can't be compared with version 1 in Production"
+    with altered(deployment, 1), pytest.raises(RefusedError, match=refused):
+        stage_or_refuse(deployment, candidate)
     assert stage(deployment, candidate.version) == "Archived"
     stage_or_refuse(deployment, candidate)
     assert stage(deployment, candidate.version) == "Staging"
@@ -230,6 +237,23 @@ def test_a_promotion_is_refused_once_another_version_is_in_production_and_is_ask
     assert told not in describe_candidate(deployment, "churn", version=newer)
     promote_version(deployment, "churn", version=newer, actor="ada", reason="better")
     assert stage(deployment, newer) == "Production"
+
+
+def test_a_version_whose_files_were_altered_comes_into_production_by_no_way(deployment, specs, monkeypatch):
+    """No night could be scored with it."""
+    monkeypatch.setenv("MLOPS_SPECS", str(specs["again"]))
+    candidate = trained(deployment, FIFTH)
+    stage_or_refuse(deployment, candidate)
+    moves = deployment.state.ledger("churn")
+    present, previous = holder(moves, Stage.PRODUCTION), previous_production(moves)
+    told = "model.onnx has sha256 .*, it was registered with"
+    with altered(deployment, candidate.version), pytest.raises(MlopsError, match=told):
+        promote_version(deployment, "churn", version=candidate.version, actor="ada", reason="better")
+    with altered(deployment, previous), pytest.raises(MlopsError, match=told):
+        roll_back(deployment, "churn", leaving=present, actor="ada", reason="complaints")
+    assert deployment.state.ledger("churn") == moves
+    promote_version(deployment, "churn", version=candidate.version, actor="ada", reason="better")
+    assert roll_back(deployment, "churn", leaving=candidate.version, actor="ada", reason="complaints") == present
 
 
 def test_the_ledger_is_whole_and_its_cache_makes_no_difference(deployment):
