@@ -7,6 +7,7 @@ address that is not 127.0.0.1 is refused.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import numpy as np
 import uvloop
 
 _HEAD_END = b"\r\n\r\n"
+_SAID = re.compile(rb'"(?:model_version|code)":"?(\w+)')
 
 
 @dataclass
@@ -29,11 +31,14 @@ class Load:
     latencies_ms : list of float
         Of each answer.
     statuses : Counter of int
+    said : Counter of (int, str)
+        Of each status, which version answered, or which code of an error.
     """
 
     seconds: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
+    said: Counter[tuple[int, str]] = field(default_factory=Counter)
 
     @property
     def per_second(self) -> float:
@@ -49,7 +54,16 @@ class Load:
         return f"{self.per_second:,.0f}/s, ms: {marks}, statuses {dict(self.statuses)}"
 
 
-def ask_for(seconds: float, port: int, path: str, bodies: Sequence[bytes], *, connections: int, key: str = "") -> Load:
+def ask_for(
+    seconds: float,
+    port: int,
+    path: str,
+    bodies: Sequence[bytes],
+    *,
+    connections: int,
+    key: str = "",
+    pause_s: float = 0.0,
+) -> Load:
     """Ask a server on this machine for some time.
 
     Parameters
@@ -64,13 +78,15 @@ def ask_for(seconds: float, port: int, path: str, bodies: Sequence[bytes], *, co
         Each asks its next question when it has its answer.
     key : str, optional
         An API key.
+    pause_s : float
+        Seconds that each connection rests after an answer.
     """
     requests = [_request(path, body, key) for body in bodies]
 
     async def run() -> Load:
         load, loop = Load(), asyncio.get_running_loop()
         begin = time.perf_counter()
-        askers = [_Asker(load, requests, number, begin + seconds, loop) for number in range(connections)]
+        askers = [_Asker(load, requests, number, begin + seconds, loop, pause_s) for number in range(connections)]
         for asker in askers:
             await loop.create_connection(lambda asker=asker: asker, "127.0.0.1", port)
         await asyncio.gather(*(asker.done for asker in askers))
@@ -96,8 +112,15 @@ class _Asker(asyncio.Protocol):
     """One connection. It reads as much of HTTP as a server of JSON writes."""
 
     def __init__(
-        self, load: Load, requests: Sequence[bytes], number: int, end: float, loop: asyncio.AbstractEventLoop
+        self,
+        load: Load,
+        requests: Sequence[bytes],
+        number: int,
+        end: float,
+        loop: asyncio.AbstractEventLoop,
+        pause_s: float,
     ) -> None:
+        self._loop, self._pause_s = loop, pause_s
         self.done: asyncio.Future[None] = loop.create_future()
         self._load, self._requests, self._next, self._end = load, requests, number, end
         self._buffer = b""
@@ -114,12 +137,16 @@ class _Asker(asyncio.Protocol):
             return
         now = time.perf_counter()
         self._load.latencies_ms.append((now - self._asked_at) * 1000)
-        self._load.statuses[int(self._buffer[9:12])] += 1
+        status, said = int(self._buffer[9:12]), _SAID.search(self._buffer, head)
+        self._load.statuses[status] += 1
+        self._load.said[status, said[1].decode() if said else ""] += 1
         self._buffer = b""
-        if now < self._end:
-            self._ask()
-        else:
+        if now >= self._end:
             self._transport.close()
+        elif self._pause_s:
+            self._loop.call_later(self._pause_s, self._ask)
+        else:
+            self._ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.done.done():

@@ -57,9 +57,12 @@ def play_shop(deployment: Deployment, folder: Path) -> None:
         train_and_promote(deployment, model, as_of=AS_OF)
 
 
-def train_and_promote(deployment: Deployment, model: str, *, as_of: str) -> int:
+def train_and_promote(
+    deployment: Deployment, model: str, *, as_of: str, before_promotion: Callable[[], object] = lambda: None
+) -> int:
     """Train a version as of a day and put it into Production, whatever its gates say; return its number."""
     version = train_model(deployment, build_training_set(deployment, model, as_of=as_of)).version
+    before_promotion()
     move(deployment, model, version, as_of, lifecycle.stage_candidate)
     move(deployment, model, version, as_of, lifecycle.promote)
     return version

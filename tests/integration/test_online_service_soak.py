@@ -1,0 +1,168 @@
+"""The online service under load while all that it leans on comes and goes: a minute here, ten by `make soak`.
+
+A version is promoted, Redis is killed and comes back empty, PostgreSQL stops, a version's files are gone while it is
+promoted, and twice as many ask as are let in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from benchmarks.http_load import Load, ask_for
+from include import partitions
+from include.adapters.deployment import Deployment
+from include.embedded.commands import CommandPostgres
+from include.settings import PROJECT_ROOT, Settings
+from include.steps.materialize_features import materialize_features
+from tests.deployments import forget_declarations
+from tests.engines import RedisServer, redis_server
+from tests.served_shop import NIGHT, play_shop, train_and_promote, write_specs
+
+pytestmark = pytest.mark.timeout(1800)
+
+SECONDS = float(os.environ.get("SOAK", "60"))
+AT = partitions.end_of(NIGHT).isoformat()
+# What may be answered beside predictions: the online store is away, or the service is full.
+DECLARED = {"store_down", "full"}
+
+
+@dataclass
+class Soaked:
+    """A service in a process of its own, and what it leans on."""
+
+    deployment: Deployment
+    postgres: CommandPostgres
+    redis: RedisServer
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def models(self) -> dict[str, dict]:
+        found = httpx.get(f"http://127.0.0.1:{self.port}/v1/models", timeout=10).json()["models"]
+        return {each["model"]: each for each in found}
+
+    def until_version(self, model: str, version: int) -> None:
+        deadline = time.monotonic() + 30
+        while [each["version"] for each in self.models()[model]["versions"]] != [version]:
+            assert time.monotonic() < deadline, self.models()[model]
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def soaked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Soaked]:
+    with redis_server(tmp_path) as redis, socket.socket() as probe:
+        for name in [name for name in os.environ if name.startswith(("MLOPS_", "MLFLOW_"))]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("MLOPS_SPECS", str(write_specs(tmp_path / "specs")))
+        monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("MLOPS_FEAST_ONLINE_URL", redis.url)
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        monkeypatch.setenv("MLOPS_SERVING_PORT", str(port))
+        forget_declarations()
+        postgres = CommandPostgres(Settings.from_env())
+        try:
+            for store in ("state", "mlflow", "feast"):
+                postgres.hold(store)
+            deployment = Deployment.from_env()
+            deployment.feature_store.apply()
+            play_shop(deployment, tmp_path)
+            process = subprocess.Popen([sys.executable, "-m", "include.serving"], cwd=PROJECT_ROOT)
+            try:
+                found = Soaked(deployment, postgres, redis, process, port)
+                until_ready(port)
+                yield found
+            finally:
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(30) in (0, -signal.SIGTERM)
+        finally:
+            postgres.let_go()
+            forget_declarations()
+
+
+def until_ready(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz").is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("the service is not ready after a minute")
+
+
+def test_nothing_but_what_is_declared_is_answered_while_everything_comes_and_goes(soaked: Soaked) -> None:
+    part, versions = SECONDS / 6, {1}
+    rows = soaked.deployment.lake.read("features/customer_daily", start=NIGHT, end=NIGHT, columns=["customer_id"])
+    customers = rows["customer_id"].to_pylist()
+    entities = [json.dumps({"entities": [{"customer_id": each}], "at": AT}).encode() for each in customers]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+
+        def ask(seconds: float, connections: int, pause_s: float) -> Future[Load]:
+            path = "/v1/models/churn/predict"
+            return pool.submit(ask_for, seconds, soaked.port, path, entities, connections=connections, pause_s=pause_s)
+
+        load = ask(SECONDS, 16, 0.02)
+        time.sleep(part)
+        memory = psutil.Process(soaked.process.pid).memory_info().rss
+
+        versions.add(train_and_promote(soaked.deployment, "churn", as_of=partitions.shift(NIGHT, -3)))
+        soaked.until_version("churn", max(versions))
+
+        soaked.redis.kill()
+        time.sleep(part / 4)
+        soaked.redis.start()
+        materialize_features(soaked.deployment, "customer_daily", start=NIGHT, end=NIGHT)
+
+        soaked.postgres.postgres.stop()
+        time.sleep(part / 2)
+        soaked.postgres.postgres.start()
+
+        files = Path(soaked.deployment.settings.mlflow_artifact_uri.removeprefix("file://"))
+        hidden = files.with_name("hidden")
+        version = train_and_promote(
+            soaked.deployment, "churn", as_of=partitions.shift(NIGHT, -4), before_promotion=lambda: files.rename(hidden)
+        )
+        time.sleep(3)
+        told = soaked.models()["churn"]
+        assert "can't be read" in told["problem"]
+        assert [each["version"] for each in told["versions"]] == [max(versions)]
+        hidden.rename(files)
+        soaked.until_version("churn", version)
+        versions.add(version)
+
+        overload = ask(part / 2, 512, 0.0).result()
+        whole = load.result()
+
+    assert_declared(whole, versions)
+    assert_declared(overload, {version})
+    assert overload.said[503, "full"] > 0
+    assert whole.statuses[200] > 0.5 * sum(whole.statuses.values())
+    print(f"load: {whole}; overload: {overload}")
+    grown = psutil.Process(soaked.process.pid).memory_info().rss - memory
+    assert grown < 60 * 2**20, f"{grown / 2**20:.0f} MB more than after a sixth of the time"
+
+
+def assert_declared(load: Load, versions: set[int]) -> None:
+    """Check that each answer is a prediction of a version that was in Production, or a refusal that is declared."""
+    answered = Counter({said: count for (status, said), count in load.said.items() if status == 200})
+    refused = {(status, said) for status, said in load.said if status != 200}
+    assert set(answered) <= {str(version) for version in versions}
+    assert refused <= {(503, code) for code in DECLARED}
