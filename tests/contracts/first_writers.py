@@ -26,6 +26,7 @@ def file_rows(spec: TableSpec, writer: int, file: int) -> pa.Table:
     number = FILES * writer + file
     values = {
         "string": f"{number:03d}",
+        "int32": number,
         "int64": number,
         "float32": float(number),
         "float64": float(number),
