@@ -96,6 +96,8 @@ class Settings:
         Port of the embedded Airflow; None takes 8080, or a free one where that is busy.
     serving_port : int or None
         Port of the home's online service; None takes 8090, or a free one where that is busy.
+    serving_host : str
+        Address that the online service listens on by itself; on another than this machine's own it needs keys.
     code_commit, image_digest : str or None
         What a deployment without a git checkout knows of itself.
     """
@@ -117,6 +119,7 @@ class Settings:
     users: tuple[User, ...]
     port: int | None
     serving_port: int | None
+    serving_host: str
     code_commit: str | None
     image_digest: str | None
 
@@ -158,6 +161,7 @@ class Settings:
             users=_users(env, "MLOPS_USERS"),
             port=_port(env, "MLOPS_PORT"),
             serving_port=_port(env, SERVING_PORT),
+            serving_host=env.get("MLOPS_SERVING_HOST") or "127.0.0.1",
             code_commit=env.get("MLOPS_CODE_COMMIT"),
             image_digest=env.get("MLOPS_IMAGE_DIGEST"),
         )

@@ -31,7 +31,7 @@ def main() -> None:
     except MlopsError as err:
         # The ledger is read again and again: it need not be there before the service.
         log.warning("nothing is served yet: %s", err)
-    make_server(service, host="127.0.0.1", port=settings.serving_port or _PORT).run()
+    make_server(service, host=settings.serving_host, port=settings.serving_port or _PORT).run()
 
 
 if __name__ == "__main__":

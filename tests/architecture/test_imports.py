@@ -237,14 +237,20 @@ def test_commands_start_without_a_heavy_library():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_requirements_are_those_of_the_lock():
+@pytest.mark.parametrize(("name", "least"), [("requirements.txt", 150), ("requirements-serving.txt", 30)])
+def test_requirements_are_those_of_the_lock(name, least):
     import tomllib
 
     lock = tomllib.loads((PROJECT_ROOT / "uv.lock").read_text())
     locked = {(package["name"], package["version"]) for package in lock["package"]}
-    lines = (PROJECT_ROOT / "requirements.txt").read_text().splitlines()
-    pins = {tuple(line.split(";")[0].strip().split("[")[0].split("==")) if "[" not in line else
-            (line.split("[")[0], line.split("==")[1].split(";")[0].strip())
-            for line in lines if "==" in line and not line.startswith("#")}  # fmt: skip
-    assert len(pins) > 150
+    pins = set(read_pins(name))
+    assert len(pins) > least
     assert pins <= locked
+
+
+def read_pins(name):
+    """Give the packages of a file of requirements, with their versions."""
+    for line in (PROJECT_ROOT / name).read_text().splitlines():
+        if "==" in line and not line.startswith("#"):
+            package, _, version = line.partition(";")[0].strip().partition("==")
+            yield package.partition("[")[0], version

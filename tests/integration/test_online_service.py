@@ -35,6 +35,7 @@ from include.question.matrix import feature_matrix
 from include.serving.api_keys import ApiKeys
 from include.serving.prediction_service import PredictionService
 from include.serving.start import make_server, open_service
+from include.settings import PROJECT_ROOT
 from include.specs.models import load_model
 from include.steps.read_night import read_partition
 from include.steps.score_batch import score_batch
@@ -343,11 +344,22 @@ def test_a_model_that_breaks_while_it_is_loaded_keeps_no_other_from_answering(
     assert "KeyError" in str(served.roster.said["recommendation"].problem)
 
 
-def test_the_process_that_answers_has_neither_airflow_nor_feast_nor_mlflow(deployment: Deployment) -> None:
+def test_the_process_that_answers_needs_no_more_than_its_image_has(deployment: Deployment) -> None:
     code = """
-import asyncio, json, sys
+import asyncio, builtins, json, sys
+from importlib.metadata import packages_distributions
+
+allowed, of, found = set(json.loads(sys.argv[1])), packages_distributions(), builtins.__import__
+
+def importing(name, where=None, names=None, wanted=(), level=0):
+    owners = {owner.lower().replace("_", "-") for owner in of.get(name.partition(".")[0], ())}
+    if level == 0 and owners and not owners & allowed:
+        raise ModuleNotFoundError(f"No module named {name!r} in the image", name=name)
+    return found(name, where, names, wanted, level)
+
+builtins.__import__ = importing
 from include.adapters.deployment import Deployment
-from include.serving.start import open_service
+from include.serving.start import make_server, open_service
 from include.specs.models import load_models
 
 async def ask():
@@ -356,10 +368,19 @@ async def ask():
         assert (await service.predict(model, body, "1"))["predictions"]
 
 service = open_service(Deployment.from_env(), load_models())
+make_server(service, host="127.0.0.1", port=0).config.load()
 asyncio.run(ask())
 print([name for name in ("airflow", "feast", "mlflow", "xgboost", "sklearn") if name in sys.modules])
 """
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    lines = (PROJECT_ROOT / "requirements-serving.txt").read_text().splitlines()
+    packages = [line.partition("==")[0].partition("[")[0] for line in lines if "==" in line and line[0] != "#"]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, json.dumps([*packages, "airflow-mlops"])],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
     assert (ended.stdout.strip(), ended.returncode) == ("[]", 0), ended.stderr
 
