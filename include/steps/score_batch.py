@@ -82,10 +82,11 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
             f"ledger --model {model_id}"
         )
     role = CHAMPION if shadow is None else CHALLENGER
-    asked, failure = [_scorer(deployment, spec, partition, role, model_version)], None
-    if role == CHAMPION and spec.scoring.challenger:
-        asked, failure = _with_challenger(deployment, asked[0])
+    # The tables' versions are those of who writes last.
     with deployment.state.alone(f"scoring {model_id} {partition}"):
+        asked, failure = [_scorer(deployment, spec, partition, role, model_version)], None
+        if role == CHAMPION and spec.scoring.challenger:
+            asked, failure = _with_challenger(deployment, asked[0])
         return _write(deployment, asked, failure)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +206,18 @@ def test_rows_that_lie_in_no_order_are_scored_all_the_same(folder: Path, caplog:
 
     require_right(deployment, NIGHT, 1)
     assert "are not in the order of their keys" in caplog.text
+
+
+def test_who_waited_for_another_scoring_of_the_night_reads_what_stands_then(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = deployed(folder)
+
+    @contextmanager
+    def waiting(_: str) -> Iterator[None]:
+        publish(deployment, GROUP, feature_rows(GROUP, CUSTOMERS, NIGHT, seed=11))
+        yield
+
+    monkeypatch.setattr(deployment.state, "alone", waiting)
+    score_batch(deployment, MODEL, partition=NIGHT)
+    require_right(deployment, NIGHT, 1)
