@@ -91,6 +91,7 @@ def _wrong_with_label(deployment: Deployment, spec: ModelSpec, as_of: datetime, 
     }
     at = until - timedelta(days=spec.label.horizon_days + 1)
     examples = _examples(spec, drawn, at)
+    few = _received_after(sources, drawn)
     drawn = {name: pa.concat_tables([rows, *_within(spec, sources[name], rows, at)]) for name, rows in drawn.items()}
     try:
         labelled = _label(deployment, spec, kind, drawn, examples, until=until)
@@ -98,7 +99,9 @@ def _wrong_with_label(deployment: Deployment, spec: ModelSpec, as_of: datetime, 
         nothing = {name: rows.schema.empty_table() for name, rows in drawn.items()}
         of_nothing = _label(deployment, spec, kind, nothing, examples, until=until)
         wrong = [*_strangers(spec, kind, labelled, examples), *_known_too_early(spec, kind, of_nothing)]
+        wrong += _never_known(kind, labelled)
         after = _received_after(sources, drawn)
+        wrong = wrong or list(_looks_beyond(deployment, spec, kind, sources, few, examples, at=at))
         for said in wrong or _known_unseen(deployment, spec, kind, after, examples, at=at, until=until):
             yield f"label.kind={kind.name!r}: {said}"
     except MlopsError as err:
@@ -121,15 +124,21 @@ def _within(spec: ModelSpec, source: SourceSpec, drawn: pa.Table, at: datetime) 
     A source whose rows only their entity and their time tell apart has them at two times.
     """
     for hours in (1, 2):
-        moved = {source.event_time: at + timedelta(hours=hours), RECEIVED_AT: at + timedelta(days=1), DAY: at.date()}
-        rows = drawn
-        for name, value in moved.items():
-            rows = _put(rows, name, pa.array([value] * rows.num_rows))
-        for name, target in source.people.refers.items():
-            rows = _put(rows, name, rows[target])
-        for name in (name for name in source.key if name not in (*spec.entity.keys, *moved)):
-            rows = _put(rows, name, _other_values(rows[name], hours))
-        yield rows
+        yield _moved(spec, source, drawn, at=at, hours=hours, received_at=at + timedelta(days=1))
+
+
+def _moved(
+    spec: ModelSpec, source: SourceSpec, rows: pa.Table, *, at: datetime, hours: int, received_at: datetime
+) -> pa.Table:
+    """Return rows as others of the same entities, so many hours after the examples' time."""
+    moved = {source.event_time: at + timedelta(hours=hours), RECEIVED_AT: received_at, DAY: at.date()}
+    for name, value in moved.items():
+        rows = _put(rows, name, pa.array([value] * rows.num_rows))
+    for name, target in source.people.refers.items():
+        rows = _put(rows, name, rows[target])
+    for name in (name for name in source.key if name not in (*spec.entity.keys, *moved)):
+        rows = _put(rows, name, _other_values(rows[name], hours))
+    return rows
 
 
 def _put(rows: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
@@ -181,6 +190,42 @@ def _known_too_early(spec: ModelSpec, kind: LabelKind, labelled: pa.Table) -> It
             f"{kind.name}.sql knows the label {row[LABEL]} of {count} examples {row[KNOWN_AT] - row[EVENT_TIMESTAMP]} "
             f"after their time, where the sources have no row at all: that nothing happens in the horizon of "
             f"{spec.label.horizon_days} days is known when it is over"
+        )
+
+
+def _never_known(kind: LabelKind, labelled: pa.Table) -> Iterator[str]:
+    if count := labelled[KNOWN_AT].null_count:
+        yield (
+            f"{kind.name}.sql gives no known_at for {count} of {labelled.num_rows} examples, which are never known so; "
+            "give none that has no label a row, and each other the time since which it is known"
+        )
+
+
+def _looks_beyond(
+    deployment: Deployment,
+    spec: ModelSpec,
+    kind: LabelKind,
+    sources: dict[str, SourceSpec],
+    drawn: dict[str, pa.Table],
+    examples: pa.Table,
+    *,
+    at: datetime,
+) -> Iterator[str]:
+    """Say what is wrong where rows that were received after ``$known_until`` make a label another one."""
+    over = at + timedelta(days=spec.label.horizon_days)
+    late = over + timedelta(hours=12)
+    more = {
+        name: pa.concat_tables([rows, _moved(spec, sources[name], rows, at=at, hours=3, received_at=late)])
+        for name, rows in drawn.items()
+    }
+    given = [_label(deployment, spec, kind, rows, examples, until=over) for rows in (drawn, more)]
+    without, beyond = (known_labels(each, spec.entity.keys, known_until=over, kind=kind.name) for each in given)
+    answer = [*spec.entity.keys, EVENT_TIMESTAMP, LABEL, KNOWN_AT]
+    others = beyond.select(answer).join(without.select(answer), keys=answer, join_type="left anti").num_rows
+    if others := max(others, abs(beyond.num_rows - without.num_rows)):
+        yield (
+            f"{kind.name}.sql labels {others} examples otherwise where there are rows that were received after "
+            f"$known_until: a training would look at what nobody knew; leave them out, {RECEIVED_AT} <= $known_until"
         )
 
 

@@ -86,6 +86,22 @@ def test_a_statement_that_was_begun_can_be_used(overlay):
             f"SELECT customer_id, {NOW}, 1 AS label, $horizon_days AS known_at FROM examples",
             "gives known_at as int.*, which should be an instant",
         ),
+        (
+            f"SELECT customer_id, {NOW}, 1 AS label, IF($horizon_days > 0, NULL, {OVER}) AS known_at FROM examples",
+            "gives no known_at for .* of .* examples, which are never known so",
+        ),
+        *(
+            (
+                f"SELECT customer_id, {NOW}, CAST(COUNT(order_id) > 0 AS TINYINT) AS label, {OVER} AS known_at "
+                f"FROM examples LEFT JOIN orders USING (customer_id) WHERE {which} GROUP BY ALL",
+                r"labels .* examples otherwise where there are rows that were received after \$known_until",
+            )
+            for which in (
+                f"ordered_at IS NULL OR (ordered_at >= {NOW} AND ordered_at < {OVER})",
+                f"ordered_at IS NULL OR (ordered_at >= {NOW} AND dt <= CAST($known_until AS DATE))",
+                f"ordered_at IS NULL OR (ordered_at >= {NOW} AND received_at <= $known_until + INTERVAL 1 DAY)",
+            )
+        ),
         *(
             (
                 f"SELECT customer_id, {NOW}, MAX(quantity % 2 = 0) AS label, {known} AS known_at FROM examples JOIN "
