@@ -63,7 +63,7 @@ class LedgerMove:
 
 @dataclass(frozen=True)
 class MoveRequest:
-    """Who wants what moved, when and why."""
+    """Who wants what moved, when and why; of one that was asked about, when the question was recorded."""
 
     model_id: str
     version: int
@@ -73,6 +73,7 @@ class MoveRequest:
     evidence: Evidence | None = None
     requested_by: str | None = None
     approval: Approval | None = None
+    asked_at: datetime | None = None
 
 
 def stages(moves: Sequence[LedgerMove]) -> dict[int, Stage]:
@@ -208,8 +209,8 @@ def promote(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[LedgerMo
     Raises
     ------
     RefusedError
-        If the version isn't in Staging, for example because a newer one superseded it, or was compared with another
-        version than the one in Production.
+        If the version isn't in Staging, for example because a newer one superseded it, was compared with another
+        version than the one in Production, or has got other evidence since it was asked about.
     """
     present = stages(moves).get(request.version, Stage.NONE)
     if present == Stage.PRODUCTION:
@@ -217,6 +218,12 @@ def promote(moves: Sequence[LedgerMove], request: MoveRequest) -> tuple[LedgerMo
     _require(request, present, Stage.STAGING)
     if request.evidence is not None and (other := tell_other_champion(moves, request.evidence)):
         raise RefusedError(f"{request.model_id} version {request.version} {other}; ask again")
+    staged = staged_at(moves, request.version)
+    if request.asked_at is not None and staged is not None and request.asked_at < staged:
+        raise RefusedError(
+            f"{request.model_id} version {request.version} has other evidence than it was asked about with; it is "
+            "asked anew"
+        )
     return _moves(moves, request, _into_production(moves, request, Stage.STAGING))
 
 

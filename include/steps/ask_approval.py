@@ -118,17 +118,15 @@ def take_answer(deployment: Deployment, model_id: str, answer: Answer) -> str:
         )
     if answer.option not in (APPROVE, REJECT):
         raise MlopsError(f"{answer.option!r} answers no question about {model_id}; there is {APPROVE} and {REJECT}")
-    is_approved = answer.option == APPROVE
-    move = promote_version if is_approved else reject_version
-    move(
-        deployment,
-        model_id,
-        version=question.version,
-        actor=answer.user_name,
-        reason=answer.reason,
-        approval=Approval.of(question, answer),
-    )
-    done = "in Production, approved" if is_approved else "archived, rejected"
+    version, who, why, approval = question.version, answer.user_name, answer.reason, Approval.of(question, answer)
+    if answer.option == APPROVE:
+        asked_at = question.recorded_at
+        promote_version(
+            deployment, model_id, version=version, actor=who, reason=why, approval=approval, asked_at=asked_at
+        )
+    else:
+        reject_version(deployment, model_id, version=version, actor=who, reason=why, approval=approval)
+    done = "in Production, approved" if answer.option == APPROVE else "archived, rejected"
     return f"version {question.version} is {done} by {answer.user_name}"
 
 

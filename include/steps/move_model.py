@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from include.adapters.deployment import Deployment
 from include.errors import RefusedError
@@ -108,7 +109,14 @@ def describe_candidate(deployment: Deployment, model_id: str, *, version: int) -
 
 
 def promote_version(
-    deployment: Deployment, model_id: str, *, version: int, actor: str, reason: str, approval: Approval | None = None
+    deployment: Deployment,
+    model_id: str,
+    *,
+    version: int,
+    actor: str,
+    reason: str,
+    approval: Approval | None = None,
+    asked_at: datetime | None = None,
 ) -> int:
     """Move a version from Staging to Production and return it; a version that is there already stays.
 
@@ -116,7 +124,8 @@ def promote_version(
     ------
     RefusedError
         If the version isn't in Staging, or does not pass its gates as they stand now. If it was compared with another
-        version than the one in Production: it keeps what it has to show against that one, and is asked about anew.
+        version than the one in Production: it keeps what it has to show against that one, and is asked about anew. If
+        it has got other evidence since the question was recorded that was answered, at `asked_at`.
     MlopsError
         If its files are not what was registered, so that no night could be scored with it.
     ConflictError
@@ -140,6 +149,7 @@ def promote_version(
         reason=reason,
         evidence=verdict,
         approval=approval,
+        asked_at=asked_at,
     )
     return version
 
@@ -206,6 +216,7 @@ def _move(
     evidence: Evidence | None = None,
     requested_by: str | None = None,
     approval: Approval | None = None,
+    asked_at: datetime | None = None,
 ) -> None:
     moves = deployment.state.ledger(model_id)
     partition = _newest_published(deployment, model_id)
@@ -218,6 +229,7 @@ def _move(
         evidence=evidence,
         requested_by=requested_by,
         approval=approval,
+        asked_at=asked_at,
     )
     planned = plan(moves, request)
     if planned:

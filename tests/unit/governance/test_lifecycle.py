@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -174,6 +175,20 @@ def test_what_was_compared_with_a_version_that_is_in_production_no_more_is_not_p
 def test_evidence_from_before_there_was_a_comparison_compares_with_no_other_version():
     moves = history(*IN_PRODUCTION)
     assert lifecycle.tell_other_champion(moves, make_evidence()) is None
+
+
+def test_an_answer_to_a_question_from_before_other_evidence_promotes_nothing():
+    """Whoever renews the evidence may be quicker than the answer that is being taken."""
+    moves = history(*IN_PRODUCTION)
+    day = datetime(2026, 3, 1, tzinfo=UTC)
+    staged = [*moves, *lifecycle.renew_evidence(moves, compared_with(2, 1))]
+    staged = [replace(move, recorded_at=day + timedelta(hours=move.seq)) for move in staged]
+    renewed = staged[-1].recorded_at
+    asked = [replace(compared_with(2, 1), asked_at=renewed + timedelta(minutes=late)) for late in (-1, 0, 1)]
+    with pytest.raises(RefusedError, match="churn version 2 has other evidence than it was asked about with"):
+        lifecycle.promote(staged, asked[0])
+    for request in (*asked[1:], compared_with(2, 1)):
+        assert lifecycle.promote(staged, request)[-1].to_stage == Stage.PRODUCTION
 
 
 def test_other_evidence_of_a_version_that_waits_moves_nothing_else():
