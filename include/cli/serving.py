@@ -1,6 +1,6 @@
 """`mlops serving`: what belongs to the online service beside running it.
 
-What belongs here: what is printed, and the exit code. What does not: keys themselves.
+What belongs here: what is printed, and the exit code. What does not: keys and windows themselves.
 """
 
 from __future__ import annotations
@@ -12,12 +12,38 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from include.cli import options
+from include.cli.deployment import open_deployment
 from include.settings import home_from_env
 
 
 @click.group()
 def serving() -> None:
     """Look after the online service."""
+
+
+@serving.command()
+@options.model
+@options.day("--date", "partition", required=True, help="The UTC day.")
+@options.as_json
+def windows(model_id: str, partition: str, as_json: bool) -> None:
+    """Show what a model's versions answered on a day, of all processes together.
+
+    A latency is the upper bound of where it lies, at most an eighth too high. A minute is there once it is over.
+    """
+    from include.views.serving_windows import read_served_day
+
+    served = read_served_day(open_deployment(), model_id, partition)
+    if as_json:
+        click.echo(json.dumps(asdict(served), default=str))
+        return
+    for line in served.day:
+        marks = {"p50": line.p50_ms, "p95": line.p95_ms, "p99": line.p99_ms}
+        latency = "  ".join(f"{name} {mark:g} ms" for name, mark in marks.items() if mark is not None)
+        errors = ", ".join(f"{count} x {status}" for status, count in line.errors.items()) or "no errors"
+        who = f"version {line.model_version}, {line.role}" if line.model_version else "no version"
+        click.echo(f"{who}: {line.requests:,d} requests, {line.rows:,d} rows, {errors}  {latency}")
+    share = "" if served.log_share == 1 else f", of {served.log_share:.0%} of entities"
+    click.echo(f"{served.logged:,d} rows are in the log{share}" if served.day else "nothing was answered that day")
 
 
 @serving.group()

@@ -19,6 +19,7 @@ from include.governance.approval import Answer, Approval, AskedBy, Question
 from include.governance.lifecycle import MoveRequest, promote, stage_candidate
 from include.monitoring.acting import ActingFacts, acts
 from include.monitoring.decision import Decision
+from include.monitoring.serving_windows import ServingWindow
 from tests.unit.governance.evidence_builder import KEPT
 
 
@@ -410,3 +411,25 @@ def test_a_version_of_the_one_source_keeps_its_meaning_where_there_may_be_severa
         kept = sa.text("SELECT source_version FROM publication WHERE target = 'features/daily' ORDER BY partition_key")
         assert list(connection.execute(kept).scalars()) == [7, None, None]
     store.migrate()
+
+
+MINUTE = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def served(process: str, minute: int, requests: int) -> ServingWindow:
+    start = MINUTE + timedelta(minutes=minute)
+    end, last = start + timedelta(minutes=1), requests if requests else None
+    return ServingWindow(
+        process, "churn", 1, "champion", start, end, requests, requests, {422: 2}, {100: requests}, last and 1, last, 3
+    )
+
+
+def test_windows_are_added_once_and_those_of_two_processes_stand_beside_one_another(store):
+    of_a, of_b = [served("a", minute, 5) for minute in range(3)], [served("b", 1, 7), served("b", 2, 0)]
+    store.record_windows(of_a)
+    store.record_windows([*of_a, *of_b])
+    store.record_windows([replace(of_b[0], requests=99)])
+    store.record_windows([])
+    found = store.serving_windows("churn", MINUTE, MINUTE + timedelta(minutes=2))
+    assert found == [of_a[0], of_a[1], of_b[0]]
+    assert store.serving_windows("fraud", MINUTE, MINUTE + timedelta(days=1)) == []

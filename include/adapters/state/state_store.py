@@ -1,4 +1,4 @@
-"""Our relational state as one object: histories, nights, publications and locks.
+"""Our relational state as one object: histories, nights, publications, windows and locks.
 
 What belongs here: putting the parts together. What does not: any of them.
 """
@@ -13,11 +13,20 @@ from include.adapters.state.nights import NightTable
 from include.adapters.state.publications import PublicationTable
 from include.adapters.state.questions import QuestionTable
 from include.adapters.state.registrations import RegistrationTable
+from include.adapters.state.serving_windows import ServingWindowTable
 from include.settings import Settings
 
 
 class StateStoreAdapter(
-    LedgerTable, RegistrationTable, HistoryTables, QuestionTable, DecisionTables, NightTable, PublicationTable, Locks
+    LedgerTable,
+    RegistrationTable,
+    HistoryTables,
+    QuestionTable,
+    DecisionTables,
+    NightTable,
+    PublicationTable,
+    ServingWindowTable,
+    Locks,
 ):
     """The state database, whole."""
 

@@ -140,6 +140,27 @@ publication = sa.Table(
     sa.Column("rows", sa.BigInteger, nullable=False),
 )
 
+# One row per process, version, role and minute: what the online service answered.
+serving_window = sa.Table(
+    "serving_window",
+    METADATA,
+    sa.Column("process", sa.Text, primary_key=True),
+    sa.Column("model_id", sa.Text, primary_key=True),
+    sa.Column("model_version", sa.Integer, primary_key=True),
+    sa.Column("role", sa.Text, primary_key=True),
+    sa.Column("started_at", _WHEN, primary_key=True),
+    sa.Column("ended_at", _WHEN, nullable=False),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("errors", JSONB, nullable=False),
+    sa.Column("latency", JSONB, nullable=False),
+    sa.Column("first_sequence", sa.BigInteger),
+    sa.Column("last_sequence", sa.BigInteger),
+    sa.Column("dropped", sa.BigInteger, nullable=False),
+    sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.now()),
+    sa.Index("ix_serving_window_started_at", "model_id", "started_at"),
+)
+
 # What is only ever added to: nobody but a migration changes a row of these, and the database refuses it.
 HISTORY = (
     "promotion_ledger",
@@ -149,6 +170,7 @@ HISTORY = (
     "training_claim",
     "training_failure",
     "training_request",
+    "serving_window",
 )
 # Of these, those whose rows are chained by hash.
 CHAINED = (promotion_ledger, registration)
