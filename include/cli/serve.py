@@ -22,7 +22,7 @@ _LOCAL = "127.0.0.1"
 def serve(model_ids: tuple[str, ...], port: int) -> None:
     """Answer questions to models over HTTP on 127.0.0.1, by the versions that the ledger has in Production."""
     from include.serving.api_keys import ApiKeys
-    from include.serving.start import make_server, open_service
+    from include.serving.start import make_server, open_service, settle
     from include.specs.deployed import load_specs
     from include.specs.models import load_model
 
@@ -38,6 +38,7 @@ def serve(model_ids: tuple[str, ...], port: int) -> None:
     who = "who has a key" if ApiKeys(home_from_env()).exist() else "anybody on this machine, as there are no keys"
     click.echo(f"  asked by         {who}")
     click.echo(f"  documents        http://{_LOCAL}:{port}/docs\n\nCtrl-C stops it.")
+    settle()
     make_server(service, host=_LOCAL, port=port).run()
 
 

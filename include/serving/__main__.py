@@ -11,7 +11,7 @@ import os
 
 from include.adapters.deployment import Deployment
 from include.errors import MlopsError
-from include.serving.start import make_server, make_service
+from include.serving.start import make_server, make_service, settle
 from include.settings import Settings
 from include.specs.deployed import load_specs
 
@@ -31,6 +31,7 @@ def main() -> None:
     except MlopsError as err:
         # The ledger is read again and again: it need not be there before the service.
         log.warning("nothing is served yet: %s", err)
+    settle()
     make_server(service, host=settings.serving_host, port=settings.serving_port or _PORT).run()
 
 

@@ -21,6 +21,7 @@ from include.serving.online_features import FeatureRow, OnlineFeatureReader, age
 from include.serving.refusal import Refusal
 from include.serving.routing import canary_salt, is_canary
 from include.serving.served_version import ServedVersion
+from include.serving.tally import Tally
 from include.specs.models import ModelSpec
 
 # Whoever is refused for the store's sake may ask again so soon.
@@ -36,6 +37,8 @@ class Answerer:
     version : ServedVersion
     asks : AskReader
     reader : OnlineFeatureReader
+    tally : Tally
+        Counts what it answers.
     items : tuple of str
         Of a ranking, what may be in a list.
     """
@@ -43,10 +46,11 @@ class Answerer:
     version: ServedVersion
     asks: AskReader
     reader: OnlineFeatureReader
+    tally: Tally
     items: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Scored:
     """One row that was asked about.
 
@@ -61,6 +65,8 @@ class Scored:
     score : float or None
     fallback : str or None
         ``default`` or ``last``, where the store was down.
+    is_given : bool
+        Whether the caller gave some of the features.
     """
 
     answerer: Answerer
@@ -68,6 +74,25 @@ class Scored:
     vector: NDArray[np.float32] | None
     score: float | None
     fallback: str | None = None
+    is_given: bool = False
+
+
+@dataclass(frozen=True)
+class ScoredList:
+    """One list that was asked for.
+
+    Attributes
+    ----------
+    answerer : Answerer
+    pairs : sequence of tuple of str
+        The keys of each item in it.
+    scored : sequence of Scored
+        The same items.
+    """
+
+    answerer: Answerer
+    pairs: Sequence[tuple[str, ...]]
+    scored: Sequence[Scored]
 
 
 async def score_ask(lineup: Lineup[Answerer], ask: Ask) -> list[Scored]:
@@ -156,20 +181,20 @@ def decide(spec: ModelSpec, score: float) -> int:
     return int(np.float32(score) >= np.float32(spec.decides_by["decision_threshold"]))
 
 
-async def tell_lists(lineup: Lineup[Answerer], ask: Ask) -> list[dict[str, object]]:
-    """Return of each list that is asked for its first items, best first; refusals are those of `score_ask`."""
-    told = []
+async def score_lists(lineup: Lineup[Answerer], ask: Ask) -> list[ScoredList]:
+    """Return of each list that is asked for all its items; refusals are those of `score_ask`."""
+    lists = []
     for key, answerer in zip(ask.entities, _answerers(lineup, ask.entities), strict=True):
         pairs = [(*key, item) for item in answerer.items]
         scored = await score_entities(answerer, pairs, [{}] * len(pairs), at=ask.at)
-        told.append(_tell_list(answerer, pairs, scored, ask))
-    return told
+        lists.append(ScoredList(answerer, pairs, scored))
+    return lists
 
 
-def _tell_list(
-    answerer: Answerer, pairs: Sequence[tuple[str, ...]], scored: Sequence[Scored], ask: Ask
-) -> dict[str, object]:
-    placed = [(each.score, pair[-1], each) for pair, each in zip(pairs, scored, strict=True) if each.score is not None]
+def tell_list(scored: ScoredList, ask: Ask) -> dict[str, object]:
+    """Return a list's first items, best first."""
+    answerer, rows = scored.answerer, zip(scored.pairs, scored.scored, strict=True)
+    placed = [(each.score, pair[-1], each) for pair, each in rows if each.score is not None]
     # Of equal scores the item whose key comes first, as in batch.
     placed.sort(key=lambda each: (-each[0], each[1].encode()))
     ages = [each.row.event_us for _, _, each in placed if each.row is not None]
@@ -203,9 +228,9 @@ def _score_rows(
     matrix = narrowed(np.stack(chosen), names)
     scores = iter(zip(matrix, answerer.version.score(matrix), strict=True))
     found = []
-    for row, take in zip(rows, is_scored, strict=True):
+    for row, own, take in zip(rows, given, is_scored, strict=True):
         vector, score = next(scores) if take else (None, None)
-        found.append(Scored(answerer, row, vector, None if score is None else float(score), fallback))
+        found.append(Scored(answerer, row, vector, None if score is None else float(score), fallback, bool(own)))
     return found
 
 

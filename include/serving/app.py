@@ -17,6 +17,7 @@ from include.serving.answers import Answerer
 from include.serving.door import Door
 from include.serving.http_routes import AsgiApp, Limits, PredictionRoutes
 from include.serving.lineup import Lineup
+from include.serving.metrics import CONTENT_TYPE, render
 from include.serving.openapi import describe
 from include.serving.prediction_service import PredictionService
 from include.serving.protocols import OIP_TYPES
@@ -39,14 +40,21 @@ def make_app(service: PredictionService, door: Door, *, limits: Limits | None = 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.roster.keep_fresh(_REFRESH_S)
-        yield
+        async with service.record.kept():
+            yield
         service.roster.stop()
 
     app = FastAPI(title="Models", version="1", lifespan=lifespan, openapi_url="/openapi.json", redoc_url=None)
     app.openapi = lambda: describe(service)  # type: ignore[method-assign]
     _add_health(app, service)
     _add_models(app, service)
-    return PredictionRoutes(service, app, limits or Limits(), door)
+    routes = PredictionRoutes(service, app, limits or Limits(), door)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(render(service, lambda: routes.in_flight), media_type=CONTENT_TYPE)
+
+    return routes
 
 
 def _add_health(app: FastAPI, service: PredictionService) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from itertools import count
@@ -22,6 +23,7 @@ import msgspec
 
 from include.errors import UsageError
 from include.serving.door import Door
+from include.serving.exchange import Exchange
 from include.serving.prediction_service import PredictionService
 from include.serving.refusal import Refusal, unprocessable
 
@@ -31,7 +33,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-_Answer: TypeAlias = Callable[[bytes, str], Awaitable[Mapping[str, object]]]
+_Answer: TypeAlias = Callable[[bytes, Exchange], Awaitable[Mapping[str, object]]]
 # Which model is asked, where the path says it, and what answers.
 _Route: TypeAlias = tuple[str | None, _Answer]
 
@@ -82,7 +84,7 @@ class PredictionRoutes:
         self._service = service
         self._others = others
         self._limits = limits
-        self._in_flight = 0
+        self.in_flight = 0
         # Of this process alone, and without a gap: what is lost on the way can be counted.
         self._process = token_hex(4)
         self._numbers: Iterator[int] = count(1)
@@ -92,41 +94,46 @@ class PredictionRoutes:
         if scope["type"] != "http" or scope["path"] in _PROBES:
             await self._others(scope, receive, send)
             return
+        began = time.perf_counter_ns()
         route = self._route(scope["path"]) if scope["method"] == "POST" else None
-        request_id = self._request_id(scope)
+        exchange = Exchange(self._request_id(scope), time.time_ns() // 1000, None if route is None else route[0])
         try:
-            self._door.admit(scope["headers"], None if route is None else route[0])
+            self._door.admit(scope["headers"], exchange.model_id)
         except Refusal as no:
-            await self._send(send, request_id, no.status, no.body(request_id), no.retry_after_s)
+            await self._send(send, exchange, began, no.status, no.body(exchange.request_id), no.retry_after_s)
             return
         if route is None:
             await self._others(scope, receive, send)
             return
-        await self._send(send, request_id, *await self._answered(route[1], scope, receive, request_id))
+        await self._send(send, exchange, began, *await self._answered(route[1], scope, receive, exchange))
 
-    async def _send(self, send: Send, request_id: str, status: int, body: bytes, retry_after: int | None) -> None:
-        headers = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id.encode())]
+    async def _send(
+        self, send: Send, exchange: Exchange, began: int, status: int, body: bytes, retry_after: int | None
+    ) -> None:
+        headers = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", exchange.request_id.encode())]
         if retry_after is not None:
             headers.append((b"retry-after", b"%d" % retry_after))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+        self._service.record.note(exchange, status=status, latency_us=(time.perf_counter_ns() - began) // 1000)
 
     async def _answered(
-        self, answer: _Answer, scope: Scope, receive: Receive, request_id: str
+        self, answer: _Answer, scope: Scope, receive: Receive, exchange: Exchange
     ) -> tuple[int, bytes, int | None]:
+        request_id = exchange.request_id
         try:
-            if self._in_flight >= self._limits.in_flight:
+            if self.in_flight >= self._limits.in_flight:
                 raise Refusal(
                     503,
                     "full",
-                    f"{self._in_flight} requests are being answered, which is all that this process takes on at once",
+                    f"{self.in_flight} requests are being answered, which is all that this process takes on at once",
                     retry_after_s=_FULL_RETRY_S,
                 )
-            self._in_flight += 1
+            self.in_flight += 1
             try:
-                told = await answer(await self._body(scope, receive), request_id)
+                told = await answer(await self._body(scope, receive), exchange)
             finally:
-                self._in_flight -= 1
+                self.in_flight -= 1
             return 200, msgspec.json.encode(told), None
         except Refusal as no:
             return no.status, no.body(request_id), no.retry_after_s
@@ -141,17 +148,17 @@ class PredictionRoutes:
     def _route(self, path: str) -> _Route | None:
         service = self._service
         if path == "/predict":
-            return service.sole_model, lambda body, request_id: service.predict_row(body)
+            return service.sole_model, service.predict_row
         if path == "/invocations":
-            return service.sole_model, lambda body, request_id: service.invoke(body)
+            return service.sole_model, service.invoke
         if found := _MODEL_ROUTE.fullmatch(path):
             model, verb = found.groups()
             if verb == "predict":
-                return model, lambda body, request_id: service.predict(model, body, request_id)
-            return model, lambda body, request_id: service.invoke(body, model)
+                return model, lambda body, exchange: service.predict(model, body, exchange)
+            return model, lambda body, exchange: service.invoke(body, exchange, model)
         if found := _INFER_ROUTE.fullmatch(path):
             model, version = found.groups()
-            return model, lambda body, request_id: service.infer(model, version, body)
+            return model, lambda body, exchange: service.infer(model, version, body, exchange)
         return None
 
     def _request_id(self, scope: Scope) -> str:

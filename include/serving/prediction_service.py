@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from include.errors import nearest
 from include.serving import protocols
-from include.serving.answers import Answerer, score_ask, tell, tell_lists
+from include.serving.answers import Answerer, Scored, score_ask, score_lists, tell, tell_list
 from include.serving.asks import Ask
+from include.serving.exchange import Exchange
 from include.serving.lineup import Lineup, Roster
 from include.serving.refusal import Refusal, unprocessable
 
 if TYPE_CHECKING:
+    from include.serving.service_record import ServiceRecord
     from include.specs.models import ModelSpec
 
 # A model that nobody has promoted a version of may have one soon.
@@ -29,13 +31,16 @@ class PredictionService:
     Parameters
     ----------
     roster : Roster
+    record : ServiceRecord
+        Keeps what is answered.
     """
 
-    def __init__(self, roster: Roster[Answerer]) -> None:
+    def __init__(self, roster: Roster[Answerer], record: ServiceRecord) -> None:
         self.roster = roster
+        self.record = record
         self.specs: Mapping[str, ModelSpec] = {spec.model_id: spec for spec in roster.specs}
 
-    async def predict(self, model_id: str, body: bytes, request_id: str) -> dict[str, object]:
+    async def predict(self, model_id: str, body: bytes, exchange: Exchange) -> dict[str, object]:
         """Answer a question about entities, rows of features, or both.
 
         Raises
@@ -44,35 +49,39 @@ class PredictionService:
             404 where there is no such model, 503 where none of its versions is in Production, and those of `asks` and
             `answers`.
         """
-        lineup = self.lineup(model_id)
+        lineup = self._lineup_for(exchange, model_id)
         ask = lineup.champion.asks.read(body)
         if self.specs[model_id].task == "ranking" and ask.entities:
             if ask.given:
                 raise unprocessable("a list is made of what the store knows of its items: leave instances out")
-            answers = await tell_lists(lineup, ask)
+            lists = await score_lists(lineup, ask)
+            pairs = [pair for each in lists for pair in each.pairs]
+            exchange.keep(ask, pairs, [row for each in lists for row in each.scored])
+            answers = [tell_list(each, ask) for each in lists]
         else:
-            answers = await self._told(model_id, lineup, ask)
+            answers = await self._told(model_id, lineup, ask, exchange)
         version = lineup.champion.version.version
-        return {"model": model_id, "model_version": version, "request_id": request_id, "predictions": answers}
+        return {"model": model_id, "model_version": version, "request_id": exchange.request_id, "predictions": answers}
 
-    async def predict_row(self, body: bytes) -> dict[str, object]:
+    async def predict_row(self, body: bytes, exchange: Exchange) -> dict[str, object]:
         """Answer one flat object of features, for a deployment of one model; refusals are those of `predict`."""
         model_id = self.only_model()
-        lineup = self.lineup(model_id)
-        (answer,) = await self._told(model_id, lineup, lineup.champion.asks.read_row(body))
+        lineup = self._lineup_for(exchange, model_id)
+        (answer,) = await self._told(model_id, lineup, lineup.champion.asks.read_row(body), exchange)
         return {
             name: answer[name] for name in answer if name in ("prediction", "probability", "score", "model_version")
         }
 
-    async def invoke(self, body: bytes, model_id: str | None = None) -> dict[str, object]:
+    async def invoke(self, body: bytes, exchange: Exchange, model_id: str | None = None) -> dict[str, object]:
         """Answer a body of MLflow's scoring protocol with scores; refusals are those of `predict`."""
-        lineup = self.lineup(model_id or self.only_model())
-        scored = await score_ask(lineup, lineup.champion.asks.read_rows(protocols.read_invocation(body)))
+        lineup = self._lineup_for(exchange, model_id or self.only_model())
+        ask = lineup.champion.asks.read_rows(protocols.read_invocation(body))
+        scored = await _scored(lineup, ask, exchange)
         return {"predictions": [each.score for each in scored]}
 
-    async def infer(self, model_id: str, version: str | None, body: bytes) -> dict[str, object]:
+    async def infer(self, model_id: str, version: str | None, body: bytes, exchange: Exchange) -> dict[str, object]:
         """Answer a body of the Open Inference Protocol; refusals are those of `predict`."""
-        lineup = self.lineup(model_id)
+        lineup = self._lineup_for(exchange, model_id)
         serving = lineup.champion.version
         if version is not None and version != str(serving.version):
             raise Refusal(
@@ -83,7 +92,7 @@ class PredictionService:
         if serving.spec.task != "binary":
             raise unprocessable(f"{model_id} orders lists: ask /v1/models/{model_id}/predict")
         rows, asked_id, outputs = protocols.read_inference(body)
-        scored = await score_ask(lineup, lineup.champion.asks.read_rows(rows))
+        scored = await _scored(lineup, lineup.champion.asks.read_rows(rows), exchange)
         answers = [tell(each, Ask([], [])) for each in scored]
         return protocols.write_inference(model_id, serving.version, answers, asked_id=asked_id, outputs=outputs)
 
@@ -117,11 +126,23 @@ class PredictionService:
             )
         return sole
 
-    async def _told(self, model_id: str, lineup: Lineup[Answerer], ask: Ask) -> list[dict[str, object]]:
-        scored = await score_ask(lineup, ask)
+    def _lineup_for(self, exchange: Exchange, model_id: str) -> Lineup[Answerer]:
+        exchange.lineup = self.lineup(model_id)
+        return exchange.lineup
+
+    async def _told(
+        self, model_id: str, lineup: Lineup[Answerer], ask: Ask, exchange: Exchange
+    ) -> list[dict[str, object]]:
+        scored = await _scored(lineup, ask, exchange)
         if self.specs[model_id].task == "binary":
             return [tell(each, ask) for each in scored]
         return [
             {"score": each.score, "model_version": each.answerer.version.version, "role": each.answerer.version.role}
             for each in scored
         ]
+
+
+async def _scored(lineup: Lineup[Answerer], ask: Ask, exchange: Exchange) -> list[Scored]:
+    scored = await score_ask(lineup, ask)
+    exchange.keep(ask, ask.entities, scored)
+    return scored

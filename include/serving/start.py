@@ -5,6 +5,7 @@ What belongs here: which parts a deployment means, and the server that runs them
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,7 +21,9 @@ from include.serving.lineup import Roster
 from include.serving.online_features import OnlineFeatureReader
 from include.serving.prediction_service import PredictionService
 from include.serving.read_plan import read_plan
+from include.serving.recorder import Recorder
 from include.serving.served_version import ServedVersion
+from include.serving.service_record import open_record
 from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, RankingModelSpec
 from include.steps.read_inputs import select_population
@@ -54,13 +57,14 @@ def open_service(deployment: Deployment, specs: Sequence[ModelSpec]) -> Predicti
 
 def make_service(deployment: Deployment, specs: Sequence[ModelSpec]) -> PredictionService:
     """Return the service of some models, which has yet to read the ledger."""
+    record = open_record(deployment, [spec.model_id for spec in specs])
     roster: Roster[Answerer] = Roster(
         deployment,
         specs,
-        prepare=lambda version: _answerer(deployment, version),
+        prepare=lambda version: _answerer(deployment, version, record.recorder),
         retire=lambda each: each.reader.stop(),
     )
-    return PredictionService(roster)
+    return PredictionService(roster, record)
 
 
 def make_server(service: PredictionService, *, host: str, port: int, limits: Limits | None = None) -> uvicorn.Server:
@@ -94,13 +98,23 @@ def make_server(service: PredictionService, *, host: str, port: int, limits: Lim
     return uvicorn.Server(config)
 
 
-def _answerer(deployment: Deployment, version: ServedVersion) -> Answerer:
+def settle() -> None:
+    """Have the collector of garbage leave alone what is loaded by now: it walks some 100 ms through it otherwise.
+
+    For the process that is the service, and for no other.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _answerer(deployment: Deployment, version: ServedVersion, recorder: Recorder) -> Answerer:
     spec = version.spec
     reader = OnlineFeatureReader(read_plan(deployment, version), cache_s=spec.serving.cache_seconds)
     keys = spec.list_keys if isinstance(spec, RankingModelSpec) else spec.entity.keys
     items = _candidates(deployment, spec) if isinstance(spec, RankingModelSpec) else ()
     reader.start()
-    return Answerer(version, AskReader(keys, version.signature.features, max_rows=_ROWS_MAX), reader, items)
+    asks = AskReader(keys, version.signature.features, max_rows=_ROWS_MAX)
+    return Answerer(version, asks, reader, recorder.open_tally(version), items)
 
 
 def _candidates(deployment: Deployment, spec: RankingModelSpec) -> tuple[str, ...]:

@@ -211,6 +211,9 @@ class ServingSpec(Frozen):
     shadow: Annotated[
         bool, Field(description="true: the version in Staging scores what it does not answer, unseen, into the log")
     ] = False
+    log_share: Annotated[
+        Fraction, Field(description="of entities, by a hash of the key, whose answers are kept in the lake")
+    ] = 1.0
     store_timeout_ms: Annotated[
         int, Field(ge=1, le=60_000, description="milliseconds that an answer waits for the online store, at most")
     ] = 250

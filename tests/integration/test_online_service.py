@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -18,8 +21,10 @@ import hypothesis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import schemathesis
+from click.testing import CliRunner
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -30,17 +35,22 @@ from schemathesis.specs.openapi.checks import (
 from include import partitions
 from include.adapters.deployment import Deployment
 from include.adapters.state.state_store import StateStoreAdapter
+from include.cli.serving import serving as serving_cli
 from include.errors import MlopsError, UsageError
+from include.governance import lifecycle
+from include.monitoring.serving_windows import add_up
 from include.question.matrix import feature_matrix
 from include.serving.api_keys import ApiKeys
 from include.serving.prediction_service import PredictionService
 from include.serving.start import make_server, open_service
 from include.settings import PROJECT_ROOT
 from include.specs.models import load_model
+from include.steps.build_training_set import build_training_set
 from include.steps.read_night import read_partition
 from include.steps.score_batch import score_batch
+from include.steps.train_model import train_model
 from tests.deployments import deployed_beside
-from tests.served_shop import MODELS, NIGHT, play_shop, train_and_promote, write_specs
+from tests.served_shop import MODELS, NIGHT, move, play_shop, train_and_promote, write_specs
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -359,13 +369,14 @@ def importing(name, where=None, names=None, wanted=(), level=0):
 
 builtins.__import__ = importing
 from include.adapters.deployment import Deployment
+from include.serving.exchange import Exchange
 from include.serving.start import make_server, open_service
 from include.specs.models import load_models
 
 async def ask():
     for model, key in (("churn", "customer_id"), ("fraud", "order_id"), ("recommendation", "customer_id")):
         body = json.dumps({"entities": [{key: "x"}]}).encode()
-        assert (await service.predict(model, body, "1"))["predictions"]
+        assert (await service.predict(model, body, Exchange("1", 0)))["predictions"]
 
 service = open_service(Deployment.from_env(), load_models())
 make_server(service, host="127.0.0.1", port=0).config.load()
@@ -424,3 +435,101 @@ def test_whatever_the_document_allows_or_forbids_is_answered_as_it_says(
 
         answer()
     assert statuses[200 if mode is schemathesis.GenerationMode.POSITIVE else 422] > 20
+
+
+def test_what_was_answered_is_in_the_lake_in_the_metrics_and_in_the_minutes(deployment: Deployment) -> None:
+    asked = predicted(deployment, "churn")["customer_id"].to_pylist()[:20]
+    lists = sorted(set(predicted(deployment, "recommendation")["customer_id"].to_pylist()))[:3]
+    served = open_service(deployment, [load_model("churn"), load_model("recommendation")])
+    with serving(served) as address:
+        entities = [{"customer_id": each} for each in asked]
+        told = ask(address, "churn", {"entities": entities, "at": AT})
+        ask(address, "churn", {"instances": [whole_row(served, "churn")]})
+        told_lists = ask(address, "recommendation", {"entities": [{"customer_id": each} for each in lists], "at": AT})
+        ask(address, "churn", {"instances": [{}]}, expect=422)
+        httpx.post(f"{address}/v1/models/chrun/predict", json={})
+        metrics = httpx.get(f"{address}/metrics").text
+    process = served.record.log.process
+
+    def logged(model: str) -> pa.Table:
+        rows = deployment.lake.read(f"online_vectors/{model}")
+        return rows.filter(pc.equal(rows["service_process"], process)).sort_by("sequence_number")
+
+    of_entities, of_row = logged("churn").slice(0, 20), logged("churn").slice(20)
+    assert logged("churn")["sequence_number"].to_pylist() == list(range(1, 22))
+    assert of_entities["customer_id"].to_pylist() == asked
+    assert set(of_entities["request_id"].to_pylist()) == {told["request_id"]}
+    scores = [answer["probability"] for answer in told["predictions"]]
+    np.testing.assert_array_equal(of_entities["score"].to_numpy(), np.float32(scores))
+    champion = served.roster.lineups["churn"].champion
+    vectors = feature_matrix(of_entities, champion.version.signature.feature_names)
+    np.testing.assert_array_equal(champion.version.score(vectors), np.float32(scores))
+    assert (of_row["customer_id"].to_pylist(), of_row["vector_source"].to_pylist()) == ([None], ["given"])
+    candidates = sum(answer["candidates"] for answer in told_lists["predictions"])
+    assert logged("recommendation").num_rows - logged("recommendation")["score"].null_count == candidates
+
+    assert 'mlops_requests_total{model="churn",role="champion",version="1"} 3.0' in metrics
+    assert 'mlops_errors_total{model="churn",role="champion",status="422",version="1"} 1.0' in metrics
+    assert 'mlops_stray_requests_total{status="404"} 1.0' in metrics
+    assert 'mlops_latency_seconds_count{model="churn",role="champion",version="1"} 2.0' in metrics
+    today = datetime.now(UTC)
+    windows = deployment.state.serving_windows("churn", today - timedelta(hours=1), today)
+    total = add_up(window for window in windows if window.process == process)
+    assert (total.requests, total.rows, total.errors, sum(total.latency.values())) == (3, 21, {422: 1}, 2)
+    command = ["windows", "--model", "churn", "--date", f"{today:%Y-%m-%d}", "--json"]
+    shown = json.loads(CliRunner().invoke(serving_cli, command, catch_exceptions=False).stdout)
+    assert sum(line["rows"] for line in shown["day"]) == sum(line["rows"] for line in shown["minutes"]) >= 21
+    assert shown["logged"] >= 21
+
+
+@contextmanager
+def served_by_a_process(model: str) -> Iterator[str]:
+    """Answer in a process of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = "from include.cli.main import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "serve", "--model", model, "--port", str(port)], stdout=subprocess.DEVNULL
+    ) as process:
+        address, end = f"http://127.0.0.1:{port}", time.monotonic() + 60
+        while time.monotonic() < end and not _is_ready(address):
+            time.sleep(0.05)
+        yield address
+        process.send_signal(signal.SIGTERM)
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_of_a_hundred_thousand_entities_a_twentieth_is_answered_by_the_challenger_whoever_asks_again(
+    deployment: Deployment,
+) -> None:
+    version = train_model(
+        deployment, build_training_set(deployment, "churn", as_of=partitions.shift(NIGHT, -3))
+    ).version
+    move(deployment, "churn", version, partitions.shift(NIGHT, -3), lifecycle.stage_candidate)
+    share, count = load_model("churn").serving.canary_share, 100_000
+    people = [f"someone {number}" for number in range(count)]
+    again = np.random.default_rng(3).permutation(people)[:20_000].tolist()
+    for asked in (people, again):
+        with served_by_a_process("churn") as address:
+            for start in range(0, len(asked), 1000):
+                ask(address, "churn", {"entities": [{"customer_id": each} for each in asked[start : start + 1000]]})
+
+    rows = deployment.lake.read("online_vectors/churn", columns=["customer_id", "role", "service_process", "is_answer"])
+    rows = rows.filter(pc.starts_with(rows["customer_id"], "someone "))
+    arms = rows.group_by(["customer_id", "role"]).aggregate([]).group_by("role").aggregate([("customer_id", "count")])
+    found = dict(zip(arms["role"].to_pylist(), arms["customer_id_count"].to_pylist(), strict=True))
+    assert rows.num_rows == count + len(again)
+    assert len(set(rows["service_process"].to_pylist())) == 2
+    assert set(rows["is_answer"].to_pylist()) == {True}
+    # Nobody is in both arms: then they would be more together than there are people.
+    assert sum(found.values()) == count
+    # 3.9 standard deviations: one run of ten thousand is outside.
+    assert share == 0.05
+    assert abs(found["challenger"] - share * count) < 3.9 * (count * share * (1 - share)) ** 0.5

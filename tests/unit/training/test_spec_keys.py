@@ -69,6 +69,7 @@ MAKES_NO_MODEL = {
     "decision.stop",
     "serving.canary_share",
     "serving.shadow",
+    "serving.log_share",
     "serving.store_timeout_ms",
     "serving.store_down",
     "serving.default_score",

@@ -1,0 +1,171 @@
+"""What is kept of requests: integers that are added to, rows for the log, questions for a shadow.
+
+What belongs here: what one answer leaves behind, and the minutes of it. What does not: where any of it goes.
+
+All of it is done after the answer was sent, by the thread that answers, and takes a few microseconds: whatever takes
+longer is another thread's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from include.monitoring.latency_histogram import histogram
+from include.monitoring.serving_windows import ServingWindow
+from include.serving.answers import Answerer, Scored
+from include.serving.exchange import Exchange
+from include.serving.log_rows import Noted, RowSource
+from include.serving.prediction_log import PredictionLog
+from include.serving.served_version import ServedVersion
+from include.serving.tally import NONE, SHADOW, Tally
+from include.specs.models import RankingModelSpec
+
+
+@dataclass
+class Recorder:
+    """Counts and keeps what a process answers.
+
+    Parameters
+    ----------
+    log : PredictionLog
+    models : collection of str
+        Those that are served.
+
+    Attributes
+    ----------
+    strays : Counter of int
+        Requests about no model that is served, by status.
+    """
+
+    log: PredictionLog
+    models: Collection[str]
+    strays: Counter[int] = field(default_factory=Counter, init=False)
+    _tallies: dict[tuple[str, int, str], Tally] = field(default_factory=dict, init=False)
+    _shadows: dict[Tally, Tally] = field(default_factory=dict, init=False)
+    _told: dict[Tally, ServingWindow] = field(default_factory=dict, init=False)
+    _since: datetime = field(default_factory=lambda: datetime.now(UTC), init=False)
+
+    def tallies(self) -> list[Tally]:
+        """Return the counters of every version and role so far."""
+        return list(self._tallies.values())
+
+    def open_tally(self, version: ServedVersion) -> Tally:
+        """Return the counters of a version that will answer; those that it had where it answered before."""
+        tally = self._tally(version.spec.model_id, version.version, version.role)
+        self._follow(tally, version, is_answer=True)
+        if version.role == "challenger":
+            unseen = self._tally(version.spec.model_id, version.version, SHADOW)
+            self._follow(unseen, version, is_answer=False)
+            self._shadows[tally] = unseen
+        return tally
+
+    def shadow_of(self, answerer: Answerer) -> Tally:
+        """Return the counters of what a challenger scores unseen."""
+        return self._shadows[answerer.tally]
+
+    def note(self, exchange: Exchange, *, status: int, latency_us: int) -> None:
+        """Keep what a request came to."""
+        lineup = exchange.lineup
+        if lineup is None:
+            # Whoever asks says the name: one that nobody serves gets no counters of its own.
+            if exchange.model_id is None or exchange.model_id not in self.models:
+                self.strays[status] += 1
+            else:
+                self._tally(exchange.model_id, 0, NONE).fail(status)
+        elif status != 200:
+            lineup.champion.tally.fail(status)
+        elif lineup.challenger is None:
+            self._answer(lineup.champion.tally, exchange, None, latency_us)
+        else:
+            for tally, places in _dealt(exchange.scored).items():
+                self._answer(tally, exchange, places, latency_us)
+
+    def note_unseen(self, exchange: Exchange, challenger: Answerer, places: Sequence[int], *, latency_us: int) -> None:
+        """Keep what a challenger made of those rows, at their places, that others answered."""
+        self._answer(self.shadow_of(challenger), exchange, places, latency_us)
+
+    def close_window(self, now: datetime) -> list[ServingWindow]:
+        """Return what was counted since this was called before; called by the thread that answers."""
+        windows = []
+        for tally in self.tallies():
+            total = _total(self.log.process, tally, self._since, now)
+            window = _since(total, self._told.get(tally))
+            self._told[tally] = total
+            if window.requests or window.dropped:
+                windows.append(window)
+        self._since = now
+        return windows
+
+    def _answer(self, tally: Tally, exchange: Exchange, places: Sequence[int] | None, latency_us: int) -> None:
+        rows = len(exchange.scored) if places is None else len(places)
+        first = tally.answer(rows, latency_us)
+        self.log.offer(Noted(tally, exchange, latency_us, places, first), rows)
+
+    def _tally(self, model_id: str, version: int, role: str) -> Tally:
+        return self._tallies.setdefault((model_id, version, role), Tally(model_id, version, role))
+
+    def _follow(self, tally: Tally, version: ServedVersion, *, is_answer: bool) -> None:
+        spec = version.spec
+        source = RowSource(
+            process=self.log.process,
+            model_id=spec.model_id,
+            version=version.version,
+            role=version.role,
+            is_answer=is_answer,
+            feature_service=version.signature.feature_service,
+            keys=spec.entity.keys,
+            features=version.signature.feature_names,
+            decides_from=None if isinstance(spec, RankingModelSpec) else float(spec.decides_by["decision_threshold"]),
+        )
+        self.log.add_source(tally, source, share=spec.serving.log_share)
+
+
+def _dealt(scored: Sequence[Scored]) -> dict[Tally, list[int]]:
+    """Return which rows each version answered."""
+    dealt: dict[Tally, list[int]] = {}
+    for place, each in enumerate(scored):
+        dealt.setdefault(each.answerer.tally, []).append(place)
+    return dealt
+
+
+def _total(process: str, tally: Tally, since: datetime, now: datetime) -> ServingWindow:
+    return ServingWindow(
+        process=process,
+        model_id=tally.model_id,
+        model_version=tally.version,
+        role=tally.role,
+        started_at=since,
+        ended_at=now,
+        requests=tally.requests,
+        rows=tally.rows,
+        errors=dict(tally.errors),
+        latency=histogram(tally.latency),
+        first_sequence=1,
+        last_sequence=tally.sequence,
+        dropped=tally.dropped,
+    )
+
+
+def _since(total: ServingWindow, before: ServingWindow | None) -> ServingWindow:
+    """Return what was counted after a moment."""
+    if before is None:
+        before = replace(total, requests=0, rows=0, errors={}, latency={}, last_sequence=0, dropped=0)
+    last_before, last = before.last_sequence or 0, total.last_sequence or 0
+    return replace(
+        total,
+        requests=total.requests - before.requests,
+        rows=total.rows - before.rows,
+        errors=_grown(total.errors, before.errors),
+        latency=_grown(total.latency, before.latency),
+        dropped=total.dropped - before.dropped,
+        first_sequence=last_before + 1 if last > last_before else None,
+        last_sequence=last if last > last_before else None,
+    )
+
+
+def _grown(total: Mapping[int, int], before: Mapping[int, int]) -> dict[int, int]:
+    grown = {key: count - before.get(key, 0) for key, count in total.items()}
+    return {key: count for key, count in grown.items() if count}

@@ -1,0 +1,309 @@
+"""The way of answered rows to the lake: none twice, and none lost that is not counted."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from include.adapters.lake.delta_lake import LakeAdapter
+from include.adapters.lake.online_log import append_vectors
+from include.errors import MlopsError
+from include.serving.log_rows import Noted, RowSource
+from include.serving.online_versions import OnlineVersions
+from include.serving.prediction_log import PredictionLog
+from include.serving.staged_chunks import ProcessFolder
+from include.serving.staging import LogLimits
+from include.serving.tally import Tally
+from include.tables import OF_NOBODY, online_vectors_table
+from tests.unit.serving.answered import ASKED_AT_US, make_answerer, make_exchange, make_source
+
+TABLE = online_vectors_table("churn", ("customer_id",), OF_NOBODY)
+QUICK = LogLimits(stage_seconds=0.01, chunk_seconds=0.02)
+
+
+@dataclass
+class Lake:
+    """A lake that may be down, and one that may not tell that it took something."""
+
+    path: Path
+    is_down: bool = False
+    is_silent: bool = False
+    calls: int = 0
+    waits: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.adapter = LakeAdapter(self.path.as_uri())
+
+    def take(self, source: RowSource, rows: pa.Table, number: int) -> None:
+        self.calls += 1
+        self.waits.set()
+        if self.is_down:
+            raise MlopsError("the lake is down")
+        append_vectors(self.adapter, TABLE, rows, work=source.work, number=number)
+        if self.is_silent:
+            raise MlopsError("nobody answers")
+
+    def rows(self) -> list[dict]:
+        return self.adapter.read(TABLE.name).to_pylist() if self.adapter.exists(TABLE.name) else []
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+def online(versions: dict[str, int] | None = None) -> OnlineVersions:
+    times = iter(range(ASKED_AT_US - 10, 2 * ASKED_AT_US, 1_000_000))
+    return OnlineVersions(lambda _: (versions or {"features/x": 3}, {"features/x": 3}), lambda: next(times))
+
+
+def open_log(tmp_path: Path, lake: Lake, *, process: str = "p", limits: LogLimits = QUICK, share: float = 1.0):
+    log = PredictionLog(process, tmp_path / "staged", lake.take, online(), limits)
+    tally = Tally("churn", 1, "champion")
+    log.add_source(tally, make_source(process), share=share)
+    return log, tally
+
+
+def answer(log: PredictionLog, tally: Tally, number: int, *, rows: int = 1, **scored: object) -> None:
+    exchange = make_exchange(number, [make_answerer(tally)] * rows, **scored)
+    log.offer(Noted(tally, exchange, 120 + number, None, tally.answer(rows, 120 + number)), rows)
+
+
+def until(holds: Callable[[], bool], *, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert holds()
+
+
+def numbers(rows: list[dict]) -> list[int]:
+    return sorted(row["sequence_number"] for row in rows)
+
+
+def test_every_row_is_in_the_lake_once_as_it_was_answered(tmp_path: Path, lake: Lake):
+    log, tally = open_log(tmp_path, lake)
+    log.start()
+    for number in range(300):
+        answer(log, tally, number, rows=1 + number % 3)
+    log.stop()
+
+    rows = sorted(lake.rows(), key=lambda row: row["sequence_number"])
+    assert numbers(rows) == list(range(1, 601))
+    assert [(row["request_id"], row["request_row"]) for row in rows[:4]] == [("r0", 0), ("r1", 0), ("r1", 1), ("r2", 0)]
+    first, second = rows[1], rows[2]
+    assert (first["customer_id"], first["model_version"], first["role"]) == ("c1.0", 1, "champion")
+    assert np.float32(first["a"]) == np.float32(1.1)
+    assert np.signbit(np.float32(first["b"]))
+    assert second["b"] is None
+    assert (first["score"], first["decision"], first["latency_us"]) == (0.5, True, 121)
+    assert (first["standing"], first["vector_source"], first["is_answer"]) == ("scored", "store", True)
+    assert json.loads(first["table_versions"]) == {"features/x": 3}
+    assert str(first["dt"]) == "2026-01-01"
+    account = log.account()
+    assert (account.offered, account.committed, account.buffered, account.staged, account.dropped) == (
+        600,
+        600,
+        0,
+        0,
+        0,
+    )
+    assert list((tmp_path / "staged").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("scored", "at", "source", "is_audited"),
+    [
+        ({}, None, "store", True),
+        ({}, datetime(2026, 1, 1, tzinfo=UTC), "store", False),
+        ({"is_given": True}, None, "given", False),
+        ({"row": None}, None, "given", False),
+        ({"row": None, "vector": None, "score": None, "fallback": "default"}, None, None, False),
+        ({"vector": None, "score": None}, None, None, False),
+    ],
+    ids=["read", "as of a day", "in part given", "given", "store down", "not asked about"],
+)
+def test_only_what_the_store_had_now_is_held_against_the_truth(tmp_path, lake, scored, at, source, is_audited):
+    log, tally = open_log(tmp_path, lake)
+    log.start()
+    answer(log, tally, 1, at=at, **scored)
+    log.stop()
+
+    (row,) = lake.rows()
+    assert row["vector_source"] == source
+    assert (row["table_versions"] is not None) == is_audited
+    assert row["fallback"] == scored.get("fallback")
+
+
+def test_while_the_lake_is_down_chunks_wait_and_then_all_are_in_it_once(tmp_path: Path, lake: Lake):
+    lake.is_down = True
+    log, tally = open_log(tmp_path, lake)
+    log.start()
+    for number in range(200):
+        answer(log, tally, number)
+        time.sleep(0.001)
+    until(lambda: log.account().buffered == 0 and lake.calls > 0)
+    assert (log.account().staged, log.account().committed) == (200, 0)
+    lake.is_down = False
+    until(lambda: log.account().committed == 200)
+    log.stop()
+    assert numbers(lake.rows()) == list(range(1, 201))
+
+
+def test_a_chunk_whose_commit_nobody_confirmed_is_in_the_lake_once(tmp_path: Path, lake: Lake):
+    lake.is_silent = True
+    log, tally = open_log(tmp_path, lake)
+    log.start()
+    answer(log, tally, 1, rows=5)
+    until(lambda: lake.calls >= 2)
+    lake.is_silent = False
+    log.stop()
+    assert numbers(lake.rows()) == [1, 2, 3, 4, 5]
+    assert log.account().committed == 5
+
+
+def test_what_finds_no_room_is_counted_and_what_came_first_is_kept(tmp_path: Path, lake: Lake):
+    log, tally = open_log(tmp_path, lake, limits=LogLimits(buffered_rows=100, stage_seconds=0.2, chunk_seconds=0.2))
+    for number in range(130):
+        answer(log, tally, number)
+    log.start()
+    until(lambda: log.account().buffered == 0)
+    answer(log, tally, 130)
+    log.stop()
+
+    account = log.account()
+    assert (account.offered, account.dropped, tally.dropped) == (131, 30, 30)
+    assert numbers(lake.rows()) == [*range(1, 101), 131]
+
+
+def test_the_disk_is_bounded_too(tmp_path: Path, lake: Lake):
+    lake.is_down = True
+    log, tally = open_log(tmp_path, lake, limits=LogLimits(stage_seconds=0.01, chunk_seconds=0.01, staged_bytes=20_000))
+    log.start()
+    for number in range(60):
+        answer(log, tally, number, rows=20)
+        until(lambda: log.account().buffered == 0)
+    lake.is_down = False
+    log.stop()
+
+    account = log.account()
+    assert 0 < account.dropped < 1200
+    assert account.committed == 1200 - account.dropped
+    assert numbers(lake.rows()) == list(range(1, account.committed + 1))
+
+
+def test_a_sample_is_of_entities_and_the_same_in_every_process(tmp_path: Path, lake: Lake):
+    for process in ("p", "q"):
+        log, tally = open_log(tmp_path, lake, process=process, share=0.3)
+        log.start()
+        for number in range(400):
+            answer(log, tally, number)
+        log.stop()
+        account = log.account()
+        assert account.left_out + account.committed == 400
+    kept = [(row["service_process"], row["customer_id"]) for row in lake.rows()]
+    of_p, of_q = ({entity for process, entity in kept if process == each} for each in ("p", "q"))
+    assert of_p == of_q
+    assert 80 < len(of_p) < 160
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from tests.unit.serving.test_prediction_log import Lake, LogLimits, answer, open_log
+
+folder = Path(sys.argv[1])
+lake = Lake(folder / "lake", is_down=True)
+log, tally = open_log(folder, lake, process="killed", limits=LogLimits(stage_seconds=0.05, chunk_seconds=0.2))
+log.start()
+number = 0
+while True:
+    answer(log, tally, number)
+    number += 1
+    if log.account().staged > 300:
+        print(tally.sequence, flush=True)
+        for _ in range(50):
+            answer(log, tally, number)
+        print(tally.sequence, flush=True)
+        time.sleep(60)
+    time.sleep(0.0005)
+"""
+
+
+def test_of_a_process_that_is_killed_the_next_one_commits_what_was_staged_and_counts_the_rest(
+    tmp_path: Path, lake: Lake, caplog: pytest.LogCaptureFixture
+):
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        answered = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+
+    log, _ = open_log(tmp_path, lake, process="next")
+    log.start()
+    until(lambda: not (tmp_path / "staged" / "killed").exists())
+    log.stop()
+
+    staged = numbers(lake.rows())
+    assert staged == list(range(1, len(staged) + 1))
+    assert len(staged) > 300
+    assert log.account().lost == answered - len(staged)
+    assert f"{answered - len(staged)} rows are lost" in caplog.text
+
+
+def test_a_process_that_lives_is_left_alone(tmp_path: Path, lake: Lake):
+    lake.is_down = True
+    living, tally = open_log(tmp_path, lake, process="living")
+    living.start()
+    answer(living, tally, 1)
+    until(lambda: living.account().staged == 1)
+    other, _ = open_log(tmp_path, lake, process="other")
+    other.start()
+    other.stop()
+    assert living.account().staged == 1
+    assert not ProcessFolder(tmp_path / "staged" / "living").take()
+    lake.is_down = False
+    living.stop()
+    assert numbers(lake.rows()) == [1]
+
+
+def test_a_version_whose_rows_the_lake_refuses_holds_up_no_other(tmp_path: Path, lake: Lake):
+    log, tally = open_log(tmp_path, lake)
+    other = Tally("churn", 2, "challenger")
+    log.add_source(other, make_source("p", version=2, role="challenger"), share=1.0)
+    refused = lake.take
+
+    def take(source: RowSource, rows: pa.Table, number: int) -> None:
+        if source.version == 1:
+            raise MlopsError("it can't hold them")
+        refused(source, rows, number)
+
+    log._committer._sink = take
+    log.start()
+    answer(log, tally, 1)
+    answer(log, other, 2)
+    until(lambda: log.account().committed == 1)
+    log._committer._sink = refused
+    log.stop()
+    assert {row["model_version"] for row in lake.rows()} == {1, 2}
+
+
+def test_versions_are_certain_only_between_two_looks_that_agree_with_the_lake():
+    looks = iter([({"x": 1}, {"x": 1}), ({"x": 1}, {"x": 1}), ({"x": 1}, {"x": 2}), ({"x": 2}, {"x": 2})])
+    times = iter([10, 20, 30, 40])
+    versions = OnlineVersions(lambda _: next(looks), lambda: next(times))
+    for _ in range(4):
+        versions.look("s")
+    assert versions.at("s", [5, 15, 25, 35, 45]) == [None, '{"x": 1}', None, None, None]
+    assert versions.at("another", [15]) == [None]
