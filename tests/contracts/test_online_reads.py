@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 
 import pyarrow as pa
 import pytest
@@ -148,6 +150,38 @@ def test_a_reader_without_feast_reads_the_same(store: FeatureStoreAdapter, setti
         for of in ("values", "status", "event_timestamps", "created_timestamps"):
             assert getattr(found, of).equals(getattr(expected, of))
         assert found.unknown == expected.unknown
+
+
+def test_feasts_own_reads_go_on_while_it_materialises_and_after_that_was_killed(
+    store: FeatureStoreAdapter, settings: Settings
+) -> None:
+    context = get_context("fork")
+    is_writing = context.Event()
+
+    def materialise() -> None:
+        def wait(*_: object, **__: object) -> None:
+            is_writing.set()
+            time.sleep(60)
+
+        feast = FeatureStore(config=FeatureStoreAdapter.from_settings(settings).config)
+        # Not the store's write: what reads the lake has threads of its own, which no fork brings along.
+        feast._get_provider().materialize_single_feature_view = wait
+        feast.materialize(AT - timedelta(days=1), AT, feature_views=[GROUP])
+
+    process = context.Process(target=materialise)
+    process.start()
+    assert is_writing.wait(30)
+    feast = FeatureStore(config=FeatureStoreAdapter.from_settings(settings).config)
+
+    def read(times: int) -> list[int]:
+        rows = [{KEY: "a"}]
+        answers = [feast.get_online_features(features=[f"{GROUP}:{FEATURE}"], entity_rows=rows) for _ in range(times)]
+        return [answer.to_dict()[FEATURE][0] for answer in answers]
+
+    assert read(500) == [4] * 500
+    process.kill()
+    process.join()
+    assert read(500) == [4] * 500
 
 
 def test_no_keys_give_empty_tables_of_the_same_types(store: FeatureStoreAdapter) -> None:
