@@ -125,12 +125,16 @@ class Roster(Generic[_Prepared]):
         """Start a thread that refreshes until `stop`."""
 
         def watch() -> None:
+            told = ""
             while not self._end.wait(every_s):
                 try:
                     self.refresh()
+                    told = ""
                 except Exception as err:
                     # In a thread nobody would hear of it, and nothing would follow the ledger any more.
-                    log.warning("serving keeps what it serves: %s", err, exc_info=not isinstance(err, MlopsError))
+                    if str(err) != told:
+                        log.warning("serving keeps what it serves: %s", err, exc_info=not isinstance(err, MlopsError))
+                    told = str(err)
 
         thread = threading.Thread(target=watch, name="roster", daemon=True)
         thread.start()

@@ -30,6 +30,7 @@ from include.adapters.deployment import Deployment
 from include.embedded.commands import CommandPostgres
 from include.settings import PROJECT_ROOT, Settings
 from include.steps.materialize_features import materialize_features
+from include.tables import online_vectors_name
 from tests.deployments import forget_declarations
 from tests.engines import RedisServer, redis_server
 from tests.served_shop import NIGHT, play_shop, train_and_promote, write_specs
@@ -158,6 +159,11 @@ def test_nothing_but_what_is_declared_is_answered_while_everything_comes_and_goe
     print(f"load: {whole}; overload: {overload}")
     grown = psutil.Process(soaked.process.pid).memory_info().rss - memory
     assert grown < 60 * 2**20, f"{grown / 2**20:.0f} MB more than after a sixth of the time"
+    soaked.process.send_signal(signal.SIGTERM)
+    soaked.process.wait(60)
+    logged = soaked.deployment.lake.read(online_vectors_name("churn"), columns=["request_id", "is_answer"])
+    assert len(set(logged["request_id"].to_pylist())) == logged.num_rows
+    assert logged.num_rows == whole.statuses[200] + overload.statuses[200]
 
 
 def assert_declared(load: Load, versions: set[int]) -> None:
