@@ -56,6 +56,7 @@ def add_versions(
     *,
     keys: tuple[str, ...],
     known_until: Mapping[date, datetime],
+    known_at_last: datetime | None = None,
 ) -> pa.Table:
     """Return a partition's rows after a rebuild: the stored ones and, of the computed ones, those that differ.
 
@@ -71,6 +72,9 @@ def add_versions(
         By ``dt``, of partitions whose source was corrected, when the newest of the source's rows up to that day was
         received: a version that differs from the stored one without a later `created_timestamp` of its own, and
         a retraction, are created then.
+    known_at_last : datetime, optional
+        When the newest of all the source's rows was received. In those partitions what differs without a later time
+        up to their day is created then: a correction has moved a row to a later day.
 
     Returns
     -------
@@ -94,9 +98,13 @@ def add_versions(
     retracted = in_stored & ~in_computed & differs
     fresh = [
         _columns(after, added, computed.schema),
-        _created_later(_columns(after, changed, computed.schema), before.filter(pa.array(changed)), known_until),
+        _created_later(
+            _columns(after, changed, computed.schema), before.filter(pa.array(changed)), known_until, known_at_last
+        ),
         _created_later(_columns(after, extended, computed.schema), before.filter(pa.array(extended)), {}),
-        _created_later(_retractions(before, retracted, features), before.filter(pa.array(retracted)), known_until),
+        _created_later(
+            _retractions(before, retracted, features), before.filter(pa.array(retracted)), known_until, known_at_last
+        ),
     ]
     arriving = pa.concat_tables([rows.cast(computed.schema) for rows in fresh])
     return _sorted(pa.concat_tables([_without(stored, arriving, keys), arriving]), keys)
@@ -156,12 +164,17 @@ def _retractions(before: pa.Table, retracted: NDArray[np.bool_], features: Seque
     return gone
 
 
-def _created_later(rows: pa.Table, before: pa.Table, known_until: Mapping[date, datetime]) -> pa.Table:
+def _created_later(
+    rows: pa.Table, before: pa.Table, known_until: Mapping[date, datetime], known_at_last: datetime | None = None
+) -> pa.Table:
     created, stored = rows[CREATED_TIMESTAMP], before[CREATED_TIMESTAMP]
     days, moments = pa.array(known_until.keys(), pa.date32()), pa.array(known_until.values(), stored.type)
     until = moments.take(pc.index_in(before[PARTITION], value_set=days).combine_chunks())
-    learned = pc.if_else(pc.fill_null(pc.greater(until, stored), False), until, stored)
-    at = pc.if_else(pc.greater(created, stored), created, learned)
+    last = pc.if_else(pc.is_valid(until), pa.scalar(known_at_last, stored.type), None)
+    at = stored
+    # The first that is later than what is stored.
+    for later in (last, until, created):
+        at = pc.if_else(pc.fill_null(pc.greater(later, stored), False), later, at)
     return rows.set_column(rows.column_names.index(CREATED_TIMESTAMP), CREATED_TIMESTAMP, at)
 
 

@@ -154,11 +154,15 @@ def build_partitions(
     built_from = deployment.state.source_versions(spec.table)
     corrected = [key for key in partitions if built_from.get(key) != source_versions]
     known_until = cache(lambda: _newest_receipts(sources.values(), corrected))
+    known_at_last = cache(lambda: _newest_receipt(sources.values()))
     judged: list[tuple[PartitionReport, list[tuple[str, int]]]] = []
 
     def with_versions(rows: pa.Table, present: pa.Table | None) -> pa.Table:
         is_first = present is None or present.num_rows == 0
-        return add_versions(present, rows, keys=spec.entity.keys, known_until={} if is_first else known_until())
+        if is_first:
+            return add_versions(present, rows, keys=spec.entity.keys, known_until={})
+        last = known_at_last() if corrected else None
+        return add_versions(present, rows, keys=spec.entity.keys, known_until=known_until(), known_at_last=last)
 
     def built() -> Iterator[Portion]:
         gate = QualityGate(deployment, spec)
@@ -219,6 +223,14 @@ def _newest_receipts(sources: Iterable[Dataset], partitions: Collection[str]) ->
         for day, moment in _newest_of(source, partitions).items():
             newest[day] = max(moment, newest.get(day, moment))
     return newest
+
+
+def _newest_receipt(sources: Iterable[Dataset]) -> datetime | None:
+    """Return when the newest row of all sources was received; None where none says so."""
+    columns = (
+        each.to_table(columns=[RECEIVED_AT])[RECEIVED_AT] for each in sources if RECEIVED_AT in each.schema.names
+    )
+    return max(filter(None, (pc.max(column).as_py() for column in columns)), default=None)
 
 
 def _newest_of(source: Dataset, partitions: Collection[str]) -> dict[date, datetime]:

@@ -77,6 +77,26 @@ def test_a_change_that_no_time_tells_apart_takes_the_place_of_the_old_version() 
     assert after(table(row("a")), table(row("a", 3))) == [row("a", 3)]
 
 
+@pytest.mark.parametrize(
+    ("computed", "then"), [([row("a", 3)], row("a", 3, created=6)), ([], row("a", None, created=6))]
+)
+def test_a_change_of_which_no_row_up_to_its_day_tells_was_known_when_the_newest_row_of_all_was(
+    computed: list[dict[str, Any]], then: dict[str, Any]
+) -> None:
+    """A correction has moved a row to a later day."""
+    stored = table(row("a"), row("a", 2, created=1))
+    rows = {
+        known: add_versions(
+            stored, table(*computed), keys=("customer_id",), known_until=at(known), known_at_last=EVENT + 6 * DAY
+        ).to_pylist()
+        for known in (1, 4, None)
+    }
+    assert rows[1] == [row("a"), row("a", 2, created=1), then]
+    assert rows[4][-1]["created_timestamp"] == EVENT + 4 * DAY
+    # Of a partition that was not corrected the definition is another one.
+    assert rows[None] == [row("a"), {**then, "created_timestamp": EVENT + DAY}]
+
+
 def test_an_entity_that_is_found_no_more_is_retracted_once() -> None:
     stored = table(row("a"), row("b"))
     once = after(stored, table(row("a")), known_until=2)

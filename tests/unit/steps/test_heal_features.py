@@ -67,6 +67,25 @@ def three_days(deployment: FakeDeployment) -> FakeDeployment:
     return deployment
 
 
+def test_what_was_known_stays_where_a_correction_moves_an_order_to_a_later_day(three_days: FakeDeployment) -> None:
+    """Nothing up to the day that it has left says so."""
+    moved = line("2024-01-01 12:00:00", customer="c9", order="m")
+    arrive(three_days, moved, nights=[])
+    build(three_days, "2024-01-01", "2024-01-03")
+    known = [found for found in versions(three_days, "2024-01-02") if found[0] == "c9"]
+    three_days.lake.update(
+        "raw/orders", ["2024-01-01"], lambda present: present.filter(pc.not_equal(present["order_id"], "m"))
+    )
+    arrive(three_days, late("2024-01-04 03:00:00", "c9", order="m"), nights=["2024-01-04"])
+    heal_features(three_days, GROUP)
+
+    assert known == [("c9", "2024-01-03", 1)]
+    assert [found for found in versions(three_days, "2024-01-02") if found[0] == "c9"] == [
+        *known,
+        ("c9", "2024-01-05", None),
+    ]
+
+
 def test_late_rows_are_healed_from_their_day_on_and_the_night_is_built_alone(three_days: FakeDeployment) -> None:
     build(three_days, "2024-01-01", "2024-01-03")
     arrive(three_days, late("2024-01-02 12:00:00", "c2"), nights=["2024-01-04"])
