@@ -25,6 +25,8 @@ MANIFEST = "manifest.json"
 # `manifest.spec_text`, as it is: its sha256 is the manifest's ``spec_sha256``.
 SPEC = "spec.json"
 CHECKSUMS = "checksums.json"
+# By its name MLflow's own clients know the folder of a model.
+MLMODEL = "MLmodel"
 
 
 @dataclass(frozen=True)

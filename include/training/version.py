@@ -22,6 +22,7 @@ from include.training import artifacts
 from include.training.conversion import check_parity, to_onnx
 from include.training.fitting import feature_importance, to_bytes
 from include.training.manifest import TrainingSetManifest, spec_text
+from include.training.mlflow_model import mlmodel_text
 from include.training.model_card import write_model_card
 from include.training.plots import draw_plots
 from include.training.split import TimeSplit, split_snapshots
@@ -130,6 +131,7 @@ def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.T
         artifacts.MODEL_CARD: card,
         artifacts.MANIFEST: manifest.to_json(),
         artifacts.SPEC: spec_text(spec),
+        artifacts.MLMODEL: mlmodel_text(signature),
     }
     files = {
         artifacts.NATIVE_MODEL: fitted.native,

@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from include.adapters.registry.model_registry import ModelRegistryAdapter, RegisteredVersion
 from include.errors import MlopsError
-from include.training.artifacts import CHECKSUMS, checksums
+from include.training.artifacts import CHECKSUMS, MLMODEL, checksums, with_checksums
 from include.training.manifest import TrainingSetManifest
 from include.training.version import train_version
 from tests.databases import make_database
@@ -119,7 +120,38 @@ def test_a_loaded_version_scores_as_the_trained_one(registry, files):
     assert loaded.manifest == TrainingSetManifest.from_json(files["manifest.json"].decode())
 
 
-@pytest.mark.parametrize("name", ["model.ubj", "model.onnx", "signature.json", "checksums.json", "plots/roc.png"])
+@pytest.fixture
+def mlflow_at(registry) -> Iterator[ModuleType]:
+    """Return MLflow as somebody has it who knows the address alone."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(registry.tracking_uri)
+    yield mlflow
+    mlflow.set_tracking_uri(before)
+
+
+def test_mlflows_own_client_loads_a_version_and_it_is_whole_after_that(registry, files, mlflow_at):
+    from include.question.matrix import feature_matrix
+
+    version = register(registry, files, "by-mlflow")
+    rows = make_examples(seed=5).select(NAMES)
+    loaded = [mlflow_at.pyfunc.load_model(uri) for uri in ("models:/by-mlflow/1", f"runs:/{version.run_id}/model")]
+    trusted = registry.load("by-mlflow", 1, registered=checksums(files)).model.predict(feature_matrix(rows, NAMES))
+    for each in loaded:
+        assert (each.predict(rows.to_pandas()[[*reversed(NAMES)]]) == trusted).all()
+    assert registry.stored("by-mlflow", 1) == files
+
+
+def test_a_version_from_before_mlflow_could_load_it_is_read_as_ever(registry, files):
+    older = with_checksums({name: content for name, content in files.items() if name not in (MLMODEL, CHECKSUMS)})
+    version = register(registry, older, "older").version
+    assert registry.load("older", version, registered=checksums(older)).signature.feature_names == NAMES
+
+
+@pytest.mark.parametrize(
+    "name", ["model.ubj", "model.onnx", "signature.json", "MLmodel", "checksums.json", "plots/roc.png"]
+)
 def test_a_changed_file_is_found_at_the_next_load(registry, files, name):
     version = register(registry, files).version
     path = cached(registry, version) / name

@@ -29,6 +29,8 @@ from include.training.artifacts import (
 )
 from include.training.manifest import TrainingSetManifest
 
+# MLflow writes it into the folder that it loads a registered version from, which may be the artifact store's own.
+_MLFLOWS_OWN = "registered_model_meta"
 _NEXT = "remove the folder to have it downloaded again; if that does not help, train the version again"
 
 
@@ -67,8 +69,8 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def list_files(folder: Path) -> dict[str, bytes]:
-    """Return every file below a folder, by name, unchecked."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Return every file of a version below a folder, by name, unchecked; what MLflow adds at a load is none."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / _MLFLOWS_OWN)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 

@@ -47,7 +47,7 @@ def test_files_are_those_that_a_version_has(trained):
     plots = {f"plots/{name}.png" for name in ("roc", "precision_recall", "calibration", "confusion", "importance")}
     assert set(trained.files) == plots | {
         "model.ubj", "model.onnx", "signature.json", "reference_profile.json", "metrics.json", "model_card.md",
-        "manifest.json", "spec.json", "checksums.json",
+        "manifest.json", "spec.json", "MLmodel", "checksums.json",
     }  # fmt: skip
     assert all(trained.files[name].startswith(b"\x89PNG") for name in plots)
 
