@@ -330,6 +330,22 @@ def test_scores_are_the_models_on_the_nights_features(deployment, in_production)
     assert (rows.decision == (rows.score >= 0.5)).all()
 
 
+def test_mlflows_own_client_gives_the_nights_scores_to_the_bit(deployment, in_production):
+    import mlflow
+
+    score_batch(deployment, "churn", partition=LAST)
+    rows = deployment.lake.read("predictions/churn", start=LAST, end=LAST).to_pandas()
+    features = deployment.lake.read("features/customer_daily", start=LAST, end=LAST).to_pandas()
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(deployment.model_registry.tracking_uri)
+    try:
+        model = mlflow.pyfunc.load_model(f"models:/churn-predictor/{in_production}")
+    finally:
+        mlflow.set_tracking_uri(before)
+    asked = features.set_index("customer_id").loc[rows.customer_id, model.metadata.metadata["features"][::-1]]
+    np.testing.assert_array_equal(rows.score, model.predict(asked))
+
+
 def test_scored_twice_and_out_of_order_gives_the_same_rows(deployment, in_production):
     nights = partitions.span(partitions.shift(LAST, -2), LAST)
     for night in nights:
