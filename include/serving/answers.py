@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from include.adapters.online.keys import Key
 from include.adapters.online.open_store import OnlineStoreDownError
 from include.serving.asks import Ask, AskReader, narrowed
+from include.serving.candidates import Candidates
 from include.serving.lineup import Lineup
 from include.serving.online_features import FeatureRow, OnlineFeatureReader, age_seconds
 from include.serving.refusal import Refusal
@@ -39,7 +40,7 @@ class Answerer:
     reader : OnlineFeatureReader
     tally : Tally
         Counts what it answers.
-    items : tuple of str
+    candidates : Candidates or None
         Of a ranking, what may be in a list.
     """
 
@@ -47,7 +48,7 @@ class Answerer:
     asks: AskReader
     reader: OnlineFeatureReader
     tally: Tally
-    items: tuple[str, ...] = ()
+    candidates: Candidates | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ async def score_lists(lineup: Lineup[Answerer], ask: Ask) -> list[ScoredList]:
     """Return of each list that is asked for all its items; refusals are those of `score_ask`."""
     lists = []
     for key, answerer in zip(ask.entities, _answerers(lineup, ask.entities), strict=True):
-        pairs = [(*key, item) for item in answerer.items]
+        pairs = [(*key, item) for item in answerer.candidates.items] if answerer.candidates is not None else []
         scored = await score_entities(answerer, pairs, [{}] * len(pairs), at=ask.at)
         lists.append(ScoredList(answerer, pairs, scored))
     return lists

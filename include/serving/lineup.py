@@ -84,6 +84,8 @@ class Roster(Generic[_Prepared]):
         The models that are served.
     prepare : callable
         Makes a version ready to be asked.
+    renew : callable
+        Takes one that answers, at each reading of the ledger: what it knows of the lake may be of a night before.
     retire : callable
         Takes one that answers no more.
 
@@ -99,6 +101,7 @@ class Roster(Generic[_Prepared]):
     deployment: Deployment
     specs: Sequence[ModelSpec]
     prepare: Callable[[ServedVersion], _Prepared]
+    renew: Callable[[_Prepared], None]
     retire: Callable[[_Prepared], None]
     lineups: Mapping[str, Lineup[_Prepared]] = field(default_factory=dict)
     said: Mapping[str, LedgerState] = field(default_factory=dict)
@@ -149,37 +152,54 @@ class Roster(Generic[_Prepared]):
         production, staging = holder(moves, Stage.PRODUCTION), holder(moves, Stage.STAGING)
         if not (spec.serving.shadow or spec.serving.canary_share > 0):
             staging = None
+        problems: list[str] = []
         present = self.lineups.get(spec.model_id)
-        problem = None
-        try:
-            lineup = self._lineup(spec, present, production, staging)
-        except MlopsError as err:
-            problem, lineup = str(err), present
-        except Exception as err:
-            # One model's fault must not keep the others from answering, whatever it is.
-            log.exception("serving model=%s broke while its versions were loaded", spec.model_id)
-            problem, lineup = f"something broke that should not: {type(err).__name__}: {err}", present
+        lineup = self._lineup(spec, present, production, staging, problems)
+        problem = "; ".join(problems) or None
         if problem is not None and self._problem(spec) != problem:
-            log.error("serving model=%s stays as it is: %s", spec.model_id, problem)
+            log.error("serving model=%s: %s", spec.model_id, problem)
         self.said = {**self.said, spec.model_id: LedgerState(production, staging, problem)}
         if lineup is not present:
             self._swap(spec, lineup)
 
     def _lineup(
-        self, spec: ModelSpec, present: Lineup[_Prepared] | None, production: int | None, staging: int | None
+        self,
+        spec: ModelSpec,
+        present: Lineup[_Prepared] | None,
+        production: int | None,
+        staging: int | None,
+        problems: list[str],
     ) -> Lineup[_Prepared] | None:
         if production is None:
             return None
-        champion = self._version(spec, production, "champion", present)
-        challenger = None if staging is None else self._version(spec, staging, "challenger", present)
+        champion = self._version(spec, production, "champion", present, problems)
+        if champion is None:
+            return present
+        # One that can't be loaded is told of, and takes nothing from the champion.
+        challenger = None if staging is None else self._version(spec, staging, "challenger", present, problems)
         if present is not None and present.champion is champion and present.challenger is challenger:
             return present
         return Lineup(champion, challenger)
 
-    def _version(self, spec: ModelSpec, version: int, role: Role, present: Lineup[_Prepared] | None) -> _Prepared:
-        for held in _members(present):
-            if (held.version.version, held.version.role) == (version, role):
-                return held
+    def _version(
+        self, spec: ModelSpec, version: int, role: Role, present: Lineup[_Prepared] | None, problems: list[str]
+    ) -> _Prepared | None:
+        """Return a version ready to be asked, made so where it is not; None where it can't be, and why not."""
+        ready = [held for held in _members(present) if (held.version.version, held.version.role) == (version, role)]
+        try:
+            prepared = ready[0] if ready else self._load(spec, version, role)
+            self.renew(prepared)
+            return prepared
+        except MlopsError as err:
+            problems.append(str(err))
+        except Exception as err:
+            # One model's fault must not keep the others from answering, whatever it is.
+            problems.append(f"something broke that should not: {type(err).__name__}: {err}")
+            if problems[-1] not in str(self._problem(spec)):
+                log.exception("serving model=%s version=%d broke while it was made ready", spec.model_id, version)
+        return ready[0] if ready else None
+
+    def _load(self, spec: ModelSpec, version: int, role: Role) -> _Prepared:
         loaded = self._files.load(spec, version, role)
         loaded.warm_up()
         return self.prepare(loaded)

@@ -15,6 +15,7 @@ from include.serving.answers import Answerer
 from include.serving.api_keys import ApiKeys
 from include.serving.app import make_app
 from include.serving.asks import AskReader
+from include.serving.candidates import Candidates
 from include.serving.door import Door
 from include.serving.http_routes import Limits
 from include.serving.lineup import Roster
@@ -24,9 +25,7 @@ from include.serving.read_plan import read_plan
 from include.serving.recorder import Recorder
 from include.serving.served_version import ServedVersion
 from include.serving.service_record import open_record
-from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, RankingModelSpec
-from include.steps.read_inputs import select_population
 
 if TYPE_CHECKING:
     import uvicorn
@@ -62,6 +61,7 @@ def make_service(deployment: Deployment, specs: Sequence[ModelSpec]) -> Predicti
         deployment,
         specs,
         prepare=lambda version: _answerer(deployment, version, record.recorder),
+        renew=lambda each: each.candidates.follow() if each.candidates is not None else None,
         retire=lambda each: each.reader.stop(),
     )
     return PredictionService(roster, record)
@@ -111,17 +111,7 @@ def _answerer(deployment: Deployment, version: ServedVersion, recorder: Recorder
     spec = version.spec
     reader = OnlineFeatureReader(read_plan(deployment, version), cache_s=spec.serving.cache_seconds)
     keys = spec.list_keys if isinstance(spec, RankingModelSpec) else spec.entity.keys
-    items = _candidates(deployment, spec) if isinstance(spec, RankingModelSpec) else ()
+    candidates = Candidates(deployment, spec) if isinstance(spec, RankingModelSpec) else None
     reader.start()
     asks = AskReader(keys, version.signature.features, max_rows=_ROWS_MAX)
-    return Answerer(version, asks, reader, recorder.open_tally(version), items)
-
-
-def _candidates(deployment: Deployment, spec: RankingModelSpec) -> tuple[str, ...]:
-    """Return the items that anybody's list may have, as of the newest night: of a person the population decides."""
-    table = load_feature_group(spec.features.group).table
-    night = deployment.state.newest_publication(table)
-    if night is None:
-        return ()
-    rows = deployment.lake.read(table, start=night, end=night)
-    return tuple(sorted(select_population(deployment, spec, rows)[spec.item_key].unique().to_pylist()))
+    return Answerer(version, asks, reader, recorder.open_tally(version), candidates)

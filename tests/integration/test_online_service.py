@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import hypothesis
@@ -34,13 +36,16 @@ from schemathesis.specs.openapi.checks import (
 
 from include import partitions
 from include.adapters.deployment import Deployment
+from include.adapters.state.registrations import Registration
 from include.adapters.state.state_store import StateStoreAdapter
 from include.cli.serving import serving as serving_cli
 from include.errors import MlopsError, UsageError
 from include.governance import lifecycle
+from include.governance.lifecycle import LedgerMove, MoveRequest
 from include.monitoring.serving_windows import add_up
 from include.question.matrix import feature_matrix
 from include.serving.api_keys import ApiKeys
+from include.serving.candidates import Candidates
 from include.serving.prediction_service import PredictionService
 from include.serving.start import make_server, open_service
 from include.settings import PROJECT_ROOT
@@ -346,12 +351,59 @@ def test_a_model_that_breaks_while_it_is_loaded_keeps_no_other_from_answering(
     def broken(*_: object) -> None:
         raise KeyError("no such column")
 
-    monkeypatch.setattr("include.serving.start._candidates", broken)
+    monkeypatch.setattr("include.serving.candidates.Candidates.follow", broken)
 
     served = open_service(deployment, [load_model(model) for model in MODELS])
 
     assert sorted(served.roster.lineups) == ["churn", "fraud"]
     assert "KeyError" in str(served.roster.said["recommendation"].problem)
+
+
+def test_a_challenger_that_cannot_be_loaded_takes_nothing_from_the_champion(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_SPECS", str(write_specs(tmp_path, recommendation={"canary_share": 0.5})))
+    moves, registration = StateStoreAdapter.ledger, StateStoreAdapter.registration
+
+    def with_challenger(state: StateStoreAdapter, model_id: str) -> tuple[LedgerMove, ...]:
+        found = moves(state, model_id)
+        return (*found, *lifecycle.stage_candidate(found, MoveRequest(model_id, 9, NIGHT, "tester", "a test", None)))
+
+    def of_the_first(state: StateStoreAdapter, model_id: str, version: int) -> Registration | None:
+        found = registration(state, model_id, 1)
+        return found if version == 1 or found is None else replace(found, run_id="gone")
+
+    monkeypatch.setattr(StateStoreAdapter, "ledger", with_challenger)
+    monkeypatch.setattr(StateStoreAdapter, "registration", of_the_first)
+    monkeypatch.setattr("include.serving.version_files.VersionFiles._keep", lambda *_: None)
+    shutil.rmtree(deployment.settings.home / "cache" / "served", ignore_errors=True)
+
+    served = open_service(deployment, [load_model("recommendation")])
+
+    lineup = served.roster.lineups["recommendation"]
+    assert (lineup.champion.version.version, lineup.challenger) == (1, None)
+    assert "version 9 is not served" in str(served.roster.said["recommendation"].problem)
+
+
+def test_what_may_be_in_a_list_follows_the_nights(deployment: Deployment) -> None:
+    spec, earlier = load_model("recommendation"), partitions.shift(NIGHT, -1)
+    lake = SimpleNamespace(read=lambda table, start, end: rows(start))
+
+    def rows(night: str) -> pa.Table:
+        found = deployment.lake.read("features/customer_category_daily", start=NIGHT, end=NIGHT)
+        return found if night == NIGHT else found.filter(pc.not_equal(found["category"], found["category"][0]))
+
+    nights = iter([earlier, earlier, NIGHT])
+    state = SimpleNamespace(newest_publication=lambda table: next(nights))
+    candidates = Candidates(SimpleNamespace(state=state, lake=lake, duckdb=deployment.duckdb), spec)
+    seen = []
+    for _ in range(3):
+        candidates._looked_at = -1e9
+        candidates.follow()
+        candidates.follow()
+        seen.append(len(candidates.items))
+
+    assert seen[0] == seen[1] == seen[2] - 1
 
 
 def test_the_process_that_answers_needs_no_more_than_its_image_has(deployment: Deployment) -> None:
