@@ -12,7 +12,7 @@ from feast import FeatureStore
 from feast.utils import _convert_arrow_to_proto
 
 from include.adapters.feature_store.feast_store import FeatureStoreAdapter
-from include.adapters.online import guarded_sqlite
+from include.adapters.online import guarded_sqlite, sqlite_reads
 from include.specs.groups import load_feature_group
 from tests.online_stores import FEATURE, GROUP, KEY, feature_rows, store_settings
 
@@ -50,7 +50,7 @@ def zone(request: pytest.FixtureRequest, store: FeatureStoreAdapter) -> Iterator
 def _reset_clock() -> None:
     time.tzset()
     guarded_sqlite._event_seconds.cache_clear()
-    guarded_sqlite._event_us.cache_clear()
+    sqlite_reads._event_us.cache_clear()
 
 
 def write(
