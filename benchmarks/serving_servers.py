@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,7 +56,7 @@ def serve(name: str, folder: str, port: int) -> None:
 
         _run(init(load_model(str(Path(folder) / "mlflow"))), port)
         return
-    _run(_APPS[name]((Path(folder) / "model.onnx").read_bytes()), port)
+    _run(_APPS[name]((Path(folder) / "model.onnx").read_bytes(), folder), port)
 
 
 def _run(app: Any, port: int) -> None:
@@ -76,38 +75,35 @@ def _session(content: bytes) -> Any:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _ours(content: bytes) -> Any:
+def _ours(content: bytes, folder: str) -> Any:
+    """Return this project's service, with all that it keeps of an answer, and a lineup in place of a ledger's."""
+    from include.adapters.deployment import Deployment
     from include.scoring.model import ScoringModel
     from include.serving.answers import Answerer
     from include.serving.api_keys import ApiKeys
     from include.serving.app import make_app
     from include.serving.asks import AskReader
     from include.serving.door import Door
-    from include.serving.lineup import Lineup, Roster
+    from include.serving.lineup import Lineup
     from include.serving.online_features import OnlineFeatureReader
-    from include.serving.prediction_service import PredictionService
     from include.serving.served_version import ServedVersion
+    from include.serving.start import make_service, settle
     from include.settings import Settings
     from include.specs.models import load_model
     from include.training.artifacts import Signature
 
-    @dataclass
-    class Fixed(Roster[Answerer]):
-        def refresh(self) -> None:
-            """Follow no ledger."""
-
+    deployment = Deployment(Settings.from_env({"MLOPS_HOME": f"{folder}/home"}))
     spec, features = load_model(MODEL), tuple((name, "float32") for name in FEATURES)
-    signature = Signature("bench", spec.entity.keys, features, "binary")
+    service = make_service(deployment, [spec])
+    signature = Signature(spec.features.service, spec.entity.keys, features, "binary")
     version = ServedVersion(spec, 1, "champion", signature, ScoringModel(FEATURES, native=b"", onnx=content), "")
     version.warm_up()
-    answerer = Answerer(
-        version, AskReader(spec.entity.keys, features, max_rows=1000), OnlineFeatureReader(SimpleNamespace())
-    )
-    roster = Fixed(
-        SimpleNamespace(settings=Settings.from_env()), [spec], prepare=lambda _: answerer, retire=lambda _: None
-    )
-    roster.lineups = {MODEL: Lineup(answerer)}
-    return make_app(PredictionService(roster), Door(ApiKeys(Path("/nonexistent")), is_open=True))
+    asks = AskReader(spec.entity.keys, features, max_rows=1000)
+    tally = service.record.recorder.open_tally(version)
+    answerer = Answerer(version, asks, OnlineFeatureReader(SimpleNamespace()), tally)
+    service.roster.lineups = {MODEL: Lineup(answerer)}
+    settle()
+    return make_app(service, Door(ApiKeys(deployment.settings.home), is_open=True))
 
 
 def _fastapi(content: bytes, *, is_async: bool) -> Any:
@@ -135,7 +131,7 @@ def _fastapi(content: bytes, *, is_async: bool) -> Any:
     return app
 
 
-def _echo(content: bytes) -> Any:
+def _echo(content: bytes, folder: str) -> Any:
     """Return the floor: ASGI and JSON, no model."""
     import msgspec
 
@@ -151,10 +147,10 @@ def _echo(content: bytes) -> Any:
     return app
 
 
-_APPS: dict[str, Callable[[bytes], Any]] = {
+_APPS: dict[str, Callable[[bytes, str], Any]] = {
     "ours": _ours,
-    "fastapi": lambda content: _fastapi(content, is_async=False),
-    "fastapi_async": lambda content: _fastapi(content, is_async=True),
+    "fastapi": lambda content, _: _fastapi(content, is_async=False),
+    "fastapi_async": lambda content, _: _fastapi(content, is_async=True),
     "echo": _echo,
 }
 
