@@ -84,8 +84,12 @@ def stage_by_hand(loop: Loop) -> int:
     settings, name = loop.deployment.settings, load_model("churn").registered_name
     client = MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
     known = client.get_model_version(name, "1")
-    made = client.create_model_version(name, known.source, run_id=known.run_id)
-    moves = loop.deployment.state.ledger("churn")
+    made = client.create_model_version(name, known.source, run_id=known.run_id, tags=dict(known.tags))
+    state = loop.deployment.state
+    registered = state.registration("churn", 1)
+    assert registered is not None
+    state.record_registration("churn", int(made.version), run_id=known.run_id, files=registered.files)
+    moves = state.ledger("churn")
     first = next(move.evidence for move in moves if move.to_stage == Stage.STAGING and move.evidence)
     evidence = _of_today(loop, int(made.version), first)
     request = MoveRequest("churn", int(made.version), NIGHT, actor="train_model", reason="by hand", evidence=evidence)
