@@ -17,6 +17,8 @@ _PER_DECADE, _FIRST, _LAST = 20, 1, 8
 BOUNDS_US: tuple[int, ...] = tuple(
     round(10 ** (n / _PER_DECADE)) for n in range(_FIRST * _PER_DECADE, _LAST * _PER_DECADE + 1)
 )
+# What is beyond the last bound is counted in it.
+_BEFORE_LAST = len(BOUNDS_US) - 1
 
 
 def find_bound(latency_us: int) -> int:
@@ -27,7 +29,7 @@ def find_bound(latency_us: int) -> int:
     >>> BOUNDS_US[find_bound(10)], BOUNDS_US[find_bound(11)], BOUNDS_US[find_bound(10**12)]
     (10, 11, 100000000)
     """
-    return min(bisect_left(BOUNDS_US, latency_us), len(BOUNDS_US) - 1)
+    return bisect_left(BOUNDS_US, latency_us, 0, _BEFORE_LAST)
 
 
 def histogram(counts: Sequence[int]) -> dict[int, int]:

@@ -6,7 +6,6 @@ What belongs here: the value. What does not: filling it (``prediction_service``)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from include.serving.lineup import Lineup
 
 
-@dataclass(slots=True)
 class Exchange:
     """A request, from its first byte to what is kept of it.
 
@@ -39,14 +37,17 @@ class Exchange:
         The rows; empty where the request was refused.
     """
 
-    request_id: str
-    asked_at_us: int
-    model_id: str | None = None
+    # Of the class until it is known: one is made for each request.
     lineup: Lineup[Answerer] | None = None
     ask: Ask | None = None
     at: datetime | None = None
     keys: Sequence[tuple[str, ...]] = ()
     scored: Sequence[Scored] = ()
+
+    def __init__(self, request_id: str, asked_at_us: int, model_id: str | None = None) -> None:
+        self.request_id = request_id
+        self.asked_at_us = asked_at_us
+        self.model_id = model_id
 
     def keep(self, ask: Ask, keys: Sequence[tuple[str, ...]], scored: Sequence[Scored]) -> None:
         """Keep what was asked and what came of it."""

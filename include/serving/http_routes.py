@@ -82,6 +82,7 @@ class PredictionRoutes:
     def __init__(self, service: PredictionService, others: AsgiApp, limits: Limits, door: Door) -> None:
         self._door = door
         self._service = service
+        self._note = service.record.recorder.note
         self._others = others
         self._limits = limits
         self.in_flight = 0
@@ -115,7 +116,7 @@ class PredictionRoutes:
             headers.append((b"retry-after", b"%d" % retry_after))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-        self._service.record.note(exchange, status=status, latency_us=(time.perf_counter_ns() - began) // 1000)
+        self._note(exchange, status, (time.perf_counter_ns() - began) // 1000)
 
     async def _answered(
         self, answer: _Answer, scope: Scope, receive: Receive, exchange: Exchange

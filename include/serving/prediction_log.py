@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from include.serving.committing import Committer, Sink
-from include.serving.log_rows import Noted, RowSource
+from include.serving.log_rows import RowSource
 from include.serving.online_versions import OnlineVersions
 from include.serving.staged_chunks import ProcessFolder
 from include.serving.staging import LogLimits, Stager
@@ -66,6 +66,11 @@ class PredictionLog:
         Commits a chunk.
     versions : OnlineVersions
     limits : LogLimits, optional
+
+    Attributes
+    ----------
+    offer : callable
+        Takes rows that were answered: all that a request does, see `Stager.offer`.
     """
 
     def __init__(
@@ -75,15 +80,12 @@ class PredictionLog:
         folder = ProcessFolder(root / process)
         self._stager = Stager(folder, limits or LogLimits())
         self._committer = Committer(root, folder, sink, versions)
+        self.offer = self._stager.offer
 
     def add_source(self, tally: Tally, source: RowSource, *, share: float) -> None:
         """Say what a tally's rows have in common, and of which share of entities they are kept."""
         self._committer.follow(source.feature_service)
         self._stager.add_source(tally, source, share=share)
-
-    def offer(self, noted: Noted, rows: int) -> None:
-        """Take rows that were answered: all that a request does."""
-        self._stager.offer(noted, rows)
 
     def start(self) -> None:
         """Start the threads."""

@@ -9,7 +9,7 @@ longer is another thread's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -33,6 +33,8 @@ class Recorder:
     log : PredictionLog
     models : collection of str
         Those that are served.
+    look_on : callable
+        Takes an answer for a challenger that looks on, and says whether it did: see `Shadow.offer`.
 
     Attributes
     ----------
@@ -42,11 +44,16 @@ class Recorder:
 
     log: PredictionLog
     models: Collection[str]
+    look_on: Callable[[Exchange], bool] = lambda _: False
     strays: Counter[int] = field(default_factory=Counter, init=False)
     _tallies: dict[tuple[str, int, str], Tally] = field(default_factory=dict, init=False)
     _shadows: dict[Tally, Tally] = field(default_factory=dict, init=False)
     _told: dict[Tally, ServingWindow] = field(default_factory=dict, init=False)
     _since: datetime = field(default_factory=lambda: datetime.now(UTC), init=False)
+    _offer: Callable[[Noted, int], None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._offer = self.log.offer
 
     def tallies(self) -> list[Tally]:
         """Return the counters of every version and role so far."""
@@ -66,22 +73,27 @@ class Recorder:
         """Return the counters of what a challenger scores unseen."""
         return self._shadows[answerer.tally]
 
-    def note(self, exchange: Exchange, *, status: int, latency_us: int) -> None:
-        """Keep what a request came to."""
+    def note(self, exchange: Exchange, status: int, latency_us: int) -> None:
+        """Keep what a request came to, after it was answered."""
         lineup = exchange.lineup
-        if lineup is None:
-            # Whoever asks says the name: one that nobody serves gets no counters of its own.
-            if exchange.model_id is None or exchange.model_id not in self.models:
-                self.strays[status] += 1
-            else:
-                self._tally(exchange.model_id, 0, NONE).fail(status)
-        elif status != 200:
-            lineup.champion.tally.fail(status)
-        elif lineup.challenger is None:
-            self._answer(lineup.champion.tally, exchange, None, latency_us)
-        else:
+        if status == 200 and lineup is not None and lineup.challenger is None:
+            # Nearly every request.
+            tally, rows = lineup.champion.tally, len(exchange.scored)
+            self._offer(Noted(tally, exchange, latency_us, None, tally.answer(rows, latency_us)), rows)
+        elif status == 200 and lineup is not None:
             for tally, places in _dealt(exchange.scored).items():
                 self._answer(tally, exchange, places, latency_us)
+            if self.look_on(exchange):
+                return
+        elif lineup is not None:
+            lineup.champion.tally.fail(status)
+        elif exchange.model_id in self.models:
+            self._tally(str(exchange.model_id), 0, NONE).fail(status)
+        else:
+            # Whoever asks says the name: one that nobody serves gets no counters of its own.
+            self.strays[status] += 1
+        # What was asked may be large, and nobody needs it any more.
+        exchange.ask = exchange.lineup = None
 
     def note_unseen(self, exchange: Exchange, challenger: Answerer, places: Sequence[int], *, latency_us: int) -> None:
         """Keep what a challenger made of those rows, at their places, that others answered."""
@@ -99,10 +111,9 @@ class Recorder:
         self._since = now
         return windows
 
-    def _answer(self, tally: Tally, exchange: Exchange, places: Sequence[int] | None, latency_us: int) -> None:
-        rows = len(exchange.scored) if places is None else len(places)
-        first = tally.answer(rows, latency_us)
-        self.log.offer(Noted(tally, exchange, latency_us, places, first), rows)
+    def _answer(self, tally: Tally, exchange: Exchange, places: Sequence[int], latency_us: int) -> None:
+        first = tally.answer(len(places), latency_us)
+        self._offer(Noted(tally, exchange, latency_us, places, first), len(places))
 
     def _tally(self, model_id: str, version: int, role: str) -> Tally:
         return self._tallies.setdefault((model_id, version, role), Tally(model_id, version, role))

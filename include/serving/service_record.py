@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from include.adapters.lake.online_log import append_vectors
-from include.serving.exchange import Exchange
 from include.serving.log_rows import RowSource
 from include.serving.online_versions import OnlineVersions, look_at
 from include.serving.prediction_log import PredictionLog
@@ -51,12 +50,6 @@ class ServiceRecord:
     windows: WindowWriter
     shadow: Shadow
 
-    def note(self, exchange: Exchange, *, status: int, latency_us: int) -> None:
-        """Keep what a request came to, after it was answered."""
-        self.recorder.note(exchange, status=status, latency_us=latency_us)
-        if not self.shadow.offer(exchange):
-            exchange.ask = exchange.lineup = None
-
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """Keep what is noted in between; at the end, what is still in memory goes where it belongs."""
@@ -86,7 +79,9 @@ def open_record(deployment: Deployment, models: Collection[str], *, limits: LogL
     log = PredictionLog(process, root, _lake_sink(deployment), OnlineVersions(look_at(deployment)), limits)
     recorder = Recorder(log, models)
     windows = WindowWriter(recorder.close_window, write_windows)
-    return ServiceRecord(log, recorder, windows, Shadow(recorder))
+    shadow = Shadow(recorder)
+    recorder.look_on = shadow.offer
+    return ServiceRecord(log, recorder, windows, shadow)
 
 
 def _lake_sink(deployment: Deployment) -> Sink:

@@ -13,7 +13,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 
 from include.errors import MlopsError
 from include.serving.answers import Answerer, Scored, score_entities
@@ -48,11 +49,8 @@ class Shadow:
 
     def offer(self, exchange: Exchange) -> bool:
         """Take an answer, where the model's challenger looks on and there is room; say whether it was taken."""
-        lineup = exchange.lineup
+        lineup, rows = exchange.lineup, len(exchange.scored)
         if lineup is None or lineup.challenger is None or not lineup.champion.version.spec.serving.shadow:
-            return False
-        rows = len(exchange.scored)
-        if not rows:
             return False
         if self._rows and self._rows + rows > _WAITING_ROWS:
             self.recorder.shadow_of(lineup.challenger).shed += rows
@@ -88,7 +86,8 @@ class Shadow:
                 self._fail(challenger, repr(err))
             else:
                 made = dict(zip(some, scored, strict=True))
-                seen = replace(exchange, scored=[made.get(n, each) for n, each in enumerate(exchange.scored)])
+                seen = copy(exchange)
+                seen.scored = [made.get(n, each) for n, each in enumerate(exchange.scored)]
                 took = time.perf_counter() - began
                 self.recorder.note_unseen(seen, challenger, some, latency_us=round(took * 1e6))
             await asyncio.sleep((time.perf_counter() - began) * _REST)

@@ -65,25 +65,29 @@ class ChunkWriter:
 
     def __init__(self, folder: Path, number: int, source: RowSource) -> None:
         self.rows = 0
+        self._is_synced = True
         self._path = folder / f"{number:010d}-{source.model_id}-{source.version}{_OPEN}"
         self._file: IO[bytes] = self._path.open("xb")
         self._stream = pa.ipc.new_stream(self._file, source.schema(), options=_OPTIONS)
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows; they are safe once `sync` has returned."""
+        """Add rows; a process that is killed leaves them, a machine that stops once `sync` has returned."""
         self._stream.write_batch(batch)
-        self.rows += batch.num_rows
-
-    def sync(self) -> int:
-        """Have what was written on the disk, and return the chunk's bytes."""
         self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._file.tell()
+        self.rows += batch.num_rows
+        self._is_synced = False
+
+    def sync(self) -> None:
+        """Have on the disk what was written."""
+        if not self._is_synced:
+            os.fsync(self._file.fileno())
+            self._is_synced = True
 
     def seal(self) -> None:
         """End the chunk: it is among the sealed ones from then on."""
         self._stream.close()
-        self.sync()
+        self._file.flush()
+        os.fsync(self._file.fileno())
         self._file.close()
         self._path.rename(self._path.with_suffix(_SEALED))
 

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 # Rows of a batch: making one holds the interpreter for less than a millisecond, and then others have a turn.
 _AT_ONCE = 250
 _PAUSE_S = 0.001
+# So often a full batch is looked for: what lies in memory for long is out of the processor's caches when it is needed.
+_LOOK_S = 0.05
 # Who is in the sample has nothing to do with who is in a test.
 _SAMPLE = b"prediction log"
 
@@ -123,12 +125,17 @@ class Stager:
             self._thread.join(within_s)
 
     def _run(self) -> None:
-        is_over = False
+        is_over, staged_at = False, time.monotonic()
         while not is_over:
-            is_over = self._end.wait(self._limits.stage_seconds)
+            is_over = self._end.wait(min(_LOOK_S, self._limits.stage_seconds))
+            is_due = is_over or time.monotonic() - staged_at >= self._limits.stage_seconds
+            if not is_due and len(self._buffer) < _AT_ONCE:
+                continue
             try:
                 self._stage()
-                self._seal(all_of_them=is_over)
+                if is_due:
+                    staged_at = time.monotonic()
+                    self._sync(is_over=is_over)
             except Exception:
                 # Nobody has foreseen it; without the thread the log would end here, and nobody would know.
                 log.exception("serving log: rows could not be staged")
@@ -182,7 +189,6 @@ class Stager:
             for some in _portions(noted):
                 writer.write(make_batch(source, some))
                 time.sleep(_PAUSE_S)
-            writer.sync()
         except (OSError, pa.ArrowException) as err:
             if (broken := self._open.pop(tally, None)) is not None:
                 broken.writer.abandon()
@@ -191,13 +197,21 @@ class Stager:
         self._tell(None)
         return True
 
-    def _seal(self, *, all_of_them: bool) -> None:
+    def _sync(self, *, is_over: bool) -> None:
+        """Have what was written on the disk, and seal what is large or old enough."""
         now = time.monotonic()
         for tally, held in list(self._open.items()):
             is_large = held.writer.rows >= self._limits.chunk_rows
-            if all_of_them or is_large or now - held.since >= self._limits.chunk_seconds:
-                del self._open[tally]
-                held.writer.seal()
+            try:
+                if is_over or is_large or now - held.since >= self._limits.chunk_seconds:
+                    del self._open[tally]
+                    held.writer.seal()
+                else:
+                    held.writer.sync()
+            except OSError as err:
+                self._open.pop(tally, None)
+                held.writer.abandon()
+                self._tell(f"rows may be lost: {err}")
 
     def _mark(self, tally: Tally) -> None:
         """Have the number of a tally's last row outlive the process."""

@@ -72,6 +72,5 @@ class Tally:
         self.rows += rows
         self.latency[find_bound(latency_us)] += 1
         self.latency_us += latency_us
-        self.sequence += rows
-        self.marks[self.place] = self.sequence
+        self.marks[self.place] = self.sequence = first + rows - 1
         return first

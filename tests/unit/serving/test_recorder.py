@@ -61,7 +61,7 @@ def ask(recorder: Recorder, rng: np.random.Generator, count: int, **serving: Any
     for number in range(count):
         answerers = [champion, *rng.choice(np.array([champion, challenger]), rng.integers(0, 5))]
         exchange = make_exchange(number, answerers, challenger=challenger)
-        recorder.note(exchange, status=200, latency_us=int(rng.lognormal(7, 1)))
+        recorder.note(exchange, 200, int(rng.lognormal(7, 1)))
 
 
 def test_rows_of_each_version_are_numbered_without_a_gap_and_windows_say_from_where_to_where():
@@ -95,8 +95,8 @@ def test_windows_of_processes_add_up_to_what_one_would_have_counted():
     champions = [make_versions(recorder)[0] for recorder in recorders]
     for number, latency in enumerate(latencies):
         place = int(rng.integers(3))
-        recorders[place].note(make_exchange(number, [champions[place]]), status=200, latency_us=latency)
-        whole.note(make_exchange(number, [alone]), status=200, latency_us=latency)
+        recorders[place].note(make_exchange(number, [champions[place]]), 200, latency)
+        whole.note(make_exchange(number, [alone]), 200, latency)
         if number % 700 == 0:
             windows += [each for recorder in recorders for each in recorder.close_window(START)]
     windows += [each for recorder in recorders for each in recorder.close_window(START)]
@@ -113,7 +113,7 @@ def test_a_latency_beyond_all_bounds_is_counted_in_the_last():
     recorder, _ = make_recorder()
     champion, _ = make_versions(recorder)
     for number, latency in enumerate((0, 10**12)):
-        recorder.note(make_exchange(number, [champion]), status=200, latency_us=latency)
+        recorder.note(make_exchange(number, [champion]), 200, latency)
     (window,) = recorder.close_window(START)
     assert window.latency == {BOUNDS_US[0]: 1, BOUNDS_US[-1]: 1}
 
@@ -121,12 +121,13 @@ def test_a_latency_beyond_all_bounds_is_counted_in_the_last():
 def test_errors_are_those_of_the_model_that_was_asked_and_a_name_that_nobody_serves_has_no_counters():
     recorder, _ = make_recorder()
     champion, _ = make_versions(recorder)
-    refused = Exchange("r", 1, "churn", make_lineup(champion))
-    recorder.note(refused, status=422, latency_us=9)
-    recorder.note(Exchange("r", 1, "churn"), status=503, latency_us=9)
+    refused = Exchange("r", 1, "churn")
+    refused.lineup = make_lineup(champion)
+    recorder.note(refused, 422, 9)
+    recorder.note(Exchange("r", 1, "churn"), 503, 9)
     for number in range(100):
-        recorder.note(Exchange("r", 1, f"made up {number}"), status=404, latency_us=9)
-    recorder.note(Exchange("r", 1), status=401, latency_us=9)
+        recorder.note(Exchange("r", 1, f"made up {number}"), 404, 9)
+    recorder.note(Exchange("r", 1), 401, 9)
 
     windows = {(each.model_version, each.role): each.errors for each in recorder.close_window(START)}
     assert windows == {(1, "champion"): {422: 1}, (0, "none"): {503: 1}}
@@ -156,7 +157,7 @@ def test_minutes_wait_while_the_database_is_down_and_each_is_written_once(failur
     writer = WindowWriter(recorder.close_window, database.write)
     writer.start()
     for number in range(4):
-        recorder.note(make_exchange(number, [champion]), status=200, latency_us=5)
+        recorder.note(make_exchange(number, [champion]), 200, 5)
         writer.close()
     writer.stop()
     assert [window.first_sequence for window in database.rows] == [1, 2, 3, 4]
