@@ -6,13 +6,16 @@ address that is not 127.0.0.1 is refused.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import json
 import re
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import httpx
 import numpy as np
 import uvloop
 
@@ -163,3 +166,38 @@ class _Asker(asyncio.Protocol):
         if at < 0:
             return self._buffer.endswith(b"0\r\n\r\n")
         return len(self._buffer) >= head + 4 + int(lower[at + 15 :].split(b"\r\n", 1)[0])
+
+
+def main() -> None:
+    """Ask a service on this machine about rows of features that are not known, and tell how long answers took."""
+    parser = argparse.ArgumentParser(prog="make load ARGS=…", description=main.__doc__)
+    parser.add_argument("--port", type=int, default=8090, help="of the service (default: 8090)")
+    parser.add_argument("--model", default="", help="default: the first that has a version in Production")
+    parser.add_argument("--seconds", type=float, default=10.0, help="at most 600 (default: 10)")
+    parser.add_argument("--connections", type=int, default=16, help="at most 512 (default: 16)")
+    parser.add_argument("--key", default="", help="an API key, where the service wants one")
+    asked = parser.parse_args()
+    if not (0 < asked.seconds <= 600 and 1 <= asked.connections <= 512):
+        parser.error("--seconds is above 0 and at most 600, --connections from 1 to 512")
+    headers = {"X-Api-Key": asked.key} if asked.key else {}
+    try:
+        found = (
+            httpx.get(f"http://127.0.0.1:{asked.port}/v1/models", headers=headers).raise_for_status().json()["models"]
+        )
+    except httpx.HTTPError as err:
+        parser.error(
+            f"no service answers on port {asked.port} of this machine ({err}); make up and mlops serve start one"
+        )
+    served = {each["model"]: each["versions"][0]["features"] for each in found if each["versions"]}
+    model = asked.model or next(iter(served), "")
+    if model not in served:
+        parser.error(
+            f"no version of {model or 'any model'} is in Production there; there are {', '.join(served) or 'none'}"
+        )
+    body = json.dumps({"instances": [dict.fromkeys(served[model])]}).encode()
+    path = f"/v1/models/{model}/predict"
+    print(f"{model}: {ask_for(asked.seconds, asked.port, path, [body], connections=asked.connections, key=asked.key)}")
+
+
+if __name__ == "__main__":
+    main()
