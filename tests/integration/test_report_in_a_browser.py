@@ -161,7 +161,7 @@ def test_a_telephone_never_scrolls_the_page_sideways(visit, name, scheme):
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_every_section_and_region_is_visible(visit, width):
     with visit(make_eventful_account(), width=width) as seen:
-        assert seen.page.locator("section").count() == 8
+        assert seen.page.locator("section").count() == 9
         for locator in (seen.page.locator("section > h2"), seen.page.locator("[role=region]")):
             for box in [item.bounding_box() for item in locator.all()]:
                 assert box["width"] > 0
@@ -262,7 +262,7 @@ def test_three_models_have_their_own_sections_and_share_the_rest(visit, width):
     with visit(make_account_of_three(), width=width) as seen:
         assert seen.page.title() == "churn, fraud, recommendation: report of a demo of 17 nights"
         assert [seen.page.locator(f"[data-model={of}] section").count() for of in ("churn", "fraud")] == [4, 4]
-        assert seen.page.locator("section").count() == 1 + 3 * 4 + 4
+        assert seen.page.locator("section").count() == 1 + 3 * 4 + 5
         regions = [item.get_attribute("id") for item in seen.page.locator(".scroll").all()]
         assert regions == [*REGIONS_OF_THREE, *SHARED]
         for item in seen.page.locator("h2, h3.title, [role=region]").all():
