@@ -26,7 +26,7 @@ from tests.unit.demo.accounts import (
 )
 
 NARROW, WIDE = 400, 1200
-SHARED = ["rows-table", "tables-table", "runs-table", "time-table"]
+SHARED = ["rows-table", "tables-table", "online-table", "runs-table", "time-table"]
 REGIONS = ["drift-churn-table", "ledger-churn-table", *SHARED]
 LONG = "a" * 300
 
