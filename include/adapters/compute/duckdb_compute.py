@@ -101,6 +101,9 @@ def _run(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, 
     with ThreadPoolExecutor(1, thread_name_prefix="statement") as pool:
         running = pool.submit(rows)
         try:
+            # Not for ever: a signal that another thread was given is seen by this one when it next looks up.
+            while not running.done():
+                wait([running], timeout=_PATIENCE_S)
             return running.result()
         except BaseException:
             while not running.done():
