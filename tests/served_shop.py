@@ -22,12 +22,13 @@ from include.steps.train_model import train_model
 
 MODELS = ("churn", "fraud", "recommendation")
 START, NIGHT = "2025-08-01", "2026-01-11"
-# Ends a week before the night, so that a version is known to have governed it.
+# A version governs the nights after the one that it was moved on.
 AS_OF = partitions.shift(NIGHT, -1)
-_HORIZON, _WINDOW = 7, 28
-_WORLD = World(arrivals_per_day=3.0, dispute_intercept=2.0)
-_TRAINING = {
-    "window_days": _WINDOW,
+HORIZON, WINDOW = 7, 28
+# Many disputes: of few nothing could be learned in so small a shop.
+WORLD = World(arrivals_per_day=3.0, dispute_intercept=2.0)
+TRAINING = {
+    "window_days": WINDOW,
     "snapshot_every_days": 1,
     "test_days": 7,
     "min_rows": 100,
@@ -40,19 +41,19 @@ def write_specs(folder: Path, **serving: dict[str, object]) -> Path:
     """Write an overlay of short horizons, with a section on serving of the models that are named."""
     folder.mkdir(parents=True, exist_ok=True)
     for model in MODELS:
-        values = {"label": {"horizon_days": _HORIZON}, "training": _TRAINING, "serving": serving.get(model, {})}
+        values = {"label": {"horizon_days": HORIZON}, "training": TRAINING, "serving": serving.get(model, {})}
         (folder / f"{model}.yaml").write_text(yaml.safe_dump(values))
     return folder
 
 
 def play_shop(deployment: Deployment, folder: Path) -> None:
     """Build, train, promote and materialise: the newest night is `NIGHT`."""
-    orders = generate_orders(folder / "shop", seed=5, start=START, end=NIGHT, nights=0, world=_WORLD)
+    orders = generate_orders(folder / "shop", seed=5, start=START, end=NIGHT, nights=0, world=WORLD)
     assert orders.history is not None
     import_file(deployment, orders.history, source="orders", as_of=partitions.end_of(NIGHT))
     for model in MODELS:
         group = load_model(model).features.group
-        build_features(deployment, group, start=partitions.shift(NIGHT, -_HORIZON - _WINDOW - 2), end=NIGHT)
+        build_features(deployment, group, start=partitions.shift(NIGHT, -HORIZON - WINDOW - 2), end=NIGHT)
         materialize_features(deployment, group, start=NIGHT, end=NIGHT)
         train_and_promote(deployment, model, as_of=AS_OF)
 

@@ -27,7 +27,6 @@ from include.adapters.lake.training_sets import read_training_set
 from include.errors import UsageError
 from include.question.matrix import feature_matrix
 from include.simulation.incidents import parse_incident
-from include.simulation.world import World
 from include.specs.models import load_model
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
@@ -39,24 +38,13 @@ from include.steps.read_inputs import read_snapshots
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
 from tests.integration.test_train_and_score import make_deployment
+from tests.served_shop import HORIZON, MODELS, TRAINING, WINDOW, WORLD
 
 pytestmark = pytest.mark.timeout(600)
 
-MODELS = ("churn", "fraud", "recommendation")
 START, HISTORY_END, END = "2025-08-01", "2026-01-11", "2026-01-31"
 NIGHTS = partitions.span(partitions.shift(HISTORY_END, 1), END)
 LATE = {NIGHTS[3]: "late_rows@{}+2*0.4", NIGHTS[8]: "late_rows@{}+1*0.6", NIGHTS[11]: "corrections@{}+3*0.5"}
-HORIZON, WINDOW = 7, 28
-# Many disputes: of few nothing could be learned in so small a shop.
-WORLD = World(arrivals_per_day=3.0, dispute_intercept=2.0)
-TRAINING = {
-    "window_days": WINDOW,
-    "snapshot_every_days": 1,
-    "test_days": 7,
-    "min_rows": 100,
-    "bootstrap_samples": 100,
-    "threads": 1,
-}
 
 Entity = tuple[str, ...]
 
