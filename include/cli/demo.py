@@ -197,7 +197,6 @@ def _plan(airflow: EmbeddedAirflow, narrator: TerminalNarrator, arguments: DemoA
 def _run(airflow: EmbeddedAirflow, narrator: TerminalNarrator, plan: DemoPlan, pace: Pace) -> None:
     from include.adapters.deployment import Deployment
     from include.cli.embedded import told_login
-    from include.demo.online_questions import OnlineQuestions
     from include.demo.play import Demo
     from include.embedded.api import AirflowApi
 
@@ -207,8 +206,7 @@ def _run(airflow: EmbeddedAirflow, narrator: TerminalNarrator, plan: DemoPlan, p
     up_s = time.monotonic() - started
     narrator.say(f"Airflow {address.url}  login {told_login(airflow.home, address.user)}")
     api = AirflowApi(address.url, address.password, user=address.user)
-    deployment = Deployment(airflow.settings)
-    loop = Demo(deployment, api, plan, pace, narrator, OnlineQuestions(deployment, address.serving_url))
+    loop = Demo(Deployment(airflow.settings), api, plan, pace, narrator, address.serving_url)
     try:
         loop.run()
     except MlopsError:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from include import partitions
+from include.demo.waiting import Waiting
 from include.errors import MlopsError
+from include.scoring.predictions import CHAMPION
 from include.specs.models import RankingModelSpec, load_model
 from include.tables import predictions_name
 
@@ -28,9 +30,8 @@ if TYPE_CHECKING:
 _QUESTIONS = 10
 # Both are float32, by two engines that were proved equal to this.
 _TOLERANCE = 1e-6
-_UP_TIMEOUT_S = 60.0
+_ANSWER_TIMEOUT_S = 60.0
 _TRIES = 5
-_CHAMPION = "champion"
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,12 @@ class OnlineQuestions:
         Its lake has the night's scores.
     address : str
         The service's.
+    waiting : Waiting
+        Waits until the service has a version: it follows the ledger, and may have been started again.
     """
 
-    def __init__(self, deployment: Deployment, address: str) -> None:
+    def __init__(self, deployment: Deployment, address: str, waiting: Waiting) -> None:
+        self._waiting = waiting
         self._deployment = deployment
         self._address = address
         self._kept = deployment.settings.home / "demo" / "asked.jsonl"
@@ -101,13 +105,13 @@ class OnlineQuestions:
         """
         spec = load_model(model_id)
         rows = self._deployment.lake.read(predictions_name(model_id), start=night, end=night).to_pylist()
-        scored = _by_question(spec, [row for row in rows if row["role"] == _CHAMPION])
+        scored = _by_question(spec, [row for row in rows if row["role"] == CHAMPION])
         chosen = sorted(scored)[:: max(1, len(scored) // _QUESTIONS)][:_QUESTIONS]
         if not chosen:
             return
         latencies, differences, versions = [], [], set()
-        with httpx.Client(base_url=self._address, timeout=_UP_TIMEOUT_S) as client:
-            _wait_for(client, model_id)
+        with httpx.Client(base_url=self._address, timeout=_ANSWER_TIMEOUT_S) as client:
+            self._waiting.until(lambda: _is_served(client, model_id), f"no version of {model_id} answers online")
             for key in chosen:
                 body = {"entities": [dict(zip(_asked_keys(spec), key, strict=True))], "at": _end(night)}
                 answer, milliseconds = _ask(client, f"/v1/models/{model_id}/predict", body)
@@ -188,21 +192,11 @@ def _told(answer: httpx.Response) -> Mapping[str, Any]:
     return found
 
 
-def _wait_for(client: httpx.Client, model_id: str) -> None:
-    """Wait until the service has a version of the model: it follows the ledger, and may have been started again."""
-    deadline = time.monotonic() + _UP_TIMEOUT_S
-    while True:
-        try:
-            if client.get(f"/v2/models/{model_id}/ready").is_success:
-                return
-        except httpx.TransportError:
-            pass
-        if time.monotonic() > deadline:
-            raise MlopsError(
-                f"the online service at {client.base_url} has no version of {model_id} after {_UP_TIMEOUT_S:.0f} s; "
-                "its log is serving.log among the home's logs"
-            )
-        time.sleep(0.2)
+def _is_served(client: httpx.Client, model_id: str) -> bool:
+    try:
+        return client.get(f"/v2/models/{model_id}/ready").is_success
+    except httpx.TransportError:
+        return False
 
 
 def _end(night: str) -> str:

@@ -50,8 +50,8 @@ class Demo:
         How fast, and who approves.
     narrator : Narrator
         Tells a person.
-    online : OnlineQuestions
-        Asks the home's online service.
+    serving_url : str
+        The home's online service.
     """
 
     def __init__(
@@ -61,9 +61,8 @@ class Demo:
         plan: DemoPlan,
         pace: Pace,
         narrator: Narrator,
-        online: OnlineQuestions,
+        serving_url: str,
     ) -> None:
-        self.online = online
         self.deployment = deployment
         self.api = api
         self.plan = plan
@@ -71,6 +70,7 @@ class Demo:
         self.narrator = narrator
         self.report = DemoReport()
         self.waiting = Waiting(deployment.settings.home, api)
+        self.online = OnlineQuestions(deployment, serving_url, self.waiting)
         approver = Approver(self.waiting, pace, narrator)
         self.models = [PlayedModel(name, deployment, self.waiting, approver) for name in plan.arguments.models]
 

@@ -141,7 +141,7 @@ def test_a_demo_whose_retrain_came_to_nothing_stops_and_says_what_failed_and_whe
     fail(MlopsError("no room"))
     airflow = SimpleNamespace(address="http://127.0.0.1:1", runs=lambda _: [], waiting_approvals=list)
     plan = SimpleNamespace(arguments=SimpleNamespace(models=["churn"]))
-    demo = Demo(Deployment(deployment.settings), airflow, plan, Pace(), SimpleNamespace(), SimpleNamespace())
+    demo = Demo(Deployment(deployment.settings), airflow, plan, Pace(), SimpleNamespace(), "")
     with pytest.raises(MlopsError, match=r"train-1 failed at train: no room; .* look at http://127\.0\.0\.1:1/dags/"):
         demo.models[0].settle(demo.narrator)
     assert MlopsError.exit_code != 0
