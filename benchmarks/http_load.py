@@ -19,6 +19,8 @@ import httpx
 import numpy as np
 import uvloop
 
+from include.settings import DEFAULT_SERVING_PORT
+
 _HEAD_END = b"\r\n\r\n"
 _SAID = re.compile(rb'"(?:model_version|code)":"?(\w+)')
 
@@ -171,7 +173,7 @@ class _Asker(asyncio.Protocol):
 def main() -> None:
     """Ask a service on this machine about rows of features that are not known, and tell how long answers took."""
     parser = argparse.ArgumentParser(prog="make load ARGS=…", description=main.__doc__)
-    parser.add_argument("--port", type=int, default=8090, help="of the service (default: 8090)")
+    parser.add_argument("--port", type=int, default=DEFAULT_SERVING_PORT, help="of the service (default: %(default)s)")
     parser.add_argument("--model", default="", help="default: the first that has a version in Production")
     parser.add_argument("--seconds", type=float, default=10.0, help="at most 600 (default: 10)")
     parser.add_argument("--connections", type=int, default=16, help="at most 512 (default: 16)")

@@ -27,7 +27,7 @@ Role = Literal["viewer", "user", "op", "admin"]
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 STATE_OWNER_URL = "MLOPS_STATE_OWNER_URL"
-SERVING_PORT = "MLOPS_SERVING_PORT"
+SERVING_PORT, DEFAULT_SERVING_PORT = "MLOPS_SERVING_PORT", 8090
 # The role that owns the embedded state; the application's is called as the database is.
 STATE_OWNER = "state_owner"
 # With it ten million lines are imported in less than 1.5 GB, and 300 days of 250,000 customers built in less than 2 GB

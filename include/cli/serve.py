@@ -11,26 +11,28 @@ import click
 
 from include.cli.deployment import open_deployment
 from include.errors import UsageError
-from include.settings import home_from_env
+from include.settings import DEFAULT_SERVING_PORT, home_from_env
 
 _LOCAL = "127.0.0.1"
 
 
 @click.command()
 @click.option("--model", "model_ids", multiple=True, metavar="MODEL", help="Serve this one; again for more. All else.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8090, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=DEFAULT_SERVING_PORT, show_default=True)
 def serve(model_ids: tuple[str, ...], port: int) -> None:
     """Answer questions to models over HTTP on 127.0.0.1, by the versions that the ledger has in Production."""
+    from include.embedded.ports import is_free
     from include.serving.api_keys import ApiKeys
     from include.serving.start import make_server, open_service, settle
     from include.specs.deployed import load_specs
     from include.specs.models import load_model
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    specs = [load_model(model_id) for model_id in dict.fromkeys(model_ids)] if model_ids else []
-    specs = specs or list(load_specs().models.values())
+    named = [load_model(model_id) for model_id in dict.fromkeys(model_ids)]
+    specs = named or list(load_specs().models.values())
     service = open_service(open_deployment(), specs)
-    _require_free(port)
+    if not is_free(port):
+        raise UsageError(f"--port {port} is taken; name another one, or stop what listens there")
     for spec in specs:
         lineup, said = service.roster.lineups.get(spec.model_id), service.roster.said[spec.model_id]
         told = f"version {lineup.champion.version.version}" if lineup else said.problem or "nothing in Production yet"
@@ -40,15 +42,3 @@ def serve(model_ids: tuple[str, ...], port: int) -> None:
     click.echo(f"  documents        http://{_LOCAL}:{port}/docs\n\nCtrl-C stops it.")
     settle()
     make_server(service, host=_LOCAL, port=port).run()
-
-
-def _require_free(port: int) -> None:
-    """Refuse a port that is taken before anything is told."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_LOCAL, port))
-        except OSError as err:
-            raise UsageError(f"--port {port} is taken; name another one, or stop what listens there") from err

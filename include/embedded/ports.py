@@ -13,10 +13,10 @@ from tempfile import gettempdir
 from typing import IO
 
 from include.errors import RefusedError
-from include.settings import SERVING_PORT
+from include.settings import DEFAULT_SERVING_PORT, SERVING_PORT
 
 # What sets a port, and the one that is taken where nothing does.
-_DEFAULTS = {"MLOPS_PORT": 8080, SERVING_PORT: 8090}
+_DEFAULTS = {"MLOPS_PORT": 8080, SERVING_PORT: DEFAULT_SERVING_PORT}
 
 
 class PortClaim:
@@ -66,14 +66,15 @@ class PortClaim:
         except BlockingIOError:
             lock.close()
             return False
-        if not _is_free(port):
+        if not is_free(port):
             lock.close()
             return False
         self._lock = lock
         return True
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Say whether a server could listen there now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

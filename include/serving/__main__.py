@@ -12,12 +12,10 @@ import os
 from include.adapters.deployment import Deployment
 from include.errors import MlopsError
 from include.serving.start import make_server, make_service, settle
-from include.settings import Settings
+from include.settings import DEFAULT_SERVING_PORT, Settings
 from include.specs.deployed import load_specs
 
 log = logging.getLogger(__name__)
-
-_PORT = 8090
 
 
 def main() -> None:
@@ -32,7 +30,7 @@ def main() -> None:
         # The ledger is read again and again: it need not be there before the service.
         log.warning("nothing is served yet: %s", err)
     settle()
-    make_server(service, host=settings.serving_host, port=settings.serving_port or _PORT).run()
+    make_server(service, host=settings.serving_host, port=settings.serving_port or DEFAULT_SERVING_PORT).run()
 
 
 if __name__ == "__main__":
