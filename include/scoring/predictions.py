@@ -25,6 +25,17 @@ ROLE, DECISION = "role", "decision"
 _INSTANT = pa.timestamp("us", tz="UTC")
 
 
+def decides_for(scores: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
+    """Say of a classifier's scores which are positive decisions: those from the threshold on, both as float32.
+
+    Examples
+    --------
+    >>> decides_for(np.array([0.1, 0.2], dtype=np.float32), 0.1).tolist()
+    [True, True]
+    """
+    return np.asarray(scores >= np.float32(threshold))
+
+
 def predict_columns(spec: ModelSpec, rows: pa.Table, scores: NDArray[np.float32]) -> dict[str, pa.Array]:
     """Return the columns that follow from scores, by name: those that the spec says are predicted.
 
@@ -39,7 +50,7 @@ def predict_columns(spec: ModelSpec, rows: pa.Table, scores: NDArray[np.float32]
     """
     match spec:
         case BinaryModelSpec():
-            return {DECISION: pa.array(scores >= np.float32(spec.scoring.decision_threshold), pa.bool_())}
+            return {DECISION: pa.array(decides_for(scores, spec.scoring.decision_threshold), pa.bool_())}
         case RankingModelSpec():
             ranks = rank_items(number_lists(rows, spec.list_keys), scores, rows[spec.item_key])
             return {

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.adapters.online.stored_values import microseconds
+from include.scoring.predictions import decides_for
 from include.serving.answers import Scored
 from include.serving.exchange import Exchange
 from include.serving.tally import Tally
@@ -152,7 +153,9 @@ def lake_rows(source: RowSource, batches: pa.Table, versions: Sequence[str | Non
     score = batches["score"]
     decision = None
     if source.decides_from is not None:
-        decision = pc.greater_equal(score, pa.scalar(np.float32(source.decides_from), pa.float32()))
+        # Where there is no score, none is decided.
+        decided = decides_for(score.to_numpy(), source.decides_from)
+        decision = pa.array(decided, pa.bool_(), mask=score.is_null().to_numpy())
     is_comparable = batches[_COMPARABLE].to_pylist()
     known = [version if fits else None for version, fits in zip(versions, is_comparable, strict=True)]
     own: dict[str, object] = {

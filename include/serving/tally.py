@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from include.monitoring.latency_histogram import BOUNDS_US, find_bound
 
-CHAMPION, CHALLENGER, SHADOW, NONE = "champion", "challenger", "shadow", "none"
+# Beside the roles that answer: a challenger that scored unseen, and no version at all.
+SHADOW, NONE = "shadow", "none"
 
 
 @dataclass(slots=True, eq=False)
