@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from include.adapters.online.keys import Key
 from include.adapters.online.open_store import OnlineStoreDownError
+from include.scoring.lists import rank_items
+from include.scoring.predictions import decides_for
 from include.serving.asks import Ask, AskReader, narrowed
 from include.serving.candidates import Candidates
 from include.serving.lineup import Lineup
@@ -109,16 +112,14 @@ async def score_ask(lineup: Lineup[Answerer], ask: Ask) -> list[Scored]:
         matrix = lineup.champion.asks.matrix(ask.given)
         scores = lineup.champion.version.score(matrix)
         return [Scored(lineup.champion, None, row, float(score)) for row, score in zip(matrix, scores, strict=True)]
-    asked = dict(enumerate(zip(ask.entities, ask.given or [{}] * len(ask.entities), strict=True)))
-    places: dict[int, list[int]] = {}
+    asked = list(zip(ask.entities, ask.given or [{}] * len(ask.entities), strict=True))
     answerers = _answerers(lineup, ask.entities)
-    for place, answerer in enumerate(answerers):
-        places.setdefault(id(answerer), []).append(place)
     found: dict[int, Scored] = {}
-    for mine in places.values():
-        keys, given = zip(*(asked[place] for place in mine), strict=True)
-        found |= zip(mine, await score_entities(answerers[mine[0]], keys, given, at=ask.at), strict=True)
-    return [found[place] for place in asked]
+    for answerer in lineup.members:
+        if mine := [place for place, each in enumerate(answerers) if each is answerer]:
+            keys, given = zip(*map(asked.__getitem__, mine), strict=True)
+            found |= zip(mine, await score_entities(answerer, keys, given, at=ask.at), strict=True)
+    return [scored for _, scored in sorted(found.items())]
 
 
 async def score_entities(
@@ -149,7 +150,7 @@ def tell(scored: Scored, ask: Ask) -> dict[str, object]:
     """Return one answer of a classifier, or of a row that stands by itself."""
     version, row = scored.answerer.version, scored.row
     told: dict[str, object] = {
-        "prediction": None if scored.score is None else decide(version.spec, scored.score),
+        "prediction": None if scored.score is None else _decide(version.spec, scored.score),
         "probability": scored.score,
         "model_version": version.version,
         "role": version.role,
@@ -177,11 +178,6 @@ def tell_features(scored: Scored, at: datetime | None) -> dict[str, dict[str, ob
     }
 
 
-def decide(spec: ModelSpec, score: float) -> int:
-    """Return 1 for a classifier's score from the threshold on, as batch inference decides; 0 for one below."""
-    return int(np.float32(score) >= np.float32(spec.decides_by["decision_threshold"]))
-
-
 async def score_lists(lineup: Lineup[Answerer], ask: Ask) -> list[ScoredList]:
     """Return of each list that is asked for all its items; refusals are those of `score_ask`."""
     lists = []
@@ -195,14 +191,16 @@ async def score_lists(lineup: Lineup[Answerer], ask: Ask) -> list[ScoredList]:
 def tell_list(scored: ScoredList, ask: Ask) -> dict[str, object]:
     """Return a list's first items, best first."""
     answerer, rows = scored.answerer, zip(scored.pairs, scored.scored, strict=True)
-    placed = [(each.score, pair[-1], each) for pair, each in rows if each.score is not None]
-    # Of equal scores the item whose key comes first, as in batch.
-    placed.sort(key=lambda each: (-each[0], each[1].encode()))
-    ages = [each.row.event_us for _, _, each in placed if each.row is not None]
+    placed = [(pair[-1], each) for pair, each in rows if each.score is not None]
+    scores = np.array([each.score for _, each in placed], dtype=np.float32)
+    keys = pa.chunked_array([[item for item, _ in placed]], pa.string())
+    ranks = rank_items(np.zeros(len(placed), dtype=np.int64), scores, keys)
+    ages = [each.row.event_us for _, each in placed if each.row is not None]
     items = []
     places = ask.k or int(answerer.version.spec.decides_by["top_k"])
-    for rank, (score, item, each) in enumerate(placed[:places], start=1):
-        told: dict[str, object] = {"item": item, "score": score, "rank": rank}
+    for place in np.argsort(ranks)[:places]:
+        item, each = placed[place]
+        told: dict[str, object] = {"item": item, "score": each.score, "rank": int(ranks[place])}
         if ask.is_detailed:
             told["features"] = tell_features(each, ask.at)
         items.append(told)
@@ -213,6 +211,11 @@ def tell_list(scored: ScoredList, ask: Ask) -> dict[str, object]:
         "role": answerer.version.role,
         "feature_age_s": age_seconds(min(filter(None, ages), default=None), ask.at),
     }
+
+
+def _decide(spec: ModelSpec, score: float) -> int:
+    """Return a classifier's decision: 1, or 0."""
+    return int(decides_for(np.array([score], dtype=np.float32), spec.decides_by["decision_threshold"])[0])
 
 
 def _score_rows(

@@ -52,7 +52,7 @@ def make_app(service: PredictionService, door: Door, *, limits: Limits | None = 
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        return Response(render(service, lambda: routes.in_flight), media_type=CONTENT_TYPE)
+        return Response(render(service, routes.in_flight), media_type=CONTENT_TYPE)
 
     return routes
 
@@ -88,7 +88,7 @@ def _add_models(app: FastAPI, service: PredictionService) -> None:
     @app.get("/v2/models/{model}")
     @app.get("/v2/models/{model}/versions/{version}")
     async def metadata(model: str, version: str | None = None) -> dict[str, object]:
-        serving = service.lineup(model).champion.version
+        serving = service.served(model, version)
         return {
             "name": model,
             "versions": [str(serving.version)],
@@ -106,7 +106,8 @@ def _add_models(app: FastAPI, service: PredictionService) -> None:
     @app.get("/v2/models/{model}/ready")
     @app.get("/v2/models/{model}/versions/{version}/ready")
     async def model_ready(model: str, version: str | None = None) -> dict[str, object]:
-        return {"name": model, "ready": service.lineup(model) is not None}
+        service.served(model, version)
+        return {"name": model, "ready": True}
 
 
 def _model(service: PredictionService, model_id: str) -> dict[str, Any]:
@@ -121,7 +122,6 @@ def _model(service: PredictionService, model_id: str) -> dict[str, Any]:
 
 
 def _versions(lineup: Lineup[Answerer] | None) -> list[dict[str, object]]:
-    answering = [] if lineup is None else [lineup.champion, *filter(None, [lineup.challenger])]
     return [
         {
             "version": each.version.version,
@@ -130,5 +130,5 @@ def _versions(lineup: Lineup[Answerer] | None) -> list[dict[str, object]]:
             "feature_service": each.version.signature.feature_service,
             "features": dict(each.version.signature.features),
         }
-        for each in answering
+        for each in (lineup.members if lineup is not None else ())
     ]

@@ -8,8 +8,6 @@ Names are a version's, not a place in a list: any order of them is the same ques
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,12 +18,11 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
+from include.serving.json_bodies import read_json, refuse_doubled
 from include.serving.refusal import Refusal, unprocessable
 
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _TYPES: Mapping[str, Any] = {"int64": _INT64, "int32": _INT64, "bool": bool}
-# A name of an object in JSON, or the like of it inside a text.
-_NAME = re.compile(rb'"\s*:')
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ class AskReader:
             raise unprocessable(f"at={found.at.isoformat()} has no time zone; write 2026-03-03T00:00:00Z")
         rows = [self.given(each, is_whole=not entities) for each in given]
         own = sum(value is not UNSET for value in msgspec.structs.astuple(found))
-        _refuse_doubled(body, own + len(entities) * len(self.keys) + sum(map(len, rows)))
+        refuse_doubled(body, own + len(entities) * len(self.keys) + sum(map(len, rows)))
         return Ask(
             entities,
             rows,
@@ -122,7 +119,7 @@ class AskReader:
     def read_row(self, body: bytes) -> Ask:
         """Read one flat object of features: the requirements' own form; refusals are those of `read`."""
         row = self.given(self._decode(self._row, body), is_whole=True)
-        _refuse_doubled(body, len(row))
+        refuse_doubled(body, len(row))
         return Ask([], [row])
 
     def read_rows(self, rows: Sequence[Mapping[str, object]]) -> Ask:
@@ -168,11 +165,9 @@ class AskReader:
 
     def _decode(self, decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
         try:
-            return decoder.decode(body)
+            return read_json(decoder.decode, body)
         except msgspec.ValidationError as err:
             raise self._unfit(err) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
-            raise Refusal(400, "no_json", f"the body is no JSON: {err}") from None
 
     def _check_rows(self, found: Any, entities: int, given: int) -> None:
         if not entities and not given:
@@ -216,21 +211,3 @@ def narrowed(wide: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.floa
             feature=names[column],
         )
     return matrix
-
-
-def _refuse_doubled(body: bytes, names: int) -> None:
-    """Refuse a body in which an object has a name twice: readers of JSON do not agree on which one counts.
-
-    Every name ends in a quote and a colon. Only where there are more of those than `names`, which were read, is it
-    worth a second reading that looks at all of them.
-    """
-    if len(_NAME.findall(body)) > names:
-        json.loads(body, object_pairs_hook=_without_doubles)
-
-
-def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise unprocessable(f"{max(names, key=names.count)!r} is there twice in one object; write each name once")
-    return found

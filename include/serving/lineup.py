@@ -54,6 +54,11 @@ class Lineup(Generic[_Prepared]):
     champion: _Prepared
     challenger: _Prepared | None = None
 
+    @property
+    def members(self) -> list[_Prepared]:
+        """Both, or the one that there is."""
+        return [self.champion] if self.challenger is None else [self.champion, self.challenger]
+
 
 @dataclass(frozen=True)
 class LedgerState:
@@ -185,7 +190,8 @@ class Roster(Generic[_Prepared]):
         self, spec: ModelSpec, version: int, role: Role, present: Lineup[_Prepared] | None, problems: list[str]
     ) -> _Prepared | None:
         """Return a version ready to be asked, made so where it is not; None where it can't be, and why not."""
-        ready = [held for held in _members(present) if (held.version.version, held.version.role) == (version, role)]
+        members = [] if present is None else present.members
+        ready = [held for held in members if (held.version.version, held.version.role) == (version, role)]
         try:
             prepared = ready[0] if ready else self._load(spec, version, role)
             self.renew(prepared)
@@ -205,7 +211,7 @@ class Roster(Generic[_Prepared]):
         return self.prepare(loaded)
 
     def _swap(self, spec: ModelSpec, lineup: Lineup[_Prepared] | None) -> None:
-        before, staying = _members(self.lineups.get(spec.model_id)), _members(lineup)
+        before, staying = ([] if each is None else each.members for each in (self.lineups.get(spec.model_id), lineup))
         others = {model_id: kept for model_id, kept in self.lineups.items() if model_id != spec.model_id}
         self.lineups = others if lineup is None else {**others, spec.model_id: lineup}
         for held in before:
@@ -219,9 +225,3 @@ class Roster(Generic[_Prepared]):
     def _problem(self, spec: ModelSpec) -> str | None:
         said = self.said.get(spec.model_id)
         return None if said is None else said.problem
-
-
-def _members(lineup: Lineup[_Prepared] | None) -> list[_Prepared]:
-    if lineup is None:
-        return []
-    return [lineup.champion] if lineup.challenger is None else [lineup.champion, lineup.challenger]

@@ -7,7 +7,7 @@ when somebody asks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -29,13 +29,13 @@ _OF_VERSION = ["model", "version", "role"]
 _STEP = 5
 
 
-def render(service: PredictionService, in_flight: Callable[[], int]) -> bytes:
+def render(service: PredictionService, in_flight: int) -> bytes:
     """Return the metrics of a service.
 
     Parameters
     ----------
     service : PredictionService
-    in_flight : callable
+    in_flight : int
         Requests that are being answered.
     """
     registry = CollectorRegistry(auto_describe=False)
@@ -44,7 +44,7 @@ def render(service: PredictionService, in_flight: Callable[[], int]) -> bytes:
 
 
 class _ServiceCollector(Collector):
-    def __init__(self, service: PredictionService, in_flight: Callable[[], int]) -> None:
+    def __init__(self, service: PredictionService, in_flight: int) -> None:
         self._service = service
         self._in_flight = in_flight
 
@@ -57,7 +57,7 @@ class _ServiceCollector(Collector):
         yield self._lineup()
         yield _event_ages(tallies)
         flying = GaugeMetricFamily("mlops_requests_in_flight", "Requests that are being answered.")
-        flying.add_metric([], self._in_flight())
+        flying.add_metric([], self._in_flight)
         yield flying
 
     def _strays(self) -> Metric:
@@ -82,7 +82,7 @@ class _ServiceCollector(Collector):
     def _lineup(self) -> Metric:
         serving = GaugeMetricFamily("mlops_serving_version", "The version that answers.", labels=["model", "role"])
         for model_id, lineup in self._service.roster.lineups.items():
-            for each in filter(None, (lineup.champion, lineup.challenger)):
+            for each in lineup.members:
                 serving.add_metric([model_id, each.version.role], each.version.version)
         return serving
 

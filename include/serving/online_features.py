@@ -17,7 +17,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
@@ -48,8 +48,6 @@ class FeatureRow:
     standing : str
     event_us : int or None
         Event time of the row of the model's own group, microseconds since 1970.
-    until_us : int
-        When the first of the values gets too old.
     status : tuple of str
         Of each feature ``present``, ``stale`` or ``missing``.
     events : tuple of int or None
@@ -61,7 +59,6 @@ class FeatureRow:
     values: NDArray[np.float64]
     standing: Standing
     event_us: int | None
-    until_us: int
     status: tuple[str, ...]
     events: tuple[int | None, ...]
     source: Literal["store", "cache", "last"] = "store"
@@ -109,10 +106,13 @@ class OnlineFeatureReader:
     plan : ReadPlan
     cache_s : float
         Seconds for which a row that was read answers again; never longer than its values serve.
+    keeps_last : bool
+        Whether rows stand in for the store where it is down.
     """
 
     plan: ReadPlan
     cache_s: float = 0.0
+    keeps_last: bool = False
     _waiting: queue.SimpleQueue[_Waiting | None] = field(default_factory=queue.SimpleQueue, init=False)
     _kept: OrderedDict[Key, tuple[float, FeatureRow]] = field(default_factory=OrderedDict, init=False)
     _reader: OnlineReader | None = field(default=None, init=False)
@@ -155,15 +155,21 @@ class OnlineFeatureReader:
         kept = [self._kept.get(key) for key in keys]
         if any(each is None for each in kept):
             return None
-        return [_from(each[1], "last") for each in kept if each is not None]
+        return [replace(each[1], source="last") for each in kept if each is not None]
+
+    def _end_us(self, row: FeatureRow) -> int:
+        """Return when the first of a row's values gets too old; 0 where there is none."""
+        ttls = (self.plan.ttls_us[name] for name in self.plan.features)
+        ends = (event + ttl for event, ttl in zip(row.events, ttls, strict=True) if event is not None)
+        return min(ends, default=0)
 
     def _fresh(self, keys: Sequence[Key]) -> dict[Key, FeatureRow]:
         now, now_us = time.monotonic(), time.time_ns() // 1000
         found = {}
         for key in keys:
             kept = self._kept.get(key)
-            if kept is not None and now - kept[0] <= self.cache_s and now_us <= kept[1].until_us:
-                found[key] = _from(kept[1], "cache")
+            if kept is not None and now - kept[0] <= self.cache_s and now_us <= self._end_us(kept[1]):
+                found[key] = replace(kept[1], source="cache")
         return found
 
     def _serve(self) -> None:
@@ -202,7 +208,7 @@ class OnlineFeatureReader:
             self._reader = self.plan.prepare()
         now = datetime.now(UTC) if at is None else at
         rows = feature_rows(self._reader.read(keys, at=now), self.plan)
-        if at is None:
+        if at is None and (self.cache_s > 0 or self.keeps_last):
             self._keep(keys, rows)
         return rows
 
@@ -221,14 +227,10 @@ def feature_rows(found: OnlineFeatures, plan: ReadPlan) -> list[FeatureRow]:
     wide = np.array([columns[name].values for name in plan.features], dtype=np.float64).T
     own = [columns[name] for name in plan.own]
     holds = plan.holds({name: columns[name].values for name in plan.own}) if plan.holds is not None else None
-    ttls = [plan.ttls_us[name] for name in plan.features]
     status = zip(*(columns[name].status for name in plan.features), strict=True)
     events = zip(*(columns[name].event_us for name in plan.features), strict=True)
     read = zip(wide, _standings(own, holds), status, events, _firsts(own), strict=True)
-    return [
-        FeatureRow(values, standing, first, _end(theirs, ttls), said, theirs)
-        for values, standing, said, theirs, first in read
-    ]
+    return [FeatureRow(values, standing, first, said, theirs) for values, standing, said, theirs, first in read]
 
 
 def age_seconds(event_us: int | None, at: datetime | None) -> float | None:
@@ -252,15 +254,6 @@ def _firsts(own: Sequence[OnlineColumn]) -> Iterator[int | None]:
     """Return of each key the event time of its row in the model's own group; None where there is none."""
     for events in zip(*(column.event_us for column in own), strict=True):
         yield next((event for event in events if event is not None), None)
-
-
-def _end(events: Sequence[int | None], ttls: Sequence[int]) -> int:
-    """Return when the first of some values gets too old; 0 where there is none."""
-    return min((event + ttl for event, ttl in zip(events, ttls, strict=True) if event is not None), default=0)
-
-
-def _from(row: FeatureRow, source: Literal["cache", "last"]) -> FeatureRow:
-    return FeatureRow(row.values, row.standing, row.event_us, row.until_us, row.status, row.events, source)
 
 
 def _succeed(answer: asyncio.Future[list[FeatureRow]], rows: list[FeatureRow]) -> None:

@@ -18,6 +18,7 @@ from include.serving.lineup import Lineup, Roster
 from include.serving.refusal import Refusal, unprocessable
 
 if TYPE_CHECKING:
+    from include.serving.served_version import ServedVersion
     from include.serving.service_record import ServiceRecord
     from include.specs.models import ModelSpec
 
@@ -82,19 +83,17 @@ class PredictionService:
     async def infer(self, model_id: str, version: str | None, body: bytes, exchange: Exchange) -> dict[str, object]:
         """Answer a body of the Open Inference Protocol; refusals are those of `predict`."""
         lineup = self._lineup_for(exchange, model_id)
-        serving = lineup.champion.version
-        if version is not None and version != str(serving.version):
-            raise Refusal(
-                404,
-                "no_such_version",
-                f"version {version} of {model_id} is not served; {serving.version} is in Production",
-            )
+        serving = _required(lineup, version)
         if serving.spec.task != "binary":
             raise unprocessable(f"{model_id} orders lists: ask /v1/models/{model_id}/predict")
         rows, asked_id, outputs = protocols.read_inference(body)
         scored = await _scored(lineup, lineup.champion.asks.read_rows(rows), exchange)
         answers = [tell(each, Ask([], [])) for each in scored]
         return protocols.write_inference(model_id, serving.version, answers, asked_id=asked_id, outputs=outputs)
+
+    def served(self, model_id: str, version: str | None) -> ServedVersion:
+        """Return the version of a model that is in Production; where another one is asked for, 404 as in `infer`."""
+        return _required(self.lineup(model_id), version)
 
     def lineup(self, model_id: str) -> Lineup[Answerer]:
         """Return the versions that answer for a model; refusals are those of `predict`."""
@@ -140,6 +139,17 @@ class PredictionService:
             {"score": each.score, "model_version": each.answerer.version.version, "role": each.answerer.version.role}
             for each in scored
         ]
+
+
+def _required(lineup: Lineup[Answerer], version: str | None) -> ServedVersion:
+    serving = lineup.champion.version
+    if version is not None and version != str(serving.version):
+        raise Refusal(
+            404,
+            "no_such_version",
+            f"version {version} of {serving.spec.model_id} is not served; {serving.version} is in Production",
+        )
+    return serving
 
 
 async def _scored(lineup: Lineup[Answerer], ask: Ask, exchange: Exchange) -> list[Scored]:

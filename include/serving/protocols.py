@@ -16,7 +16,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from include.serving.refusal import Refusal, unprocessable
+from include.serving.json_bodies import read_json, refuse_doubled
+from include.serving.refusal import unprocessable
 
 # What the Open Inference Protocol calls our types.
 OIP_TYPES: Mapping[str, str] = {
@@ -131,11 +132,11 @@ def write_inference(
 
 def _decoded(body: bytes, kind: type[Any]) -> Any:
     try:
-        return msgspec.json.decode(body, type=kind)
+        found = read_json(msgspec.json.Decoder(kind).decode, body)
     except msgspec.ValidationError as err:
         raise unprocessable(str(err)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
-        raise Refusal(400, "no_json", f"the body is no JSON: {err}") from None
+    refuse_doubled(body)
+    return found
 
 
 def _split_rows(split: _Split) -> list[_Row]:

@@ -26,13 +26,11 @@ from include.specs.conditions import columns_of
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.specs.models import ModelSpec
 from include.specs.services import FeatureServiceSpec, load_feature_service
-from include.steps.read_inputs import select_population
+from include.steps.read_inputs import ask_population
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
 
-_MICROSECOND = timedelta(microseconds=1)
-# What tells rows apart in the statement that asks the engine.
 _PLACE = "place_in_question"
 
 
@@ -65,7 +63,7 @@ def read_plan(deployment: Deployment, version: ServedVersion) -> ReadPlan:
         features=version.signature.feature_names,
         own=views[0].features,
         holds=_population(deployment, spec, {name: own.column_types[name] for name in conditions}),
-        ttls_us={name: view.ttl // _MICROSECOND for view in views for name in view.features if view.ttl is not None},
+        ttls_us={name: view.ttl_us for view in views for name in view.features if view.ttl_us is not None},
     )
 
 
@@ -100,9 +98,10 @@ def _population(
     def by_engine(columns: Mapping[str, Sequence[object]]) -> Sequence[bool]:
         count = len(next(iter(columns.values())))
         made = {name: pa.array(columns[name], pa.type_for_alias(dtypes[name])) for name in names}
+        # A condition may name no column, and a table without any has no rows.
         rows = pa.table({_PLACE: pa.array(range(count), pa.int64()), **made})
-        inside = set(select_population(deployment, spec, rows)[_PLACE].to_pylist())
-        return [n in inside for n in range(count)]
+        asked: Sequence[bool] = ask_population(deployment, spec, rows).to_pylist()
+        return asked
 
     if (holds := row_condition(spec.population, dtypes)) is None:
         return by_engine

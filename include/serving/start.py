@@ -59,10 +59,11 @@ def open_service(deployment: Deployment, specs: Sequence[ModelSpec]) -> Predicti
 def make_service(deployment: Deployment, specs: Sequence[ModelSpec]) -> PredictionService:
     """Return the service of some models, which has yet to read the ledger."""
     record = open_record(deployment, [spec.model_id for spec in specs])
+    candidates = {spec.model_id: Candidates(deployment, spec) for spec in specs if isinstance(spec, RankingModelSpec)}
     roster: Roster[Answerer] = Roster(
         deployment,
         specs,
-        prepare=lambda version: _answerer(deployment, version, record.recorder),
+        prepare=lambda version: _answerer(deployment, version, record.recorder, candidates.get(version.spec.model_id)),
         renew=lambda each: each.candidates.follow() if each.candidates is not None else None,
         retire=lambda each: each.reader.stop(),
     )
@@ -112,11 +113,16 @@ def settle() -> None:
     sys.setswitchinterval(_SWITCH_S)
 
 
-def _answerer(deployment: Deployment, version: ServedVersion, recorder: Recorder) -> Answerer:
+def _answerer(
+    deployment: Deployment, version: ServedVersion, recorder: Recorder, candidates: Candidates | None
+) -> Answerer:
     spec = version.spec
-    reader = OnlineFeatureReader(read_plan(deployment, version), cache_s=spec.serving.cache_seconds)
+    reader = OnlineFeatureReader(
+        read_plan(deployment, version),
+        cache_s=spec.serving.cache_seconds,
+        keeps_last=spec.serving.store_down == "stale",
+    )
     keys = spec.list_keys if isinstance(spec, RankingModelSpec) else spec.entity.keys
-    candidates = Candidates(deployment, spec) if isinstance(spec, RankingModelSpec) else None
     reader.start()
     asks = AskReader(keys, version.signature.features, max_rows=_ROWS_MAX)
     return Answerer(version, asks, reader, recorder.open_tally(version), candidates)

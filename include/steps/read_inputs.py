@@ -77,10 +77,15 @@ def select_population(deployment: Deployment, spec: ModelSpec, rows: pa.Table) -
     MlopsError
         If the engine can't compute the condition.
     """
+    is_asked = ask_population(deployment, spec, rows)
+    return rows if pc.all(is_asked).as_py() else rows.filter(is_asked)
+
+
+def ask_population(deployment: Deployment, spec: ModelSpec, rows: pa.Table) -> pa.ChunkedArray:
+    """Say of each row of the model's feature group, in their order, whether it is asked about; otherwise as above."""
     statement = population_statement(spec.population)
     said = deployment.duckdb.run_select(statement, {ROWS: rows}, purpose=f"the population of {spec.model_id}")
-    is_asked = said[ASKED]
-    return rows if pc.all(is_asked).as_py() else rows.filter(is_asked)
+    return said[ASKED]
 
 
 def read_snapshots(

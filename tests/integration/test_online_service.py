@@ -291,6 +291,8 @@ def test_documents_probes_and_models_tell_what_is_served(address: str, deploymen
     assert churn["versions"][0]["sha256"] == registration.files["model.onnx"]
     assert churn["problem"] is None
     assert get("/v2/models/churn").json()["versions"] == ["1"]
+    of_versions = [f"/v2/models/churn/versions/{n}{more}" for n in (1, 9) for more in ("", "/ready")]
+    assert [get(path).status_code for path in of_versions] == [200, 200, 404, 404]
     assert "/v1/models/churn/predict" in get("/openapi.json").json()["paths"]
     assert get("/docs").status_code == 200
 

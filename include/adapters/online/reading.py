@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal, TypeAlias
 
@@ -27,7 +27,6 @@ from include.errors import UsageError, nearest
 
 Status: TypeAlias = Literal["present", "stale", "missing"]
 
-_MICROSECOND = timedelta(microseconds=1)
 _INSTANT = pa.timestamp("us", tz="UTC")
 
 
@@ -128,7 +127,7 @@ class OnlineReader:
     def __init__(self, prepare: Callable[[Sequence[ViewColumns]], Fetch], wanted: Sequence[ViewColumns]) -> None:
         self.join_keys = tuple(dict.fromkeys(key for columns in wanted for key in columns.join_keys))
         self.dtypes = _dtypes(wanted)
-        self._ttls = [_ttl_us(columns) for columns in wanted]
+        self._ttls = [columns.ttl_us for columns in wanted]
         self._shares = _shares(prepare, wanted, self.join_keys)
         # Arrow looks for pandas at its first table, which takes longer than thousands of reads.
         nobody: Key = "" if len(self.join_keys) == 1 else ("",) * len(self.join_keys)
@@ -258,11 +257,6 @@ def _shares(
         _Share(tuple(mine), key_encoder(join_keys, of=names), prepare([wanted[n] for n in mine]))
         for names, mine in places.items()
     ]
-
-
-def _ttl_us(columns: ViewColumns) -> int | None:
-    # Feast's "no ttl" is none or zero.
-    return columns.ttl // _MICROSECOND if columns.ttl else None
 
 
 def _aware(at: datetime) -> datetime:

@@ -13,6 +13,8 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
+_MICROSECOND = timedelta(microseconds=1)
+
 
 @dataclass(frozen=True)
 class ViewColumns:
@@ -34,6 +36,11 @@ class ViewColumns:
     join_keys: tuple[str, ...]
     dtypes: Mapping[str, pa.DataType]
     ttl: timedelta | None
+
+    @property
+    def ttl_us(self) -> int | None:
+        """Microseconds that a value serves; Feast's "no ttl" is none or zero."""
+        return self.ttl // _MICROSECOND if self.ttl else None
 
     @property
     def features(self) -> tuple[str, ...]:

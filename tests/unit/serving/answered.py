@@ -11,6 +11,7 @@ import numpy as np
 
 from include.serving.answers import Scored
 from include.serving.exchange import Exchange
+from include.serving.lineup import Lineup
 from include.serving.log_rows import RowSource
 from include.serving.online_features import FeatureRow
 from include.serving.tally import Tally
@@ -30,7 +31,7 @@ def make_answerer(tally: Tally, **serving: Any) -> Any:
 
 
 def make_lineup(champion: Any, challenger: Any = None) -> Any:
-    return SimpleNamespace(champion=champion, challenger=challenger)
+    return Lineup(champion, challenger)
 
 
 def make_exchange(
@@ -40,7 +41,7 @@ def make_exchange(
     rows = []
     for place, answerer in enumerate(answerers):
         vector = np.array([number + 0.1, np.nan if place % 2 else -0.0], np.float32)
-        row = FeatureRow(vector.astype(np.float64), "scored", ASKED_AT_US - 1, ASKED_AT_US, ("present",) * 2, (1, 1))
+        row = FeatureRow(vector.astype(np.float64), "scored", ASKED_AT_US - 1, ("present",) * 2, (1, 1))
         rows.append(Scored(answerer, **{"row": row, "vector": vector, "score": 0.5 + place / 100, **scored}))
     exchange = Exchange(f"r{number}", ASKED_AT_US + number, "churn")
     exchange.lineup = make_lineup(answerers[0], challenger)

@@ -90,6 +90,19 @@ def test_another_body_is_refused(read: object, body: dict, said: str) -> None:
     assert said in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("read", "body"),
+    [
+        (read_invocation, b'{"inputs": [{"a": 1, "a": 2}]}'),
+        (read_invocation, b'{"inputs": [{"a": 1}], "inputs": [{"a": 2}]}'),
+        (read_inference, b'{"inputs": [{"name": "a", "shape": [1], "datatype": "FP32", "data": [1], "data": [2]}]}'),
+    ],
+)
+def test_a_name_that_is_there_twice_is_refused(read: object, body: bytes) -> None:
+    with pytest.raises(Refusal, match="twice in one object"):
+        read(body)  # type: ignore[operator]
+
+
 def test_the_outputs_that_are_asked_for_are_given() -> None:
     answers = [{"probability": 0.75, "prediction": 1}, {"probability": 0.25, "prediction": 0}]
 
