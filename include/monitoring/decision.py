@@ -16,6 +16,7 @@ from croniter import croniter
 
 from include import partitions
 from include.errors import UsageError
+from include.monitoring.check import Check
 from include.monitoring.data_quality import DataQuality
 from include.monitoring.decision_words import SCORE, count, prediction_drift, tally, tell_shift, waiting
 from include.monitoring.drift import FeatureDrift
@@ -43,6 +44,8 @@ class NightMetrics:
         One per feature, and one named ``score`` for the prediction.
     model_version : int or None
         The version whose bins the night was measured against.
+    checks : tuple of Check
+        What else is watched of the night: predictions, performance, and how it was answered online.
     """
 
     partition: str
@@ -50,6 +53,7 @@ class NightMetrics:
     data_quality: DataQuality
     drift: tuple[FeatureDrift, ...]
     model_version: int | None = None
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,50 @@
+"""One thing that monitoring watches of a night, judged against its threshold.
+
+What belongs here: the value that every kind of check gives, so that a page, a decision and a backtest read one shape.
+What does not: how any of them is computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Watch: TypeAlias = Literal["data_quality", "feature_drift", "prediction_drift", "performance", "latency", "traffic"]
+CheckVerdict: TypeAlias = Literal["ok", "breach", "unknown"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A value, how sure it is, and whether it is allowed.
+
+    Attributes
+    ----------
+    watch : str
+        Which of the six things that are watched it belongs to.
+    name : str
+        What was measured, in the field's own word and with its unit, e.g. ``auc`` or ``p99_ms``.
+    value : float or None
+        None where it could not be measured; then the verdict is ``unknown``.
+    threshold : float or None
+        Beyond it the verdict is ``breach``; None where a value is told and not judged.
+    verdict : {"ok", "breach", "unknown"}
+    low, high : float or None
+        Ends of the value's interval.
+    reference : float or None
+        What the value was where the version's reference was frozen.
+    reference_rows, current_rows : int
+    reason : str or None
+        Why there is no verdict, or what the breach is, in words with numbers.
+    """
+
+    watch: Watch
+    name: str
+    value: float | None
+    threshold: float | None
+    verdict: CheckVerdict
+    low: float | None = None
+    high: float | None = None
+    reference: float | None = None
+    reference_rows: int = 0
+    current_rows: int = 0
+    reason: str | None = None
