@@ -98,6 +98,8 @@ class Settings:
         Port of the home's online service; None takes 8090, or a free one where that is busy.
     serving_host : str
         Address that the online service listens on by itself; on another than this machine's own it needs keys.
+    serving_in_flight : int
+        Requests that a process of it answers at once; more are turned away.
     code_commit, image_digest : str or None
         What a deployment without a git checkout knows of itself.
     """
@@ -120,6 +122,7 @@ class Settings:
     port: int | None
     serving_port: int | None
     serving_host: str
+    serving_in_flight: int
     code_commit: str | None
     image_digest: str | None
 
@@ -156,12 +159,13 @@ class Settings:
             s3_endpoint_url=env.get("AWS_ENDPOINT_URL") or None,
             compute=_compute(env, "MLOPS_COMPUTE"),
             memory_limit=_memory(env, "MLOPS_MEMORY_LIMIT"),
-            retention_days=_days(env, "MLOPS_RETENTION_DAYS", 90),
+            retention_days=_whole(env, "MLOPS_RETENTION_DAYS", 90, most=36_600, what="days"),
             specs_overlay=_overlay(env, "MLOPS_SPECS", home),
             users=_users(env, "MLOPS_USERS"),
             port=_port(env, "MLOPS_PORT"),
             serving_port=_port(env, SERVING_PORT),
             serving_host=env.get("MLOPS_SERVING_HOST") or "127.0.0.1",
+            serving_in_flight=_whole(env, "MLOPS_SERVING_IN_FLIGHT", 256, most=100_000, what="requests"),
             code_commit=env.get("MLOPS_CODE_COMMIT"),
             image_digest=env.get("MLOPS_IMAGE_DIGEST"),
         )
@@ -331,10 +335,10 @@ def _port(env: Mapping[str, str], name: str) -> int | None:
     return int(value)
 
 
-def _days(env: Mapping[str, str], name: str, default: int) -> int:
+def _whole(env: Mapping[str, str], name: str, default: int, *, most: int, what: str) -> int:
     value = env.get(name) or str(default)
-    if not value.isdigit() or not 1 <= int(value) <= 36_600:
-        raise UsageError(f"{name}={value!r} is no number of days; write a whole number from 1 to 36600")
+    if not value.isdigit() or not 1 <= int(value) <= most:
+        raise UsageError(f"{name}={value!r} is no number of {what}; write a whole number from 1 to {most}")
     return int(value)
 
 

@@ -11,6 +11,7 @@ import os
 
 from include.adapters.deployment import Deployment
 from include.errors import MlopsError
+from include.serving.http_routes import Limits
 from include.serving.start import make_server, make_service, settle
 from include.settings import DEFAULT_SERVING_PORT, Settings
 from include.specs.deployed import load_specs
@@ -30,7 +31,8 @@ def main() -> None:
         # The ledger is read again and again: it need not be there before the service.
         log.warning("nothing is served yet: %s", err)
     settle()
-    make_server(service, host=settings.serving_host, port=settings.serving_port or DEFAULT_SERVING_PORT).run()
+    port, limits = settings.serving_port or DEFAULT_SERVING_PORT, Limits(in_flight=settings.serving_in_flight)
+    make_server(service, host=settings.serving_host, port=port, limits=limits).run()
 
 
 if __name__ == "__main__":

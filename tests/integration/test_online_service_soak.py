@@ -39,6 +39,9 @@ pytestmark = pytest.mark.timeout(1800)
 
 SECONDS = float(os.environ.get("SOAK", "60"))
 AT = partitions.end_of(NIGHT).isoformat()
+# Twice what the usual load asks at once, a sixteenth of the overload: that fills the service also where those who ask have
+# less of the machine than it has.
+IN_FLIGHT = 32
 # What may be answered beside predictions: the online store is away, or the service is full.
 DECLARED = {"store_down", "full"}
 
@@ -76,6 +79,7 @@ def soaked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Soaked]:
         port = probe.getsockname()[1]
         probe.close()
         monkeypatch.setenv("MLOPS_SERVING_PORT", str(port))
+        monkeypatch.setenv("MLOPS_SERVING_IN_FLIGHT", str(IN_FLIGHT))
         forget_declarations()
         postgres = CommandPostgres(Settings.from_env())
         try:

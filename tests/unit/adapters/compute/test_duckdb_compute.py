@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Timer
@@ -86,6 +87,14 @@ def test_what_ends_a_statement_makes_no_other_of_it(end: str) -> None:
     assert DuckDbCompute().run_select(f"SELECT n FROM a{end}", {"a": ROWS}, purpose="test").equals(ROWS)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Hear SIGINT, which a shell has what it starts in the background not hear."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "sql",
@@ -94,7 +103,7 @@ def test_what_ends_a_statement_makes_no_other_of_it(end: str) -> None:
         "SELECT COUNT(*) FROM range(1000000000000) WHERE range % 7 = 3",
     ],
 )
-def test_what_a_signal_raises_ends_a_statement_that_never_ends(sql: str) -> None:
+def test_what_a_signal_raises_ends_a_statement_that_never_ends(sql: str, interruptible: None) -> None:
     Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     started = time.monotonic()
 
