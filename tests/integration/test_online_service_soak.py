@@ -39,8 +39,8 @@ pytestmark = pytest.mark.timeout(1800)
 
 SECONDS = float(os.environ.get("SOAK", "60"))
 AT = partitions.end_of(NIGHT).isoformat()
-# Twice what the usual load asks at once, a sixteenth of the overload: that fills the service also where those who ask have
-# less of the machine than it has.
+# Twice what the usual load asks at once, a sixteenth of the overload: that fills the service also where those who ask
+# have less of the machine than it has.
 IN_FLIGHT = 32
 # What may be answered beside predictions: the online store is away, or the service is full.
 DECLARED = {"store_down", "full"}
