@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from include.monitoring.check import Check
 from include.monitoring.drift import FeatureDrift
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 # The prediction is profiled beside the features; its shift is told, but it is no cause of its own.
 SCORE = "score"
+
+CANDIDATE_WAITS = "a candidate waits for approval; approve or reject it first"
 
 
 def waiting(night: str) -> str:
@@ -26,10 +29,37 @@ def prediction_drift(found: Iterable[FeatureDrift]) -> Iterator[str]:
             yield f"prediction drift: {SCORE} psi {drift.psi:.3f} ({drift.psi_expected:.3f} expected by chance)"
 
 
-def tally(found: int, policy: DecisionSpec) -> str:
+def tally_drift(found: int, policy: DecisionSpec) -> str:
     """Say how many nights showed a shift."""
     features = count(policy.features_min, "feature")
     return f"{found} of the last {count(policy.windows, 'night')} showed a significant shift of at least {features}"
+
+
+def tally_performance(found: int, policy: DecisionSpec) -> str:
+    """Say on how many nights performance had fallen."""
+    return f"performance had fallen on {found} of the last {count(policy.windows, 'night')}"
+
+
+def tell_breaches(checks: Iterable[Check]) -> Iterator[str]:
+    """Say what of a night is beyond its threshold and asks for no retrain: a new model would not mend it."""
+    for check in checks:
+        if check.verdict == "breach" and check.watch not in ("performance", "data_quality", "feature_drift"):
+            yield f"{check.watch.replace('_', ' ')}: {tell_check(check)}"
+
+
+def tell_check(check: Check) -> str:
+    """Say of a check what was measured, against what.
+
+    Examples
+    --------
+    >>> print(tell_check(Check("performance", "auc", 0.7312, 0.8, "breach", low=0.71, high=0.75, current_rows=900)))
+    auc 0.731 [0.710, 0.750] against 0.8 of 900 rows
+    """
+    interval = f" [{check.low:.3f}, {check.high:.3f}]" if check.low is not None and check.high is not None else ""
+    value = "unknown" if check.value is None else f"{check.value:.3f}"
+    threshold = "" if check.threshold is None else f" against {check.threshold:.3g}"
+    reason = f": {check.reason}" if check.reason else ""
+    return f"{check.name} {value}{interval}{threshold} of {count(check.current_rows, 'row')}{reason}"
 
 
 def tell_shift(drift: FeatureDrift, monitoring: MonitoringSpec) -> str:

@@ -7,14 +7,15 @@ speaks for or against a retrain (`monitoring.decision`), and whether a decision 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from include import partitions
 from include.errors import MlopsError
 from include.governance.lifecycle import Stage, holder
-from include.monitoring.decision import Decision, LedgerFacts, decide
+from include.monitoring.decision import Decision, decide
+from include.monitoring.decision_facts import LedgerFacts
 from include.monitoring.missed_nights import MissedNight, tell_missed
 from include.refs import DecisionRef
 from include.specs.models import ModelSpec, load_model
@@ -73,10 +74,14 @@ def judge_request(deployment: Deployment, model_id: str, partition: str, *, even
 def _facts(deployment: Deployment, model_id: str, *, before: str | None) -> LedgerFacts:
     """Return what was known of a model before a partition, so that a replay sees what the first run saw; None: now."""
     moves = [move for move in deployment.state.ledger(model_id) if before is None or move.partition < before]
+    trained = {move.evidence.as_of for move in moves if move.evidence is not None}
+    last_trained = max(trained, default=None)
+    retrained, failed = _retrains(deployment, model_id, before, trained)
     return LedgerFacts(
         production_version=holder(moves, Stage.PRODUCTION),
-        last_trained_partition=max((m.evidence.as_of for m in moves if m.evidence is not None), default=None),
-        retrain_partitions=_retrains(deployment, model_id, before=before),
+        last_trained_partition=last_trained,
+        retrain_partitions=retrained,
+        failed_partitions=tuple(night for night in failed if last_trained is None or night > last_trained),
         candidate_waiting=holder(moves, Stage.STAGING) is not None,
         training_waiting=next(iter(find_waiting(deployment, model_id, before=before)), None),
         untrained=find_untrained(deployment, model_id, before=before),
@@ -84,9 +89,16 @@ def _facts(deployment: Deployment, model_id: str, *, before: str | None) -> Ledg
     )
 
 
-def _retrains(deployment: Deployment, model_id: str, *, before: str | None) -> tuple[str, ...]:
-    acted = (decision.partition for decision in deployment.state.decisions(model_id) if decision.acted)
-    return tuple(sorted(key for key in acted if before is None or key < before))
+def _retrains(
+    deployment: Deployment, model_id: str, before: str | None, trained: Collection[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the nights of retrains that acted: those that count, and those that have come to nothing.
+
+    A training that came to nothing has spent neither cooldown nor budget: what asked for it asks again.
+    """
+    acted = [d for d in deployment.state.decisions(model_id) if d.acted and (before is None or d.partition < before)]
+    failed = {d.partition for d in acted if d.failed_at is not None and d.partition not in trained}
+    return tuple(sorted(d.partition for d in acted if d.partition not in failed)), tuple(sorted(failed))
 
 
 def _judge(deployment: Deployment, model_id: str, partition: str, facts: LedgerFacts, *, event: str | None) -> Decision:

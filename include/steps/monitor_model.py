@@ -19,7 +19,7 @@ from include.adapters.deployment import Deployment
 from include.errors import RefusedError, UnpublishedError
 from include.features.checks import CREATED_TIMESTAMP
 from include.monitoring.data_quality import REFERENCE_DAYS, Delivery, Watched, judge_data_quality
-from include.monitoring.decision import NightMetrics
+from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.drift import measure_drift
 from include.scoring.predictions import CHAMPION, FEATURE_CREATED
 from include.specs.groups import load_feature_group

@@ -15,7 +15,7 @@ from include.adapters.deployment import Deployment
 from include.adapters.state.decisions import DecisionRow
 from include.governance import lifecycle
 from include.governance.lifecycle import LedgerMove
-from include.monitoring.decision import NightMetrics
+from include.monitoring.decision_facts import NightMetrics
 from include.scoring.predictions import CHAMPION
 from include.steps.monitor_model import load_nights
 from include.tables import predictions_name

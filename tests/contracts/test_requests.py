@@ -18,7 +18,8 @@ from include.errors import MlopsError, RefusedError
 from include.governance import lifecycle
 from include.governance.gate import ChampionFacts, Gate
 from include.governance.lifecycle import MoveRequest
-from include.monitoring.decision import Decision, NightMetrics
+from include.monitoring.decision import Decision
+from include.monitoring.decision_facts import NightMetrics
 from include.refs import CandidateRef
 from include.specs.model_sections import GatesSpec
 from include.specs.models import load_model

@@ -17,7 +17,8 @@ from include.demo.play import Demo
 from include.errors import MlopsError, NotYetError, RefusedError
 from include.governance import lifecycle
 from include.governance.lifecycle import MoveRequest
-from include.monitoring.decision import Decision, NightMetrics
+from include.monitoring.decision import Decision
+from include.monitoring.decision_facts import NightMetrics
 from include.settings import Settings
 from include.specs.models import load_model
 from include.steps.claim_training import TrainingRequest, claim_training
@@ -121,6 +122,21 @@ def test_what_came_to_nothing_holds_no_later_retrain_back(deployment):
     assert judge_request(deployment, "churn", LATER, event="new prices").action == "hold"
     claim_training(deployment, "churn", partition=LATER, request=TrainingRequest("train-2"))
     assert find_untrained(deployment, "churn").trained_by == "train-2"
+
+
+def test_what_came_to_nothing_has_spent_neither_cooldown_nor_budget_until_a_version_comes_of_it(deployment, monkeypatch):
+    spec = load_model("churn")
+    waits = spec.model_copy(update={"decision": spec.decision.model_copy(update={"cooldown_days": 14})})
+    monkeypatch.setattr("include.steps.decide_retrain.load_model", lambda _: waits)
+    event = "new prices"
+    assert "cooldown" in judge_night(deployment, "churn", NEXT, event=event).reasons[0]
+    fail(MlopsError("no room"))
+    assert judge_night(deployment, "churn", NEXT, event=event).action == "retrain"
+    assert "came to nothing" in judge_request(deployment, "churn", RETRAINED, event=event).reasons[0]
+    moves = deployment.state.ledger("churn")
+    trained = MoveRequest("churn", 2, RETRAINED, "train_model", "passed", evidence=make_evidence(RETRAINED))
+    deployment.state.append_moves(lifecycle.stage_candidate(moves, trained))
+    assert "cooldown" in judge_night(deployment, "churn", NEXT, event=event).reasons[0]
 
 
 def test_once_a_version_of_its_day_is_there_nothing_is_told_any_more(deployment):

@@ -19,7 +19,7 @@ from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.state.decisions import DecisionRow
 from include.demo.account import APPROVED_BY_DEMO, DemoAccount, ModelAccount, read_account
 from include.governance.lifecycle import LedgerMove, Stage
-from include.monitoring.decision import NightMetrics
+from include.monitoring.decision_facts import NightMetrics
 from include.steps.import_source import import_delivery, import_file
 from include.views.deliveries import RowAccount
 from include.views.nights import ScoredNight

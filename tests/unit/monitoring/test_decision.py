@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from include import partitions
 from include.errors import UsageError
+from include.monitoring.check import Check
 from include.monitoring.data_quality import DataQuality
-from include.monitoring.decision import Decision, LedgerFacts, NightMetrics, decide
+from include.monitoring.decision import Decision, decide
+from include.monitoring.decision_facts import LedgerFacts, NightMetrics
 from include.specs.model_sections import DecisionSpec
 from tests.unit.monitoring.nights import MONITORING, make_ledger, make_night, make_nights, make_policy
 
@@ -168,6 +170,61 @@ def test_the_cooldown_ends_on_its_day() -> None:
     nights = make_nights(TONIGHT, [2] * 5)
     assert decided(nights, ledger=make_ledger(retrain_partitions=("2011-09-07",))).action == "hold"
     assert decided(nights, ledger=make_ledger(retrain_partitions=("2011-09-06",))).action == "retrain"
+
+
+def test_a_night_long_ago_is_no_evidence_of_the_last_nights() -> None:
+    nights = [make_night(partitions.shift(TONIGHT, -70), shifted=2), *make_nights(TONIGHT, [2, 2])]
+    assert decided(nights).reasons[0].startswith("nothing asks for a retrain: 2 of the last 5 nights")
+    nights.append(make_night(partitions.shift(TONIGHT, -4), shifted=2))
+    assert decided(nights).action == "retrain"
+    nights[-1] = make_night(partitions.shift(TONIGHT, -5), shifted=2)
+    assert decided(nights).action == "hold"
+
+
+@pytest.mark.parametrize(
+    ("failed", "action"),
+    [
+        (("2011-09-19",), "retrain"),
+        (("2011-09-18", "2011-09-19"), "hold"),
+        (("2011-09-17", "2011-09-18"), "retrain"),
+        (("2011-09-14", "2011-09-16", "2011-09-17"), "hold"),
+        (("2011-09-13", "2011-09-15", "2011-09-16"), "retrain"),
+        (tuple(f"2011-09-0{day}" for day in range(1, 8)), "hold"),
+        (tuple(f"2011-09-0{day}" for day in range(1, 7)), "retrain"),
+        ((TONIGHT, "2011-09-21"), "retrain"),
+    ],
+)
+def test_a_training_that_came_to_nothing_is_tried_again_and_each_time_twice_as_late(
+    failed: tuple[str, ...], action: str
+) -> None:
+    decision = decided(make_nights(TONIGHT, [2] * 5), ledger=make_ledger(failed_partitions=failed))
+    assert decision.action == action
+    assert (action == "retrain") != ("came to nothing" in decision.reasons[0])
+
+
+def _fallen(verdict: str = "breach") -> Check:
+    return Check("performance", "auc", 0.71, 0.8, verdict, low=0.68, high=0.74, reference=0.84, current_rows=900)
+
+
+@pytest.mark.parametrize(
+    ("fallen", "action"), [((0, 1, 2), "retrain"), ((0, 2, 4), "retrain"), ((0, 1), "hold"), ((0, 1, 5), "hold")]
+)
+def test_performance_asks_when_it_had_fallen_on_enough_of_the_last_nights(fallen: tuple[int, ...], action: str) -> None:
+    nights = make_nights(TONIGHT, [0] * 8)
+    nights = [replace(n, checks=(_fallen("breach" if 7 - i in fallen else "ok"),)) for i, n in enumerate(nights)]
+    decision = decided(nights)
+    assert outcome(decision) == (action, "performance" if action == "retrain" else "none")
+    assert ("auc 0.710 [0.680, 0.740] against 0.8 of 900 rows" in decision.reasons[0]) == (action == "retrain")
+    assert f"performance had fallen on {sum(age < 5 for age in fallen)} of the last 5 nights" in decision.reasons[0]
+
+
+@pytest.mark.parametrize("watch", ["prediction_drift", "latency", "traffic"])
+def test_what_a_new_model_would_not_mend_is_told_and_asks_for_none(watch: str) -> None:
+    slow = Check(watch, "p99_ms", 140.0, 100.0, "breach", current_rows=5_000)
+    nights = [replace(night, checks=(slow,)) for night in make_nights(TONIGHT, [0] * 5)]
+    decision = decided(nights)
+    assert decision.action == "hold"
+    assert decision.reasons[1] == f"{watch.replace('_', ' ')}: p99_ms 140.000 against 100 of 5000 rows"
 
 
 def test_a_retrain_leaves_the_budget_after_ninety_days() -> None:

@@ -1,0 +1,72 @@
+"""What a decision rests on: measured nights, and what the ledger knew.
+
+What belongs here: the values. What does not: measuring, reading the ledger, and deciding (``decision``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from include.monitoring.check import Check
+from include.monitoring.data_quality import DataQuality
+from include.monitoring.drift import FeatureDrift
+from include.monitoring.untrained import UntrainedRetrain
+
+
+@dataclass(frozen=True)
+class NightMetrics:
+    """What monitoring measured for one partition.
+
+    Attributes
+    ----------
+    partition : str
+    rows : int
+        Rows scored.
+    data_quality : DataQuality
+    drift : tuple of FeatureDrift
+        One per feature, and one named ``score`` for the prediction.
+    model_version : int or None
+        The version whose bins the night was measured against.
+    checks : tuple of Check
+        What else is watched of the night: predictions, performance, and how it was answered online.
+    """
+
+    partition: str
+    rows: int
+    data_quality: DataQuality
+    drift: tuple[FeatureDrift, ...]
+    model_version: int | None = None
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True)
+class LedgerFacts:
+    """What the ledger knew before the partition was decided.
+
+    Attributes
+    ----------
+    production_version : int or None
+    last_trained_partition : str or None
+        As-of day of the newest training.
+    retrain_partitions : tuple of str
+        Partitions of the retrains that acted, each as often as one did; without those that came to nothing.
+    failed_partitions : tuple of str
+        Partitions of the retrains that acted since the last training that came to a version, and came to nothing.
+    candidate_waiting : bool
+        A candidate waits for its approval.
+    training_waiting : str or None
+        The first night whose retrain acted and that no training has claimed.
+    untrained : UntrainedRetrain or None
+        The last retrain that acted, where its training has come to no version.
+    is_live : bool
+        A request that comes now is decided, not a night: a retrain of the night itself has happened before it.
+    """
+
+    production_version: int | None
+    last_trained_partition: str | None
+    retrain_partitions: tuple[str, ...] = ()
+    failed_partitions: tuple[str, ...] = ()
+    candidate_waiting: bool = False
+    training_waiting: str | None = None
+    untrained: UntrainedRetrain | None = None
+    is_live: bool = False

@@ -1,0 +1,107 @@
+"""What asks for a retrain: shifted features, a fallen metric, the schedule.
+
+What belongs here: evidence of the last nights in, what asks out. What does not: what forbids a retrain (``limits``),
+and which of several triggers a decision is for (``decision``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Literal
+
+from croniter import croniter
+
+from include import partitions
+from include.monitoring.check import Check
+from include.monitoring.decision_facts import NightMetrics
+from include.monitoring.decision_words import SCORE, tally_drift, tally_performance, tell_check, tell_shift
+from include.monitoring.drift import FeatureDrift
+from include.specs.model_sections import DecisionSpec, MonitoringSpec
+
+Trigger = Literal["schedule", "drift", "performance", "event", "none"]
+
+
+def find_triggers(
+    nights: Sequence[NightMetrics],
+    policy: DecisionSpec,
+    monitoring: MonitoringSpec,
+    *,
+    partition: str,
+    last_trained: str | None,
+    event: str | None,
+) -> Iterator[tuple[Trigger, str]]:
+    """Yield what asks for a retrain and why, the strongest reason first.
+
+    Parameters
+    ----------
+    nights : sequence of NightMetrics
+        By partition, none after `partition`.
+    last_trained : str or None
+        As-of day of the newest training.
+    event : str or None
+        Who or what asks, in words.
+
+    Notes
+    -----
+    A night is one of the last M by the calendar: a night long ago is no evidence of today, however few were measured
+    since. It counts when its data was judged ok, it has enough rows, and it was measured against tonight's version: an
+    older one had other bins, and another performance.
+    """
+    if event is not None:
+        yield "event", event
+    fallen = breaches(nights, policy, monitoring, partition, by=fallen_checks)
+    if len(fallen) >= policy.breaches:
+        checks = "; ".join(map(tell_check, fallen_checks(fallen[-1])))
+        yield "performance", f"{tally_performance(len(fallen), policy)}; {fallen[-1].partition}: {checks}"
+    drifted = breaches(nights, policy, monitoring, partition, by=shifted, least=policy.features_min)
+    if len(drifted) >= policy.breaches:
+        shifts = ", ".join(tell_shift(drift, monitoring) for drift in shifted(drifted[-1]))
+        yield "drift", f"{tally_drift(len(drifted), policy)}; {drifted[-1].partition}: {shifts}"
+    # Last, as more is asked of what came of it alone.
+    due = _due_at(policy.schedule, last_trained, partition)
+    if due is not None:
+        trained = f"last trained as of {last_trained}" if last_trained else "never trained before"
+        yield "schedule", f"scheduled ({policy.schedule}): due {due:%Y-%m-%d %H:%M}Z, {trained}"
+
+
+def breaches(
+    nights: Sequence[NightMetrics],
+    policy: DecisionSpec,
+    monitoring: MonitoringSpec,
+    partition: str,
+    *,
+    by: Callable[[NightMetrics], Sequence[object]],
+    least: int = 1,
+) -> list[NightMetrics]:
+    """Return the nights of the window that count, and on which `by` finds so many at `least`."""
+    since = partitions.shift(partition, 1 - policy.windows)
+    version = nights[-1].model_version if nights and nights[-1].partition == partition else None
+    return [
+        night
+        for night in nights
+        if night.partition >= since
+        and night.data_quality.status == "ok"
+        and night.rows >= monitoring.min_rows
+        and night.model_version == version
+        and len(by(night)) >= least
+    ]
+
+
+def shifted(night: NightMetrics) -> list[FeatureDrift]:
+    """Return the features that have shifted; the score is told of elsewhere, and is no cause of its own."""
+    return [drift for drift in night.drift if drift.feature != SCORE and drift.verdict == "significant"]
+
+
+def fallen_checks(night: NightMetrics) -> list[Check]:
+    """Return what of a night's performance, by labels that have come true, is beyond what is allowed."""
+    return [check for check in night.checks if check.watch == "performance" and check.verdict == "breach"]
+
+
+def _due_at(schedule: str | None, last_trained: str | None, partition: str) -> datetime | None:
+    if schedule is None:
+        return None
+    # Without a training to count from, only a fire time within the night itself is due.
+    since = partitions.end_of(last_trained) if last_trained is not None else partitions.start_of(partition)
+    fires_at: datetime = croniter(schedule, since).get_next(datetime)
+    return fires_at if fires_at <= partitions.end_of(partition) else None
