@@ -124,7 +124,9 @@ def test_what_came_to_nothing_holds_no_later_retrain_back(deployment):
     assert find_untrained(deployment, "churn").trained_by == "train-2"
 
 
-def test_what_came_to_nothing_has_spent_neither_cooldown_nor_budget_until_a_version_comes_of_it(deployment, monkeypatch):
+def test_what_came_to_nothing_has_spent_neither_cooldown_nor_budget_until_a_version_comes_of_it(
+    deployment, monkeypatch
+):
     spec = load_model("churn")
     waits = spec.model_copy(update={"decision": spec.decision.model_copy(update={"cooldown_days": 14})})
     monkeypatch.setattr("include.steps.decide_retrain.load_model", lambda _: waits)
