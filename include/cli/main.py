@@ -30,6 +30,7 @@ _COMMANDS = {
     "predictions": "include.cli.predictions:predictions",
     "registry": "include.cli.registry:registry",
     "reproduce": "include.cli.reproduce:reproduce",
+    "retraining": "include.cli.retraining:retraining",
     "score": "include.cli.pipeline:score",
     "serve": "include.cli.serve:serve",
     "serving": "include.cli.serving:serving",

@@ -88,6 +88,10 @@ def _check_model(_context: click.Context, _parameter: click.Parameter, model_id:
     return model_id
 
 
+def _check_model_or_all(context: click.Context, parameter: click.Parameter, model_id: str | None) -> str | None:
+    return model_id if model_id is None else _check_model(context, parameter, model_id)
+
+
 def check_group(_context: click.Context, _parameter: click.Parameter, group: str | None) -> str | None:
     """Take a feature group that there is, or none."""
     from include.specs.groups import load_feature_group
@@ -97,7 +101,8 @@ def check_group(_context: click.Context, _parameter: click.Parameter, group: str
     return group
 
 
-def _check_reason(_context: click.Context, parameter: click.Parameter, text: str) -> str:
+def check_reason(_context: click.Context, parameter: click.Parameter, text: str) -> str:
+    """Take a reason that says something."""
     if not text.strip():
         raise UsageError(f"{parameter.opts[0]}={text!r} gives none; write why, in a sentence: it is kept")
     return text
@@ -112,13 +117,16 @@ def _check_word(_context: click.Context, parameter: click.Parameter, word: str |
 
 
 model = click.option("--model", "model_id", required=True, callback=_check_model, help="The model's id, e.g. churn.")
+model_or_all = click.option(
+    "--model", "model_id", callback=_check_model_or_all, help="The model's id, e.g. churn.  [default: all]"
+)
 # For what is told of it: its spec may be wrong, or gone.
 past_model = click.option(
     "--model", "model_id", required=True, callback=_check_word, help="The model's id, e.g. churn."
 )
 past_model_or_all = click.argument("model_id", metavar="[MODEL]", required=False, callback=_check_word)
 group = click.option("--group", required=True, callback=check_group, help="Feature group: the name of its YAML.")
-reason = click.option("--reason", required=True, callback=_check_reason, help="Why; kept in the ledger.")
+reason = click.option("--reason", required=True, callback=check_reason, help="Why; kept in the ledger.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 file_format = click.option("--format", "file_format", metavar="NAME", help="What the columns are. Default: canonical.")
 as_of = click.option(

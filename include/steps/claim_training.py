@@ -13,6 +13,7 @@ from include.adapters.deployment import Deployment
 from include.adapters.state.decisions import DecisionRequest, DecisionRow
 from include.errors import RefusedError
 from include.monitoring.decision import Decision
+from include.monitoring.retraining_switch import find_stops
 from include.specs.models import load_model
 from include.steps.decide_retrain import judge_night, judge_request
 from include.steps.record_decision import record_decision
@@ -133,6 +134,9 @@ def _above_holds(judged: Decision, asked_by: str) -> Decision:
 
 
 def _claim_signalled(deployment: Deployment, model_id: str, partition: str, run_id: str) -> DecisionRow:
+    if stops := find_stops(deployment.state.switch_moves(), model_id):
+        # It waits: monitoring asks for it again each night.
+        raise RefusedError(f"{model_id} {partition}: {'; '.join(map(str, stops))}")
     acted = [d for d in deployment.state.decisions(model_id) if d.acted and d.partition == partition]
     open_or_own = [d for d in acted if d.trained_by in (None, run_id)]
     if not open_or_own:

@@ -17,6 +17,7 @@ from include.governance.lifecycle import Stage, holder
 from include.monitoring.decision import Decision, decide
 from include.monitoring.decision_facts import LedgerFacts
 from include.monitoring.missed_nights import MissedNight, tell_missed
+from include.monitoring.retraining_switch import find_stops, veto_stopped
 from include.refs import DecisionRef
 from include.specs.models import ModelSpec, load_model
 from include.steps.find_missed import find_missed
@@ -104,7 +105,8 @@ def _retrains(
 def _judge(deployment: Deployment, model_id: str, partition: str, facts: LedgerFacts, *, event: str | None) -> Decision:
     spec = load_model(model_id)
     nights = load_nights(deployment, model_id, until=partition)
-    return decide(nights, spec.decision, spec.monitoring, facts, partition=partition, event=event)
+    judged = decide(nights, spec.decision, spec.monitoring, facts, partition=partition, event=event)
+    return veto_stopped(judged, find_stops(deployment.state.switch_moves(), model_id))
 
 
 def _decided_first(

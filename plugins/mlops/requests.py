@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 EVENT = ("reason", "key")
 
 
+def person_of(dag_run: Any) -> str:
+    """Return the name of whoever triggered a run, as Airflow knows it; a schedule has none."""
+    return getattr(dag_run, "triggering_user_name", None) or "an unknown user"
+
+
 def describe_request(dag_run: Any, context: Mapping[str, Any]) -> TrainingRequest:
     """Return the request behind a run: a person's, a business event's, or monitoring's own signal.
 
@@ -34,7 +39,7 @@ def describe_request(dag_run: Any, context: Mapping[str, Any]) -> TrainingReques
     from include.steps.claim_training import TrainingRequest
 
     if getattr(dag_run.run_type, "value", dag_run.run_type) == "manual":
-        person = getattr(dag_run, "triggering_user_name", None) or "an unknown user"
+        person = person_of(dag_run)
         return TrainingRequest(dag_run.run_id, f"asked for by hand by {person}", by_hand=True, requester=person)
     posted = [extra for extra in _extras(context) if extra.get("from_rest_api") or "reason" in extra]
     return business_event(dag_run.run_id, posted) if posted else TrainingRequest(dag_run.run_id)
@@ -98,8 +103,7 @@ def describe_event(dag_run: Any, params: Mapping[str, Any]) -> dict[str, str]:
             f"conf has {', '.join(map(repr, strays))}, which is no word of the form; allowed: {', '.join(EVENT)}"
             f"{nearest(strays[0], EVENT)}"
         )
-    person = getattr(dag_run, "triggering_user_name", None) or "an unknown user"
-    return {"reason": params["reason"].strip(), "by": person, "key": params["key"] or dag_run.run_id}
+    return {"reason": params["reason"].strip(), "by": person_of(dag_run), "key": params["key"] or dag_run.run_id}
 
 
 def _extras(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -96,6 +96,7 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
     "list_anchored": lambda d: list_anchored(d.lake),
     "production_version_at": lambda d: d.state.production_version_at("churn", DAYS[-1]),
     "decisions": lambda d: d.state.decisions("churn"),
+    "switch_moves": lambda d: d.state.switch_moves(),
     "nights": lambda d: d.state.nights("churn"),
     "publications": lambda d: d.state.publications(TABLE),
     "newest_publication": lambda d: d.state.newest_publication(TABLE),

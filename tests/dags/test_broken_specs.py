@@ -29,6 +29,7 @@ ALL = {
     "apply_feature_repo",
     "ask_about_waiting",
     "ingest_orders",
+    "switch_retraining",
     "tell_ignored_events",
     "verify_registry",
     *CHURN,

@@ -23,6 +23,7 @@ BUILT_FROM_SCORES = {task: after for task, after in BUILT_FROM_ORDERS.items() if
 ONCE = {
     "ingest_orders": {"wait_for_delivery": {"import_delivery"}, "import_delivery": set()},
     "apply_feature_repo": {"apply": set()},
+    "switch_retraining": {"switch": set()},
     "tell_ignored_events": {"tell": set()},
     "ask_about_waiting": {f"remind_of_{model_id}": set() for model_id in SPECS.models},
     "verify_registry": {"verify": set()},

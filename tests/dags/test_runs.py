@@ -171,6 +171,15 @@ def test_a_request_is_decided_at_the_newest_night_and_asks_with_its_reason_and_k
     assert (decision.acted, decision.requested, decision.partition) == (True, True, NIGHT)
 
 
+def test_retraining_is_stopped_and_started_by_a_form(bag, deployment):
+    form = {"model": "churn", "reason": "an audit"}
+    assert run(bag, "switch_retraining", conf={**form, "switch": "stop"}) == {"switch": "success"}
+    assert run(bag, "switch_retraining", conf={**form, "switch": "stop"}) == {"switch": "skipped"}
+    assert run(bag, "switch_retraining", conf={**form, "switch": "start"}) == {"switch": "success"}
+    told = [(m.model_id, m.is_stop, m.actor, m.reason) for m in deployment.state.switch_moves()]
+    assert told == [("churn", is_stop, "dag_test", "an audit") for is_stop in (True, False)]
+
+
 def test_the_scores_are_written_back_as_a_feature(bag, deployment):
     run(bag, "materialize_features__churn_scores", conf={"partition": NIGHT})
     scored = deployment.lake.read("predictions/churn", start=NIGHT, end=NIGHT)

@@ -1,4 +1,4 @@
-"""Our relational state as one object: histories, nights, publications, windows and locks.
+"""Our relational state as one object: histories, nights, publications, windows, switches and locks.
 
 What belongs here: putting the parts together. What does not: any of them.
 """
@@ -13,6 +13,7 @@ from include.adapters.state.nights import NightTable
 from include.adapters.state.publications import PublicationTable
 from include.adapters.state.questions import QuestionTable
 from include.adapters.state.registrations import RegistrationTable
+from include.adapters.state.retraining_switch import RetrainingSwitchTable
 from include.adapters.state.serving_windows import ServingWindowTable
 from include.settings import Settings
 
@@ -26,6 +27,7 @@ class StateStoreAdapter(
     NightTable,
     PublicationTable,
     ServingWindowTable,
+    RetrainingSwitchTable,
     Locks,
 ):
     """The state database, whole."""

@@ -161,6 +161,39 @@ serving_window = sa.Table(
     sa.Index("ix_serving_window_started_at", "model_id", "started_at"),
 )
 
+# One row per throw of a switch that holds the retraining of a model, or of all, without one.
+retraining_switch = sa.Table(
+    "retraining_switch",
+    METADATA,
+    sa.Column("move_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("model_id", sa.Text),
+    sa.Column("is_stop", sa.Boolean, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.clock_timestamp()),
+)
+
+# One row per night of a group or model that was found missing, and one when it was found to be missing no more.
+night_incident = sa.Table(
+    "night_incident",
+    METADATA,
+    sa.Column("incident_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("partition_key", sa.Text, nullable=False),
+    sa.Column("lacks", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.clock_timestamp()),
+)
+night_incident_end = sa.Table(
+    "night_incident_end",
+    METADATA,
+    sa.Column("incident_id", sa.Integer, sa.ForeignKey("night_incident.incident_id"), primary_key=True),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.clock_timestamp()),
+)
+
 # What is only ever added to: nobody but a migration changes a row of these, and the database refuses it.
 HISTORY = (
     "promotion_ledger",
@@ -171,6 +204,9 @@ HISTORY = (
     "training_failure",
     "training_request",
     "serving_window",
+    "retraining_switch",
+    "night_incident",
+    "night_incident_end",
 )
 # Of these, those whose rows are chained by hash.
 CHAINED = (promotion_ledger, registration)
