@@ -88,6 +88,7 @@ def _ours(content: bytes, folder: str) -> Any:
     from include.serving.online_features import OnlineFeatureReader
     from include.serving.served_version import ServedVersion
     from include.serving.start import make_service, settle
+    from include.serving.turns import TurnScorer
     from include.settings import Settings
     from include.specs.models import load_model
     from include.training.artifacts import Signature
@@ -100,7 +101,7 @@ def _ours(content: bytes, folder: str) -> Any:
     version.warm_up()
     asks = AskReader(spec.entity.keys, features, max_rows=1000)
     tally = service.record.recorder.open_tally(version)
-    answerer = Answerer(version, asks, OnlineFeatureReader(SimpleNamespace()), tally)
+    answerer = Answerer(version, asks, TurnScorer(version), OnlineFeatureReader(SimpleNamespace()), tally)
     service.roster.lineups = {MODEL: Lineup(answerer)}
     settle()
     return make_app(service, Door(ApiKeys(deployment.settings.home), is_open=True))

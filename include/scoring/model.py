@@ -93,7 +93,7 @@ class ScoringModel:
 
     def _predict_onnx(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         # A classifier gives a label and the probabilities of both classes, a ranking its margin alone.
-        scores = self._session.run(None, {ONNX_INPUT: matrix})[-1]
+        (scores,) = self._session.run(self._onnx_outputs, {ONNX_INPUT: matrix})
         return np.asarray(scores[:, -1], dtype=np.float32)
 
     def _check_names(self, names: tuple[str, ...]) -> None:
@@ -127,6 +127,10 @@ class ScoringModel:
             return xgboost.Booster({"nthread": self._threads}, model_file=bytearray(self._native))
         except xgboost.core.XGBoostError as err:
             raise MlopsError("the native model can't be read by XGBoost; train the version again") from err
+
+    @cached_property
+    def _onnx_outputs(self) -> list[str]:
+        return [self._session.get_outputs()[-1].name]
 
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from include.adapters.online.keys import Key
 from include.adapters.online.open_store import OnlineStoreDownError
 from include.scoring.lists import rank_items
-from include.scoring.predictions import decides_for
 from include.serving.asks import Ask, AskReader, narrowed
 from include.serving.candidates import Candidates
 from include.serving.lineup import Lineup
@@ -26,7 +28,7 @@ from include.serving.refusal import Refusal
 from include.serving.routing import canary_salt, is_canary
 from include.serving.served_version import ServedVersion
 from include.serving.tally import Tally
-from include.specs.models import ModelSpec
+from include.serving.turns import TurnScorer
 
 # Whoever is refused for the store's sake may ask again so soon.
 _STORE_RETRY_S = 1
@@ -40,6 +42,7 @@ class Answerer:
     ----------
     version : ServedVersion
     asks : AskReader
+    scorer : TurnScorer
     reader : OnlineFeatureReader
     tally : Tally
         Counts what it answers.
@@ -49,13 +52,13 @@ class Answerer:
 
     version: ServedVersion
     asks: AskReader
+    scorer: TurnScorer
     reader: OnlineFeatureReader
     tally: Tally
     candidates: Candidates | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """One row that was asked about.
 
     Attributes
@@ -64,9 +67,11 @@ class Scored:
         Whose version answers.
     row : FeatureRow or None
         What the store had; None where the caller gave all features.
-    vector : ndarray of shape (n_features,), float32, or None
-        What was scored; None where nothing was.
+    vector : bytes or None
+        What was scored, float32, little endian; None where nothing was.
     score : float or None
+    decision : int or None
+        A classifier's, where there is a score: 1 or 0.
     fallback : str or None
         ``default`` or ``last``, where the store was down.
     is_given : bool
@@ -75,10 +80,57 @@ class Scored:
 
     answerer: Answerer
     row: FeatureRow | None
-    vector: NDArray[np.float32] | None
+    vector: bytes | None
     score: float | None
+    decision: int | None
     fallback: str | None = None
     is_given: bool = False
+
+
+class ToldRow(msgspec.Struct):
+    """One answer of a classifier, as it is written.
+
+    Attributes
+    ----------
+    prediction : int or None
+    probability : float or None
+    model_version : int
+    role : str
+    standing : str
+        How an entity stands with the model; with what follows left out where there is no row of the store.
+    feature_age_s : float or None
+    source : str
+        Where the row is from; left out where it is the store's.
+    fallback : str
+        See `Scored`.
+    features : mapping of str to mapping
+        Status and age of each, where they were asked for.
+    """
+
+    prediction: int | None
+    probability: float | None
+    model_version: int
+    role: str
+    standing: str | UnsetType = UNSET
+    feature_age_s: float | UnsetType | None = UNSET
+    source: str | UnsetType = UNSET
+    fallback: str | UnsetType = UNSET
+    features: Mapping[str, Mapping[str, object]] | UnsetType = UNSET
+
+
+class ToldScore(msgspec.Struct):
+    """One row's place on a ranking's scale, as it is written.
+
+    Attributes
+    ----------
+    score : float or None
+    model_version : int
+    role : str
+    """
+
+    score: float | None
+    model_version: int
+    role: str
 
 
 @dataclass(frozen=True)
@@ -109,9 +161,7 @@ async def score_ask(lineup: Lineup[Answerer], ask: Ask) -> list[Scored]:
         that stands in for it.
     """
     if not ask.entities:
-        matrix = lineup.champion.asks.matrix(ask.given)
-        scores = lineup.champion.version.score(matrix)
-        return [Scored(lineup.champion, None, row, float(score)) for row, score in zip(matrix, scores, strict=True)]
+        return await score_vectors(lineup.champion, ask.vectors)
     asked = list(zip(ask.entities, ask.given or [{}] * len(ask.entities), strict=True))
     answerers = _answerers(lineup, ask.entities)
     found: dict[int, Scored] = {}
@@ -120,6 +170,12 @@ async def score_ask(lineup: Lineup[Answerer], ask: Ask) -> list[Scored]:
             keys, given = zip(*map(asked.__getitem__, mine), strict=True)
             found |= zip(mine, await score_entities(answerer, keys, given, at=ask.at), strict=True)
     return [scored for _, scored in sorted(found.items())]
+
+
+async def score_vectors(answerer: Answerer, vectors: Sequence[bytes]) -> list[Scored]:
+    """Return what one version scores whole rows with, which are given as it reads them."""
+    scores = await answerer.scorer.score(vectors)
+    return [Scored(answerer, None, row, score, made) for row, (score, made) in zip(vectors, scores, strict=True)]
 
 
 async def score_entities(
@@ -133,36 +189,30 @@ async def score_entities(
     spec, reader = answerer.version.spec, answerer.reader
     asked: list[Key] = [key[0] for key in keys] if len(spec.entity.keys) == 1 else list(keys)
     fallback = None
-    rows: list[FeatureRow] | None
     try:
         rows = await reader.read(asked, at=at, timeout_s=spec.serving.store_timeout_ms / 1000)
     except OnlineStoreDownError as err:
-        rows = reader.last(asked) if spec.serving.store_down == "stale" else None
-        if rows is None and spec.serving.store_down != "default":
+        last = reader.last(asked) if spec.serving.store_down == "stale" else None
+        if last is None and spec.serving.store_down != "default":
             raise Refusal(503, "store_down", str(err), retry_after_s=_STORE_RETRY_S) from None
-        fallback = "last" if rows is not None else "default"
-    if rows is None:
-        return [Scored(answerer, None, None, spec.serving.default_score, fallback) for _ in keys]
-    return _score_rows(answerer, rows, given, fallback)
+        if last is None:
+            return [_default(answerer)] * len(keys)
+        rows, fallback = last, "last"
+    return await _score_rows(answerer, rows, given, fallback)
 
 
-def tell(scored: Scored, ask: Ask) -> dict[str, object]:
+def tell(scored: Scored, ask: Ask) -> ToldRow:
     """Return one answer of a classifier, or of a row that stands by itself."""
     version, row = scored.answerer.version, scored.row
-    told: dict[str, object] = {
-        "prediction": None if scored.score is None else _decide(version.spec, scored.score),
-        "probability": scored.score,
-        "model_version": version.version,
-        "role": version.role,
-    }
+    told = ToldRow(scored.decision, scored.score, version.version, version.role)
     if row is not None:
-        told |= {"standing": row.standing, "feature_age_s": age_seconds(row.event_us, ask.at)}
+        told.standing, told.feature_age_s = row.standing, age_seconds(row.event_us, ask.at)
         if row.source != "store":
-            told["source"] = row.source
+            told.source = row.source
+        if ask.is_detailed:
+            told.features = tell_features(scored, ask.at)
     if scored.fallback is not None:
-        told["fallback"] = scored.fallback
-    if ask.is_detailed and row is not None:
-        told["features"] = tell_features(scored, ask.at)
+        told.fallback = scored.fallback
     return told
 
 
@@ -213,28 +263,30 @@ def tell_list(scored: ScoredList, ask: Ask) -> dict[str, object]:
     }
 
 
-def _decide(spec: ModelSpec, score: float) -> int:
-    """Return a classifier's decision: 1, or 0."""
-    return int(decides_for(np.array([score], dtype=np.float32), spec.decides_by["decision_threshold"])[0])
+def _default(answerer: Answerer) -> Scored:
+    """Return what stands in where the store is down and nothing was read."""
+    score = answerer.version.spec.serving.default_score
+    decisions = answerer.version.decide(np.array([] if score is None else [score], dtype=np.float32))
+    return Scored(answerer, None, None, score, next(iter(decisions), None), "default")
 
 
-def _score_rows(
+async def _score_rows(
     answerer: Answerer, rows: Sequence[FeatureRow], given: Sequence[Mapping[str, float | None]], fallback: str | None
 ) -> list[Scored]:
-    names = answerer.version.signature.feature_names
+    names = answerer.asks.features
     # Whoever gives all features needs none of the store's.
     is_scored = [row.standing == "scored" or len(own) == len(names) for row, own in zip(rows, given, strict=True)]
     if not any(is_scored):
-        return [Scored(answerer, row, None, None, fallback) for row in rows]
+        return [Scored(answerer, row, None, None, None, fallback) for row in rows]
     chosen = [
         _overridden(row.values, own, names) for row, own, take in zip(rows, given, is_scored, strict=True) if take
     ]
-    matrix = narrowed(np.stack(chosen), names)
-    scores = iter(zip(matrix, answerer.version.score(matrix), strict=True))
+    vectors = [row.tobytes() for row in narrowed(np.stack(chosen), names)]
+    scores = zip(vectors, await answerer.scorer.score(vectors), strict=True)
     found = []
     for row, own, take in zip(rows, given, is_scored, strict=True):
-        vector, score = next(scores) if take else (None, None)
-        found.append(Scored(answerer, row, vector, None if score is None else float(score), fallback, bool(own)))
+        vector, (score, decision) = next(scores) if take else (None, (None, None))
+        found.append(Scored(answerer, row, vector, score, decision, fallback, bool(own)))
     return found
 
 

@@ -144,7 +144,7 @@ class ApiKeys:
         MlopsError
             If the file can't be read: then nobody is let in.
         """
-        self._refresh()
+        self.look()
         return list(self._keys.values())
 
     def exist(self) -> bool:
@@ -152,23 +152,29 @@ class ApiKeys:
         return self.path.exists()
 
     def find(self, presented: str) -> ApiKey | None:
-        """Return the key that is presented, whether it is valid or not; None where there is no such key."""
-        self._refresh()
+        """Return the key that is presented, as `look` saw it, valid or not; None where there is no such key."""
         match = _KEY.fullmatch(presented)
         kept = self._keys.get(match[1]) if match else None
         digest = hashlib.sha256(presented.encode()).hexdigest()
         is_it = hmac.compare_digest(digest, kept.sha256 if kept is not None else _NOBODY)
         return kept if is_it else None
 
-    def _refresh(self) -> None:
+    def look(self) -> bool:
+        """See what the file says now, and say whether a key was ever made.
+
+        Raises
+        ------
+        MlopsError
+            If it can't be read.
+        """
         try:
             stat = self.path.stat()
         except FileNotFoundError:
             self._read_as, self._keys = None, {}
-            return
+            return False
         seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if seen == self._read_as:
-            return
+            return True
         try:
             rows = json.loads(self.path.read_text(encoding="utf-8"))
             keys = [ApiKey(**{**row, "models": tuple(row["models"]) if row["models"] else None}) for row in rows]
@@ -178,6 +184,7 @@ class ApiKeys:
                 "removed and keys are made anew (mlops serving keys add)"
             ) from err
         self._read_as, self._keys = seen, {key.key_id: key for key in keys}
+        return True
 
     def _write(self, keys: Sequence[ApiKey]) -> None:
         write_private(self.path, json.dumps([asdict(key) for key in keys], indent=1))

@@ -8,8 +8,8 @@ Names are a version's, not a place in a list: any order of them is the same ques
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
+from include.errors import UsageError
 from include.serving.json_bodies import read_json, refuse_doubled
 from include.serving.refusal import Refusal, unprocessable
 
@@ -25,8 +26,7 @@ _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _TYPES: Mapping[str, Any] = {"int64": _INT64, "int32": _INT64, "bool": bool}
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """A question that was understood.
 
     Attributes
@@ -34,7 +34,10 @@ class Ask:
     entities : sequence of tuple of str
         Keys in the model's order; empty where features alone are given.
     given : sequence of mapping of str to number, bool or None
-        Features that the caller gives, for each entity or, where there are none, for each row: then all of them.
+        Features that the caller gives for each entity; empty where none are.
+    vectors : sequence of bytes
+        Rows of all features, as the version reads them: float32, little endian, NaN for null; empty where entities are
+        asked about.
     at : datetime or None
         When the question is asked, aware; None: now.
     k : int or None
@@ -43,14 +46,12 @@ class Ask:
         Whether each feature's status and age are wanted.
     """
 
-    entities: Sequence[tuple[str, ...]]
-    given: Sequence[Mapping[str, float | None]]
+    entities: Sequence[tuple[str, ...]] = ()
+    given: Sequence[Mapping[str, float | None]] = ()
+    vectors: Sequence[bytes] = ()
     at: datetime | None = None
     k: int | None = None
     is_detailed: bool = False
-
-    def __len__(self) -> int:
-        return len(self.entities) or len(self.given)
 
 
 class AskReader:
@@ -88,6 +89,8 @@ class AskReader:
             ],
             forbid_unknown_fields=True,
         )
+        # With a fixed order of bytes it refuses what is beyond float32, and rounds as an array does.
+        self._pack = struct.Struct(f"<{len(self.features)}f").pack
         self._decoder = msgspec.json.Decoder(self.ask)
         self._row = msgspec.json.Decoder(self.instance)
 
@@ -100,27 +103,22 @@ class AskReader:
             422 where it is not what this version can be asked, 400 where it is no JSON.
         """
         found: Any = self._decode(self._decoder, body)
-        entities = [] if found.entities is UNSET else [msgspec.structs.astuple(each) for each in found.entities]
-        given = [] if found.instances is UNSET else found.instances
-        self._check_rows(found, len(entities), len(given))
-        if found.at is not UNSET and found.at.tzinfo is None:
-            raise unprocessable(f"at={found.at.isoformat()} has no time zone; write 2026-03-03T00:00:00Z")
-        rows = [self.given(each, is_whole=not entities) for each in given]
-        own = sum(value is not UNSET for value in msgspec.structs.astuple(found))
-        refuse_doubled(body, own + len(entities) * len(self.keys) + sum(map(len, rows)))
-        return Ask(
-            entities,
-            rows,
-            at=None if found.at is UNSET else found.at.astimezone(UTC),
-            k=None if found.k is UNSET else found.k,
-            is_detailed=found.features is True,
-        )
+        entities = () if found.entities is UNSET else [msgspec.structs.astuple(each) for each in found.entities]
+        instances = () if found.instances is UNSET else found.instances
+        self._check_rows(len(entities), len(instances))
+        at = self._at(found)
+        given = [self._given(each) for each in instances] if entities else ()
+        vectors = () if entities else self._vectors(instances)
+        names = len(entities) * len(self.keys) + sum(map(len, given)) + len(vectors) * len(self.features)
+        own = msgspec.structs.astuple(found)
+        refuse_doubled(body, len(own) - own.count(UNSET) + names)
+        return Ask(entities, given, vectors, at, found.k or None, found.features is True)
 
     def read_row(self, body: bytes) -> Ask:
         """Read one flat object of features: the requirements' own form; refusals are those of `read`."""
-        row = self.given(self._decode(self._row, body), is_whole=True)
-        refuse_doubled(body, len(row))
-        return Ask([], [row])
+        vectors = self._vectors([self._decode(self._row, body)])
+        refuse_doubled(body, len(self.features))
+        return Ask(vectors=vectors)
 
     def read_rows(self, rows: Sequence[Mapping[str, object]]) -> Ask:
         """Take rows of names and values that another protocol gave; refusals are those of `read`."""
@@ -130,38 +128,67 @@ class AskReader:
             instances = msgspec.convert(rows, list[self.instance])  # type: ignore[name-defined]
         except msgspec.ValidationError as err:
             raise self._unfit(err) from None
-        return Ask([], [self.given(each, is_whole=True) for each in instances])
+        return Ask(vectors=self._vectors(instances))
 
-    def given(self, instance: Any, *, is_whole: bool) -> dict[str, float | None]:
-        """Return the features that are given, by name.
+    def taken_from(self, vectors: Sequence[bytes], others: Sequence[str]) -> list[bytes]:
+        """Return rows that another version reads as this one does.
+
+        Parameters
+        ----------
+        vectors : sequence of bytes
+        others : sequence of str
+            The features of the other version, in its order.
+
+        Raises
+        ------
+        UsageError
+            If this version reads more.
+        """
+        if tuple(others) == self.features:
+            return list(vectors)
+        if missing := [name for name in self.features if name not in others]:
+            raise UsageError(f"the rows have no {', '.join(missing)}; they are those of another version")
+        places = [others.index(name) for name in self.features]
+        return [row.tobytes() for row in as_matrix(vectors, len(others))[:, places]]
+
+    def _vectors(self, instances: Sequence[Any]) -> list[bytes]:
+        """Return whole rows as bytes of float32, little endian, in the version's order; null is NaN.
 
         Raises
         ------
         Refusal
-            If one is missing, and `is_whole`.
+            If a feature is missing, or a number is beyond what a model computes with.
         """
-        values = zip(self.features, msgspec.structs.astuple(instance), strict=True)
-        found = {name: value for name, value in values if value is not UNSET}
-        if is_whole and len(found) < len(self.features):
-            missing = [name for name in self.features if name not in found]
+        try:
+            return [self._pack(*msgspec.structs.astuple(each)) for each in instances]
+        except (struct.error, OverflowError):
+            # Something is null, missing or too large: it is looked at one by one.
+            return [self._vector(each, row) for row, each in enumerate(instances)]
+
+    def _vector(self, instance: Any, row: int) -> bytes:
+        given = self._given(instance)
+        if missing := [name for name in self.features if name not in given]:
             raise unprocessable(
                 f"{len(missing)} of {len(self.features)} features are missing: {', '.join(missing)}; give each by its "
                 "name, null where it is not known",
                 missing=missing,
                 expected=self.dtypes,
             )
-        return found
+        wide = np.array([list(given.values())], dtype=np.float64)
+        return narrowed(wide, self.features, first=row).tobytes()
 
-    def matrix(self, rows: Sequence[Mapping[str, float | None]]) -> NDArray[np.float32]:
-        """Return whole rows as the version reads them; null is NaN.
+    def _given(self, instance: Any) -> dict[str, float | None]:
+        """Return the features that are given, by name."""
+        values = zip(self.features, msgspec.structs.astuple(instance), strict=True)
+        return {name: value for name, value in values if value is not UNSET}
 
-        Raises
-        ------
-        Refusal
-            If a number is beyond what a model computes with.
-        """
-        wide = np.array([[row[name] for name in self.features] for row in rows], dtype=np.float64)
-        return narrowed(wide.reshape(len(rows), len(self.features)), self.features)
+    def _at(self, found: Any) -> datetime | None:
+        if found.at is UNSET:
+            return None
+        if found.at.tzinfo is None:
+            raise unprocessable(f"at={found.at.isoformat()} has no time zone; write 2026-03-03T00:00:00Z")
+        at: datetime = found.at.astimezone(UTC)
+        return at
 
     def _decode(self, decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
         try:
@@ -169,7 +196,7 @@ class AskReader:
         except msgspec.ValidationError as err:
             raise self._unfit(err) from None
 
-    def _check_rows(self, found: Any, entities: int, given: int) -> None:
+    def _check_rows(self, entities: int, given: int) -> None:
         if not entities and not given:
             raise unprocessable(
                 "nothing is asked about: write entities, instances (features), or both",
@@ -192,8 +219,16 @@ class AskReader:
         )
 
 
-def narrowed(wide: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float32]:
+def narrowed(wide: NDArray[np.float64], names: Sequence[str], *, first: int = 0) -> NDArray[np.float32]:
     """Return numbers as a model computes with them.
+
+    Parameters
+    ----------
+    wide : ndarray of shape (n_rows, n_features), float64
+    names : sequence of str
+        The features.
+    first : int
+        Number of the first row, among those that are asked about.
 
     Raises
     ------
@@ -206,8 +241,13 @@ def narrowed(wide: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.floa
     if infinite.any():
         row, column = np.argwhere(infinite)[0]
         raise unprocessable(
-            f"feature {names[column]} of row {row} is {wide[row, column]:g}, beyond the largest number that a model "
-            "computes with (3.4e38); correct it, or give null",
+            f"feature {names[column]} of row {first + row} is {wide[row, column]:g}, beyond the largest number that a "
+            "model computes with (3.4e38); correct it, or give null",
             feature=names[column],
         )
     return matrix
+
+
+def as_matrix(vectors: Sequence[bytes], width: int) -> NDArray[np.float32]:
+    """Return rows of float32, little endian, as a matrix of shape (n_rows, width)."""
+    return np.frombuffer(b"".join(vectors), dtype="<f4").reshape(-1, width)

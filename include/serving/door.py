@@ -17,6 +17,7 @@ from include.serving.refusal import Refusal
 # Seconds' worth of requests that may come at once.
 _BURST_S = 2.0
 _UNREADABLE_RETRY_S = 30
+_UNREADABLE = "the service can't read its keys; whoever runs it must put them right"
 _BEARER = b"bearer "
 
 
@@ -40,9 +41,10 @@ class Door:
     def __init__(self, keys: ApiKeys, *, is_open: bool) -> None:
         self._keys = keys
         self._is_open = is_open
+        self._is_blind = False
         self._buckets: dict[str, _Bucket] = {}
 
-    def admit(self, headers: Iterable[tuple[bytes, bytes]], model_id: str | None) -> None:
+    def admit(self, headers: Iterable[tuple[bytes, bytes]], model_id: str | None, *, looks: bool = True) -> None:
         """Let a request in, or raise why not.
 
         Parameters
@@ -51,6 +53,8 @@ class Door:
             Lower-case names. A key stands in ``authorization: Bearer …`` or ``x-api-key``.
         model_id : str or None
             What is asked; None of what is no model's.
+        looks : bool
+            Whether keys may have changed since somebody asked before: not for who asks at the same time.
 
         Raises
         ------
@@ -58,17 +62,22 @@ class Door:
             401 without a valid key, 403 with one of other models, 429 with one that asks too often, 503 where the keys
             can't be read.
         """
-        if self._is_open and not self._keys.exist():
+        if looks:
+            self._look()
+        if self._is_open:
             return
-        self._is_open = False
-        try:
-            key = self._find(headers)
-        except MlopsError:
-            said = "the service can't read its keys; whoever runs it must put them right"
-            raise Refusal(503, "keys_unreadable", said, retry_after_s=_UNREADABLE_RETRY_S) from None
+        key = self._find(headers)
         if key.models is not None and model_id is not None and model_id not in key.models:
             raise Refusal(403, "other_models", f"key {key.key_id} is for {', '.join(key.models)}, not for {model_id!r}")
         self._count(key)
+
+    def _look(self) -> None:
+        self._is_blind = False
+        try:
+            was_made = self._keys.look()
+        except MlopsError:
+            was_made = self._is_blind = True
+        self._is_open = self._is_open and not was_made
 
     def _find(self, headers: Iterable[tuple[bytes, bytes]]) -> ApiKey:
         presented = _presented(headers)
@@ -76,6 +85,8 @@ class Door:
             raise Refusal(
                 401, "no_key", "a key is needed: authorization: Bearer KEY, or x-api-key: KEY (mlops serving keys add)"
             )
+        if self._is_blind:
+            raise Refusal(503, "keys_unreadable", _UNREADABLE, retry_after_s=_UNREADABLE_RETRY_S)
         key = self._keys.find(presented)
         if key is None:
             raise Refusal(401, "unknown_key", "the key is not known here")

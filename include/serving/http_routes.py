@@ -13,7 +13,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from itertools import count
 from secrets import token_hex
@@ -33,7 +33,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-_Answer: TypeAlias = Callable[[bytes, Exchange], Awaitable[Mapping[str, object]]]
+_Answer: TypeAlias = Callable[[bytes, Exchange], Awaitable[object]]
 # Which model is asked, where the path says it, and what answers.
 _Route: TypeAlias = tuple[str | None, _Answer]
 
@@ -88,7 +88,15 @@ class PredictionRoutes:
         self.in_flight = 0
         # Of this process alone, and without a gap: what is lost on the way can be counted.
         self._process = token_hex(4)
+        # The paths that are asked all day, found at once.
+        self._known: dict[str, _Route] = {
+            "/predict": (service.sole_model, service.predict_row),
+            "/invocations": (service.sole_model, service.invoke),
+            **{f"/v1/models/{model}/predict": (model, service.predict) for model in service.specs},
+            **{f"/v1/models/{model}/invocations": (model, service.invoke) for model in service.specs},
+        }
         self._numbers: Iterator[int] = count(1)
+        self._is_in_turn = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -99,7 +107,7 @@ class PredictionRoutes:
         route = self._route(scope["path"]) if scope["method"] == "POST" else None
         exchange = Exchange(self._request_id(scope), time.time_ns() // 1000, None if route is None else route[0])
         try:
-            self._door.admit(scope["headers"], exchange.model_id)
+            self._door.admit(scope["headers"], exchange.model_id, looks=self._is_first_in_turn())
         except Refusal as no:
             await self._send(send, exchange, began, no.status, no.body(exchange.request_id), no.retry_after_s)
             return
@@ -107,6 +115,17 @@ class PredictionRoutes:
             await self._others(scope, receive, send)
             return
         await self._send(send, exchange, began, *await self._answered(route[1], scope, receive, exchange))
+
+    def _is_first_in_turn(self) -> bool:
+        """Say whether nobody has asked yet in this turn of the event loop: all that do came at the same time."""
+        if self._is_in_turn:
+            return False
+        self._is_in_turn = True
+        asyncio.get_running_loop().call_soon(self._end_turn)
+        return True
+
+    def _end_turn(self) -> None:
+        self._is_in_turn = False
 
     async def _send(
         self, send: Send, exchange: Exchange, began: int, status: int, body: bytes, retry_after: int | None
@@ -147,19 +166,15 @@ class PredictionRoutes:
             return broke.status, broke.body(request_id), None
 
     def _route(self, path: str) -> _Route | None:
+        if (known := self._known.get(path)) is not None:
+            return known
         service = self._service
-        if path == "/predict":
-            return service.sole_model, service.predict_row
-        if path == "/invocations":
-            return service.sole_model, service.invoke
         if found := _MODEL_ROUTE.fullmatch(path):
-            model, verb = found.groups()
-            if verb == "predict":
-                return model, lambda body, exchange: service.predict(model, body, exchange)
-            return model, lambda body, exchange: service.invoke(body, exchange, model)
+            # Of a model that is not served: what answers says so.
+            return found[1], service.predict if found[2] == "predict" else service.invoke
         if found := _INFER_ROUTE.fullmatch(path):
             model, version = found.groups()
-            return model, lambda body, exchange: service.infer(model, version, body, exchange)
+            return model, lambda body, exchange: service.infer(body, exchange, version)
         return None
 
     def _request_id(self, scope: Scope) -> str:

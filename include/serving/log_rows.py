@@ -228,6 +228,6 @@ def _source(scored: Scored) -> str | None:
 
 
 def _vectors(scored: Sequence[Scored], width: int) -> pa.FixedSizeListArray:
-    missing = np.full(width, np.nan, dtype=np.float32)
-    matrix = np.array([missing if each.vector is None else each.vector for each in scored], dtype=np.float32)
-    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), width)
+    missing = np.full(width, np.nan, dtype=np.float32).tobytes()
+    values = b"".join([missing if each.vector is None else each.vector for each in scored])
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.frombuffer(values, dtype="<f4")), width)

@@ -6,12 +6,14 @@ how an answer comes about (``answers``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from include.errors import nearest
 from include.serving import protocols
-from include.serving.answers import Answerer, Scored, score_ask, score_lists, tell, tell_list
+from include.serving.answers import Answerer, Scored, ToldRow, ToldScore, score_ask, score_lists, tell, tell_list
 from include.serving.asks import Ask
 from include.serving.exchange import Exchange
 from include.serving.lineup import Lineup, Roster
@@ -24,6 +26,27 @@ if TYPE_CHECKING:
 
 # A model that nobody has promoted a version of may have one soon.
 _PROMOTION_RETRY_S = 30
+# What the requirements' own form says of a row.
+_OF_ONE_ROW = ("prediction", "probability", "score", "model_version")
+
+
+class Answer(msgspec.Struct):
+    """What a question comes to, as it is written.
+
+    Attributes
+    ----------
+    model : str
+    model_version : int
+        The champion's.
+    request_id : str
+    predictions : sequence
+        Of each entity, row or list, in the order that they were asked about.
+    """
+
+    model: str
+    model_version: int
+    request_id: str
+    predictions: Sequence[object]
 
 
 class PredictionService:
@@ -41,7 +64,7 @@ class PredictionService:
         self.record = record
         self.specs: Mapping[str, ModelSpec] = {spec.model_id: spec for spec in roster.specs}
 
-    async def predict(self, model_id: str, body: bytes, exchange: Exchange) -> dict[str, object]:
+    async def predict(self, body: bytes, exchange: Exchange) -> Answer:
         """Answer a question about entities, rows of features, or both.
 
         Raises
@@ -50,9 +73,11 @@ class PredictionService:
             404 where there is no such model, 503 where none of its versions is in Production, and those of `asks` and
             `answers`.
         """
-        lineup = self._lineup_for(exchange, model_id)
+        lineup = self._lineup_for(exchange)
+        champion = lineup.champion.version
         ask = lineup.champion.asks.read(body)
-        if self.specs[model_id].task == "ranking" and ask.entities:
+        answers: Sequence[object]
+        if champion.spec.task == "ranking" and ask.entities:
             if ask.given:
                 raise unprocessable("a list is made of what the store knows of its items: leave instances out")
             lists = await score_lists(lineup, ask)
@@ -60,36 +85,37 @@ class PredictionService:
             exchange.keep(ask, pairs, [row for each in lists for row in each.scored])
             answers = [tell_list(each, ask) for each in lists]
         else:
-            answers = await self._told(model_id, lineup, ask, exchange)
-        version = lineup.champion.version.version
-        return {"model": model_id, "model_version": version, "request_id": exchange.request_id, "predictions": answers}
+            answers = _told(champion.spec, await _scored(lineup, ask, exchange), ask)
+        return Answer(champion.spec.model_id, champion.version, exchange.request_id, answers)
 
     async def predict_row(self, body: bytes, exchange: Exchange) -> dict[str, object]:
         """Answer one flat object of features, for a deployment of one model; refusals are those of `predict`."""
-        model_id = self.only_model()
-        lineup = self._lineup_for(exchange, model_id)
-        (answer,) = await self._told(model_id, lineup, lineup.champion.asks.read_row(body), exchange)
-        return {
-            name: answer[name] for name in answer if name in ("prediction", "probability", "score", "model_version")
-        }
+        lineup = self._lineup_for(exchange)
+        ask = lineup.champion.asks.read_row(body)
+        (answer,) = _told(lineup.champion.version.spec, await _scored(lineup, ask, exchange), ask)
+        return {name: getattr(answer, name) for name in answer.__struct_fields__ if name in _OF_ONE_ROW}
 
-    async def invoke(self, body: bytes, exchange: Exchange, model_id: str | None = None) -> dict[str, object]:
+    async def invoke(self, body: bytes, exchange: Exchange) -> dict[str, object]:
         """Answer a body of MLflow's scoring protocol with scores; refusals are those of `predict`."""
-        lineup = self._lineup_for(exchange, model_id or self.only_model())
+        lineup = self._lineup_for(exchange)
         ask = lineup.champion.asks.read_rows(protocols.read_invocation(body))
         scored = await _scored(lineup, ask, exchange)
         return {"predictions": [each.score for each in scored]}
 
-    async def infer(self, model_id: str, version: str | None, body: bytes, exchange: Exchange) -> dict[str, object]:
+    async def infer(self, body: bytes, exchange: Exchange, version: str | None = None) -> dict[str, object]:
         """Answer a body of the Open Inference Protocol; refusals are those of `predict`."""
-        lineup = self._lineup_for(exchange, model_id)
+        lineup = self._lineup_for(exchange)
         serving = _required(lineup, version)
         if serving.spec.task != "binary":
-            raise unprocessable(f"{model_id} orders lists: ask /v1/models/{model_id}/predict")
+            raise unprocessable(f"{serving.spec.model_id} orders lists: ask /v1/models/{serving.spec.model_id}/predict")
         rows, asked_id, outputs = protocols.read_inference(body)
         scored = await _scored(lineup, lineup.champion.asks.read_rows(rows), exchange)
-        answers = [tell(each, Ask([], [])) for each in scored]
-        return protocols.write_inference(model_id, serving.version, answers, asked_id=asked_id, outputs=outputs)
+        values: dict[str, Sequence[object]] = {
+            "probability": [each.score for each in scored],
+            "prediction": [each.decision for each in scored],
+        }
+        model_id = serving.spec.model_id
+        return protocols.write_inference(model_id, serving.version, values, asked_id=asked_id, outputs=outputs)
 
     def served(self, model_id: str, version: str | None) -> ServedVersion:
         """Return the version of a model that is in Production; where another one is asked for, 404 as in `infer`."""
@@ -125,20 +151,9 @@ class PredictionService:
             )
         return sole
 
-    def _lineup_for(self, exchange: Exchange, model_id: str) -> Lineup[Answerer]:
-        exchange.lineup = self.lineup(model_id)
+    def _lineup_for(self, exchange: Exchange) -> Lineup[Answerer]:
+        exchange.lineup = self.lineup(self.only_model() if exchange.model_id is None else exchange.model_id)
         return exchange.lineup
-
-    async def _told(
-        self, model_id: str, lineup: Lineup[Answerer], ask: Ask, exchange: Exchange
-    ) -> list[dict[str, object]]:
-        scored = await _scored(lineup, ask, exchange)
-        if self.specs[model_id].task == "binary":
-            return [tell(each, ask) for each in scored]
-        return [
-            {"score": each.score, "model_version": each.answerer.version.version, "role": each.answerer.version.role}
-            for each in scored
-        ]
 
 
 def _required(lineup: Lineup[Answerer], version: str | None) -> ServedVersion:
@@ -156,3 +171,12 @@ async def _scored(lineup: Lineup[Answerer], ask: Ask, exchange: Exchange) -> lis
     scored = await score_ask(lineup, ask)
     exchange.keep(ask, ask.entities, scored)
     return scored
+
+
+def _told(spec: ModelSpec, scored: Sequence[Scored], ask: Ask) -> list[ToldRow] | list[ToldScore]:
+    if spec.task == "binary":
+        return [tell(each, ask) for each in scored]
+    versions = [each.answerer.version for each in scored]
+    return [
+        ToldScore(each.score, version.version, version.role) for each, version in zip(scored, versions, strict=True)
+    ]

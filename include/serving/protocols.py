@@ -110,9 +110,9 @@ def read_inference(body: bytes) -> tuple[list[_Row], str | None, tuple[str, ...]
 
 
 def write_inference(
-    model: str, version: int, answers: Sequence[Mapping[str, object]], *, asked_id: str | None, outputs: Sequence[str]
+    model: str, version: int, values: Mapping[str, Sequence[object]], *, asked_id: str | None, outputs: Sequence[str]
 ) -> dict[str, object]:
-    """Return answers as the Open Inference Protocol has them: probability and prediction, or those of `outputs`.
+    """Return values by output as the Open Inference Protocol has them: probability and prediction, or some of them.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def write_inference(
     if unknown := [name for name in outputs if name not in types]:
         raise unprocessable(f"there is no output {unknown[0]!r}; there are {', '.join(types)}")
     told = [
-        {"name": name, "shape": [len(answers)], "datatype": types[name], "data": [answer[name] for answer in answers]}
+        {"name": name, "shape": [len(values[name])], "datatype": types[name], "data": values[name]}
         for name in outputs or types
     ]
     body: dict[str, object] = {"model_name": model, "model_version": str(version), "outputs": told}

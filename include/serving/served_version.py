@@ -6,6 +6,7 @@ What belongs here: the value, and scores and what follows from them. What does n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.scoring.model import ScoringModel
-from include.specs.models import ModelSpec
+from include.scoring.predictions import decides_for
+from include.specs.models import BinaryModelSpec, ModelSpec
 from include.training.artifacts import Signature
 
 Role: TypeAlias = Literal["champion", "challenger"]
@@ -53,6 +55,13 @@ class ServedVersion:
             If a value is infinite.
         """
         return self.model.predict(matrix, engine="onnx")
+
+    def decide(self, scores: NDArray[np.float32]) -> Sequence[int | None]:
+        """Return a classifier's decision of each score, 1 or 0; None of each where the model orders lists."""
+        if not isinstance(self.spec, BinaryModelSpec):
+            return [None] * len(scores)
+        decided: list[int] = decides_for(scores, self.spec.scoring.decision_threshold).view(np.int8).tolist()
+        return decided
 
     def warm_up(self) -> None:
         """Score once, so that no request pays for what a first one loads."""

@@ -13,11 +13,13 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
 
 from include.errors import MlopsError
-from include.serving.answers import Answerer, Scored, score_entities
+from include.serving.answers import Answerer, Scored, score_entities, score_vectors
+from include.serving.asks import Ask
 from include.serving.exchange import Exchange
 from include.serving.lineup import Lineup
 from include.serving.recorder import Recorder
@@ -78,7 +80,7 @@ class Shadow:
             began = time.perf_counter()
             some = places[start : start + _AT_ONCE]
             try:
-                scored = await _unseen(exchange, challenger, some)
+                scored = await _unseen(exchange, lineup.champion, challenger, some)
             except (Refusal, MlopsError) as err:
                 self._fail(challenger, str(err))
             except Exception as err:
@@ -101,13 +103,11 @@ class Shadow:
             log.error("shadow: %s can't score what it looks on at: %s", name, problem)
 
 
-async def _unseen(exchange: Exchange, challenger: Answerer, places: list[int]) -> list[Scored]:
-    ask = exchange.ask
-    if ask is None or not exchange.keys:
-        given = [ask.given[place] for place in places] if ask is not None else []
-        matrix = challenger.asks.matrix(given)
-        scores = challenger.version.score(matrix)
-        return [Scored(challenger, None, row, float(score)) for row, score in zip(matrix, scores, strict=True)]
+async def _unseen(exchange: Exchange, champion: Answerer, challenger: Answerer, places: Sequence[int]) -> list[Scored]:
+    ask = exchange.ask or Ask()
+    if not exchange.keys:
+        vectors = [ask.vectors[place] for place in places]
+        return await score_vectors(challenger, challenger.asks.taken_from(vectors, champion.asks.features))
     keys = [exchange.keys[place] for place in places]
     # A list's items are more than the entities that were asked about; nothing is given with those.
     given = [ask.given[place] if ask.given else {} for place in places]

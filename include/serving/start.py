@@ -26,6 +26,7 @@ from include.serving.read_plan import read_plan
 from include.serving.recorder import Recorder
 from include.serving.served_version import ServedVersion
 from include.serving.service_record import open_record
+from include.serving.turns import TurnScorer
 from include.specs.models import ModelSpec, RankingModelSpec
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 # Entities or rows of one question.
 _ROWS_MAX = 1000
 _SWITCH_S = 0.0005
+# Objects that are made before the collector looks: most of a request's are gone by then without it.
+_YOUNG = 20_000
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # What is being answered when the process is asked to end gets so long.
 _DRAIN_S = 20
@@ -110,6 +113,7 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_YOUNG)
     sys.setswitchinterval(_SWITCH_S)
 
 
@@ -125,4 +129,4 @@ def _answerer(
     keys = spec.list_keys if isinstance(spec, RankingModelSpec) else spec.entity.keys
     reader.start()
     asks = AskReader(keys, version.signature.features, max_rows=_ROWS_MAX)
-    return Answerer(version, asks, reader, recorder.open_tally(version), candidates)
+    return Answerer(version, asks, TurnScorer(version), reader, recorder.open_tally(version), candidates)

@@ -432,7 +432,7 @@ from include.specs.models import load_models
 async def ask():
     for model, key in (("churn", "customer_id"), ("fraud", "order_id"), ("recommendation", "customer_id")):
         body = json.dumps({"entities": [{key: "x"}]}).encode()
-        assert (await service.predict(model, body, Exchange("1", 0)))["predictions"]
+        assert (await service.predict(body, Exchange("1", 0, model))).predictions
 
 service = open_service(Deployment.from_env(), load_models())
 make_server(service, host="127.0.0.1", port=0).config.load()

@@ -42,7 +42,8 @@ def make_exchange(
     for place, answerer in enumerate(answerers):
         vector = np.array([number + 0.1, np.nan if place % 2 else -0.0], np.float32)
         row = FeatureRow(vector.astype(np.float64), "scored", ASKED_AT_US - 1, ("present",) * 2, (1, 1))
-        rows.append(Scored(answerer, **{"row": row, "vector": vector, "score": 0.5 + place / 100, **scored}))
+        made = {"row": row, "vector": vector.tobytes(), "score": 0.5 + place / 100, "decision": 1, **scored}
+        rows.append(Scored(answerer, **made))
     exchange = Exchange(f"r{number}", ASKED_AT_US + number, "churn")
     exchange.lineup = make_lineup(answerers[0], challenger)
     exchange.at = at

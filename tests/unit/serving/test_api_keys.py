@@ -34,6 +34,7 @@ def test_the_file_holds_no_key_and_is_the_owners(tmp_path: Path) -> None:
     assert key not in text
     assert key.rpartition("_")[2] not in text
     assert stat.S_IMODE(keys.path.stat().st_mode) == 0o600
+    assert keys.look()
     assert keys.find(key) == made
 
 
@@ -67,6 +68,7 @@ def test_who_has_no_key_is_not_let_in(tmp_path: Path, headers: list[tuple[bytes,
 def test_every_changed_sign_of_a_key_makes_another(tmp_path: Path) -> None:
     keys = ApiKeys(tmp_path)
     key, _ = keys.add("shop")
+    keys.look()
 
     for place, sign in enumerate(key):
         assert keys.find(key[:place] + ("0" if sign != "0" else "1") + key[place + 1 :]) is None

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.serving.asks import AskReader
+from include.errors import UsageError
+from include.serving.asks import Ask, AskReader, as_matrix
 from include.serving.refusal import Refusal
 
 FEATURES = (("orders", "int64"), ("value", "float64"), ("share", "float32"))
@@ -19,7 +20,7 @@ READER = AskReader(("who",), FEATURES, max_rows=5)
 WHOLE = {"orders": 3, "value": 2.5, "share": 0.5}
 
 
-def read(body: object) -> object:
+def read(body: object) -> Ask:
     return READER.read(json.dumps(body).encode())
 
 
@@ -46,11 +47,11 @@ def refused(body: bytes) -> Refusal:
 def test_any_order_of_names_is_one_matrix(rows: list[dict], seed: int) -> None:
     shuffled = [dict(random.Random(seed).sample(list(row.items()), len(row))) for row in rows]
 
-    found = [READER.matrix(READER.read(json.dumps({"instances": given}).encode()).given) for given in (rows, shuffled)]
+    found = [read({"instances": given}).vectors for given in (rows, shuffled)]
 
     wide = np.array([[row[name] for name, _ in FEATURES] for row in rows], dtype=np.float64)
-    np.testing.assert_array_equal(found[0], wide.astype(np.float32))
-    np.testing.assert_array_equal(found[0], found[1])
+    assert found[0] == found[1] == [row.tobytes() for row in wide.astype("<f4")]
+    np.testing.assert_array_equal(as_matrix(found[0], len(FEATURES)), wide.astype(np.float32))
 
 
 def test_entities_come_with_features_that_stand_in_for_theirs() -> None:
@@ -59,7 +60,6 @@ def test_entities_come_with_features_that_stand_in_for_theirs() -> None:
     assert ask.entities == [("1",), ("2",)]
     assert ask.given == [{"orders": 4}, {}]
     assert ask.is_detailed
-    assert len(ask) == 2
 
 
 def test_a_time_is_taken_as_the_instant_that_it_is() -> None:
@@ -103,10 +103,11 @@ def test_what_is_not_expected_is_refused_with_what_is(body: object, said: str) -
 
 @pytest.mark.parametrize("value", ["1e39", "-1e39", "1e300"])
 def test_a_number_beyond_those_of_a_model_is_refused_by_name(value: str) -> None:
-    ask = READER.read(b'{"instances": [{"orders": 1, "value": %b, "share": 0}]}' % value.encode())
+    whole = b'{"orders": 1, "value": 1, "share": 0}'
+    no = refused(b'{"instances": [%b, {"orders": 1, "value": %b, "share": 0}]}' % (whole, value.encode()))
 
-    with pytest.raises(Refusal, match="feature value of row 0"):
-        READER.matrix(ask.given)
+    assert no.status == 422
+    assert "feature value of row 1" in no.message
 
 
 @pytest.mark.parametrize(
@@ -158,8 +159,20 @@ def test_a_text_that_looks_like_a_name_is_no_name() -> None:
 
 
 def test_a_row_is_one_flat_object() -> None:
-    assert READER.read_row(json.dumps(WHOLE).encode()).given == [WHOLE]
+    assert READER.read_row(json.dumps(WHOLE).encode()).vectors == read({"instances": [WHOLE]}).vectors
     with pytest.raises(Refusal, match="twice"):
         READER.read_row(b'{"orders": 1, "value": 1, "share": 1, "share": 2}')
     with pytest.raises(Refusal, match="missing"):
         READER.read_row(b'{"orders": 1}')
+
+
+def test_a_version_takes_the_rows_of_another_by_their_names() -> None:
+    other = AskReader(("who",), (("share", "float32"), ("orders", "int64")), max_rows=5)
+    vectors = read({"instances": [WHOLE, {**WHOLE, "share": None}]}).vectors
+
+    taken = as_matrix(other.taken_from(vectors, READER.features), 2)
+
+    np.testing.assert_array_equal(taken, np.array([[0.5, 3], [np.nan, 3]], np.float32))
+    assert READER.taken_from(vectors, READER.features) == vectors
+    with pytest.raises(UsageError, match="have no value"):
+        READER.taken_from(vectors, other.features)

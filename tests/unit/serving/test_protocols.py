@@ -104,10 +104,10 @@ def test_a_name_that_is_there_twice_is_refused(read: object, body: bytes) -> Non
 
 
 def test_the_outputs_that_are_asked_for_are_given() -> None:
-    answers = [{"probability": 0.75, "prediction": 1}, {"probability": 0.25, "prediction": 0}]
+    values = {"probability": [0.75, 0.25], "prediction": [1, 0]}
 
-    whole = write_inference("m", 3, answers, asked_id="7", outputs=())
-    one = write_inference("m", 3, answers, asked_id=None, outputs=("prediction",))
+    whole = write_inference("m", 3, values, asked_id="7", outputs=())
+    one = write_inference("m", 3, values, asked_id=None, outputs=("prediction",))
 
     assert [(output["name"], output["data"]) for output in whole["outputs"]] == [
         ("probability", [0.75, 0.25]),
@@ -117,4 +117,4 @@ def test_the_outputs_that_are_asked_for_are_given() -> None:
     assert "id" not in one
     assert [output["name"] for output in one["outputs"]] == ["prediction"]
     with pytest.raises(Refusal, match="no output 'label'"):
-        write_inference("m", 3, answers, asked_id=None, outputs=("label",))
+        write_inference("m", 3, values, asked_id=None, outputs=("label",))

@@ -15,13 +15,15 @@ import pytest
 from include.errors import MlopsError
 from include.monitoring.latency_histogram import BOUNDS_US, quantile_us
 from include.monitoring.serving_windows import ServingWindow, add_up
+from include.serving.asks import Ask, AskReader
 from include.serving.exchange import Exchange
 from include.serving.log_rows import Noted
 from include.serving.recorder import Recorder
 from include.serving.shadow import Shadow
 from include.serving.tally import SHADOW, Tally
+from include.serving.turns import TurnScorer
 from include.serving.window_writer import WindowWriter
-from tests.unit.serving.answered import make_answerer, make_exchange, make_lineup
+from tests.unit.serving.answered import FEATURES, make_answerer, make_exchange, make_lineup
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -177,17 +179,21 @@ def test_a_challenger_scores_what_it_did_not_answer_and_only_the_log_is_told():
     async def run() -> None:
         recorder, log = make_recorder()
         champion, challenger = make_versions(recorder, shadow=True)
-        challenger.asks = SimpleNamespace(matrix=lambda given: np.zeros((len(given), 2), np.float32))
-        challenger.version.score = lambda matrix: np.full(len(matrix), 0.9, np.float32)
+        champion.asks = challenger.asks = AskReader(("who",), (("a", "float32"), ("b", "float32")), max_rows=5)
+        challenger.version.signature = SimpleNamespace(features=FEATURES)
+        challenger.version.score = lambda matrix: matrix[:, 0]
+        challenger.version.decide = lambda scores: [1] * len(scores)
+        challenger.scorer = TurnScorer(challenger.version)
         exchange = make_exchange(1, [champion, challenger, champion], challenger=challenger)
-        exchange.keys, exchange.ask = (), SimpleNamespace(given=[{}] * 3, at=None)
+        exchange.keys = ()
+        exchange.ask = champion.asks.read(b'{"instances": [{"a": 0, "b": 1}, {"a": 1, "b": 1}, {"a": 2, "b": 1}]}')
         shadow = Shadow(recorder)
         assert shadow.offer(exchange)
         await look_on(shadow, until=lambda: log.noted)
 
         (noted,) = log.noted
         assert (noted.tally.role, noted.places) == (SHADOW, [0, 2])
-        assert [noted.exchange.scored[place].score for place in (0, 2)] == [np.float32(0.9)] * 2
+        assert [noted.exchange.scored[place].score for place in (0, 2)] == [0.0, 2.0]
         assert [each.score for each in exchange.scored] == [0.5, 0.51, 0.52]
 
     asyncio.run(run())
@@ -199,14 +205,15 @@ def test_a_challenger_that_breaks_is_counted_and_told_and_the_next_question_is_t
         recorder, log = make_recorder()
         champion, challenger = make_versions(recorder, shadow=True)
 
-        def broken(given: object) -> None:
+        def broken(*_: object) -> None:
             raise failure
 
-        challenger.asks = SimpleNamespace(matrix=broken)
+        champion.asks = SimpleNamespace(features=FEATURES)
+        challenger.asks = SimpleNamespace(taken_from=broken)
         shadow = Shadow(recorder)
         for number in range(3):
             exchange = make_exchange(number, [champion], challenger=challenger)
-            exchange.keys, exchange.ask = (), SimpleNamespace(given=[{}], at=None)
+            exchange.keys, exchange.ask = (), Ask(vectors=[b""])
             shadow.offer(exchange)
         tally = recorder.shadow_of(challenger)
         await look_on(shadow, until=lambda: tally.errors[500] == 3)
