@@ -1,14 +1,15 @@
 """
 ### Measure a scored night and decide whether to retrain
 
-Judges the night's data first, then its drift against the bins frozen at training, then decides, with reasons. Nights
-before it that were scored and wait are decided first, in their order; what was missed since the last decided one is
-said. A retrain of an earlier night that no training has claimed, as while training was paused, is asked for again, and
-so is a business event that was posted to the asset meanwhile.
+Records what the night tells of whom earlier nights scored, judges the night's data, then its drift against the bins
+frozen at training, then decides, with reasons. Nights before it that were scored and wait are decided first, in their
+order; what was missed since the last decided one is said. A retrain of an earlier night that no training has claimed,
+as while training was paused, is asked for again, and so is a business event that was posted to the asset meanwhile.
 
 - **In**: asset `predictions_<model>`, lake tables `predictions/<model>` and `features/<group>`, the account of the
-  night's delivery.
-- **Out**: state tables `monitoring_metric` and `retrain_decision`; asset `retrain_<model>`, only when a decision acts.
+  night's delivery, and the sources that the model's label reads.
+- **Out**: lake table `outcomes/<model>`; state tables `monitoring_metric` and `retrain_decision`; asset
+  `retrain_<model>`, only when a decision acts.
 - **Hazards**: none for a replay: a decision acts only where its partition is newer than the model's watermark and
   is the newest published one; otherwise it is recorded with `acted = false`. A training that is asked for twice
   starts once: its decision is claimed. `audit` skips where no online vector was logged, and fails where none can be:
@@ -46,7 +47,15 @@ def build_dag(spec: ModelSpec) -> None:
         tags=[Tag.MONITORING, spec.model_id],
     )
     def monitor_model() -> None:
-        @task(multiple_outputs=False)
+        @task
+        def record_outcomes(**context) -> object:
+            from include.adapters.deployment import Deployment
+            from include.steps.record_outcomes import record_outcomes
+
+            return record_outcomes(Deployment.from_env(), spec.model_id, partition=partitions.resolve(context))
+
+        # Also where outcomes can't be recorded: drift does not depend on them.
+        @task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)
         def measure(**context) -> dict[str, str]:
             from include.adapters.deployment import Deployment
             from include.steps.monitor_model import measure_night
@@ -98,7 +107,7 @@ def build_dag(spec: ModelSpec) -> None:
         audit()
         measured = measure()
         decision = decide()
-        measured >> decision >> ask_again()
+        record_outcomes() >> measured >> decision >> ask_again()
         signal(decision)
 
     monitor_model()

@@ -69,3 +69,14 @@ class DecisionRef:
     number: int
     action: str
     acted: bool
+
+
+@dataclass(frozen=True)
+class OutcomesRef:
+    """What a night told of predictions: how many nights were looked at, and how many rows it added about them."""
+
+    model_id: str
+    partition: str
+    nights: int
+    added: int
+    version: int

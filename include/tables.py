@@ -182,6 +182,11 @@ def scoring_manifests_name(model_id: str) -> str:
     return f"scoring_manifests/{model_id}"
 
 
+def outcomes_name(model_id: str) -> str:
+    """Return the name of a model's table of what became of whom it scored."""
+    return f"outcomes/{model_id}"
+
+
 def online_vectors_name(model_id: str) -> str:
     """Return the name of the log of what a model was given online."""
     return f"online_vectors/{model_id}"
@@ -305,6 +310,30 @@ def predictions_table(model_id: str, keys: tuple[str, ...], whose: Whose, predic
         key=(*keys, "dt", "role"),
         whose=whose,
         is_open=True,
+    )
+
+
+def outcomes_table(model_id: str, keys: tuple[str, ...], whose: Whose) -> TableSpec:
+    """Return the table of the labels of a model's predictions, by its entity's keys.
+
+    A night adds one partition, of all the days whose labels became known then: by the day of the prediction it would
+    rewrite as many as a label looks ahead.
+    """
+    return TableSpec(
+        name=outcomes_name(model_id),
+        row="what became of an entity that was scored for one day, as known from one time on; null: it is not known "
+        "any more; a correction adds rows, it erases none",
+        schema={
+            **dict.fromkeys(keys, "string"),
+            "dt": "date",
+            "label": "int32",
+            "known_at": "instant",
+            "known_on": "date",
+        },
+        key=(*keys, "dt", "known_at"),
+        whose=whose,
+        partition_by="known_on",
+        sorted_by=("dt", *keys, "known_at"),
     )
 
 

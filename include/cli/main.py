@@ -26,6 +26,7 @@ _COMMANDS = {
     "models": "include.cli.models:models",
     "monitor": "include.cli.pipeline:monitor",
     "orders": "include.cli.orders:orders",
+    "outcomes": "include.cli.outcomes:outcomes",
     "sources": "include.cli.sources:sources",
     "predictions": "include.cli.predictions:predictions",
     "registry": "include.cli.registry:registry",

@@ -32,6 +32,7 @@ def list_tables_of(spec: ModelSpec) -> list[TableSpec]:
     keys, whose = spec.entity.keys, spec.entity.whose
     return [
         tables.predictions_table(spec.model_id, keys, whose, spec.predicted),
+        tables.outcomes_table(spec.model_id, keys, whose),
         tables.online_vectors_table(spec.model_id, keys, whose),
     ]
 

@@ -6,7 +6,7 @@ What belongs here: which names those are. What does not: whose fault it is where
 from __future__ import annotations
 
 from include.specs.models import ModelSpec
-from include.tables import OF_NOBODY, online_vectors_table, predictions_table
+from include.tables import OF_NOBODY, online_vectors_table, outcomes_table, predictions_table
 
 ANYWAY = "{} is a column that what is kept of a model has anyway; give it another name"
 
@@ -23,5 +23,6 @@ def taken_by_model(spec: ModelSpec) -> set[str]:
 
 def taken_by_keys(spec: ModelSpec) -> set[str]:
     """Return the names that no key of a model's entity can have."""
-    predicted = predictions_table(spec.model_id, (), OF_NOBODY, spec.predicted)
-    return {*predicted.schema, *online_vectors_table(spec.model_id, (), OF_NOBODY).schema, *_OF_EXAMPLES}
+    nobody = spec.model_id, (), OF_NOBODY
+    kept = predictions_table(*nobody, spec.predicted), outcomes_table(*nobody), online_vectors_table(*nobody)
+    return {*(name for table in kept for name in table.schema), *_OF_EXAMPLES}

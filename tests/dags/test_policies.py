@@ -36,6 +36,7 @@ PER_MODEL = {
     "request_retrain": {"request": set()},
     "monitor_model": {
         "audit": set(),
+        "record_outcomes": {"measure"},
         "measure": {"decide"},
         "decide": {"ask_again", "signal"},
         "ask_again": set(),

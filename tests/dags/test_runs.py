@@ -151,6 +151,7 @@ def test_the_night_is_measured_and_decided(bag, deployment):
     run(bag, "monitor_model__churn", conf={"partition": NIGHT})
     (night,) = deployment.state.nights("churn")
     assert night["partition"] == NIGHT
+    assert deployment.state.publications("outcomes/churn") == {NIGHT: 0}
     assert [d.partition for d in deployment.state.decisions("churn")][-1] == NIGHT
 
 

@@ -26,6 +26,7 @@ from include.steps.forget_person import Erasure, forget_person
 from include.steps.import_source import import_file
 from include.steps.materialize_features import materialize_features
 from include.steps.move_model import promote_version, stage_or_refuse
+from include.steps.record_outcomes import record_outcomes
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
 from include.steps.verify_online import verify_online
@@ -91,9 +92,25 @@ def deployment(home: Path, shop: pa.Table, tmp_path_factory: pytest.TempPathFact
                 promote_version(made, model_id, version=candidate.version, actor="ada", reason="gates passed")
         for model_id in MODELS:
             score_batch(made, model_id, partition=NIGHT)
+        record_outcomes_of_the_night(made, shop)
         build_features(made, "churn_scores", start=NIGHT, end=NIGHT)
         bring_online(made, "churn_scores")
         yield made
+
+
+def record_outcomes_of_the_night(deployment: Deployment, shop: pa.Table) -> None:
+    """Let two more weeks come, of which every day has an order, and record what they tell."""
+    last = partitions.shift(NIGHT, OVERLAY["label"]["horizon_days"])
+    days = partitions.span(partitions.shift(NIGHT, 1), last)
+    rows = [
+        {**shop.slice(0, 1).to_pylist()[0], "order_id": f"later{day}", "ordered_at": partitions.start_of(day)}
+        for day in days
+    ]
+    path = deployment.settings.home / "later.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema=shop.schema), path)
+    import_file(deployment, path, source="orders", as_of=partitions.end_of(last))
+    for model_id in MODELS:
+        assert record_outcomes(deployment, model_id, partition=last).added > 0
 
 
 def bring_online(deployment: Deployment, group: str, *, start: str = NIGHT) -> None:

@@ -96,7 +96,8 @@ def test_rows_that_were_removed_can_be_read_until_replaced_rows_go(deployment):
     "table", [table for table in list_tables() if table.kept_days is None], ids=lambda table: table.name
 )
 def test_what_is_kept_for_good_stays_however_old_it_is(deployment, table):
-    row = {"dt": date.fromisoformat(ago(10_000)), "source": "f", "month": ago(10_000)[:7]}
+    day = date.fromisoformat(ago(10_000))
+    row = {"dt": day, "known_on": day, "source": "f", "month": ago(10_000)[:7]}
     keys = [str(row[table.partition_by])]
     rows = pa.Table.from_pylist([{n: row.get(n) for n in table.schema}], schema=table.arrow_schema())
     deployment.lake.replace(table.name, rows, keys=keys, partition_by=table.partition_by)
