@@ -1,0 +1,230 @@
+"""Measure what a model's predictions were worth, as far as a night knows what happened.
+
+What belongs here: which nights are old enough to be judged, by which version's promise. What does not: the metrics and
+the verdict (``monitoring.performance``), and recording outcomes (``record_outcomes``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include import partitions
+from include.monitoring.check import Check
+from include.monitoring.maturity import SHARE_MIN, mature_after
+from include.monitoring.performance import (
+    FALL_MAX,
+    Measured,
+    Reference,
+    judge_fall,
+    measure_binary,
+    measure_ranking,
+    tell,
+    unjudged,
+)
+from include.question.labels import LABEL
+from include.scoring.lists import number_lists, rank_items
+from include.scoring.predictions import CHAMPION, DECISION, ROLE
+from include.specs.models import BinaryModelSpec, ModelSpec, RankingModelSpec
+from include.steps.load_version import load_version
+from include.steps.read_outcomes import learn_from, read_labelled
+from include.tables import outcomes_name, predictions_name
+from include.training.list_metrics import measure_lists
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+
+log = logging.getLogger(__name__)
+
+# One tells soon where nights are large, the others surely where they are small.
+WINDOWS = (1, 7, 28)
+# What a version is judged by: of a classifier the AUC, of a ranking the NDCG.
+_JUDGED_BY = {"binary": "auc", "ranking": "ndcg"}
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Nights that are judged together."""
+
+    nights: tuple[str, ...]
+
+    @property
+    def suffix(self) -> str:
+        return "" if len(self.nights) == 1 else f"_{len(self.nights)}_nights"
+
+    def __str__(self) -> str:
+        if len(self.nights) == 1:
+            return f"predictions of {self.nights[0]}"
+        return f"predictions of {self.nights[0]} to {self.nights[-1]}"
+
+
+def measure_performance(
+    deployment: Deployment, spec: ModelSpec, partition: str, *, fall_max: float = FALL_MAX
+) -> tuple[Check, ...]:
+    """Return what is known at the end of a night of how well a model predicted.
+
+    Judged is the version that governs the night, as champion, against the metric of its own test: ``auc`` (of a
+    ranking ``ndcg``) of the newest night that is old enough, and ``auc_7_nights`` and ``auc_28_nights`` of the last
+    ones up to it. Of the longest window the other metrics are told; so is that metric of every other version and role.
+
+    Parameters
+    ----------
+    partition : str
+        The night; what became known later is not looked at.
+    fall_max : float
+        The share of its own value that a version's metric may fall by.
+
+    Returns
+    -------
+    tuple of Check
+        All of watch ``performance``. One that can't be judged is ``unknown`` and says why, and from when on it can be;
+        nothing at all where no version governs the night.
+    """
+    version = deployment.state.production_version_at(spec.model_id, partition)
+    if version is None:
+        return ()
+    judged = _JUDGED_BY[spec.task]
+    recorded = deployment.state.publications(outcomes_name(spec.model_id))
+    if partition not in recorded:
+        return (
+            unjudged(
+                judged,
+                f"the outcomes that {partition} tells are not recorded (mlops outcomes record --model {spec.model_id} "
+                f"--date {partition})",
+            ),
+        )
+    age = mature_after(learn_from(deployment, spec, partition=partition), horizon_days=spec.label.horizon_days)
+    last = partitions.shift(partition, -age)
+    nights = partitions.span(partitions.shift(last, 1 - max(WINDOWS)), last)
+    scored = deployment.state.publications(predictions_name(spec.model_id))
+    known = [night for night in nights if night in scored]
+    if not known:
+        return (unjudged(judged, _too_young(spec, version, age, min(scored, default=None))),)
+    rows = read_labelled(deployment, spec, known, partition=partition)
+    reference = _reference(deployment, spec, version)
+    windows = [_Window(tuple(nights[-size:])) for size in WINDOWS]
+    champion = rows.filter(pc.and_(pc.equal(rows[ROLE], CHAMPION), pc.equal(rows["model_version"], version)))
+    checks = [
+        *_judge(spec, champion, windows, reference, version, age, fall_max),
+        *_tell_others(spec, rows, windows[-1], version),
+    ]
+    log.info(
+        "performance model=%s partition=%s until=%s %s",
+        spec.model_id, partition, last, {check.name: (check.value, check.verdict) for check in checks},
+    )  # fmt: skip
+    return tuple(checks)
+
+
+def _too_young(spec: ModelSpec, version: int, age: int, first: str | None) -> str:
+    if first is None:
+        return f"{spec.model_id} has scored nobody yet"
+    return (
+        f"no night of version {version} can be judged yet: labels take {age} days, and the first scores are of "
+        f"{first}; judged from {partitions.shift(first, age)} on"
+    )
+
+
+def _judge(
+    spec: ModelSpec,
+    champion: pa.Table,
+    windows: Sequence[_Window],
+    reference: Reference | None,
+    version: int,
+    age: int,
+    fall_max: float,
+) -> Iterator[Check]:
+    judged = _JUDGED_BY[spec.task]
+    for window in windows:
+        name, about = f"{judged}{window.suffix}", f"{window} by version {version}"
+        rows = _within(champion, window)
+        if why := _cannot_judge(spec, rows, age):
+            yield unjudged(name, f"{about}: {why}", rows=rows.num_rows)
+            continue
+        measured = _measure(spec, rows)
+        yield judge_fall(name, measured.figures[judged], reference, rows=measured.rows, about=about, fall_max=fall_max)
+        if window is windows[-1]:
+            for other in list(measured.figures)[1:]:
+                yield tell(f"{other}{window.suffix}", measured.figures[other], rows=measured.rows, about=about)
+
+
+def _tell_others(spec: ModelSpec, rows: pa.Table, window: _Window, version: int) -> Iterator[Check]:
+    """Tell the metric of what other versions scored, and of what was scored in other roles."""
+    judged = _JUDGED_BY[spec.task]
+    pairs = rows.group_by([ROLE, "model_version"]).aggregate([]).to_pylist()
+    for pair in sorted(pairs, key=lambda each: (each[ROLE], each["model_version"])):
+        role, other = pair[ROLE], pair["model_version"]
+        if (role, other) == (CHAMPION, version):
+            continue
+        own = rows.filter(pc.and_(pc.equal(rows[ROLE], role), pc.equal(rows["model_version"], other)))
+        labelled = own.filter(pc.is_valid(own[LABEL]))
+        if labelled.num_rows < spec.monitoring.min_rows:
+            continue
+        measured = _measure(spec, own)
+        about = f"{window} by version {other} as {role}, which is not judged"
+        yield tell(
+            f"{judged}{window.suffix}_{role}_v{other}", measured.figures[judged], rows=measured.rows, about=about
+        )
+
+
+def _within(rows: pa.Table, window: _Window) -> pa.Table:
+    days = pa.array([partitions.parse(night) for night in window.nights], pa.date32())
+    return rows.filter(pc.is_in(rows["dt"], days))
+
+
+def _cannot_judge(spec: ModelSpec, rows: pa.Table, age: int) -> str | None:
+    if rows.num_rows == 0:
+        return f"it scored none of them; its first night is judged {age} days after it"
+    known = rows.num_rows - rows[LABEL].null_count
+    if known < SHARE_MIN * rows.num_rows:
+        return f"the labels of {known} of {rows.num_rows} rows are known, and which are is not chance"
+    if known < spec.monitoring.min_rows:
+        return f"{known} rows; fewer than {spec.monitoring.min_rows} give no verdict"
+    return None
+
+
+def _measure(spec: ModelSpec, rows: pa.Table) -> Measured:
+    samples, seed = spec.training.bootstrap_samples, spec.training.seed
+    match spec:
+        case BinaryModelSpec():
+            rows = rows.filter(pc.is_valid(rows[LABEL]))
+            return measure_binary(
+                rows[LABEL].cast(pa.int8()).to_numpy(),
+                rows["score"].to_numpy(),
+                rows[DECISION].to_numpy(zero_copy_only=False),
+                rows[spec.entity.keys[0]].to_pylist(),
+                samples=samples,
+                seed=seed,
+            )
+        case RankingModelSpec():
+            rows = _whole_lists(spec, rows)
+            lists = number_lists(rows, ["dt", *spec.list_keys])
+            ranks = rank_items(lists, rows["score"].to_numpy(), rows[spec.item_key])
+            found = measure_lists(lists, ranks, rows[LABEL].cast(pa.int8()).to_numpy(), k=spec.ranking.top_k)
+            first = np.unique(lists, return_index=True)[1]
+            owners = rows[spec.entity.keys[0]].take(pa.array(first)).to_pylist()
+            return measure_ranking(found, owners, top_k=spec.ranking.top_k, samples=samples, seed=seed)
+    raise NotImplementedError(spec.task)
+
+
+def _whole_lists(spec: RankingModelSpec, rows: pa.Table) -> pa.Table:
+    """Return the lists of which every label is known: of a part of a list nobody knows how good its order is."""
+    lists = number_lists(rows, ["dt", *spec.list_keys])
+    unknown = np.bincount(lists, rows[LABEL].is_null().to_numpy(zero_copy_only=False))
+    return rows.filter(pa.array(unknown[lists] == 0))
+
+
+def _reference(deployment: Deployment, spec: ModelSpec, version: int) -> Reference | None:
+    """Return what a version had on its test: its metrics are among the files whose sha256 its registration pins."""
+    metrics: Mapping[str, float] = load_version(deployment, spec.model_id, version).metrics
+    name = _JUDGED_BY[spec.task]
+    if name not in metrics:
+        return None
+    value = metrics[name]
+    low, high = metrics.get(f"{name}_low", value), metrics.get(f"{name}_high", value)
+    return Reference(value, low, high, int(metrics.get("rows", 0)))

@@ -1,0 +1,236 @@
+"""A night judges the predictions of nights that are old enough, by the promise of the version that governs it.
+
+Customers are scored each night and their labels become known at the horizon, but those of who orders earlier; from one
+night on scores say nothing of what happens. Scores and outcomes are written as they are: how they come to be there is
+told elsewhere.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+
+from include import partitions
+from include.governance.lifecycle import Stage
+from include.specs.models import load_model
+from include.steps.measure_performance import measure_performance
+from include.tables import outcomes_table, predictions_table
+from tests.deployments import lake_only
+from tests.scoring_lake import Ledger
+
+MODEL, HORIZON, CUSTOMERS = "churn", 5, 300
+NIGHTS = partitions.span("2024-03-01", "2024-04-20")
+DRIFTED = NIGHTS[30]
+METRICS = {"auc": 0.84, "auc_low": 0.81, "auc_high": 0.87, "rows": 1500.0}
+
+
+class Registry:
+    """Versions that keep what they had on their tests."""
+
+    def __init__(self) -> None:
+        self.metrics = {1: METRICS, 2: METRICS, 3: {}}
+
+    def load(self, _name: str, version: int, *, registered: object) -> Any:
+        return SimpleNamespace(metrics=self.metrics[version])
+
+
+@pytest.fixture(scope="module")
+def specs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("specs")
+    changes = {"label": {"horizon_days": HORIZON}, "training": {"bootstrap_samples": 100}}
+    (folder / "churn.yaml").write_text(yaml.safe_dump(changes))
+    ranking = {**changes, "monitoring": {"min_rows": 200}}
+    (folder / "recommendation.yaml").write_text(yaml.safe_dump(ranking))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, specs: Path) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLOPS_SPECS", str(specs))
+        deployment: Any = lake_only(tmp_path_factory.mktemp("lake"))
+        deployment.state, deployment.model_registry = Ledger(), Registry()
+        deployment.state.move(MODEL, 1, Stage.PRODUCTION, at=partitions.shift(NIGHTS[0], -1))
+        for version in (1, 2, 3):
+            deployment.state.record_registration(MODEL, version, run_id="r", files={})
+        write(deployment, load_model(MODEL), [(f"c{n:03}",) for n in range(CUSTOMERS)])
+    return deployment
+
+
+@pytest.fixture
+def deployment(made: Any, specs: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("MLOPS_SPECS", str(specs))
+    return made
+
+
+def write(deployment: Any, spec: Any, entities: list[tuple[str, ...]]) -> None:
+    """Write predictions of two roles and their outcomes, and that every night is recorded."""
+    rng = np.random.default_rng(7)
+    risk = rng.random(len(entities))
+    predictions, outcomes = [], []
+    for night in NIGHTS:
+        is_churn = (rng.random(len(entities)) < np.where(risk > 0.5, 0.85, 0.15)).astype(int)
+        score = risk if night < DRIFTED else rng.random(len(entities))
+        for role, version in (("champion", 1), ("challenger", 2)):
+            predictions += [
+                row(spec, entity, night, role, version, s) for entity, s in zip(entities, score, strict=True)
+            ]
+        for entity, label in zip(entities, is_churn, strict=True):
+            days = HORIZON if label else int(rng.integers(1, HORIZON + 1))
+            known_on = partitions.shift(night, days)
+            outcomes.append(
+                {**keys(spec, entity), "dt": partitions.parse(night), "label": int(label),
+                 "known_at": partitions.end_of(known_on), "known_on": partitions.parse(known_on)}
+            )  # fmt: skip
+    whose = spec.entity.keys, spec.entity.whose
+    table = predictions_table(spec.model_id, *whose, spec.predicted)
+    kept = outcomes_table(spec.model_id, *whose)
+    deployment.lake.replace(table.name, pa.Table.from_pylist(predictions, schema=table.arrow_schema()), keys=NIGHTS)
+    told = pa.Table.from_pylist(outcomes, schema=kept.arrow_schema())
+    nights = sorted(map(str, told["known_on"].unique().to_pylist()))
+    deployment.lake.replace(kept.name, told, keys=nights, partition_by="known_on")
+    deployment.state.record_publications(table.name, [(night, 2 * len(entities)) for night in NIGHTS], 0)
+    deployment.state.record_publications(kept.name, [(night, 1) for night in NIGHTS], 0)
+
+
+def keys(spec: Any, entity: tuple[str, ...]) -> dict[str, str]:
+    return dict(zip(spec.entity.keys, entity, strict=True))
+
+
+def row(spec: Any, entity: tuple[str, ...], night: str, role: str, version: int, score: float) -> dict[str, Any]:
+    predicted = {"decision": score >= 0.5, **({"rank": 1} if "rank" in spec.predicted else {})}
+    return {
+        **keys(spec, entity), "dt": partitions.parse(night), "role": role, "score": float(score), **predicted,
+        "model_version": version, "feature_event_timestamp": partitions.end_of(night),
+        "feature_created_timestamp": partitions.end_of(night),
+    }  # fmt: skip
+
+
+def checks(deployment: Any, night: str) -> dict[str, Any]:
+    found = measure_performance(deployment, load_model(MODEL), night)
+    assert {check.watch for check in found} <= {"performance"}
+    return {check.name: check for check in found}
+
+
+def test_the_newest_night_that_is_old_enough_is_judged_and_the_weeks_before_it(deployment):
+    night = NIGHTS[34]
+    found = checks(deployment, night)
+    last = partitions.shift(night, -HORIZON)
+    assert found["auc"].reason == f"predictions of {last} by version 1"
+    assert found["auc_7_nights"].reason == f"predictions of {partitions.shift(last, -6)} to {last} by version 1"
+    assert [found[name].verdict for name in ("auc", "auc_7_nights", "auc_28_nights")] == ["ok"] * 3
+    assert [found[name].current_rows for name in ("auc", "auc_7_nights")] == [CUSTOMERS, 7 * CUSTOMERS]
+    assert (found["auc"].reference, found["auc"].reference_rows) == (0.84, 1500)
+    told = {"precision", "recall", "log_loss", "brier", "calibration_error"}
+    assert {f"{name}_28_nights" for name in told} < found.keys()
+    assert found["precision_28_nights"].value == pytest.approx(0.85, abs=0.03)
+
+
+def test_scores_that_say_nothing_any_more_are_found_when_their_labels_are_known_and_not_before(deployment):
+    breached = {night: checks(deployment, night)["auc"].verdict == "breach" for night in NIGHTS[20:45:3]}
+    first = min(night for night, is_breach in breached.items() if is_breach)
+    assert partitions.shift(DRIFTED, HORIZON) <= first <= partitions.shift(DRIFTED, HORIZON + 2)
+    assert all(is_breach == (night >= first) for night, is_breach in breached.items())
+    week = checks(deployment, partitions.shift(DRIFTED, HORIZON + 6))["auc_7_nights"]
+    assert week.verdict == "breach"
+    assert "below the 0.840 of the version's test, where 5% is allowed, and not by chance" in week.reason
+
+
+def test_an_earlier_night_is_judged_by_what_was_known_then(deployment):
+    """What is written later of the same nights is not looked at: a replay gives the same answers."""
+    night, spec = NIGHTS[30], load_model(MODEL)
+    before = measure_performance(deployment, spec, night)
+    table = outcomes_table(MODEL, spec.entity.keys, spec.entity.whose)
+    corrected = partitions.shift(night, 1)
+    rows = [
+        {"customer_id": f"c{n:03}", "dt": partitions.parse(partitions.shift(night, -HORIZON)), "label": n % 2,
+         "known_at": partitions.end_of(corrected), "known_on": partitions.parse(corrected)}
+        for n in range(CUSTOMERS)
+    ]  # fmt: skip
+    own = deployment.lake.dataset(table.name).to_table()
+    added = pa.Table.from_pylist(rows, schema=table.arrow_schema())
+    version = deployment.lake.version(table.name)
+    deployment.lake.update(
+        table.name, [corrected], lambda present: pa.concat_tables([present, added]), partition_by="known_on"
+    )
+    assert deployment.lake.version(table.name) == version + 1
+    assert measure_performance(deployment, spec, night) == before
+    assert measure_performance(deployment, spec, corrected) != before
+    keep = sorted(map(str, own["known_on"].unique().to_pylist()))
+    deployment.lake.replace(table.name, own, keys=keep, partition_by="known_on")
+
+
+def test_other_versions_and_roles_are_told_and_judge_nothing(deployment):
+    found = checks(deployment, NIGHTS[34])["auc_28_nights_challenger_v2"]
+    assert (found.verdict, found.threshold, found.reference) == ("ok", None, None)
+    assert found.reason.endswith("by version 2 as challenger, which is not judged")
+
+
+def test_after_a_promotion_the_version_that_is_gone_is_told_and_the_new_one_waits(deployment, monkeypatch):
+    monkeypatch.setattr(deployment.state, "moves", list(deployment.state.moves))
+    deployment.state.move(MODEL, 1, Stage.ARCHIVED, at=NIGHTS[33])
+    deployment.state.move(MODEL, 2, Stage.PRODUCTION, at=NIGHTS[33])
+    found = checks(deployment, NIGHTS[36])
+    assert [found[name].verdict for name in ("auc", "auc_7_nights", "auc_28_nights")] == ["unknown"] * 3
+    assert found["auc"].reason.endswith(
+        "by version 2: it scored none of them; its first night is judged 5 days after it"
+    )
+    assert found["auc_28_nights_champion_v1"].value > 0.7
+
+
+def test_a_version_without_metrics_of_its_own_is_measured_and_not_judged(deployment, monkeypatch):
+    monkeypatch.setitem(deployment.model_registry.metrics, 1, {})
+    found = checks(deployment, NIGHTS[34])["auc"]
+    assert (found.verdict, found.threshold) == ("unknown", None)
+    assert found.value > 0.7
+
+
+@pytest.mark.parametrize(
+    ("night", "why"),
+    [
+        (NIGHTS[3], "no night of version 1 can be judged yet: labels take 5 days, and the first scores are of "
+                    "2024-03-01; judged from 2024-03-06 on"),
+        ("2024-05-30", "the outcomes that 2024-05-30 tells are not recorded (mlops outcomes record --model churn"),
+    ],
+    ids=["young", "not-recorded"],
+)  # fmt: skip
+def test_what_can_not_be_judged_says_why(deployment, night, why):
+    (check,) = measure_performance(deployment, load_model(MODEL), night)
+    assert check.verdict == "unknown"
+    assert why in check.reason
+
+
+def test_a_night_of_which_labels_are_missing_is_not_judged_by_the_others(deployment, monkeypatch):
+    """Whose label is known first is not chance."""
+    monkeypatch.setattr("include.steps.measure_performance.mature_after", lambda *_, **__: 2)
+    found = checks(deployment, NIGHTS[20])
+    assert found["auc"].verdict == "unknown"
+    assert "of 300 rows are known, and which are is not chance" in found["auc"].reason
+
+
+def test_where_no_version_governs_there_is_nothing_to_say(deployment):
+    assert measure_performance(deployment, load_model("fraud"), NIGHTS[20]) == ()
+
+
+def test_lists_are_judged_by_their_order(specs, monkeypatch, tmp_path):
+    monkeypatch.setenv("MLOPS_SPECS", str(specs))
+    spec = load_model("recommendation")
+    deployment: Any = lake_only(tmp_path)
+    deployment.state, deployment.model_registry = Ledger(), Registry()
+    deployment.model_registry.metrics[1] = {"ndcg": 0.75, "ndcg_low": 0.72, "ndcg_high": 0.78, "rows": 900.0}
+    deployment.state.move(spec.model_id, 1, Stage.PRODUCTION, at=partitions.shift(NIGHTS[0], -1))
+    deployment.state.record_registration(spec.model_id, 1, run_id="r", files={})
+    write(deployment, spec, [(f"c{n:02}", f"k{item}") for n in range(40) for item in range(7)])
+    found = {check.name: check for check in measure_performance(deployment, spec, NIGHTS[33])}
+    assert found["ndcg_7_nights"].verdict == "ok"
+    assert {"hit_rate_28_nights", "precision_28_nights", "recall_28_nights", "ndcg_28_nights_challenger_v2"} < set(
+        found
+    )
+    later = {check.name: check for check in measure_performance(deployment, spec, NIGHTS[45])}
+    assert later["ndcg_7_nights"].verdict == "breach"
