@@ -15,6 +15,8 @@ from include.cli import options
 from include.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from include.steps.report_drift import ColumnReport, DriftReport
 
 
@@ -31,14 +33,19 @@ def drift() -> None:
     "--min-rows", type=click.IntRange(min=1), default=50, show_default=True, help="Fewer on a side give no verdict."
 )
 @options.as_json
-@click.option("--fail-on", type=click.Choice(["significant"]), help="Exit with 1 when a column's shift is significant.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["significant"]),
+    help="Exit with 1 when a column's shift is significant, or its schema.",
+)
 def report(
     reference: Path, current: Path, columns: str | None, min_rows: int, *, as_json: bool, fail_on: str | None
 ) -> None:
     """Report PSI, KS, Wasserstein or chi-square, and a verdict, for each column.
 
-    A verdict is stable, moderate (PSI from 0.1), significant (PSI above 0.2) or insufficient; a shift must also be
-    less likely than 1 % by chance, over all columns together.
+    A verdict is stable, moderate (PSI from 0.1), significant (PSI above 0.2), insufficient, or schema: the column is
+    gone, of another type, or holds none of the values it had. The share of rows beyond the reference's range is judged
+    on the same scale. A shift must also be less likely than 1 % by chance, over all columns together.
     """
     from include.steps.report_drift import report_drift
 
@@ -46,12 +53,18 @@ def report(
     measured = report_drift(reference, current, columns=names, min_rows=min_rows)
     if measured.left_out:
         click.echo(
-            f"left out (in one file only, or neither numbers nor text): {', '.join(measured.left_out)}", err=True
+            f"left out (not in the reference, or neither numbers nor text): {', '.join(measured.left_out)}", err=True
         )
     click.echo(json.dumps(measured.to_json(), indent=2, allow_nan=False) if as_json else _table(measured))
-    moved = [column.drift.feature for column in measured.columns if column.drift.verdict == fail_on]
-    if moved:
-        raise RefusedError(f"significant shift in {len(moved)} of {len(measured.columns)} columns: {', '.join(moved)}")
+    if fail_on is not None and (found := list(_failures(measured))):
+        raise RefusedError("; ".join(found))
+
+
+def _failures(measured: DriftReport) -> Iterator[str]:
+    for verdict, said in (("schema", "another schema"), ("significant", "significant shift")):
+        moved = [column.drift.feature for column in measured.columns if column.drift.verdict == verdict]
+        if moved:
+            yield f"{said} in {len(moved)} of {len(measured.columns)} columns: {', '.join(moved)}"
 
 
 def _names(columns: str | None) -> list[str] | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from include.errors import UsageError
 
 Kind = Literal["numeric", "categorical"]
+Precision = Literal["float32", "float64"]
 
 
 def kind_of(name: str, values: NDArray[Any]) -> Kind | None:
@@ -55,6 +56,27 @@ def numeric_values(name: str, values: NDArray[Any]) -> NDArray[np.float64]:
             f"column {name!r} holds text where the reference holds numbers; mend the column or leave it out"
         )
     return np.asarray(values, dtype=np.float64)
+
+
+def precision_of(values: NDArray[Any]) -> Precision:
+    """Return in which precision a column's numbers were kept; whole numbers are kept to their last digit."""
+    return (
+        "float32" if values.dtype.kind == "f" and values.dtype.itemsize <= np.dtype(np.float32).itemsize else "float64"
+    )
+
+
+def rounded_to(precision: Precision, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return numbers as they are once kept in a precision; what is too large for it is infinite.
+
+    Examples
+    --------
+    >>> rounded_to("float32", np.array([16_777_217.0])).tolist()
+    [16777216.0]
+    """
+    if precision == "float64":
+        return numbers
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32).astype(np.float64)
 
 
 def category_counts(name: str, values: NDArray[Any]) -> tuple[dict[str, int], int]:

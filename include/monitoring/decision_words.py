@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from include.monitoring.check import Check
-from include.monitoring.drift import FeatureDrift
+from include.monitoring.drift import FeatureDrift, tell_drift
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 # The prediction is profiled beside the features; its shift is told, but it is no cause of its own.
@@ -26,7 +26,7 @@ def prediction_drift(found: Iterable[FeatureDrift]) -> Iterator[str]:
     """Say that the predictions have shifted, if they have."""
     for drift in found:
         if drift.feature == SCORE and drift.verdict == "significant":
-            yield f"prediction drift: {SCORE} psi {drift.psi:.3f} ({drift.psi_expected:.3f} expected by chance)"
+            yield f"prediction drift: {SCORE} {tell_drift(drift)}"
 
 
 def tally_drift(found: int, policy: DecisionSpec) -> str:
@@ -64,6 +64,8 @@ def tell_check(check: Check) -> str:
 
 def tell_shift(drift: FeatureDrift, monitoring: MonitoringSpec) -> str:
     """Say of a feature by how much it has shifted."""
+    if drift.reason is not None:
+        return f"{drift.feature}: {drift.reason}"
     return (
         f"{drift.feature} psi {drift.psi:.3f} > {monitoring.psi_significant:g} "
         f"({drift.psi_expected:.3f} expected by chance)"

@@ -1,13 +1,13 @@
 """The drift of a window: every feature counted over its frozen bins and given a verdict.
 
-What belongs here: from a reference profile and a window to one judged row per feature. What
-does not: whether the night's data can be trusted (``data_quality``) and what is done about a
+What belongs here: from a reference profile and a window to one judged row per feature. What does
+not: whether the night's data can be trusted (``data_quality``) and what is done about a
 shift (``decision``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,16 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.errors import UsageError
-from include.monitoring.columns import Kind
+from include.monitoring.binning import BinCounts, count_over
+from include.monitoring.columns import Kind, kind_of, numeric_values, rounded_to
+from include.monitoring.feature_profile import FeatureProfile, ReferenceProfile
+from include.monitoring.outside import outside_psi, range_pvalue, unseen_pvalue
 from include.monitoring.psi import adjust_for_multiplicity, psi_expected, psi_from_counts, psi_pvalue
-from include.monitoring.reference_profile import (
-    BinCounts,
-    FeatureProfile,
-    ReferenceProfile,
-    count_over,
-)
+from include.monitoring.two_sample import NumericComparison, compare_with_sketch
 
-Verdict = Literal["stable", "moderate", "significant", "insufficient"]
+Verdict = Literal["schema", "significant", "moderate", "stable", "insufficient"]
 
 # The requirements' level for a shift; after Holm it is the chance of one false alarm a window.
 SIGNIFICANCE_LEVEL = 0.01
@@ -39,19 +37,26 @@ class FeatureDrift:
     feature : str
     kind : {"numeric", "categorical"}
     reference_rows, current_rows : int
-    verdict : {"stable", "moderate", "significant", "insufficient"}
+    verdict : {"schema", "significant", "moderate", "stable", "insufficient"}
+        ``schema``: it is no longer the column that the reference knew.
     psi : float or None
-        None when the verdict is ``insufficient``, as are the next two.
+        None where there are no bins or too few rows, as are the next two.
     psi_expected : float or None
         What two samples of one population of these sizes have on average.
     psi_pvalue : float or None
-        Of this feature alone; the verdict corrects for the number of features.
+        Of this feature alone; the verdict corrects for the number of tests.
     missing_reference, missing_current : float or None
         Fractions of rows; None without rows.
     outside_range : float or None
         Fraction of the window's rows beyond the reference's range, or of unseen categories.
     reason : str or None
-        Why there is no verdict, or why a high PSI isn't held to be a shift.
+        Why there is no verdict, why a high PSI isn't held to be a shift, or what shows one that PSI doesn't.
+    outside_pvalue : float or None
+        Of so many rows outside, by chance; None where there are too few rows.
+    ks, ks_pvalue : float or None
+        Kolmogorov and Smirnov's largest distance, and how likely it is by chance; None without numbers on either side.
+    wasserstein, wasserstein_normalised : float or None
+        In the feature's unit, and in standard deviations of the reference.
     """
 
     feature: str
@@ -66,6 +71,21 @@ class FeatureDrift:
     missing_current: float | None
     outside_range: float | None
     reason: str | None = None
+    outside_pvalue: float | None = None
+    ks: float | None = None
+    ks_pvalue: float | None = None
+    wasserstein: float | None = None
+    wasserstein_normalised: float | None = None
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A feature before its verdict; `outside_effect` is on PSI's scale, `outside_words` says what was seen of it."""
+
+    drift: FeatureDrift
+    outside_effect: float = 0.0
+    outside_words: str = ""
+    is_replaced: bool = False
 
 
 def measure_drift(
@@ -87,50 +107,142 @@ def measure_drift(
         The window; columns that the profile doesn't know are left alone. NaN and None are counted
         in the missing bin, infinities in the outer bins.
     min_rows : int
-        With fewer rows on either side there is no verdict.
+        With fewer rows on either side there is no verdict, but on a column that is another.
     moderate, significant : float
         PSI from which a shift is moderate, and above which it is significant.
     level : float
-        A shift also has to be less likely than this by chance, over all features together.
+        A shift also has to be less likely than this by chance, over all tests of all features together.
 
     Returns
     -------
     tuple of FeatureDrift
         In the profile's order.
 
-    Raises
-    ------
-    UsageError
-        If a feature of the profile isn't in `columns`, or its type is another.
+    Notes
+    -----
+    The verdict is the worst of what is measured. ``schema``: the column is gone, holds text for numbers or the reverse,
+    or has none of the values that the reference knew, where those recur. Then PSI over the bins, of which one is for
+    missing rows and one for unseen categories; and, since bins are open to infinity, the share of rows beyond the
+    reference's range, taken as PSI of two cells: with none in the reference, 2 % is moderate and 3.5 % significant.
     """
-    absent = [feature.name for feature in profile.features if feature.name not in columns]
-    if absent:
-        raise UsageError(f"the window has no column {', '.join(map(repr, absent))}; it has {', '.join(columns)}")
-    measured = [_measured(feature, columns[feature.name], min_rows) for feature in profile.features]
-    pvalues = adjust_for_multiplicity([drift.psi_pvalue for drift in measured if drift.psi_pvalue is not None])
-    adjusted = iter(pvalues.tolist())
-    return tuple(
-        drift
-        if drift.psi is None
-        else _judged(drift, drift.psi, next(adjusted), moderate=moderate, significant=significant, level=level)
-        for drift in measured
-    )
+    measured = [_measured(feature, columns, min_rows) for feature in profile.features]
+    tests = [pvalue for each in measured for pvalue in _pvalues(each.drift)]
+    adjusted = iter(adjust_for_multiplicity(tests).tolist())
+    limits = (moderate, significant, level)
+    return tuple(_judged(each, [next(adjusted) for _ in _pvalues(each.drift)], limits) for each in measured)
 
 
-def _measured(feature: FeatureProfile, values: NDArray[Any], min_rows: int) -> FeatureDrift:
-    if feature.unjudged is not None:
-        return _without_verdict(feature, None, len(values), feature.unjudged)
+def tell_drift(drift: FeatureDrift) -> str:
+    """Say what was seen of a feature.
+
+    Examples
+    --------
+    >>> tell_drift(FeatureDrift("x", "numeric", 500, 500, "significant", 0.31, 0.02, 1e-9, 0.0, 0.0, 0.0))
+    'psi 0.310 (0.020 expected by chance)'
+    """
+    if drift.reason is not None or drift.psi is None:
+        return drift.reason or drift.verdict
+    return f"psi {drift.psi:.3f} ({drift.psi_expected:.3f} expected by chance)"
+
+
+def _pvalues(drift: FeatureDrift) -> list[float]:
+    return [pvalue for pvalue in (drift.psi_pvalue, drift.outside_pvalue) if pvalue is not None]
+
+
+def _measured(feature: FeatureProfile, columns: Mapping[str, NDArray[Any]], min_rows: int) -> _Measured:
+    if changed := next(_schema_changes(feature, columns), None):
+        rows = max((len(values) for values in columns.values()), default=0)
+        return _Measured(replace(_without_verdict(feature, None, rows, changed), verdict="schema"))
+    values = columns[feature.name]
+    if feature.unjudged is not None and feature.known is None:
+        return _Measured(_without_verdict(feature, None, len(values), feature.unjudged))
     counted = count_over(feature, values)
     for side, rows in (("reference", feature.rows), ("window", counted.rows)):
         if rows < max(min_rows, 1):
-            return _without_verdict(feature, counted, counted.rows, f"the {side} has {rows} rows, below {min_rows}")
-    reference = np.array([*feature.counts, feature.missing])
+            few = f"the {side} has {rows} rows, below {min_rows}"
+            return _Measured(_without_verdict(feature, counted, counted.rows, few))
+    if feature.kind == "categorical":
+        return _measured_categories(feature, counted)
+    return _measured_numbers(feature, counted, values)
+
+
+def _schema_changes(feature: FeatureProfile, columns: Mapping[str, NDArray[Any]]) -> Iterator[str]:
+    if feature.name not in columns:
+        yield f"the window has no column {feature.name!r}; it has {', '.join(columns) or 'none'}"
+        return
+    try:
+        found = kind_of(feature.name, columns[feature.name])
+    except UsageError as err:
+        yield str(err)
+        return
+    if found not in (None, feature.kind) and feature.rows > feature.missing:
+        held = {"numeric": "numbers", "categorical": "text", None: ""}
+        yield f"the column holds {held[found]} where the reference holds {held[feature.kind]}"
+
+
+def _over_bins(feature: FeatureProfile, counted: BinCounts) -> FeatureDrift:
+    reference = np.array([*feature.counted_in(counted.precision), feature.missing])
     current = np.array([*counted.bins, counted.missing])
     return replace(
         _without_verdict(feature, counted, counted.rows, None),
         psi=psi_from_counts(reference, current),
-        psi_expected=psi_expected(reference, current),
-        psi_pvalue=psi_pvalue(reference, current),
+        psi_expected=psi_expected(reference, current, effect=feature.effect),
+        psi_pvalue=psi_pvalue(reference, current, effect=feature.effect),
+    )
+
+
+def _measured_numbers(feature: FeatureProfile, counted: BinCounts, values: NDArray[Any]) -> _Measured:
+    numbers = rounded_to(counted.precision, numeric_values(feature.name, values))
+    compared = compare_with_sketch(
+        feature.numbers.rounded(counted.precision), numbers, design_effect=feature.effect.mean
+    )
+    independent = (feature.rows - feature.missing) / feature.effect.mean
+    outside = feature.rows_outside / feature.effect.mean
+    return _Measured(
+        replace(
+            _with_comparison(_over_bins(feature, counted), compared),
+            outside_pvalue=range_pvalue(independent, outside, counted.told_apart, counted.outside),
+        ),
+        _growth(feature.rows, feature.rows_outside, counted.rows, counted.outside),
+        f"{counted.outside / counted.rows:.1%} of {counted.rows} rows lie beyond the reference's range "
+        f"({feature.minimum:g} to {feature.maximum:g}), as did {feature.rows_outside / feature.rows:.1%} of its own",
+    )
+
+
+def _measured_categories(feature: FeatureProfile, counted: BinCounts) -> _Measured:
+    recurrence = feature.recurrence
+    if feature.known is not None:
+        drift = _without_verdict(feature, counted, counted.rows, feature.unjudged)
+        effect = _growth(recurrence.rows, recurrence.once, counted.told_apart, counted.outside)
+    else:
+        drift, effect = _over_bins(feature, counted), 0.0
+    if not counted.told_apart:
+        return _Measured(drift)
+    return _Measured(
+        replace(drift, outside_pvalue=unseen_pvalue(recurrence, counted.told_apart, counted.outside)),
+        effect,
+        f"{counted.outside} of {counted.told_apart} values are none that the reference has, "
+        f"of which {recurrence.once} of {recurrence.rows} come just once",
+        is_replaced=counted.outside == counted.told_apart,
+    )
+
+
+def _growth(reference_rows: int, reference_outside: int, rows: int, outside: int) -> float:
+    """Return by how much more lies outside, on PSI's scale; that less does is no shift of its own."""
+    if outside * reference_rows <= reference_outside * rows:
+        return 0.0
+    return outside_psi(reference_rows, reference_outside, rows, outside)
+
+
+def _with_comparison(drift: FeatureDrift, compared: NumericComparison | None) -> FeatureDrift:
+    if compared is None:
+        return drift
+    return replace(
+        drift,
+        ks=compared.ks.statistic,
+        ks_pvalue=compared.ks.pvalue,
+        wasserstein=compared.wasserstein,
+        wasserstein_normalised=compared.wasserstein_normalised,
     )
 
 
@@ -152,16 +264,35 @@ def _without_verdict(feature: FeatureProfile, counted: BinCounts | None, rows: i
     )
 
 
-def _judged(
-    drift: FeatureDrift, psi: float, pvalue: float, *, moderate: float, significant: float, level: float
-) -> FeatureDrift:
-    if psi < moderate:
-        return replace(drift, verdict="stable")
-    if pvalue >= level:
-        return replace(
-            drift,
-            verdict="stable",
-            reason=f"psi {psi:.3f} is within chance for {drift.reference_rows} and {drift.current_rows} rows "
-            f"(expected {drift.psi_expected:.3f}, p {pvalue:.2g} after correction)",
-        )
-    return replace(drift, verdict="significant" if psi > significant else "moderate")
+def _judged(measured: _Measured, adjusted: Sequence[float], limits: tuple[float, float, float]) -> FeatureDrift:
+    drift, (moderate, significant, level) = measured.drift, limits
+    judged = drift
+    if drift.psi is not None:
+        judged = _judged_by_bins(drift, _sized(drift.psi, moderate, significant), adjusted[0], level)
+    if drift.outside_pvalue is None:
+        return judged
+    is_chance, words = adjusted[-1] >= level, f"{measured.outside_words} (p {adjusted[-1]:.2g} after correction)"
+    if measured.is_replaced:
+        return replace(drift, verdict="insufficient" if is_chance else "schema", reason=words)
+    by_outside = _sized(measured.outside_effect, moderate, significant)
+    if is_chance or _RANK[by_outside] <= _RANK[judged.verdict]:
+        return judged
+    return replace(judged, verdict=by_outside, reason=words)
+
+
+_RANK: Mapping[Verdict, int] = {"insufficient": 0, "stable": 0, "moderate": 1, "significant": 2, "schema": 3}
+
+
+def _sized(psi: float, moderate: float, significant: float) -> Verdict:
+    return "stable" if psi < moderate else "significant" if psi > significant else "moderate"
+
+
+def _judged_by_bins(drift: FeatureDrift, size: Verdict, pvalue: float, level: float) -> FeatureDrift:
+    if size == "stable" or pvalue < level:
+        return replace(drift, verdict=size)
+    return replace(
+        drift,
+        verdict="stable",
+        reason=f"psi {drift.psi:.3f} is within chance for {drift.reference_rows} and {drift.current_rows} rows "
+        f"(expected {drift.psi_expected:.3f}, p {pvalue:.2g} after correction)",
+    )

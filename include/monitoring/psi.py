@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc
 
 from include.errors import UsageError
+from include.monitoring.design_effect import INDEPENDENT, DesignEffect
 
 # The floor of evidently and feature_engine. As a floor, not as a stand-in for zero, it keeps an
 # empty bin from counting less than a bin with one row of a million.
@@ -59,18 +60,20 @@ def psi_from_counts(reference: ArrayLike, current: ArrayLike) -> float:
     return float(np.sum((q - p) * np.log(q / p)))
 
 
-def psi_expected(reference: ArrayLike, current: ArrayLike) -> float:
+def psi_expected(reference: ArrayLike, current: ArrayLike, *, effect: DesignEffect = INDEPENDENT) -> float:
     """Return the PSI that two samples of one population have on average.
 
     Parameters
     ----------
     reference, current : array-like of shape (n_bins,), int
         Rows per bin.
+    effect : DesignEffect
+        Of the reference's rows; the window has one row per entity.
 
     Notes
     -----
-    ``(B - 1) * (1/n + 1/m)`` for n and m rows over B bins, of which those that are empty on both
-    sides are left out: the mean of the chi-square limit of Yurdakul & Naranjo.
+    ``(B - 1) * (d/n + 1/m)`` for n and m rows, d of n being worth one, over B bins, of which those that
+    are empty on both sides are left out: the mean of the chi-square limit of Yurdakul & Naranjo.
 
     References
     ----------
@@ -84,16 +87,18 @@ def psi_expected(reference: ArrayLike, current: ArrayLike) -> float:
     """
     expected, actual = _checked(reference, current)
     bins = np.count_nonzero(expected + actual)
-    return float((bins - 1) * (1 / expected.sum() + 1 / actual.sum()))
+    return float((bins - 1) * (effect.mean / expected.sum() + 1 / actual.sum()))
 
 
-def psi_pvalue(reference: ArrayLike, current: ArrayLike) -> float:
+def psi_pvalue(reference: ArrayLike, current: ArrayLike, *, effect: DesignEffect = INDEPENDENT) -> float:
     """Return the probability of so large a shift between two samples of one population.
 
     Parameters
     ----------
     reference, current : array-like of shape (n_bins,), int
         Rows per bin.
+    effect : DesignEffect
+        Of the reference's rows; the window has one row per entity.
 
     Returns
     -------
@@ -106,12 +111,15 @@ def psi_pvalue(reference: ArrayLike, current: ArrayLike) -> float:
     Pearson's statistic of homogeneity, its second-order equal. The tail is taken from Pearson's: in
     thin bins the logarithm (and the floor) overstate, so that at five rows a bin PSI's own tail
     raises 8 % false alarms at a nominal 1 %. Bins in which the smaller sample expects fewer than
-    five rows are pooled first.
+    five rows are pooled first. Where entities recur in the reference it counts for n/d rows (Rao &
+    Scott's first order), and where d differs between the bins' directions the tail is that of fewer
+    degrees of freedom (the second, after Satterthwaite). That the same entities stand in the window
+    makes the two alike, so the test errs to the quiet side.
 
     References
     ----------
     Yurdakul & Naranjo (2020), as above; Cochran (1954), Some methods for strengthening the common
-    chi-square tests, Biometrics 10(4).
+    chi-square tests, Biometrics 10(4); Rao & Scott (1981), as in ``design_effect``.
 
     Examples
     --------
@@ -120,13 +128,16 @@ def psi_pvalue(reference: ArrayLike, current: ArrayLike) -> float:
     >>> psi_pvalue([500, 500], [250, 750]) < 1e-9
     True
     """
-    expected, actual = _pooled(*_checked(reference, current))
+    counted, actual = _checked(reference, current)
+    expected, actual = _pooled(counted / effect.mean, actual)
     n, m = expected.sum(), actual.sum()
     if len(expected) < 2:
         return 1.0
     share = (expected + actual) / (n + m)
     statistic = np.sum((expected / n - actual / m) ** 2 / share) / (1 / n + 1 / m)
-    return float(chdtrc(len(expected) - 1, statistic))
+    # Of the sum of both variances only the reference's differs from direction to direction.
+    widening = 1 + effect.spread * (m / (n + m)) ** 2
+    return float(chdtrc((len(expected) - 1) / widening, statistic / widening))
 
 
 def adjust_for_multiplicity(pvalues: ArrayLike) -> NDArray[np.float64]:

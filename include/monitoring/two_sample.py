@@ -1,7 +1,6 @@
 """Tests that compare two whole samples: Kolmogorov-Smirnov, Wasserstein, chi-square.
 
-What belongs here: statistics with their effect size beside the p-value. What does not: bins and
-verdicts, which rest on PSI (``drift``).
+What belongs here: statistics with their effect size beside the p-value. What does not: bins, and verdicts (``drift``).
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
+
+from include.monitoring.quantile_sketch import QuantileSketch
 
 
 @dataclass(frozen=True)
@@ -70,21 +71,76 @@ def compare_numeric(reference: NDArray[np.float64], current: NDArray[np.float64]
     >>> round(result.wasserstein, 12), round(result.ks.statistic, 4)
     (1.0, 0.3333)
     """
-    from scipy.stats import kstwo  # 2 s to import; PSI alone must not pay for it
-
     expected, actual = (np.sort(sample[~np.isnan(sample)]) for sample in (reference, current))
     n, m = len(expected), len(actual)
     if not n or not m:
         return None
     grid = np.sort(np.concatenate([expected, actual]), kind="stable")
     gap = np.abs(np.searchsorted(expected, grid, side="right") / n - np.searchsorted(actual, grid, side="right") / m)
+    with np.errstate(invalid="ignore", over="ignore"):
+        deviation = float(expected.std())
+    return _compared(grid, gap, deviation=deviation, effective_rows=n * m / (n + m))
+
+
+def compare_with_sketch(
+    reference: QuantileSketch, current: NDArray[np.float64], *, design_effect: float = 1.0
+) -> NumericComparison | None:
+    """Compare a window with a frozen sample, of which a sketch is left.
+
+    Parameters
+    ----------
+    reference : QuantileSketch
+    current : ndarray of shape (n_rows,), float64
+        Rounded as the reference's numbers were. NaN is left out.
+    design_effect : float
+        So many rows of the reference count for one.
+
+    Returns
+    -------
+    NumericComparison or None
+        None when a side has no values.
+
+    Notes
+    -----
+    As `compare_numeric` on the whole sample where that has at most 512 finite values. Of a larger one the statistic is
+    off by `QuantileSketch.error` at most, and the p-value is that of the statistic less the error: never smaller than
+    the whole sample's.
+
+    Examples
+    --------
+    >>> from include.monitoring.quantile_sketch import sketch
+    >>> result = compare_with_sketch(sketch(np.array([0.0, 1.0, 2.0])), np.array([1.0, 2.0, 3.0]))
+    >>> round(result.wasserstein, 12), round(result.ks.statistic, 4)
+    (1.0, 0.3333)
+    """
+    actual = np.sort(current[~np.isnan(current)])
+    values, weights = reference.points()
+    if not len(values) or not len(actual):
+        return None
+    grid = np.sort(np.concatenate([values, actual]), kind="stable")
+    reached = np.concatenate([[0.0], np.cumsum(weights)]) / weights.sum()
+    expected = reached[np.searchsorted(values, grid, side="right")]
+    gap = np.abs(expected - np.searchsorted(actual, grid, side="right") / len(actual))
+    n, m = max(float(weights.sum()) / design_effect, 1.0), len(actual)
+    deviation = math.nan if reference.infinite else reference.deviation
+    return _compared(grid, gap, deviation=deviation, effective_rows=n * m / (n + m), error=reference.error)
+
+
+def _compared(
+    grid: NDArray[np.float64],
+    gap: NDArray[np.float64],
+    *,
+    deviation: float,
+    effective_rows: float,
+    error: float = 0.0,
+) -> NumericComparison:
+    from scipy.stats import kstwo  # 2 s to import; PSI alone must not pay for it
+
     statistic = float(gap.max())
     # One value against one has an effective size of 0.5, which scipy rounds to 0 and answers with NaN.
-    effective_rows = max(np.round(n * m / (n + m)), 1)
-    pvalue = float(np.clip(kstwo.sf(statistic, effective_rows), 0, 1))
+    pvalue = float(np.clip(kstwo.sf(max(statistic - error, 0.0), max(np.round(effective_rows), 1)), 0, 1))
     with np.errstate(invalid="ignore", over="ignore"):
         distance = float(np.sum(gap[:-1] * np.diff(grid)))
-        deviation = float(expected.std())
     finite = math.isfinite(distance)
     normalisable = finite and math.isfinite(deviation) and deviation > 0
     return NumericComparison(

@@ -25,7 +25,7 @@ from include.steps.load_version import load_version
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
-    from include.monitoring.reference_profile import ReferenceProfile
+    from include.monitoring.feature_profile import ReferenceProfile
     from include.refs import CandidateRef
     from include.scoring.model import ScoringModel
 

@@ -81,14 +81,6 @@ def nullable_features(service: str) -> set[str]:
     }
 
 
-def drifted_features(model_id: str, partition: str, threshold: float) -> dict[str, float] | None:
-    """Return PSI by feature, where it is at least `threshold`; None while the night is not measured."""
-    nights = load_nights(Deployment.from_env(), model_id, until=partition)
-    if not nights or nights[-1].partition != partition:
-        return None
-    return {d.feature: d.psi for d in nights[-1].drift if d.psi is not None and d.psi >= threshold}
-
-
 def read_delivery(deployment: Deployment, source: SourceSpec, partition: str) -> Delivery | None:
     """Return the account of the night's own delivery; None where the day came with a file import, or didn't."""
     if not deployment.lake.exists(source.deliveries.name):

@@ -1,6 +1,6 @@
 """Compare two files, column by column: what moved, by how much, and how sure that is.
 
-What belongs here: reading both files once, and one judged row per column. What does not: the
+What belongs here: one judged row per column. What does not: reading the files (``read_pair``), the
 statistics (``include.monitoring``), and a model's own nights, which are counted over the bins that
 travel with the model.
 """
@@ -8,34 +8,30 @@ travel with the model.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from include.adapters.files.inference import with_types
-from include.adapters.files.tabular import TableFile, local_file
-from include.adapters.files.whole import read_rows, read_texts
+from include.adapters.files.tabular import local_file
 from include.column_types import is_number, is_text, value_type
 from include.errors import UsageError
 from include.monitoring.columns import category_counts, numeric_values
 from include.monitoring.drift import FeatureDrift, measure_drift
 from include.monitoring.reference_profile import build_reference_profile
 from include.monitoring.two_sample import NumericComparison, TestResult, compare_categories, compare_numeric
+from include.steps.read_pair import read_pair
 
 log = logging.getLogger(__name__)
 
 PSI_MODERATE = 0.1  # Siddiqi (2006): below it stable
 PSI_SIGNIFICANT = 0.2  # the requirements' level; Siddiqi (2006) has 0.25
 MIN_ROWS = 50  # five rows a bin
-
-# A number with zeros before it is a code, such as of a post office or a shop.
-_PADDED = r"^\s*[-+]?0[0-9]"
 
 
 @dataclass(frozen=True)
@@ -46,9 +42,9 @@ class ColumnReport:
     ----------
     drift : FeatureDrift
     numeric : NumericComparison or None
-        None for text, and without a verdict.
+        Of the whole samples; None for text, and without PSI.
     chi2 : TestResult or None
-        None for numbers, and without a verdict.
+        None for numbers, and without PSI.
     """
 
     drift: FeatureDrift
@@ -86,7 +82,7 @@ class DriftReport:
     columns : tuple of ColumnReport
         In the reference file's order, or that in which they were asked for.
     left_out : tuple of str
-        Columns that one file lacks, or that hold times or the like.
+        Columns that the reference lacks, or that hold times or the like in both files.
     """
 
     reference_rows: int
@@ -103,21 +99,6 @@ class DriftReport:
         }
 
 
-@dataclass(frozen=True)
-class _Side:
-    """A file's rows, and of a text file what they are read from."""
-
-    rows: pa.Table
-    texts: pa.Table | None
-
-    @property
-    def written(self) -> pa.Table:
-        """What stands in a text file's columns that were taken for numbers."""
-        if self.texts is None:
-            return pa.table({})
-        return self.texts.select([field.name for field in self.rows.schema if is_number(field.type)])
-
-
 def report_drift(
     reference: Path, current: Path, *, columns: Sequence[str] | None = None, min_rows: int = MIN_ROWS
 ) -> DriftReport:
@@ -128,7 +109,8 @@ def report_drift(
     reference, current : Path
         Parquet or CSV, by extension.
     columns : sequence of str, optional
-        Default: every column of numbers, booleans or text that both files have.
+        Default: every column of numbers, booleans or text that the reference has, and those that only the other file
+        has as such.
     min_rows : int
         With fewer rows on either side there is no verdict.
 
@@ -139,38 +121,39 @@ def report_drift(
     Raises
     ------
     UnreadableInputError
-        If a file can't be taken as a whole, or lacks a column.
+        If a file can't be taken as a whole, or the reference lacks a column that is asked for.
     UsageError
-        If a column holds text in one file and numbers in the other.
+        If the files have no column in common, or the reference holds neither numbers nor text in one that is asked for.
     """
     asked = list(dict.fromkeys(columns)) if columns is not None else None
-    before, after = _read_both([local_file(reference), local_file(current)], asked)
+    before, after = read_pair([local_file(reference), local_file(current)], asked)
     names = _chosen(before, after, asked)
-    expected = {name: _values(before[name]) for name in names}
-    actual = {name: _values(after[name]) for name in names}
-    drifts = measure_drift(
+    expected, actual = _values_of(before, after, [name for name in names if not _is_changed(name, before, after)])
+    measured = measure_drift(
         build_reference_profile(expected),
         actual,
         min_rows=min_rows,
         moderate=PSI_MODERATE,
         significant=PSI_SIGNIFICANT,
     )
-    judged = tuple(_compared(drift, expected[drift.feature], actual[drift.feature]) for drift in drifts)
+    found = {drift.feature: drift for drift in measured}
+    drifts = [found.get(name) or _changed(name, before, after) for name in names]
+    judged = tuple(_compared(drift, expected.get(drift.feature), actual.get(drift.feature)) for drift in drifts)
     left_out = () if columns else tuple(sorted({*before.column_names, *after.column_names} - {*names}))
     log.info(
-        "drift of %s against %s: %s columns, %s significant, %s rows against %s",
+        "drift of %s against %s: %s columns, verdicts %s, %s rows against %s",
         current.name,
         reference.name,
         len(judged),
-        sum(drift.verdict == "significant" for drift in drifts),
+        dict(Counter(drift.verdict for drift in drifts)),
         after.num_rows,
         before.num_rows,
     )
     return DriftReport(before.num_rows, after.num_rows, judged, left_out)
 
 
-def _compared(drift: FeatureDrift, reference: NDArray[Any], current: NDArray[Any]) -> ColumnReport:
-    if drift.verdict == "insufficient":
+def _compared(drift: FeatureDrift, reference: NDArray[Any] | None, current: NDArray[Any] | None) -> ColumnReport:
+    if drift.psi is None or reference is None or current is None:
         return ColumnReport(drift, None, None)
     name = drift.feature
     if drift.kind == "categorical":
@@ -179,72 +162,88 @@ def _compared(drift: FeatureDrift, reference: NDArray[Any], current: NDArray[Any
     return ColumnReport(drift, compare_numeric(numeric_values(name, reference), numeric_values(name, current)), None)
 
 
-def _read_both(files: Sequence[TableFile], columns: Sequence[str] | None) -> list[pa.Table]:
-    """Return the rows of both files, with codes such as 007 as the text that they are.
-
-    A parquet file says whether a column holds text or numbers, and of a CSV's only the leading zeros do.
-    """
-    sides = [_read_side(file, columns) for file in files]
-    codes = _find_codes(sides)
-    return [_with_texts(side, codes) for side in sides]
-
-
-def _read_side(file: TableFile, columns: Sequence[str] | None) -> _Side:
-    if not file.is_text:
-        return _Side(read_rows(file, columns=columns), None)
-    texts = read_texts(file, columns=columns)
-    return _Side(with_types(texts), texts)
-
-
-def _with_texts(side: _Side, names: Collection[str]) -> pa.Table:
-    rows, written = side.rows, side.written
-    for name in written.column_names:
-        if name in names:
-            rows = rows.set_column(rows.column_names.index(name), name, written[name])
-    return rows
-
-
-def _find_codes(sides: Sequence[_Side]) -> set[str]:
-    """Return the columns that a typed file has as text, or else a CSV with leading zeros."""
-    typed = [field for side in sides if side.texts is None for field in side.rows.schema]
-    padded = {name for side in sides for name in side.written.column_names if _is_padded(side.written[name])}
-    return (_names_of(typed, is_text) | padded) - _names_of(typed, is_number)
-
-
-def _is_padded(written: pa.ChunkedArray) -> bool:
-    return pc.any(pc.match_substring_regex(written, _PADDED)).as_py() is True
-
-
-def _names_of(fields: Sequence[pa.Field], is_kind: Callable[[pa.DataType], bool]) -> set[str]:
-    return {field.name for field in fields if is_kind(value_type(field.type))}
-
-
 def _chosen(before: pa.Table, after: pa.Table, columns: list[str] | None) -> list[str]:
     if columns is None:
-        return _judgeable_in_both(before, after)
+        return _judgeable(before, after)
     for name in columns:
-        for side, table in (("reference", before), ("current", after)):
-            if not _is_judgeable(table[name].type):
-                raise UsageError(
-                    f"column {name!r} of the {side} file is {table[name].type}; drift is measured on numbers and text"
-                )
+        if not _is_judgeable(before[name].type):
+            raise UsageError(
+                f"column {name!r} of the reference file is {before[name].type}; drift is measured on numbers and text"
+            )
     return columns
 
 
-def _judgeable_in_both(before: pa.Table, after: pa.Table) -> list[str]:
-    common = [name for name in before.column_names if name in after.column_names]
-    judgeable = [name for name in common if _is_judgeable(before[name].type) and _is_judgeable(after[name].type)]
-    if not judgeable:
+def _judgeable(before: pa.Table, after: pa.Table) -> list[str]:
+    """Return the columns that drift can be measured on in the reference, or that it can be in the other file alone."""
+    if not any(_is_judgeable(before[name].type) and name in after.column_names for name in before.column_names):
         raise UsageError(
             "the files have no column of numbers or text in common; "
             f"the reference has {', '.join(before.column_names)}; the other has {', '.join(after.column_names)}"
         )
-    return judgeable
+    return [
+        name for name in before.column_names if _is_judgeable(before[name].type) or _is_changed(name, before, after)
+    ]
+
+
+def _is_changed(name: str, before: pa.Table, after: pa.Table) -> bool:
+    """Say whether drift can be measured on a column in just one of the files; without values it may be of any type."""
+    if name not in after.column_names:
+        return False
+    types = [table[name].type for table in (before, after)]
+    return _is_judgeable(types[0]) != _is_judgeable(types[1]) and not any(pa.types.is_null(type_) for type_ in types)
+
+
+def _changed(name: str, before: pa.Table, after: pa.Table) -> FeatureDrift:
+    types = [before[name].type, after[name].type]
+    kind = next(type_ for type_ in types if _is_judgeable(type_))
+    return FeatureDrift(
+        feature=name,
+        kind="categorical" if is_text(value_type(kind)) else "numeric",
+        reference_rows=before.num_rows,
+        current_rows=after.num_rows,
+        verdict="schema",
+        psi=None,
+        psi_expected=None,
+        psi_pvalue=None,
+        missing_reference=before[name].null_count / before.num_rows if before.num_rows else None,
+        missing_current=after[name].null_count / after.num_rows if after.num_rows else None,
+        outside_range=None,
+        reason=f"the column is {types[1]} where the reference has {types[0]}",
+    )
 
 
 def _is_judgeable(type_: pa.DataType) -> bool:
     type_ = value_type(type_)
     return bool(pa.types.is_null(type_) or pa.types.is_boolean(type_) or is_number(type_) or is_text(type_))
+
+
+def _values_of(
+    before: pa.Table, after: pa.Table, names: Sequence[str]
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """Return the columns of both files, numbers in the narrower of their precisions.
+
+    A file of 32-bit numbers and one of the same numbers with 64 bits are the same rows: no bin may tell them apart.
+    """
+    expected, actual = {}, {}
+    for name in names:
+        expected[name] = _values(before[name])
+        if name in after.column_names:
+            actual[name] = _values(after[name])
+            narrowest = min(
+                (_precision(table[name].type) for table in (before, after)), key=lambda type_: type_.itemsize
+            )
+            expected[name], actual[name] = _in_precision(narrowest, expected[name], actual[name])
+    return expected, actual
+
+
+def _precision(type_: pa.DataType) -> np.dtype[Any]:
+    type_ = value_type(type_)
+    return np.dtype(type_.to_pandas_dtype() if pa.types.is_floating(type_) else np.float64)
+
+
+def _in_precision(precision: np.dtype[Any], *columns: NDArray[Any]) -> list[NDArray[Any]]:
+    with np.errstate(over="ignore"):
+        return [values.astype(precision) if values.dtype.kind == "f" else values for values in columns]
 
 
 def _values(column: pa.ChunkedArray) -> NDArray[Any]:

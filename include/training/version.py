@@ -14,11 +14,14 @@ import pyarrow as pa
 import xgboost
 from numpy.typing import NDArray
 
-from include.monitoring.reference_profile import ReferenceProfile, build_reference_profile
+from include.monitoring.feature_profile import ReferenceProfile
+from include.monitoring.profile_json import profile_to_json
+from include.monitoring.reference_profile import build_reference_profile
 from include.question.matrix import feature_matrix
 from include.scoring.model import ScoringModel
 from include.specs.models import ModelSpec
 from include.training import artifacts
+from include.training.clusters import number_entities
 from include.training.conversion import check_parity, to_onnx
 from include.training.fitting import feature_importance, to_bytes
 from include.training.manifest import TrainingSetManifest, spec_text
@@ -118,7 +121,9 @@ def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.T
     test = fitted.matrix[split.test]
     difference = check_parity(model, test)
     scores = model.predict(test)
-    judged = find_task(spec).judge(examples.filter(pa.array(split.test)), scores)
+    tested = examples.filter(pa.array(split.test))
+    judged = find_task(spec).judge(tested, scores)
+    entities = number_entities(tested[spec.entity.keys[0]].to_pylist())
     metrics = {**judged.evaluation.numbers(), "onnx_difference": difference}
     dtypes = tuple((name, str(examples.schema.field(name).type)) for name in names)
     plots = draw_plots(judged.figures, feature_importance(fitted.booster))
@@ -126,7 +131,7 @@ def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.T
     signature = artifacts.Signature(manifest.feature_service, manifest.entity_keys, dtypes, spec.task)
     texts = {
         artifacts.SIGNATURE: signature.to_json(),
-        artifacts.REFERENCE_PROFILE: _profile(names, test, scores).to_json(),
+        artifacts.REFERENCE_PROFILE: profile_to_json(_profile(names, test, scores, entities)),
         artifacts.METRICS: artifacts.to_json(metrics),
         artifacts.MODEL_CARD: card,
         artifacts.MANIFEST: manifest.to_json(),
@@ -142,7 +147,9 @@ def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.T
     return TrainedVersion(artifacts.with_checksums(files), judged.evaluation, metrics)
 
 
-def _profile(names: tuple[str, ...], test: NDArray[np.float32], scores: NDArray[np.float32]) -> ReferenceProfile:
+def _profile(
+    names: tuple[str, ...], test: NDArray[np.float32], scores: NDArray[np.float32], entities: NDArray[np.int64]
+) -> ReferenceProfile:
     # The latest rows, with scores that nothing was fitted to: what monitoring compares the nights with.
-    columns = {name: test[:, index].astype(np.float64) for index, name in enumerate(names)}
-    return build_reference_profile({**columns, SCORE: scores.astype(np.float64)})
+    columns = {name: test[:, index] for index, name in enumerate(names)}
+    return build_reference_profile({**columns, SCORE: scores.astype(np.float32)}, clusters=entities)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_codes_of_one_csv_are_text_in_the_other_too_where_none_begins_with_zero(
     with_zeros, without = codes(tmp_path / "a.csv", CODES), codes(tmp_path / "b.csv", [f"1{code}" for code in CODES])
     for pair in ((with_zeros, without), (without, with_zeros)):
         found = report_drift(*pair).to_json()["features"]["code"]
-        assert (found["kind"], found["verdict"], found["outside_range"]) == ("categorical", "significant", 1.0)
+        assert (found["kind"], found["verdict"], found["outside_range"]) == ("categorical", "schema", 1.0)
 
 
 def test_a_csv_of_whole_numbers_is_text_where_the_parquet_file_says_so(tmp_path: Path) -> None:
@@ -180,11 +181,70 @@ def test_a_column_that_cannot_be_judged_is_refused_by_name(
         report_drift(*pair, columns=columns)
 
 
-def test_text_among_the_numbers_of_the_other_file_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: rows.assign(amount="n. a."), "holds text where the reference holds num"),
+        (
+            lambda rows: rows.assign(amount=[*rows["amount"][:-1], "n. a."]),
+            "holds text where the reference holds num",
+        ),
+        (lambda rows: rows.assign(amount=rows["seen_at"]), "the column is timestamp.* where the reference has double"),
+        (lambda rows: rows.drop(columns="amount"), "the window has no column 'amount'; it has orders"),
+    ],
+    ids=["text", "one_text", "times", "gone"],
+)
+@pytest.mark.parametrize("extension", [".parquet", ".csv"])
+@pytest.mark.parametrize("columns", [(), ("--columns", "amount,orders")], ids=["all", "asked"])
+def test_a_column_that_is_another_in_the_other_file_is_schema_drift(
+    tmp_path: Path, change: Any, said: str, extension: str, columns: tuple[str, ...]
+) -> None:
     reference = write(tmp_path / "reference.parquet", make_rows())
-    current = write(tmp_path / "current.csv", make_rows().assign(amount="n. a."))
-    with pytest.raises(UsageError, match="column 'amount' holds text"):
-        report_drift(reference, current)
+    rows = change(make_rows())
+    if extension == ".parquet" and "amount" in rows and rows["amount"].dtype == object:
+        rows["amount"] = rows["amount"].astype(str)
+    asked = ["--reference", reference, "--current", write(tmp_path / f"current{extension}", rows), *columns]
+    judged = json.loads(run(*asked, "--json").stdout)["features"]
+    assert judged["amount"]["verdict"] == "schema"
+    assert re.search(said, judged["amount"]["reason"])
+    assert judged["orders"]["verdict"] == "stable"
+    assert f"another schema in 1 of {len(judged)} columns: amount" in str(
+        run(*asked, "--fail-on", "significant").exception
+    )
+
+
+def test_times_that_became_numbers_are_schema_drift(tmp_path: Path) -> None:
+    reference = write(tmp_path / "reference.parquet", make_rows())
+    current = write(tmp_path / "current.parquet", make_rows().assign(seen_at=1.5))
+    judged = report_drift(reference, current).to_json()["features"]["seen_at"]
+    assert (judged["verdict"], judged["psi"]) == ("schema", None)
+
+
+def test_a_file_of_32_bits_is_its_own_with_64(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"price": np.round(rng.uniform(0, 9, 600), 1), "at": 1.7e9 + rng.uniform(0, 3_600, 600)})
+    files = [write(tmp_path / f"{kind}.parquet", rows.astype(kind)) for kind in ("float64", "float32")]
+    files += [write(tmp_path / "float32.csv", rows.astype("float32")), write(tmp_path / "float64.csv", rows)]
+    wide, narrow, *texts = files
+    for other in (wide, narrow, *texts):
+        for pair in ((narrow, other), (other, narrow)):
+            for judged in report_drift(*pair).to_json()["features"].values():
+                found = (judged["verdict"], judged["psi"], judged["ks"]["statistic"], judged["wasserstein"])
+                assert found == ("stable", 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "share"), [(1e6, 0.12), (np.inf, 0.09), (20.0, 0.15)], ids=["huge", "infinite", "out"]
+)
+def test_rows_out_of_range_fail_where_shifts_do(tmp_path: Path, value: float, share: float) -> None:
+    rows = make_rows(seed=1)
+    rows.loc[: int(share * len(rows)) - 1, "amount"] = value
+    files = (write(tmp_path / "reference.parquet", make_rows()), write(tmp_path / "current.parquet", rows))
+    refused = run("--reference", files[0], "--current", files[1], "--fail-on", "significant", "--json")
+    assert isinstance(refused.exception, RefusedError)
+    judged = json.loads(refused.stdout)["features"]["amount"]
+    assert (judged["verdict"], judged["outside_range"]) == ("significant", pytest.approx(share, abs=0.002))
+    assert "beyond the reference's range" in judged["reason"]
 
 
 def test_files_without_a_common_column_are_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from airflow.triggers.base import BaseTrigger
 
 import mlops.triggers
 from include.steps.find_day import DayStatus
+from include.steps.read_shift import NightShift
 from mlops.triggers.approval import ApprovalTrigger
 from mlops.triggers.drift import PsiDriftTrigger
 from mlops.triggers.lake import RawPartitionTrigger
@@ -20,7 +21,7 @@ from mlops.triggers.settling import FIRST_LOOK_S
 DAY = "2026-01-02"
 # Each with what would let it fire at its first look.
 READY = {
-    PsiDriftTrigger: (("churn", DAY, 0.2, 0.01), "include.steps.monitor_model.drifted_features", {"recency": 0.4}),
+    PsiDriftTrigger: (("churn", DAY, 0.01), "include.steps.read_shift.read_shift", NightShift({"recency": "psi 0.4"})),
     RawPartitionTrigger: (("orders", DAY, 60.0, 0.01), "include.steps.find_day.find_day", DayStatus("delivered", DAY)),
     ApprovalTrigger: (("churn", 1, None, 0.01), "include.steps.ask_approval.find_questions", None),
 }

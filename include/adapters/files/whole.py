@@ -70,6 +70,17 @@ def _read_texts(file: TableFile, columns: Sequence[str] | None) -> pa.Table:
         )
 
 
+def read_names(file: TableFile) -> list[str]:
+    """Return the names of a file's columns; raises as `read_rows`."""
+    check_size(file)
+    with reading(file):
+        if file.is_text:
+            with open_records(file, DEFAULT_DIALECT) as records:
+                return list(records.names)
+        with file.filesystem.open_input_file(file.path) as stream:
+            return list(pq.read_schema(stream).names)
+
+
 def open_parquet(file: TableFile) -> pads.Dataset:
     """Return the rows of a parquet file, to be read column by column within `reading`.
 

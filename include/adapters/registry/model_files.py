@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from include.errors import MlopsError
-from include.monitoring.reference_profile import ReferenceProfile
+from include.monitoring.feature_profile import ReferenceProfile
+from include.monitoring.profile_json import profile_from_json
 from include.scoring.model import ScoringModel
 from include.training.artifacts import (
     CHECKSUMS,
@@ -143,7 +144,7 @@ def unpack(files: Mapping[str, bytes]) -> LoadedModel:
     return LoadedModel(
         model=ScoringModel(signature.feature_names, native=files[NATIVE_MODEL], onnx=files[ONNX_MODEL]),
         signature=signature,
-        profile=ReferenceProfile.from_json(files[REFERENCE_PROFILE].decode()),
+        profile=profile_from_json(files[REFERENCE_PROFILE].decode()),
         metrics=metrics_from_json(files[METRICS].decode()),
         manifest=TrainingSetManifest.from_incomplete_json(files[MANIFEST].decode()),
         spec=files[SPEC].decode() if SPEC in files else None,

@@ -1,6 +1,7 @@
 """A sensor for drift.
 
-What belongs here: waiting for a measured night and judging its PSI. What does not: measuring it.
+What belongs here: waiting for a measured night, and how many shifted features are enough. What does not: measuring
+or judging a night.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class PsiDriftSensor(BaseSensorOperator):
-    """Wait until monitoring has measured a partition; go on when enough features drifted, else skip.
+    """Wait until monitoring has measured a partition; go on when enough features have shifted, else skip.
+
+    What counts is the verdict that monitoring stored: features that are ``significant`` by the model's own thresholds
+    and beyond chance. The score doesn't count, and nothing of a night does whose data or schema can't be trusted.
 
     Parameters
     ----------
@@ -28,51 +32,45 @@ class PsiDriftSensor(BaseSensorOperator):
         The model's spec.
     partition : str
         Whose night (templated).
-    threshold : float
-        PSI from which a feature counts as drifted. 0.2: Siddiqi (2006), "significant shift".
     features_min : int
-        How many features must have drifted together.
+        How many features must have shifted together.
 
     Returns
     -------
-    dict of str to float
-        PSI by drifted feature.
+    dict of str to str
+        What was seen of each feature that shifted.
     """
 
     template_fields: Sequence[str] = ("partition",)
 
-    def __init__(
-        self, *, model_id: str, partition: str, threshold: float = 0.2, features_min: int = 1, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, model_id: str, partition: str, features_min: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if threshold <= 0:
-            raise UsageError(f"PsiDriftSensor {self.task_id}: threshold={threshold} must be above 0, e.g. 0.2")
         if features_min < 1:
             raise UsageError(f"PsiDriftSensor {self.task_id}: features_min={features_min} must be at least 1")
         self.model_id = model_id
         self.partition = partition
-        self.threshold = threshold
         self.features_min = features_min
 
-    def execute(self, context: Context) -> dict[str, float]:
-        """Judge at once where the night has been measured, else hand the wait to the triggerer."""
-        from include.steps.monitor_model import drifted_features
+    def execute(self, context: Context) -> dict[str, str]:
+        """Count at once where the night has been measured, else hand the wait to the triggerer."""
+        from include.steps.read_shift import read_shift
 
-        drifted = drifted_features(self.model_id, self.partition, self.threshold)
-        if drifted is not None:
-            return self.execute_complete(context, PsiDriftEvent(partition=self.partition, drifted=drifted))
+        night = read_shift(self.model_id, self.partition)
+        if night is not None:
+            event = PsiDriftEvent(partition=self.partition, shifted=night.shifted, unjudged=night.unjudged)
+            return self.execute_complete(context, event)
         self.defer(
-            trigger=PsiDriftTrigger(self.model_id, self.partition, self.threshold, self.poke_interval),
+            trigger=PsiDriftTrigger(self.model_id, self.partition, self.poke_interval),
             method_name="execute_complete",
             timeout=timedelta(seconds=float(self.timeout)),
         )
 
-    def execute_complete(self, context: Context, event: PsiDriftEvent) -> dict[str, float]:
-        """Judge the night that has been measured."""
-        drifted = event["drifted"]
-        if len(drifted) < self.features_min:
-            skip(
-                f"{self.model_id} {event['partition']}: {len(drifted)} features at or above PSI {self.threshold}, "
-                f"{self.features_min} are needed"
-            )
-        return drifted
+    def execute_complete(self, context: Context, event: PsiDriftEvent) -> dict[str, str]:
+        """Count what shifted in the night that has been measured."""
+        night, shifted = f"{self.model_id} {event['partition']}", event["shifted"]
+        if event["unjudged"] is not None:
+            skip(f"{night}: no shift is counted ({event['unjudged']})")
+        if len(shifted) < self.features_min:
+            told = ", ".join(f"{feature} ({seen})" for feature, seen in shifted.items()) or "none"
+            skip(f"{night}: significant features: {told}; {self.features_min} are needed")
+        return shifted

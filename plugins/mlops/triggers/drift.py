@@ -1,6 +1,6 @@
 """The trigger behind `PsiDriftSensor`.
 
-What belongs here: polling our state for a measured night. What does not: measuring.
+What belongs here: polling our state for a measured night. What does not: measuring or judging it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from mlops.triggers.settling import FIRST_LOOK_S
 
 
 class PsiDriftEvent(TypedDict):
-    """What the trigger fires with: the features whose PSI is at or above the threshold, by name."""
+    """What the trigger fires with: the features that shifted, each with what was seen of it, or why nothing counts."""
 
     partition: str
-    drifted: dict[str, float]
+    shifted: dict[str, str]
+    unjudged: str | None
 
 
 class PsiDriftTrigger(BaseTrigger):
@@ -28,37 +29,28 @@ class PsiDriftTrigger(BaseTrigger):
     ----------
     model_id, partition : str
         Whose night is waited for.
-    threshold : float
-        PSI from which a feature counts as drifted.
     poll_interval_s : float
         Seconds between two looks.
     """
 
-    def __init__(self, model_id: str, partition: str, threshold: float, poll_interval_s: float) -> None:
+    def __init__(self, model_id: str, partition: str, poll_interval_s: float) -> None:
         super().__init__()
         self.model_id = model_id
         self.partition = partition
-        self.threshold = threshold
         self.poll_interval_s = poll_interval_s
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments."""
         return (
             "mlops.triggers.drift.PsiDriftTrigger",
-            {
-                "model_id": self.model_id,
-                "partition": self.partition,
-                "threshold": self.threshold,
-                "poll_interval_s": self.poll_interval_s,
-            },
+            {"model_id": self.model_id, "partition": self.partition, "poll_interval_s": self.poll_interval_s},
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the night is there, then fire once."""
-        from include.steps.monitor_model import drifted_features
+        from include.steps.read_shift import read_shift
 
-        looked_for = (self.model_id, self.partition, self.threshold)
         await asyncio.sleep(FIRST_LOOK_S)
-        while (drifted := await asyncio.to_thread(drifted_features, *looked_for)) is None:
+        while (night := await asyncio.to_thread(read_shift, self.model_id, self.partition)) is None:
             await asyncio.sleep(self.poll_interval_s)
-        yield TriggerEvent(PsiDriftEvent(partition=self.partition, drifted=drifted))
+        yield TriggerEvent(PsiDriftEvent(partition=self.partition, shifted=night.shifted, unjudged=night.unjudged))

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from include.errors import UsageError
 from include.monitoring.drift import FeatureDrift, measure_drift
 from include.monitoring.reference_profile import build_reference_profile
 
@@ -15,6 +14,12 @@ def drift_of(reference: dict[str, np.ndarray], window: dict[str, np.ndarray], mi
 
 def normal(rows: int, *, shift: float = 0.0, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(shift, 1, rows)
+
+
+def texts(stem: str, distinct: int, rows: int, *, seed: int = 0) -> np.ndarray:
+    """Every one of so many values at least once, in any order."""
+    numbers = np.append(np.arange(distinct), np.random.default_rng(seed).integers(0, distinct, rows - distinct))
+    return np.array([f"{stem}{number}" for number in numbers], dtype=object)
 
 
 def test_the_same_rows_are_stable_at_zero() -> None:
@@ -101,9 +106,97 @@ def test_columns_that_the_profile_does_not_know_are_left_alone() -> None:
     assert list(drift_of({"x": normal(300)}, {"new": np.array([]), "x": normal(300)})) == ["x"]
 
 
-def test_a_feature_that_is_not_there_is_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="no column 'x'; it has y"):
-        drift_of({"x": normal(300)}, {"y": normal(300)})
+@pytest.mark.parametrize(
+    ("reference", "window", "said"),
+    [
+        (normal(300), {"y": normal(300)}, "no column 'x'; it has y"),
+        (normal(300), {}, "no column 'x'; it has none"),
+        (normal(300), {"x": np.array(["a"] * 300, dtype=object)}, "holds text where the reference holds numbers"),
+        (np.array(["a"] * 300, dtype=object), {"x": normal(300)}, "holds numbers where the reference holds text"),
+        (normal(300), {"x": np.full(300, "2011-01-01", dtype="datetime64[D]")}, "datetime64"),
+        (normal(300), {"x": np.array(["a", 1.0] * 150, dtype=object)}, "mixes float, str"),
+        (texts("a", 20, 300), {"x": texts("b", 20, 300)}, "300 of 300 values are none that the reference has"),
+        (texts("a", 150, 1_500), {"x": texts("b", 150, 1_500)}, "1500 of 1500 values are none"),
+        (texts("a", 5_000, 50_000), {"x": texts("b", 5_000, 50_000)}, "values are none that the reference has"),
+    ],
+    ids=["gone", "nothing", "text", "numbers", "times", "mixed", "20_others", "150_others", "5000_others"],
+)
+def test_a_column_that_is_another_is_schema_drift(reference: np.ndarray, window: dict, said: str) -> None:
+    judged = drift_of({"x": reference}, window)["x"]
+    assert judged.verdict == "schema"
+    assert said in judged.reason
+
+
+def test_a_column_that_is_another_is_found_in_a_window_of_few_rows_too() -> None:
+    judged = drift_of({"x": normal(300), "y": normal(300)}, {"y": normal(3)})
+    assert [judged[name].verdict for name in "xy"] == ["schema", "insufficient"]
+
+
+@pytest.mark.parametrize("distinct", [20, 150, 5_000])
+def test_values_that_never_recur_are_no_schema(distinct: int) -> None:
+    # Every value once: what follows has others, and an identifier is nothing else.
+    judged = drift_of({"x": texts("a", distinct, distinct)}, {"x": texts("b", distinct, distinct)}, min_rows=10)["x"]
+    assert (judged.verdict, judged.outside_range is not None) == ("insufficient", True)
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.0, "insufficient"), (0.05, "significant"), (0.4, "significant")])
+def test_unseen_values_are_judged_where_there_are_too_many_for_bins(share: float, verdict: str) -> None:
+    window = texts("a", 150, 2_000, seed=1)
+    window[: int(share * len(window))] = "new"
+    assert drift_of({"x": texts("a", 150, 2_000)}, {"x": window})["x"].verdict == verdict
+
+
+OUTSIDE = [0.12 * 1e6, np.inf, -np.inf, 50.0, -50.0]
+
+
+@pytest.mark.parametrize("value", OUTSIDE)
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_rows_beyond_the_references_range_are_a_shift_however_few_bins_they_fill(value: float, kind: type) -> None:
+    window = np.clip(normal(1_000, seed=1), -3, 3)
+    window[:90] = value
+    judged = drift_of({"x": normal(2_000).astype(kind)}, {"x": window.astype(kind)})["x"]
+    assert (judged.verdict, judged.outside_range) == ("significant", 0.09)
+    assert "9.0% of 1000 rows lie beyond the reference's range" in judged.reason
+
+
+@pytest.mark.parametrize(("rows", "verdict"), [(1, "stable"), (10, "stable"), (25, "moderate"), (40, "significant")])
+def test_the_share_outside_is_judged_by_its_size_on_psis_scale(rows: int, verdict: str) -> None:
+    window = normal(1_000, seed=1)
+    window[:rows] = 99
+    assert drift_of({"x": normal(2_000)}, {"x": window})["x"].verdict == verdict
+
+
+def test_what_lies_outside_by_chance_is_no_shift() -> None:
+    # Fifty values leave the next fifty a range of which 4 % fall out on average, the effect of a significant shift.
+    draws = [drift_of({"x": normal(50, seed=n)}, {"x": normal(50, seed=n + 900)}, min_rows=50)["x"] for n in range(200)]
+    assert np.mean([judged.outside_range for judged in draws]) == pytest.approx(2 / 51, abs=0.008)
+    # 1 % of 200 windows is 2; nine or more has a probability of 2e-4.
+    assert sum(judged.verdict != "stable" for judged in draws) < 9
+
+
+def test_infinities_that_the_reference_has_too_are_no_shift() -> None:
+    reference, window = normal(2_000), normal(1_000, seed=1)
+    reference[:200], window[:100] = np.inf, np.inf
+    assert drift_of({"x": reference}, {"x": window})["x"].verdict == "stable"
+
+
+WIDE = np.random.default_rng(3)
+ROWS = {
+    "counts_beyond_2^24": 2.0**24 + WIDE.integers(0, 60, 2_000),
+    "instants": 1.7e9 + WIDE.uniform(0, 3_600, 2_000),
+    "prices": np.round(WIDE.uniform(0, 9, 2_000), 1),
+    "shares": WIDE.uniform(0, 1, 2_000),
+    "zeros": np.where(WIDE.random(2_000) < 0.6, 0.0, WIDE.exponential(3, 2_000)),
+}
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+def test_the_same_rows_with_fewer_bits_are_the_same(rows: np.ndarray) -> None:
+    narrow = rows.astype(np.float32)
+    for reference, window in ((rows, narrow), (narrow, rows), (narrow, narrow.astype(np.float64)), (narrow, narrow)):
+        judged = drift_of({"x": reference}, {"x": window})["x"]
+        assert (judged.psi, judged.verdict, judged.outside_range) == (0.0, "stable", 0.0)
+        assert judged.ks < 1 / 500
 
 
 def test_a_judged_feature_is_plain_values_that_a_database_can_keep() -> None:

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from include.monitoring.binning import count_over
 from include.monitoring.drift import measure_drift
+from include.monitoring.feature_profile import FeatureProfile
 from include.monitoring.psi import psi_expected, psi_from_counts
-from include.monitoring.reference_profile import FeatureProfile, build_reference_profile, count_over
+from include.monitoring.reference_profile import build_reference_profile
 from include.monitoring.two_sample import compare_categories, compare_numeric
 from tests.real_data import real_data
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from include.errors import MlopsError, RefusedError
-from include.monitoring.reference_profile import ReferenceProfile
+from include.monitoring.profile_json import profile_from_json
 from include.specs.groups import EntitySpec
 from include.training.artifacts import Signature
 from include.training.manifest import TrainingSetManifest
@@ -59,7 +59,7 @@ def test_no_file_is_a_pickle(trained):
 
 
 def test_profile_holds_the_test_rows_and_their_scores(trained):
-    profile = ReferenceProfile.from_json(trained.files["reference_profile.json"].decode())
+    profile = profile_from_json(trained.files["reference_profile.json"].decode())
     assert [feature.name for feature in profile.features] == [*NAMES, "score"]
     assert {feature.rows for feature in profile.features} == {trained.evaluation.rows} == {240}
     score = profile.features[-1]

@@ -1,0 +1,157 @@
+"""Counting rows over the frozen bins of a reference.
+
+What belongs here: which bin a value is in, counts of windows, and their sums. What does not: how bins are made
+(``reference_profile``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from include.errors import UsageError
+from include.monitoring.columns import Precision, category_counts, numeric_values, precision_of, rounded_to
+from include.monitoring.feature_profile import FeatureProfile
+
+_CHUNK = 65_536  # values that stay in the cache while every edge is compared with them
+
+
+@dataclass(frozen=True)
+class BinCounts:
+    """A window counted over a feature's frozen bins.
+
+    Attributes
+    ----------
+    bins : ndarray of shape (n_bins,), int64
+        Rows per bin, aligned with `FeatureProfile.counts`.
+    missing : int
+        Rows without a value.
+    outside : int
+        Rows beyond the reference's range, or of an unseen category.
+    told_apart : int
+        Rows of which it is known whether they are outside: all with a value, but for a text column with so many values
+        that the reference kept only some.
+    precision : {"float32", "float64"}
+        In which they were counted.
+    """
+
+    bins: NDArray[np.int64]
+    missing: int
+    outside: int
+    told_apart: int
+    precision: Precision = "float64"
+
+    @property
+    def rows(self) -> int:
+        """Rows of the window."""
+        return int(self.bins.sum()) + self.missing
+
+    def __add__(self, other: BinCounts) -> BinCounts:
+        """Return the counts of both windows together, as if their rows had been counted at once.
+
+        Raises
+        ------
+        UsageError
+            If they weren't counted over the same bins and in one precision.
+        """
+        if self.bins.shape != other.bins.shape or self.precision != other.precision:
+            raise UsageError(
+                f"counts over {len(self.bins)} bins in {self.precision} and over {len(other.bins)} in "
+                f"{other.precision} don't add up; count both over one profile"
+            )
+        return BinCounts(
+            self.bins + other.bins,
+            self.missing + other.missing,
+            self.outside + other.outside,
+            self.told_apart + other.told_apart,
+            self.precision,
+        )
+
+
+def count_over(profile: FeatureProfile, values: NDArray[Any]) -> BinCounts:
+    """Count a window over a feature's frozen bins.
+
+    Parameters
+    ----------
+    profile : FeatureProfile
+    values : ndarray of shape (n_rows,)
+        May be empty.
+
+    Raises
+    ------
+    UsageError
+        If the window holds text where the reference holds numbers, or the reverse.
+    """
+    if profile.kind == "categorical":
+        return _count_categories(profile, values)
+    narrow = "float32" in (profile.precision, precision_of(values))
+    precision: Precision = "float32" if narrow else "float64"
+    return count_numbers(profile, numeric_values(profile.name, values), precision)
+
+
+def _count_categories(profile: FeatureProfile, values: NDArray[Any]) -> BinCounts:
+    seen, missing = category_counts(profile.name, values)
+    if profile.known is not None:
+        told_apart, unseen = profile.known.count_unseen(seen)
+        return BinCounts(np.array([sum(seen.values())], dtype=np.int64), missing, unseen, told_apart)
+    bins = [seen.pop(category, 0) for category in profile.categories]
+    unseen = sum(seen.values())
+    return BinCounts(np.array([*bins, unseen], dtype=np.int64), missing, unseen, sum(bins) + unseen)
+
+
+def count_numbers(profile: FeatureProfile, numbers: NDArray[np.float64], precision: Precision) -> BinCounts:
+    """Count numbers in one precision, which is the reference's own or a narrower one."""
+
+    def as_counted(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        # Of two precisions the narrower one: a value that is an edge, or an end of the range, stays one.
+        return values if profile.precision == precision else rounded_to(precision, values)
+
+    numbers = rounded_to(precision, numbers)
+    missing = int(np.count_nonzero(np.isnan(numbers)))
+    below = _rows_below(numbers, tuple(as_counted(np.array(profile.edges)).tolist()))
+    reached = [0, *below, len(numbers) - missing]
+    counts = np.array([upper - lower for lower, upper in pairwise(reached)], dtype=np.int64)
+    outside = 0
+    if profile.minimum is not None and profile.maximum is not None:
+        first, last = as_counted(np.array([profile.minimum, profile.maximum]))
+        outside = int(np.count_nonzero((numbers < first) | (numbers > last)))
+    return BinCounts(counts, missing, outside, len(numbers) - missing, precision)
+
+
+def _rows_below(numbers: NDArray[np.float64], edges: tuple[float, ...]) -> list[int]:
+    rows = [0] * len(edges)
+    tests = _edge_tests(edges)
+    for start in range(0, len(numbers), _CHUNK):
+        chunk = numbers[start : start + _CHUNK]
+        for index, is_below in enumerate(tests):
+            rows[index] += int(np.count_nonzero(is_below(chunk)))
+    return rows
+
+
+def _edge_tests(edges: tuple[float, ...]) -> list[Callable[[NDArray[np.float64]], NDArray[np.bool_]]]:
+    """Return for each edge what is below it; the first of two that are equal opens the bin of that one value."""
+    opens_own_bin = [index + 1 < len(edges) and edges[index + 1] == edge for index, edge in enumerate(edges)]
+    return [
+        partial(np.greater if opens else np.greater_equal, edge)
+        for edge, opens in zip(edges, opens_own_bin, strict=True)
+    ]
+
+
+def bin_numbers(profile: FeatureProfile, values: NDArray[Any]) -> NDArray[np.int64]:
+    """Return each row's bin, from 0 on, the missing ones last."""
+    if profile.kind == "categorical":
+        places = {category: place for place, category in enumerate(profile.categories)}
+        unseen, missing = len(places), len(places) + 1
+        return np.array(
+            [missing if value is None or value != value else places.get(value, unseen) for value in values.tolist()],
+            dtype=np.int64,
+        )
+    numbers = numeric_values(profile.name, values)
+    found = sum((~is_below(numbers) for is_below in _edge_tests(profile.edges)), np.zeros(len(numbers), dtype=np.int64))
+    return np.where(np.isnan(numbers), len(profile.edges) + 1, found)
