@@ -13,11 +13,12 @@ from statistics import median
 from typing import Literal
 
 from include import partitions
+from include.monitoring.check import Check
 from include.monitoring.drift import FeatureDrift
+from include.monitoring.volume import REFERENCE_DAYS, VolumeLimits, judge_volume
 from include.specs.model_sections import MonitoringSpec
 
-# What is watched of a day is compared with that of so many days before it, of which some must have rows.
-REFERENCE_DAYS = 28
+# Of the days before it that a watched day is held against, some must have rows.
 _REFERENCE_MIN = 7
 
 QualityStatus = Literal["ok", "incident", "unknown"]
@@ -66,27 +67,29 @@ class DataQuality:
 def judge_data_quality(
     policy: MonitoringSpec,
     *,
-    rows_scored: int,
-    previous_rows_scored: int | None,
+    night: str,
+    rows_scored: Mapping[str, int],
     drift: Sequence[FeatureDrift],
     deliveries: Mapping[str, Delivery | None] | None = None,
+    rows_delivered: Mapping[str, Mapping[str, int]] | None = None,
     watched: Sequence[Watched] = (),
     nullable: Collection[str] = (),
-) -> DataQuality:
+) -> tuple[DataQuality, tuple[Check, ...]]:
     """Judge one night.
 
     Parameters
     ----------
     policy : MonitoringSpec
         The limits.
-    rows_scored : int
-        Entities scored for the partition.
-    previous_rows_scored : int or None
-        Those of the monitored night before; None on the first one, or 0, leaves volume unjudged.
+    night : str
+    rows_scored : mapping of str to int
+        Entities scored for the night, and for the measured ones of the 56 days before it.
     drift : sequence of FeatureDrift
         The night's features, for their missing fractions.
     deliveries : mapping of str to Delivery or None, optional
         The night's account of each source; None where nothing was delivered, as on a shop's closing day.
+    rows_delivered : mapping of str to mapping of str to int, optional
+        Of each source, rows by the day that they were delivered for.
     watched : sequence of Watched
     nullable : collection of str
         Features that may be null by their definition. That more of them are is drift, which has a bin for
@@ -94,7 +97,8 @@ def judge_data_quality(
 
     Returns
     -------
-    DataQuality
+    DataQuality, tuple of Check
+        The judgement, and what it was judged by.
 
     Notes
     -----
@@ -103,26 +107,58 @@ def judge_data_quality(
     of the 28 days before it, or a fraction as small, was delivered in another unit. Until it is corrected, every night
     whose features still see it is an incident.
     """
-    delivered = _delivered(deliveries or {})
-    if not rows_scored and (nothing := _explain_nothing(previous_rows_scored, delivered.values())):
-        return DataQuality("unknown", (nothing,))
-    findings = (
-        *chain.from_iterable(_account_findings(policy, source, found) for source, found in delivered.items()),
-        *_volume_findings(policy, rows_scored, previous_rows_scored),
-        *_missing_findings(policy, [feature for feature in drift if feature.feature not in nullable]),
-        *chain.from_iterable(_watched_findings(policy, each) for each in watched),
+    delivered = {source: found for source, found in (deliveries or {}).items() if found is not None}
+    before = [rows for day, rows in rows_scored.items() if day < night]
+    if not rows_scored[night] and (nothing := _explain_nothing(any(before), delivered.values())):
+        return DataQuality("unknown", (nothing,)), ()
+    checks = (
+        *chain.from_iterable(_account_checks(policy, source, found) for source, found in delivered.items()),
+        *judge_volumes(policy, night=night, rows_scored=rows_scored, rows_delivered=rows_delivered or {}),
+        *_schema_checks(drift),
+        *_missing_checks(policy, [feature for feature in drift if feature.feature not in nullable]),
+        *chain.from_iterable(_watched_checks(policy, each) for each in watched),
     )
+    return quality_of(checks), checks
+
+
+def judge_volumes(
+    policy: MonitoringSpec,
+    *,
+    night: str,
+    rows_scored: Mapping[str, int],
+    rows_delivered: Mapping[str, Mapping[str, int]],
+) -> tuple[Check, ...]:
+    """Judge how many rows a night has: those that were scored, and those that each source delivered.
+
+    Parameters are those of `judge_data_quality`.
+    """
+    delivered = VolumeLimits(policy.delivered_ratio_min, policy.delivered_ratio_max)
+    return (
+        judge_volume("rows scored", rows_scored, night, VolumeLimits(policy.volume_ratio_min, policy.volume_ratio_max)),
+        *(
+            judge_volume(f"rows of {source} delivered", by_day, night, delivered)
+            for source, by_day in rows_delivered.items()
+            if night in by_day
+        ),
+    )
+
+
+def with_volumes(checks: Sequence[Check], volumes: Sequence[Check]) -> tuple[Check, ...]:
+    """Return a night's checks, those of its volume replaced."""
+    judged = {volume.name: volume for volume in volumes}
+    return tuple(judged.get(check.name, check) for check in checks)
+
+
+def quality_of(checks: Sequence[Check]) -> DataQuality:
+    """Return what a night's checks say of its data."""
+    findings = tuple(str(c.reason) for c in checks if c.watch == "data_quality" and c.verdict == "breach")
     return DataQuality("incident" if findings else "ok", findings)
 
 
-def _delivered(deliveries: Mapping[str, Delivery | None]) -> dict[str, Delivery]:
-    return {source: found for source, found in deliveries.items() if found is not None}
-
-
-def _explain_nothing(previous_rows_scored: int | None, delivered: Collection[Delivery]) -> str | None:
+def _explain_nothing(was_scored: bool, delivered: Collection[Delivery]) -> str | None:
     """Say why a night on which nothing was scored can't be judged; None where it can."""
     if not delivered:
-        return None if previous_rows_scored else "nothing was scored or delivered, and nothing the night before"
+        return None if was_scored else "nothing was scored or delivered, and nothing on the nights before"
     return (
         None
         if any(found.rows_delivered for found in delivered)
@@ -130,52 +166,49 @@ def _explain_nothing(previous_rows_scored: int | None, delivered: Collection[Del
     )
 
 
-def _account_findings(policy: MonitoringSpec, source: str, delivery: Delivery) -> Iterator[str]:
-    if not delivery.rows_delivered:
+def _account_checks(policy: MonitoringSpec, source: str, delivery: Delivery) -> Iterator[Check]:
+    delivered = delivery.rows_delivered
+    if not delivered:
         return
     accounted = delivery.rows_published + delivery.rows_quarantined
-    if accounted != delivery.rows_delivered:
-        yield (
-            f"{delivery.rows_delivered} rows of {source} were delivered but {accounted} are accounted for "
-            f"({delivery.rows_published} published, {delivery.rows_quarantined} quarantined)"
-        )
-    fraction = delivery.rows_quarantined / delivery.rows_delivered
-    if fraction > policy.quarantined_max:
-        yield (
-            f"{fraction:.1%} of {delivery.rows_delivered} delivered rows of {source} were quarantined, "
-            f"above {policy.quarantined_max:.1%}"
-        )
-    if delivery.rejected_corrections:
-        yield (
-            f"{delivery.rejected_corrections} delivered rows of {source} were to correct others, but broke a rule: "
-            "what they were to correct stands; correct them and deliver them again"
-        )
+    told = (
+        f"{delivered} rows of {source} were delivered but {accounted} are accounted for "
+        f"({delivery.rows_published} published, {delivery.rows_quarantined} quarantined)"
+    )
+    yield _check(f"rows of {source} lost", delivered - accounted, 0, delivered, told, is_breach=accounted != delivered)
+    fraction, most = delivery.rows_quarantined / delivered, policy.quarantined_max
+    told = f"{fraction:.1%} of {delivered} delivered rows of {source} were quarantined, above {most:.1%}"
+    yield _check(f"share of {source} quarantined", fraction, most, delivered, told)
+    told = (
+        f"{delivery.rejected_corrections} delivered rows of {source} were to correct others, but broke a rule: "
+        "what they were to correct stands; correct them and deliver them again"
+    )
+    yield _check(f"corrections of {source} rejected", delivery.rejected_corrections, 0, delivered, told)
 
 
-def _volume_findings(policy: MonitoringSpec, rows: int, previous: int | None) -> Iterator[str]:
-    if not previous:
-        return
-    ratio = rows / previous
-    if not policy.volume_ratio_min <= ratio <= policy.volume_ratio_max:
-        yield (
-            f"{rows} rows were scored after {previous} the night before: the ratio {ratio:.2f} is outside "
-            f"{policy.volume_ratio_min:g} to {policy.volume_ratio_max:g}"
-        )
+def _schema_checks(drift: Sequence[FeatureDrift]) -> Iterator[Check]:
+    changed = [feature for feature in drift if feature.verdict == "schema"]
+    told = "; ".join(f"{feature.feature}: {feature.reason}" for feature in changed)
+    rows = max((feature.current_rows for feature in drift), default=0)
+    yield _check("features of another schema", len(changed), 0, rows, told)
 
 
-def _missing_findings(policy: MonitoringSpec, drift: Sequence[FeatureDrift]) -> Iterator[str]:
+def _missing_checks(policy: MonitoringSpec, drift: Sequence[FeatureDrift]) -> Iterator[Check]:
     for feature in drift:
         if feature.missing_current is None:
             continue
         usual = feature.missing_reference or 0.0
-        if feature.missing_current - usual > policy.missing_max:
-            yield (
-                f"{feature.feature} is missing in {feature.missing_current:.1%} of rows, more than "
-                f"{policy.missing_max:.1%} above the reference's {usual:.1%}"
-            )
+        more = feature.missing_current - usual
+        told = (
+            f"{feature.feature} is missing in {feature.missing_current:.1%} of rows, more than "
+            f"{policy.missing_max:.1%} above the reference's {usual:.1%}"
+        )
+        name = f"missing share of {feature.feature}, above the reference's"
+        yield _check(name, more, policy.missing_max, feature.current_rows, told)
 
 
-def _watched_findings(policy: MonitoringSpec, watched: Watched) -> Iterator[str]:
+def _watched_checks(policy: MonitoringSpec, watched: Watched) -> Iterator[Check]:
+    """Yield a check for each day that is in another unit, and one for the last day."""
     broken: set[str] = set()
     values = watched.by_day
     for day in sorted(values):
@@ -187,10 +220,27 @@ def _watched_findings(policy: MonitoringSpec, watched: Watched) -> Iterator[str]
         if len(reference) < _REFERENCE_MIN:
             continue
         usual = median(reference)
-        ratio = values[day] / usual if usual else 1.0
-        if not 1 / policy.price_ratio_max <= ratio <= policy.price_ratio_max:
+        ratio, most = values[day] / usual if usual else 1.0, policy.price_ratio_max
+        is_breach = not 1 / most <= ratio <= most
+        told = (
+            f"the {watched.name} of {day} is {values[day]:.2f}, {ratio:.3g} times the {usual:.2f} of the "
+            f"{REFERENCE_DAYS} days before; have the day delivered anew, with a later received_at"
+        )
+        if is_breach:
             broken.add(day)
-            yield (
-                f"the {watched.name} of {day} is {values[day]:.2f}, {ratio:.3g} times the {usual:.2f} of the "
-                f"{REFERENCE_DAYS} days before; have the day delivered anew, with a later received_at"
-            )
+        if is_breach or day == max(values):
+            yield _check(f"{watched.name} against the {REFERENCE_DAYS} days before", ratio, most, 0, told, is_breach)
+
+
+def _check(name: str, value: float, most: float, rows: int, told: str, is_breach: bool | None = None) -> Check:
+    """Return a check of the night's data that may not be above a limit, or whatever `is_breach` says."""
+    breaks = value > most if is_breach is None else is_breach
+    return Check(
+        "data_quality",
+        name,
+        float(value),
+        float(most),
+        "breach" if breaks else "ok",
+        current_rows=rows,
+        reason=told if breaks else None,
+    )

@@ -16,7 +16,6 @@ from include.monitoring import limits
 from include.monitoring.decision_facts import LedgerFacts, NightMetrics
 from include.monitoring.decision_words import (
     CANDIDATE_WAITS,
-    prediction_drift,
     tally_drift,
     tally_performance,
     tell_breaches,
@@ -113,7 +112,6 @@ def _until(history: Sequence[NightMetrics], partition: str) -> list[NightMetrics
 
 def _asides(tonight: NightMetrics | None, ledger: LedgerFacts) -> Iterator[str]:
     if tonight is not None:
-        yield from prediction_drift(tonight.drift)
         yield from tell_breaches(tonight.checks)
     if ledger.training_waiting is not None:
         yield waiting(ledger.training_waiting)

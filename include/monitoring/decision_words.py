@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from include.monitoring.check import Check
-from include.monitoring.drift import FeatureDrift, tell_drift
+from include.monitoring.drift import FeatureDrift
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
-# The prediction is profiled beside the features; its shift is told, but it is no cause of its own.
+# The prediction is profiled beside the features; its shift has a check of its own, and is no cause of a retrain.
 SCORE = "score"
 
 CANDIDATE_WAITS = "a candidate waits for approval; approve or reject it first"
@@ -20,13 +20,6 @@ CANDIDATE_WAITS = "a candidate waits for approval; approve or reject it first"
 def waiting(night: str) -> str:
     """Say that nobody trains."""
     return f"the retrain that was decided on {night} waits: no training has claimed it, and it is asked for again"
-
-
-def prediction_drift(found: Iterable[FeatureDrift]) -> Iterator[str]:
-    """Say that the predictions have shifted, if they have."""
-    for drift in found:
-        if drift.feature == SCORE and drift.verdict == "significant":
-            yield f"prediction drift: {SCORE} {tell_drift(drift)}"
 
 
 def tally_drift(found: int, policy: DecisionSpec) -> str:
@@ -43,6 +36,8 @@ def tally_performance(found: int, policy: DecisionSpec) -> str:
 def tell_breaches(checks: Iterable[Check]) -> Iterator[str]:
     """Say what of a night is beyond its threshold and asks for no retrain: a new model would not mend it."""
     for check in checks:
+        if check.watch == "data_quality" and check.verdict == "ok" and check.reason is not None:
+            yield check.reason
         if check.verdict == "breach" and check.watch not in ("performance", "data_quality", "feature_drift"):
             yield f"{check.watch.replace('_', ' ')}: {tell_check(check)}"
 

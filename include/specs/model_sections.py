@@ -154,9 +154,27 @@ class MonitoringSpec(Frozen):
     missing_max: Annotated[Fraction, Field(description="most of a feature's share of missing values")]
     quarantined_max: Annotated[Fraction, Field(description="most of a delivery's share of rows that are set aside")]
     volume_ratio_min: Annotated[
-        float, Field(gt=0, le=1, description="least of the scored rows against the previous measured night")
+        float, Field(gt=0, le=1, description="least of the scored rows against what is usual on that day of the week")
     ]
-    volume_ratio_max: Annotated[float, Field(ge=1, description="most of them against it")]
+    volume_ratio_max: Annotated[float, Field(ge=1, description="most of them against it, and against the night before")]
+    delivered_ratio_min: Annotated[
+        float, Field(ge=0, le=1, description="least of a source's delivered rows against what is usual on that weekday")
+    ] = 0.2
+    delivered_ratio_max: Annotated[
+        float, Field(ge=1, description="most of them against it, and against the day before")
+    ] = 5.0
+    prediction_ks_min: Annotated[
+        Fraction, Field(description="least KS distance of scores that is a shift, beside p below 0.01")
+    ] = 0.1
+    performance_drop_max: Annotated[
+        Fraction, Field(description="most of a metric's fall, as a share of what the version had on its test")
+    ] = 0.05
+    latency_ms_max: Annotated[
+        float, Field(gt=0, description="milliseconds; most of the online answers' p50, p95 and p99 of a day")
+    ] = 100.0
+    errors_max: Annotated[
+        Fraction, Field(description="most of the share of a day's online questions that are answered with an error")
+    ] = 0.01
     price_ratio_max: Annotated[
         float, Field(gt=1, description="most of a watched column's daily median against the 28 days before")
     ]

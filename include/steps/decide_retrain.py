@@ -104,7 +104,8 @@ def _retrains(
 
 def _judge(deployment: Deployment, model_id: str, partition: str, facts: LedgerFacts, *, event: str | None) -> Decision:
     spec = load_model(model_id)
-    nights = load_nights(deployment, model_id, until=partition)
+    since = partitions.shift(partition, -spec.decision.windows)
+    nights = load_nights(deployment, model_id, since=since, until=partition)
     judged = decide(nights, spec.decision, spec.monitoring, facts, partition=partition, event=event)
     return veto_stopped(judged, find_stops(deployment.state.switch_moves(), model_id))
 

@@ -7,6 +7,8 @@ and quality are computed, and what is to be done about a night (``decide_retrain
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,16 +20,21 @@ from include import partitions
 from include.adapters.deployment import Deployment
 from include.errors import RefusedError, UnpublishedError
 from include.features.checks import CREATED_TIMESTAMP
-from include.monitoring.data_quality import REFERENCE_DAYS, Delivery, Watched, judge_data_quality
+from include.monitoring.data_quality import judge_data_quality, judge_volumes, quality_of, with_volumes
 from include.monitoring.decision_facts import NightMetrics
+from include.monitoring.decision_words import SCORE
 from include.monitoring.drift import measure_drift
+from include.monitoring.prediction_drift import prediction_drift
+from include.monitoring.serving_health import judge_serving
+from include.monitoring.volume import HISTORY_DAYS, REFERENCE_DAYS
 from include.scoring.predictions import CHAMPION, FEATURE_CREATED
 from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, load_model
 from include.specs.services import load_feature_service
-from include.specs.source_rules import DAY
 from include.specs.sources import SourceSpec, load_source
 from include.steps.load_version import load_version
+from include.steps.measure_performance import measure_performance
+from include.steps.read_arrivals import read_delivery, read_rows_delivered, read_watched
 from include.steps.read_inputs import created_column, other_groups, read_scored
 from include.tables import predictions_name
 
@@ -37,14 +44,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NIGHT = TypeAdapter(NightMetrics)
-_ACCOUNTED = ("rows_in", "rows_published", "rows_quarantined", "rejected_corrections")
 
 
 def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> dict[str, str]:
     """Measure a scored partition and keep the result in place of an earlier one.
 
-    The next night that was measured already is measured again: it was held against another night before, and a night
-    that comes late must leave what it would have left in its turn.
+    The volume of later nights that were measured already is judged again: they were held against other nights before
+    them, and a night that comes late must leave what it would have left in its turn.
 
     Returns
     -------
@@ -60,15 +66,13 @@ def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> d
     """
     spec = load_model(model_id)
     night = _measure(deployment, spec, partition)
-    measured = (str(other["partition"]) for other in deployment.state.nights(model_id))
-    if later := min((key for key in measured if key > partition), default=None):
-        _measure(deployment, spec, later)
+    _judge_later(deployment, spec, partition)
     return {"data_quality": night.data_quality.status, **{d.feature: d.verdict for d in night.drift}}
 
 
-def load_nights(deployment: Deployment, model_id: str, *, until: str) -> list[NightMetrics]:
-    """Return the measured nights up to `until`, by partition."""
-    return [_NIGHT.validate_python(night) for night in deployment.state.nights(model_id, until=until)]
+def load_nights(deployment: Deployment, model_id: str, *, until: str, since: str | None = None) -> list[NightMetrics]:
+    """Return the measured nights from `since` up to `until`, both included, by partition."""
+    return [_NIGHT.validate_python(night) for night in deployment.state.nights(model_id, since=since, until=until)]
 
 
 def nullable_features(service: str) -> set[str]:
@@ -79,18 +83,6 @@ def nullable_features(service: str) -> set[str]:
         for column in load_feature_group(group).columns
         if column.name in names and column.nulls_max
     }
-
-
-def read_delivery(deployment: Deployment, source: SourceSpec, partition: str) -> Delivery | None:
-    """Return the account of the night's own delivery; None where the day came with a file import, or didn't."""
-    if not deployment.lake.exists(source.deliveries.name):
-        return None
-    own = pa.array(map(partitions.parse, source.partitions_of(partition)), pa.date32())
-    records = deployment.lake.read(source.deliveries.name, columns=[DAY, "delivered", *_ACCOUNTED])
-    account = records.filter(pc.and_(pc.equal(records["delivered"], partition), pc.is_in(records[DAY], own)))
-    if account.num_rows == 0:
-        return None
-    return Delivery(*(int(pc.sum(account[name]).as_py()) for name in _ACCOUNTED))
 
 
 def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMetrics:
@@ -108,23 +100,64 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
         significant=spec.monitoring.psi_significant,
     )
     sources = _sources(spec, service)
-    earlier = load_nights(deployment, spec.model_id, until=partitions.shift(partition, -1))
-    quality = judge_data_quality(
+    before = load_nights(
+        deployment,
+        spec.model_id,
+        since=partitions.shift(partition, -HISTORY_DAYS),
+        until=partitions.shift(partition, -1),
+    )
+    quality, checks = judge_data_quality(
         spec.monitoring,
-        rows_scored=scored.num_rows,
-        previous_rows_scored=earlier[-1].rows if earlier else None,
+        night=partition,
+        rows_scored={**{night.partition: night.rows for night in before}, partition: scored.num_rows},
         drift=drift,
         deliveries={each.source: read_delivery(deployment, each, partition) for each in sources},
-        watched=[found for each in sources for found in _watched(deployment, spec, each, partition)],
+        rows_delivered={each.source: read_rows_delivered(deployment, each, partition) for each in sources},
+        watched=[found for each in sources for found in read_watched(deployment, spec, each, partition)],
         nullable=nullable_features(service),
     )
-    night = NightMetrics(partition, scored.num_rows, quality, drift, version)
-    kept = _NIGHT.dump_python(night, mode="json")
-    deployment.state.put_night(spec.model_id, partition, model_version=version, night=kept)
+    since, until = partitions.start_of(partition), partitions.end_of(partition)
+    watched = (
+        prediction_drift(
+            profile, _column(scored, SCORE), min_rows=spec.monitoring.min_rows, floor=spec.monitoring.prediction_ks_min
+        ),
+        *measure_performance(deployment, spec, partition, fall_max=spec.monitoring.performance_drop_max),
+        *judge_serving(spec.monitoring, deployment.state.serving_windows(spec.model_id, since, until)),
+    )
+    night = NightMetrics(partition, scored.num_rows, quality, drift, version, (*checks, *watched))
+    _keep(deployment, spec, night)
     log.info(
         "measure_night model=%s partition=%s rows=%d data=%s", spec.model_id, partition, night.rows, quality.status
     )
     return night
+
+
+def _judge_later(deployment: Deployment, spec: ModelSpec, partition: str) -> None:
+    since, until = partitions.shift(partition, -HISTORY_DAYS), partitions.shift(partition, REFERENCE_DAYS)
+    nights = load_nights(deployment, spec.model_id, since=since, until=until)
+    for later in nights:
+        if later.partition <= partition or not later.checks or later.model_version is None:
+            continue
+        sources = _sources(spec, load_version(deployment, spec.model_id, later.model_version).signature.feature_service)
+        volumes = judge_volumes(
+            spec.monitoring,
+            night=later.partition,
+            rows_scored=_rows_scored(nights, later.partition),
+            rows_delivered={each.source: read_rows_delivered(deployment, each, later.partition) for each in sources},
+        )
+        checks = with_volumes(later.checks, volumes)
+        if checks != later.checks:
+            _keep(deployment, spec, replace(later, checks=checks, data_quality=quality_of(checks)))
+
+
+def _rows_scored(nights: Sequence[NightMetrics], partition: str) -> dict[str, int]:
+    first = partitions.shift(partition, -HISTORY_DAYS)
+    return {night.partition: night.rows for night in nights if first <= night.partition <= partition}
+
+
+def _keep(deployment: Deployment, spec: ModelSpec, night: NightMetrics) -> None:
+    kept = _NIGHT.dump_python(night, mode="json")
+    deployment.state.put_night(spec.model_id, night.partition, model_version=night.model_version or 0, night=kept)
 
 
 def _champion_rows(deployment: Deployment, spec: ModelSpec, partition: str) -> pa.Table:
@@ -171,22 +204,3 @@ def _sources(spec: ModelSpec, service: str) -> list[SourceSpec]:
     """Return the sources of what the model reads, those of its own group first."""
     groups = [load_feature_group(name) for name in (spec.features.group, *other_groups(spec, service))]
     return [load_source(name) for name in dict.fromkeys(name for group in groups for name in group.sources)]
-
-
-def _watched(deployment: Deployment, spec: ModelSpec, source: SourceSpec, partition: str) -> list[Watched]:
-    """Return what is watched of a source, on each day that is judged, and on those before."""
-    if not deployment.lake.exists(source.raw.name):
-        return []
-    first = partitions.shift(partition, -(spec.monitoring.price_days + REFERENCE_DAYS))
-    found = []
-    for watched in source.watched:
-        wanted = dict.fromkeys([DAY, watched.column, *([watched.where.column] if watched.where else [])])
-        rows = deployment.lake.read(source.raw.name, start=first, end=partition, columns=list(wanted))
-        if watched.where is not None:
-            rows = rows.filter(pc.equal(rows[watched.where.column], watched.where.is_))
-        by_day = rows.group_by(DAY).aggregate([(watched.column, "approximate_median")])
-        medians = zip(by_day[DAY].to_pylist(), by_day[f"{watched.column}_approximate_median"].to_pylist(), strict=True)
-        found.append(
-            Watched(watched.name, {day.isoformat(): float(value) for day, value in medians if value is not None})
-        )
-    return found

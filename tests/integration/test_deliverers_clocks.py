@@ -29,7 +29,7 @@ from include.steps.build_features import build_features
 from include.steps.check_source import check_file
 from include.steps.heal_features import heal_features
 from include.steps.import_source import ImportAccount, import_delivery, import_file
-from include.steps.monitor_model import read_delivery
+from include.steps.read_arrivals import read_delivery
 from include.steps.split_source import split_source
 from tests.deployments import lake_only
 from tests.unit.quality.orders_builder import order, table

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.steps.import_source import import_delivery
-from include.steps.monitor_model import read_delivery
+from include.steps.read_arrivals import read_delivery
 from include.views.deliveries import read_row_accounts
 from tests.deployments import lake_only
 from tests.raw_orders import DELIVERIES, SOURCE

@@ -27,10 +27,12 @@ class NightTable(StateDatabase):
                 statement.on_conflict_do_update(index_elements=["model_id", "partition_key"], set_=values)
             )
 
-    def nights(self, model_id: str, *, until: str | None = None) -> list[dict[str, Any]]:
-        """Return what monitoring measured, by partition, up to `until` included."""
+    def nights(self, model_id: str, *, since: str | None = None, until: str | None = None) -> list[dict[str, Any]]:
+        """Return what monitoring measured, by partition, from `since` up to `until`, both included."""
         table = tables.monitoring_metric
         query = sa.select(table.c.night).where(table.c.model_id == model_id).order_by(table.c.partition_key)
+        if since is not None:
+            query = query.where(table.c.partition_key >= since)
         if until is not None:
             query = query.where(table.c.partition_key <= until)
         with self._transaction() as connection:

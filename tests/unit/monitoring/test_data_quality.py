@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from include.monitoring.data_quality import DataQuality, Delivery, Watched, judge_data_quality
 from include.monitoring.drift import FeatureDrift
 from include.partitions import shift
 from tests.unit.monitoring.nights import MONITORING, make_drift
+
+NIGHT = "2026-03-31"
+STEADY = {shift(NIGHT, -1): 1_000, NIGHT: 1_000}
 
 
 def judged(
@@ -15,9 +20,11 @@ def judged(
     drift: tuple[FeatureDrift, ...] = (),
     delivery: Delivery | None = None,
 ) -> DataQuality:
-    return judge_data_quality(
-        MONITORING, rows_scored=rows, previous_rows_scored=previous, drift=drift, deliveries={"orders": delivery}
+    before = {} if previous is None else {shift(NIGHT, -1): previous}
+    quality, _ = judge_data_quality(
+        MONITORING, night=NIGHT, rows_scored={**before, NIGHT: rows}, drift=drift, deliveries={"orders": delivery}
     )
+    return quality
 
 
 @pytest.mark.parametrize(
@@ -47,7 +54,7 @@ def test_missing_values_are_judged_without_a_drift_verdict() -> None:
         (1_000, 0, "ok"),
     ],
 )
-def test_volume_is_judged_against_the_night_before(rows: int, previous: int | None, status: str) -> None:
+def test_volume_is_judged_from_the_second_night_on(rows: int, previous: int | None, status: str) -> None:
     assert judged(rows=rows, previous=previous).status == status
 
 
@@ -76,15 +83,18 @@ def test_every_finding_is_told() -> None:
     assert len(quality.reasons) == 5
 
 
+def test_a_column_that_is_another_is_an_incident() -> None:
+    gone = replace(make_drift("basket", psi=None), verdict="schema", reason="the column is gone")
+    assert judged(drift=(gone, make_drift("other"))) == DataQuality("incident", ("basket: the column is gone",))
+
+
 def test_a_night_on_which_nothing_happened_is_unknown() -> None:
     assert judged(rows=0, previous=None).status == "unknown"
 
 
 def test_a_feature_that_may_be_null_is_not_missed() -> None:
     drift = (make_drift("gap", missing=0.4),)
-    quality = judge_data_quality(
-        MONITORING, rows_scored=1_000, previous_rows_scored=1_000, drift=drift, nullable={"gap"}
-    )
+    quality, _ = judge_data_quality(MONITORING, night=NIGHT, rows_scored=STEADY, drift=drift, nullable={"gap"})
     assert quality.status == "ok"
 
 
@@ -102,9 +112,8 @@ def test_a_day_in_another_unit_is_an_incident(price: float, status: str) -> None
 
 
 def judged_prices(medians: dict[str, float]) -> DataQuality:
-    return judge_data_quality(
-        MONITORING, rows_scored=1_000, previous_rows_scored=1_000, drift=(), watched=[Watched("price", medians)]
-    )
+    watched = [Watched("price", medians)]
+    return judge_data_quality(MONITORING, night=NIGHT, rows_scored=STEADY, drift=(), watched=watched)[0]
 
 
 def test_it_stays_an_incident_until_the_day_is_corrected_and_is_no_reference_itself() -> None:

@@ -13,7 +13,7 @@ from include.monitoring.data_quality import DataQuality
 from include.monitoring.decision import Decision, decide
 from include.monitoring.decision_facts import LedgerFacts, NightMetrics
 from include.specs.model_sections import DecisionSpec
-from tests.unit.monitoring.nights import MONITORING, make_ledger, make_night, make_nights, make_policy
+from tests.unit.monitoring.nights import MONITORING, make_drift, make_ledger, make_night, make_nights, make_policy
 
 TONIGHT = "2011-09-20"
 
@@ -67,10 +67,15 @@ def test_a_quiet_night_says_what_it_would_have_taken() -> None:
     )
 
 
-def test_prediction_drift_is_told_but_is_no_feature() -> None:
-    decision = decided(make_nights(TONIGHT, [1, 1, 1, 1, 1], score_psi=0.5))
-    assert decision.action == "hold"
-    assert decision.reasons[-1] == "prediction drift: score psi 0.500 (0.010 expected by chance)"
+def test_a_shift_of_the_score_is_no_feature() -> None:
+    nights = [
+        replace(n, drift=(make_drift("score", psi=0.5), make_drift("f", psi=0.3)))
+        for n in make_nights(TONIGHT, [0] * 5)
+    ]
+    assert decided(nights).reasons == (
+        "nothing asks for a retrain: 0 of the last 5 nights showed a significant shift of at least 2 features, "
+        "3 needed",
+    )
 
 
 def test_nights_with_incidents_are_no_evidence() -> None:

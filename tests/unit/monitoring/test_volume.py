@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from statistics import median
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.monitoring.check import Check
+from include.monitoring.volume import VolumeLimits, judge_volume
+from include.partitions import days_between, shift
+
+NIGHT = "2026-03-31"
+LIMITS = VolumeLimits(0.5, 2.0)
+
+
+def judged(*counts: int | None, night: str = NIGHT) -> Check:
+    """Judge the last of consecutive days; None is a day that is not known."""
+    days = {shift(night, n + 1 - len(counts)): rows for n, rows in enumerate(counts) if rows is not None}
+    return judge_volume("rows", days, night, LIMITS)
+
+
+def verdicts(*counts: int) -> list[str]:
+    """Judge each of consecutive days with what is known on it."""
+    first = shift(NIGHT, 1 - len(counts))
+    return [judged(*counts[: n + 1], night=shift(first, n)).verdict for n in range(len(counts))]
+
+
+@pytest.mark.parametrize(
+    ("counts", "verdict"),
+    [
+        ([1000], "unknown"),
+        ([1000, 500], "ok"),
+        ([1000, 499], "breach"),
+        ([1000, 2000], "ok"),
+        ([1000, 2001], "breach"),
+        ([0, 1000], "unknown"),
+        ([1000, 0], "breach"),
+        ([4, 1], "ok"),  # one of four is chance
+        ([40, 10], "breach"),
+    ],
+)
+def test_a_night_is_held_against_the_one_that_is_known(counts: list[int], verdict: str) -> None:
+    assert judged(*counts).verdict == verdict
+
+
+def test_an_outage_is_one_incident_and_its_recovery_none() -> None:
+    assert verdicts(*[1000] * 10, 3, 2, *[1000] * 5)[8:] == ["ok", "ok", "breach", "breach", *["ok"] * 5]
+
+
+def test_a_slow_collapse_is_noticed() -> None:
+    assert verdicts(1000, 520, 271, 141) == ["unknown", "ok", "breach", "breach"]
+
+
+def test_a_closed_weekday_is_usual_and_a_closed_week_is_not() -> None:
+    week = [900, 1000, 1100, 1000, 900, 0, 700]
+    told = verdicts(*week * 6)
+    assert [day for day, verdict in enumerate(told) if verdict == "breach"] == [5]  # the first of its weekday
+    closed = verdicts(*week * 5, *[0] * 7)[35:]
+    assert closed == ["breach"] * 5 + ["unknown"] + ["breach"]
+
+
+def test_a_level_that_has_stood_for_two_weeks_is_the_new_normal() -> None:
+    told = verdicts(*[1000] * 30, *[3000] * 40)[30:]
+    assert told == [*["breach"] * 15, *["ok"] * 25]
+
+
+def test_the_same_weekday_counts_where_three_are_known_or_where_the_night_is_like_its_last() -> None:
+    counts: list[int | None] = [100] * 29
+    for week in range(1, 5):
+        counts[28 - 7 * week] = 1000
+    assert judged(*counts[:28], 1000).value == 1.0
+    assert judged(*counts[:28], 100).verdict == "breach"
+    for week in range(2, 5):
+        counts[28 - 7 * week] = None
+    assert judged(*counts[:28], 1000).value == 1.0
+    assert judged(*counts[:28], 100).value == 1.0
+    assert judged(*counts[:28], 400).verdict == "breach"
+
+
+def test_what_has_grown_day_by_day_is_a_season_and_is_told() -> None:
+    season = [round(1000 * 1.05**day) for day in range(30)]
+    assert verdicts(*season) == ["unknown", *["ok"] * 29]
+    grown = judged(*season)
+    assert (grown.verdict, grown.reason) == (
+        "ok",
+        "rows: 4116 is 2.31 times the 1778 that are usual, grown from 3920 before it",
+    )
+    assert judged(*season[:-1], 2 * season[-1]).verdict == "breach"
+
+
+@given(st.lists(st.integers(900, 1100), min_size=3, max_size=60))
+def test_the_value_is_the_ratio_to_the_median_of_what_is_usual(counts: list[int]) -> None:
+    days = {shift(NIGHT, n + 1 - len(counts)): rows for n, rows in enumerate(counts)}
+    before = {day: rows for day, rows in days.items() if shift(NIGHT, -28) <= day < NIGHT}
+    alike = [rows for day, rows in before.items() if days_between(day, NIGHT) % 7 == 0]
+    usual = median(alike) if len(alike) > 2 else alike[-1] if alike else median(before.values())
+    assert judge_volume("rows", days, NIGHT, LIMITS).value == pytest.approx(counts[-1] / usual)
