@@ -18,16 +18,7 @@ import pyarrow.compute as pc
 from include import partitions
 from include.monitoring.check import Check
 from include.monitoring.maturity import SHARE_MIN, mature_after
-from include.monitoring.performance import (
-    FALL_MAX,
-    Measured,
-    Reference,
-    judge_fall,
-    measure_binary,
-    measure_ranking,
-    tell,
-    unjudged,
-)
+from include.monitoring.performance import FALL_MAX, Reference, judge_fall, tell, unjudged
 from include.question.labels import LABEL
 from include.scoring.lists import number_lists, rank_items
 from include.scoring.predictions import CHAMPION, DECISION, ROLE
@@ -36,6 +27,7 @@ from include.steps.load_version import load_version
 from include.steps.read_outcomes import learn_from, read_labelled
 from include.tables import outcomes_name, predictions_name
 from include.training.list_metrics import measure_lists
+from include.training.outcome_metrics import Measured, measure_binary, measure_ranking
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
