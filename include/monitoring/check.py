@@ -48,3 +48,17 @@ class Check:
     reference_rows: int = 0
     current_rows: int = 0
     reason: str | None = None
+
+
+def data_check(name: str, value: float, most: float, rows: int, told: str, is_breach: bool | None = None) -> Check:
+    """Return a check of the night's data: it may not be above a limit, or whatever `is_breach` says."""
+    breaks = value > most if is_breach is None else is_breach
+    return Check(
+        "data_quality",
+        name,
+        float(value),
+        float(most),
+        "breach" if breaks else "ok",
+        current_rows=rows,
+        reason=told if breaks else None,
+    )

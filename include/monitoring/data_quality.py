@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from statistics import median
+from functools import partial
+from itertools import chain, starmap
 from typing import Literal
 
-from include import partitions
-from include.monitoring.check import Check
+from include.monitoring.check import Check, data_check
 from include.monitoring.drift import FeatureDrift
-from include.monitoring.volume import REFERENCE_DAYS, VolumeLimits, judge_volume
+from include.monitoring.volume import VolumeLimits, judge_volume
+from include.monitoring.watched import Watched, judge_watched
 from include.specs.model_sections import MonitoringSpec
-
-# Of the days before it that a watched day is held against, some must have rows.
-_REFERENCE_MIN = 7
 
 QualityStatus = Literal["ok", "incident", "unknown"]
 
@@ -35,17 +32,6 @@ class Delivery:
     rows_published: int
     rows_quarantined: int
     rejected_corrections: int = 0
-
-
-@dataclass(frozen=True)
-class Watched:
-    """What is watched of a source: its name, and its value on each recent day, the night's included.
-
-    Days without rows are absent. Those with 28 days before them are judged.
-    """
-
-    name: str
-    by_day: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -108,15 +94,15 @@ def judge_data_quality(
     whose features still see it is an incident.
     """
     delivered = {source: found for source, found in (deliveries or {}).items() if found is not None}
-    before = [rows for day, rows in rows_scored.items() if day < night]
-    if not rows_scored[night] and (nothing := _explain_nothing(any(before), delivered.values())):
+    was_scored = any(rows_scored.values())
+    if not rows_scored[night] and (nothing := _explain_nothing(was_scored, delivered.values())):
         return DataQuality("unknown", (nothing,)), ()
     checks = (
-        *chain.from_iterable(_account_checks(policy, source, found) for source, found in delivered.items()),
+        *chain.from_iterable(starmap(partial(_account_checks, policy), delivered.items())),
         *judge_volumes(policy, night=night, rows_scored=rows_scored, rows_delivered=rows_delivered or {}),
         *_schema_checks(drift),
-        *_missing_checks(policy, [feature for feature in drift if feature.feature not in nullable]),
-        *chain.from_iterable(_watched_checks(policy, each) for each in watched),
+        *_missing_checks(policy, drift, nullable),
+        *chain.from_iterable(map(partial(judge_watched, policy), watched)),
     )
     return quality_of(checks), checks
 
@@ -175,27 +161,31 @@ def _account_checks(policy: MonitoringSpec, source: str, delivery: Delivery) -> 
         f"{delivered} rows of {source} were delivered but {accounted} are accounted for "
         f"({delivery.rows_published} published, {delivery.rows_quarantined} quarantined)"
     )
-    yield _check(f"rows of {source} lost", delivered - accounted, 0, delivered, told, is_breach=accounted != delivered)
+    yield data_check(
+        f"rows of {source} lost", delivered - accounted, 0, delivered, told, is_breach=accounted != delivered
+    )
     fraction, most = delivery.rows_quarantined / delivered, policy.quarantined_max
     told = f"{fraction:.1%} of {delivered} delivered rows of {source} were quarantined, above {most:.1%}"
-    yield _check(f"share of {source} quarantined", fraction, most, delivered, told)
+    yield data_check(f"share of {source} quarantined", fraction, most, delivered, told)
     told = (
         f"{delivery.rejected_corrections} delivered rows of {source} were to correct others, but broke a rule: "
         "what they were to correct stands; correct them and deliver them again"
     )
-    yield _check(f"corrections of {source} rejected", delivery.rejected_corrections, 0, delivered, told)
+    yield data_check(f"corrections of {source} rejected", delivery.rejected_corrections, 0, delivered, told)
 
 
 def _schema_checks(drift: Sequence[FeatureDrift]) -> Iterator[Check]:
     changed = [feature for feature in drift if feature.verdict == "schema"]
     told = "; ".join(f"{feature.feature}: {feature.reason}" for feature in changed)
     rows = max((feature.current_rows for feature in drift), default=0)
-    yield _check("features of another schema", len(changed), 0, rows, told)
+    yield data_check("features of another schema", len(changed), 0, rows, told)
 
 
-def _missing_checks(policy: MonitoringSpec, drift: Sequence[FeatureDrift]) -> Iterator[Check]:
+def _missing_checks(
+    policy: MonitoringSpec, drift: Sequence[FeatureDrift], nullable: Collection[str]
+) -> Iterator[Check]:
     for feature in drift:
-        if feature.missing_current is None:
+        if feature.missing_current is None or feature.feature in nullable:
             continue
         usual = feature.missing_reference or 0.0
         more = feature.missing_current - usual
@@ -204,43 +194,4 @@ def _missing_checks(policy: MonitoringSpec, drift: Sequence[FeatureDrift]) -> It
             f"{policy.missing_max:.1%} above the reference's {usual:.1%}"
         )
         name = f"missing share of {feature.feature}, above the reference's"
-        yield _check(name, more, policy.missing_max, feature.current_rows, told)
-
-
-def _watched_checks(policy: MonitoringSpec, watched: Watched) -> Iterator[Check]:
-    """Yield a check for each day that is in another unit, and one for the last day."""
-    broken: set[str] = set()
-    values = watched.by_day
-    for day in sorted(values):
-        before = partitions.shift(day, -REFERENCE_DAYS)
-        if before < min(values):
-            continue
-        # A broken day is no reference for the days after it.
-        reference = [value for other, value in values.items() if before <= other < day and other not in broken]
-        if len(reference) < _REFERENCE_MIN:
-            continue
-        usual = median(reference)
-        ratio, most = values[day] / usual if usual else 1.0, policy.price_ratio_max
-        is_breach = not 1 / most <= ratio <= most
-        told = (
-            f"the {watched.name} of {day} is {values[day]:.2f}, {ratio:.3g} times the {usual:.2f} of the "
-            f"{REFERENCE_DAYS} days before; have the day delivered anew, with a later received_at"
-        )
-        if is_breach:
-            broken.add(day)
-        if is_breach or day == max(values):
-            yield _check(f"{watched.name} against the {REFERENCE_DAYS} days before", ratio, most, 0, told, is_breach)
-
-
-def _check(name: str, value: float, most: float, rows: int, told: str, is_breach: bool | None = None) -> Check:
-    """Return a check of the night's data that may not be above a limit, or whatever `is_breach` says."""
-    breaks = value > most if is_breach is None else is_breach
-    return Check(
-        "data_quality",
-        name,
-        float(value),
-        float(most),
-        "breach" if breaks else "ok",
-        current_rows=rows,
-        reason=told if breaks else None,
-    )
+        yield data_check(name, more, policy.missing_max, feature.current_rows, told)

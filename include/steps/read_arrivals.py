@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.monitoring.data_quality import Delivery, Watched
+from include.monitoring.data_quality import Delivery
 from include.monitoring.volume import HISTORY_DAYS, REFERENCE_DAYS
+from include.monitoring.watched import Watched
 from include.specs.models import ModelSpec
 from include.specs.source_rules import DAY
 from include.specs.sources import SourceSpec

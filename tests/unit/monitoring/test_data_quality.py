@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from include.monitoring.data_quality import DataQuality, Delivery, Watched, judge_data_quality
+from include.monitoring.data_quality import DataQuality, Delivery, judge_data_quality
 from include.monitoring.drift import FeatureDrift
+from include.monitoring.watched import Watched
 from include.partitions import shift
 from tests.unit.monitoring.nights import MONITORING, make_drift
 
