@@ -28,6 +28,7 @@ _COMMANDS = {
     "orders": "include.cli.orders:orders",
     "outcomes": "include.cli.outcomes:outcomes",
     "sources": "include.cli.sources:sources",
+    "policy": "include.cli.policy:policy",
     "predictions": "include.cli.predictions:predictions",
     "registry": "include.cli.registry:registry",
     "reproduce": "include.cli.reproduce:reproduce",

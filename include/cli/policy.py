@@ -1,0 +1,131 @@
+"""`mlops policy`: what a policy of retraining would have done.
+
+What belongs here: options, the table and the picture. What does not: playing a policy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from include.cli import options
+from include.cli.deployment import open_deployment
+
+if TYPE_CHECKING:
+    from include.monitoring.backtest import Backtest
+
+# Monthly, PSI on N of M, never, the best in hindsight.
+_PEERS = 4
+_ROW, _CELL = 26, 9
+_COLORS = {"retrain": "#0072b2", "veto": "#d55e00", "degraded": "#f0e442", "hold": "#dddddd"}
+
+
+@click.group()
+def policy() -> None:
+    """Policies of retraining: the section `decision:` of a model's YAML."""
+
+
+@policy.command("backtest")
+@options.model
+@options.day("--start", help="First night.  [default: the first that was measured]")
+@options.day("--end", help="Last night, included.  [default: the last that was measured]")
+@click.option("--policy", "files", multiple=True, type=options.PATH, help="YAML of other values of decision:. Again.")
+@click.option(
+    "--change", "changes", multiple=True, metavar="YYYY-MM-DD", help="Something changed then. Again for more."
+)
+@click.option("--price", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Of a retrain.")
+@click.option("--loss", type=click.FloatRange(min=0), default=0.2, show_default=True, help="Of a day with a shift.")
+@click.option("--picture", type=options.OUT_FILE, help="Write an SVG: a row a policy, a cell a night.")
+@options.as_json
+def backtest(
+    model_id: str,
+    start: str | None,
+    end: str | None,
+    files: tuple[Path, ...],
+    changes: tuple[str, ...],
+    price: float,
+    loss: float,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
+    """Play a model's policy on its measured nights, beside others, and say what each had done and cost.
+
+    A night stays as it was measured, whatever a policy had trained: a backtest tells how soon a policy notices and how
+    often it acts, not how good its models had been. With --change it also tells days to detection, and false alarms: a
+    retrain by drift or performance before the first change.
+    """
+    from include import partitions
+    from include.monitoring.backtest import Costs
+    from include.specs.models import load_model
+    from include.steps.backtest_policy import backtest_policy, read_policy
+
+    for change in changes:
+        partitions.parse(change)
+    own = load_model(model_id).decision
+    found = backtest_policy(
+        open_deployment(),
+        model_id,
+        start=start,
+        end=end,
+        others={file.stem: read_policy(file, own) for file in files},
+        changes=sorted(changes),
+        costs=Costs(price, loss),
+    )
+    if picture is not None:
+        picture.write_text(_draw(found))
+    if as_json:
+        click.echo(json.dumps({"model": model_id, "policies": [asdict(each) for each in found]}))
+        return
+    for line in _lines(found):
+        click.echo(line)
+
+
+def _lines(found: Sequence[Backtest]) -> Iterator[str]:
+    nights = found[0].nights
+    yield f"{len(nights)} measured nights, {nights[0].partition} to {nights[-1].partition}"
+    yield ""
+    heads = f"{'policy':<22}{'retrains':>9}{'vetoes':>8}{'degraded':>10}{'cost':>8}"
+    yield f"{heads}  false alarms a year, days to detection"
+    for each in found:
+        vetoes = sum(night.action == "veto" for night in each.nights)
+        told = [] if each.false_alarms_a_year is None else [f"{each.false_alarms_a_year:.1f}"]
+        told += [f"{change}: {'never' if days is None else days}" for change, days in each.days_to_detection.items()]
+        numbers = f"{len(each.retrains):>9}{vetoes:>8}{each.degraded_days:>10}{each.cost:>8.1f}"
+        yield f"{each.policy:<22}{numbers}  {', '.join(told) or '-'}"
+    for each in found[:-_PEERS]:
+        for night in each.nights:
+            if night.action == "retrain":
+                yield f"\n{each.policy}, {night.partition}: {night.reason}"
+
+
+def _draw(found: Sequence[Backtest]) -> str:
+    """Return the nights of each policy as SVG; what a cell is, its title says too."""
+    from html import escape
+
+    left, width = 170, 170 + _CELL * max(len(each.nights) for each in found)
+    rows = []
+    for number, each in enumerate(found):
+        top = 30 + number * _ROW
+        rows.append(f'<text x="0" y="{top + 14}">{escape(each.policy)}</text>')
+        for place, night in enumerate(each.nights):
+            kind = night.action if night.action != "hold" or not night.is_degraded else "degraded"
+            title = escape(f"{night.partition}: {night.action}, {night.reason}")
+            rows.append(
+                f'<rect x="{left + place * _CELL}" y="{top}" width="{_CELL - 1}" height="18" fill="{_COLORS[kind]}">'
+                f"<title>{title}</title></rect>"
+            )
+    key = "".join(
+        f'<rect x="{left + n * 110}" y="4" width="12" height="12" fill="{color}"/>'
+        f'<text x="{left + 18 + n * 110}" y="14">{name}</text>'
+        for n, (name, color) in enumerate(_COLORS.items())
+    )
+    height = 40 + _ROW * len(found)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {max(width, 640)} {height}" font-family="sans-serif" '
+        f'font-size="12">{key}{"".join(rows)}</svg>\n'
+    )

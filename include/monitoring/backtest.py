@@ -1,0 +1,247 @@
+"""What a policy would have done: measured nights played again, one decision after another.
+
+What belongs here: nights and a policy in, decisions and what they cost out. What does not: reading nights, and how a
+decision is made (``decision``).
+
+A night stays as it was measured: against the version that scored it, whatever the policy played would have trained. So
+days to a first retrain, and retrains while nothing had changed, are what a backtest can tell; after a retrain it tells
+what the policy makes of the shifts that were measured then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from include import partitions
+from include.monitoring.decision import Action, decide
+from include.monitoring.decision_facts import LedgerFacts, NightMetrics
+from include.monitoring.triggers import Trigger, fallen_checks, shifted
+from include.specs.model_sections import DecisionSpec, MonitoringSpec
+
+_YEAR_DAYS = 365.25
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a retrain costs, and a day on which a shift stands that no retrain has learned, in one unit."""
+
+    retrain: float
+    degraded_day: float
+
+
+@dataclass(frozen=True)
+class PlayedNight:
+    """One night under a policy.
+
+    Attributes
+    ----------
+    partition : str
+    action : {"retrain", "hold", "veto"}
+    trigger : {"schedule", "drift", "performance", "event", "none"}
+    reason : str
+        The first of the decision's.
+    is_degraded : bool
+        Enough features have shifted, or performance has fallen, since the last retrain.
+    """
+
+    partition: str
+    action: Action
+    trigger: Trigger
+    reason: str
+    is_degraded: bool
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Some nights under a policy, and what came of it.
+
+    Attributes
+    ----------
+    policy : str
+        Its name.
+    nights : tuple of PlayedNight
+    retrains : tuple of str
+    false_alarms : tuple of str
+        Of them, by drift or performance while nothing had changed: before the first change that is known.
+    false_alarms_a_year : float or None
+        None where no change is known, or none of the nights lies before it.
+    days_to_detection : mapping of str to int or None
+        From each known change to the first retrain by drift or performance on or after it, and before the next change;
+        None where there is none.
+    degraded_days : int
+    cost : float
+    """
+
+    policy: str
+    nights: tuple[PlayedNight, ...]
+    retrains: tuple[str, ...]
+    false_alarms: tuple[str, ...]
+    false_alarms_a_year: float | None
+    days_to_detection: Mapping[str, int | None]
+    degraded_days: int
+    cost: float
+
+
+def play_policy(
+    name: str,
+    history: Sequence[NightMetrics],
+    policy: DecisionSpec,
+    monitoring: MonitoringSpec,
+    *,
+    trained: str,
+    changes: Sequence[str],
+    costs: Costs,
+) -> Backtest:
+    """Play a policy on measured nights.
+
+    Parameters
+    ----------
+    name : str
+    history : sequence of NightMetrics
+        One per partition, in any order.
+    policy : DecisionSpec
+    monitoring : MonitoringSpec
+    trained : str
+        As-of day of the version that the first night was scored with.
+    changes : sequence of str
+        Nights on which something is known to have changed.
+    costs : Costs
+    """
+    nights = sorted(history, key=lambda night: night.partition)
+
+    def decided(place: int, retrains: Sequence[str]) -> tuple[Action, Trigger, str]:
+        night = nights[place]
+        since = partitions.shift(night.partition, -policy.windows)
+        facts = LedgerFacts(
+            production_version=night.model_version,
+            last_trained_partition=max([trained, *retrains]),
+            retrain_partitions=tuple(retrains),
+        )
+        seen = [each for each in nights[: place + 1] if each.partition > since]
+        found = decide(seen, policy, monitoring, facts, partition=night.partition)
+        return found.action, found.trigger, found.reasons[0]
+
+    return _play(name, nights, policy, decided, changes=changes, costs=costs)
+
+
+def play_naive(
+    history: Sequence[NightMetrics],
+    policy: DecisionSpec,
+    monitoring: MonitoringSpec,
+    *,
+    changes: Sequence[str],
+    costs: Costs,
+) -> Backtest:
+    """Play what most teams run: any feature's PSI above the threshold on N of the last M nights, and a cooldown."""
+    nights = sorted(history, key=lambda night: night.partition)
+
+    def decided(place: int, retrains: Sequence[str]) -> tuple[Action, Trigger, str]:
+        night = nights[place]
+        since = partitions.shift(night.partition, -policy.windows)
+        high = [n for n in nights[: place + 1] if n.partition > since and _has_high_psi(n, monitoring)]
+        is_cool = not retrains or partitions.days_between(retrains[-1], night.partition) >= policy.cooldown_days
+        if len(high) >= policy.breaches and is_cool:
+            return "retrain", "drift", f"PSI above {monitoring.psi_significant:g} on {len(high)} nights"
+        return "hold", "none", f"PSI above {monitoring.psi_significant:g} on {len(high)} nights"
+
+    return _play("PSI on N of M nights", nights, policy, decided, changes=changes, costs=costs)
+
+
+def play_never(
+    history: Sequence[NightMetrics], policy: DecisionSpec, *, changes: Sequence[str], costs: Costs
+) -> Backtest:
+    """Play no retrain at all."""
+    nights = sorted(history, key=lambda night: night.partition)
+    return _play("never", nights, policy, lambda *_: ("hold", "none", "never"), changes=changes, costs=costs)
+
+
+def play_hindsight(
+    history: Sequence[NightMetrics], policy: DecisionSpec, *, changes: Sequence[str], costs: Costs
+) -> Backtest:
+    """Play the retrains that cost least, chosen with every night known.
+
+    Notes
+    -----
+    A shift that stands for some nights running costs its degraded days or one retrain on the first of them, whatever
+    comes before and after it: the dynamic programme over all nights (as in arXiv 2310.04216) is a choice for each.
+    """
+    nights = sorted(history, key=lambda night: night.partition)
+    worth = {
+        run[0].partition
+        for is_shifted, run in ((key, list(each)) for key, each in groupby(nights, lambda n: _is_shifted(n, policy)))
+        if is_shifted and costs.retrain < costs.degraded_day * len(run)
+    }
+
+    def decided(place: int, _: Sequence[str]) -> tuple[Action, Trigger, str]:
+        if nights[place].partition in worth:
+            return "retrain", "drift", "the shift that begins here lasts for longer than a retrain costs"
+        return "hold", "none", "no retrain is worth its cost here"
+
+    return _play("best in hindsight", nights, policy, decided, changes=changes, costs=costs)
+
+
+_Decided = Callable[[int, Sequence[str]], tuple[Action, Trigger, str]]
+
+
+def _play(
+    name: str,
+    nights: Sequence[NightMetrics],
+    policy: DecisionSpec,
+    decided: _Decided,
+    *,
+    changes: Sequence[str],
+    costs: Costs,
+) -> Backtest:
+    played: list[PlayedNight] = []
+    retrains: list[str] = []
+    is_learned = False
+    for place, night in enumerate(nights):
+        action, trigger, reason = decided(place, retrains)
+        # What a retrain has learned is degraded no more, until the shift has ended and another one begins.
+        is_learned = action == "retrain" or (is_learned if _is_shifted(night, policy) else False)
+        if action == "retrain":
+            retrains.append(night.partition)
+        is_degraded = _is_shifted(night, policy) and not is_learned
+        played.append(PlayedNight(night.partition, action, trigger, reason, is_degraded))
+    alarms = [night.partition for night in played if night.trigger in ("drift", "performance")]
+    quiet = [night.partition for night in played if changes and night.partition < min(changes)]
+    false_alarms = tuple(alarm for alarm in alarms if quiet and alarm <= quiet[-1])
+    degraded = sum(night.is_degraded for night in played)
+    return Backtest(
+        policy=name,
+        nights=tuple(played),
+        retrains=tuple(retrains),
+        false_alarms=false_alarms,
+        false_alarms_a_year=len(false_alarms) / len(quiet) * _YEAR_DAYS if quiet else None,
+        days_to_detection=dict(_delays(alarms, sorted(changes))),
+        degraded_days=degraded,
+        cost=len(retrains) * costs.retrain + degraded * costs.degraded_day,
+    )
+
+
+def _delays(alarms: Sequence[str], changes: Sequence[str]) -> Iterator[tuple[str, int | None]]:
+    for place, change in enumerate(changes):
+        until = changes[place + 1] if place + 1 < len(changes) else "9999-12-31"
+        first = next((alarm for alarm in alarms if change <= alarm < until), None)
+        yield change, None if first is None else partitions.days_between(change, first)
+
+
+def _is_shifted(night: NightMetrics, policy: DecisionSpec) -> bool:
+    return len(shifted(night)) >= policy.features_min or bool(fallen_checks(night))
+
+
+def _has_high_psi(night: NightMetrics, monitoring: MonitoringSpec) -> bool:
+    return any(drift.psi is not None and drift.psi > monitoring.psi_significant for drift in night.drift)
+
+
+def scheduled_only(policy: DecisionSpec) -> DecisionSpec:
+    """Return the policy that retrains once a month whatever was measured."""
+    never = {"windows": 90, "breaches": 90, "features_min": 1000, "budget_per_90_days": 90, "cooldown_days": 0}
+    return replace_policy(policy, {**never, "schedule": "0 0 1 * *"})
+
+
+def replace_policy(policy: DecisionSpec, changed: Mapping[str, object]) -> DecisionSpec:
+    """Return a policy with some of its values changed, checked as a spec's are."""
+    return DecisionSpec.model_validate({**policy.model_dump(), **changed})

@@ -1,0 +1,113 @@
+"""Play policies on a model's measured nights, beside what most teams run, no retrain, and the best in hindsight.
+
+What belongs here: reading the nights and the version that they began with. What does not: playing
+(``monitoring.backtest``), and printing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include import partitions
+from include.errors import UsageError
+from include.governance.lifecycle import production_at
+from include.monitoring.backtest import (
+    Backtest,
+    Costs,
+    play_hindsight,
+    play_naive,
+    play_never,
+    play_policy,
+    scheduled_only,
+)
+from include.specs.model_sections import DecisionSpec
+from include.specs.models import load_model
+from include.specs.yaml_files import laid_over, read_yaml, validated
+from include.steps.monitor_model import load_nights
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+
+
+def backtest_policy(
+    deployment: Deployment,
+    model_id: str,
+    *,
+    start: str | None,
+    end: str | None,
+    others: Mapping[str, DecisionSpec],
+    changes: Sequence[str],
+    costs: Costs,
+) -> list[Backtest]:
+    """Play the model's own policy and others on its measured nights; nothing is written.
+
+    Parameters
+    ----------
+    start, end : str or None
+        Partitions, both included; None: the first and the last that was measured.
+    others : mapping of str to DecisionSpec
+        By name.
+    changes : sequence of str
+        Nights on which something is known to have changed.
+
+    Returns
+    -------
+    list of Backtest
+        The model's policy, the others, one retrain a month, PSI on N of M nights, never, the best in hindsight.
+
+    Raises
+    ------
+    UsageError
+        If no night was measured between `start` and `end`, or a change lies outside of them.
+    """
+    spec = load_model(model_id)
+    nights = load_nights(deployment, model_id, since=start, until=end or "9999-12-31")
+    if not nights:
+        known = [str(night["partition"]) for night in deployment.state.nights(model_id)]
+        held = f"those from {known[0]} to {known[-1]}" if known else "none"
+        raise UsageError(
+            f"no night of {model_id} from {start or 'the first'} to {end or 'the last'} was measured; there are {held}"
+        )
+    first, last = nights[0].partition, nights[-1].partition
+    if outside := [change for change in changes if not first <= change <= last]:
+        raise UsageError(f"--change {outside[0]} is not among the measured nights, {first} to {last}")
+    trained = _trained_as_of(deployment, model_id, first)
+    policies = {"as it is": spec.decision, **others, "monthly": scheduled_only(spec.decision)}
+    monitoring = spec.monitoring
+    return [
+        *(
+            play_policy(name, nights, policy, monitoring, trained=trained, changes=changes, costs=costs)
+            for name, policy in policies.items()
+        ),
+        play_naive(nights, spec.decision, monitoring, changes=changes, costs=costs),
+        play_never(nights, spec.decision, changes=changes, costs=costs),
+        play_hindsight(nights, spec.decision, changes=changes, costs=costs),
+    ]
+
+
+def read_policy(path: Path, policy: DecisionSpec) -> DecisionSpec:
+    """Return a policy with the values of a YAML file laid over it.
+
+    Parameters
+    ----------
+    path : Path
+        Keys of a model's section ``decision:``, on their own or below it.
+
+    Raises
+    ------
+    SpecError
+        If the file is no YAML, or a key or value is not allowed.
+    """
+    values = read_yaml(path)
+    section = values.get("decision", values) if len(values) == 1 else values
+    return validated(DecisionSpec, laid_over(policy.model_dump(), section, path), path)
+
+
+def _trained_as_of(deployment: Deployment, model_id: str, night: str) -> str:
+    """Return the day that the version of a night was trained as of."""
+    moves = deployment.state.ledger(model_id)
+    version = production_at(moves, night)
+    known = [m.evidence.as_of for m in moves if m.version == version and m.evidence is not None]
+    return known[0] if known else partitions.shift(night, -1)

@@ -1,0 +1,82 @@
+"""`mlops policy backtest` on nights that a real PostgreSQL holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+from pydantic import TypeAdapter
+
+from include.adapters.state.state_store import StateStoreAdapter
+from include.cli.main import cli
+from include.governance import lifecycle
+from include.governance.lifecycle import MoveRequest
+from include.monitoring.decision_facts import NightMetrics
+from tests.unit.governance.evidence_builder import make_evidence
+from tests.unit.monitoring.nights import make_nights
+
+END, CHANGE = "2026-06-30", "2026-06-11"
+
+
+@pytest.fixture
+def state(state_database: str, monkeypatch: pytest.MonkeyPatch) -> StateStoreAdapter:
+    monkeypatch.setenv("MLOPS_DATABASE_URL", state_database)
+    monkeypatch.delenv("MLOPS_SPECS", raising=False)
+    state = StateStoreAdapter(state_database)
+    for plan in (lifecycle.stage_candidate, lifecycle.promote):
+        request = MoveRequest("churn", 1, "2026-05-31", "ada", "first", evidence=make_evidence("2026-05-31"))
+        state.append_moves(plan(state.ledger("churn"), request))
+    kept = TypeAdapter(NightMetrics)
+    for night in make_nights(END, [0] * 10 + [2] * 20):
+        state.put_night("churn", night.partition, model_version=1, night=kept.dump_python(night, mode="json"))
+    return state
+
+
+def backtest(*options: str) -> Result:
+    return CliRunner().invoke(cli, ["policy", "backtest", "--model", "churn", *options])
+
+
+def test_two_policies_stand_side_by_side_and_nothing_is_written(state: StateStoreAdapter, tmp_path: Path) -> None:
+    (tmp_path / "patient.yaml").write_text("decision:\n  breaches: 5\n  schedule: null\n")
+    picture = tmp_path / "nights.svg"
+    options = ["--policy", str(tmp_path / "patient.yaml"), "--change", CHANGE]
+    found = {
+        each["policy"]: each
+        for each in json.loads(backtest(*options, "--picture", str(picture), "--json").output)["policies"]
+    }
+    assert list(found) == ["as it is", "patient", "monthly", "PSI on N of M nights", "never", "best in hindsight"]
+    assert [found[name]["days_to_detection"] for name in ("as it is", "patient", "never")] == [
+        {CHANGE: 2},
+        {CHANGE: 4},
+        {CHANGE: None},
+    ]
+    assert found["best in hindsight"]["retrains"] == [CHANGE]
+    assert found["best in hindsight"]["cost"] == min(each["cost"] for each in found.values())
+    cells = ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}title")
+    assert len(list(cells)) == 30 * len(found)
+    assert "as it is, 2026-06-13: 3 of the last 5 nights" in backtest(*options).output
+    assert state.decisions("churn") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--start", "2027-01-01"], "no night of churn from 2027-01-01 to the last was measured; there are those from"),
+        (["--change", "2026-01-01"], "--change 2026-01-01 is not among the measured nights, 2026-06-01 to 2026-06-30"),
+        (["--policy", "{wrong}"], "unknown key 'breeches'"),
+        (["--policy", "{many}"], "breaches=9 can't be above windows=5"),
+        (["--policy", "{absent}"], "absent.yaml can't be read"),
+    ],
+)
+def test_what_can_not_be_played_is_refused(
+    state: StateStoreAdapter, tmp_path: Path, options: list[str], said: str
+) -> None:
+    (tmp_path / "wrong.yaml").write_text("breeches: 2\n")
+    (tmp_path / "many.yaml").write_text("breaches: 9\n")
+    files = {name: str(tmp_path / f"{name}.yaml") for name in ("wrong", "many", "absent")}
+    result = backtest(*(option.format(**files) for option in options))
+    assert said in str(result.exception)
+    assert result.exception.exit_code == 2
