@@ -187,7 +187,7 @@ def _over_bins(feature: FeatureProfile, counted: BinCounts) -> FeatureDrift:
         _without_verdict(feature, counted, counted.rows, None),
         psi=psi_from_counts(reference, current),
         psi_expected=psi_expected(reference, current, effect=feature.effect),
-        psi_pvalue=psi_pvalue(reference, current, effect=feature.effect),
+        psi_pvalue=psi_pvalue(reference, current, effect=feature.effect, is_quantile=feature.kind == "numeric"),
     )
 
 

@@ -90,7 +90,9 @@ def psi_expected(reference: ArrayLike, current: ArrayLike, *, effect: DesignEffe
     return float((bins - 1) * (effect.mean / expected.sum() + 1 / actual.sum()))
 
 
-def psi_pvalue(reference: ArrayLike, current: ArrayLike, *, effect: DesignEffect = INDEPENDENT) -> float:
+def psi_pvalue(
+    reference: ArrayLike, current: ArrayLike, *, effect: DesignEffect = INDEPENDENT, is_quantile: bool = False
+) -> float:
     """Return the probability of so large a shift between two samples of one population.
 
     Parameters
@@ -99,6 +101,8 @@ def psi_pvalue(reference: ArrayLike, current: ArrayLike, *, effect: DesignEffect
         Rows per bin.
     effect : DesignEffect
         Of the reference's rows; the window has one row per entity.
+    is_quantile : bool
+        The bins are quantiles of the reference, whose counts are not drawn then.
 
     Returns
     -------
@@ -129,7 +133,7 @@ def psi_pvalue(reference: ArrayLike, current: ArrayLike, *, effect: DesignEffect
     True
     """
     counted, actual = _checked(reference, current)
-    expected, actual = _pooled(counted / effect.mean, actual)
+    expected, actual = _pooled(counted / effect.mean, actual, is_quantile=is_quantile)
     n, m = expected.sum(), actual.sum()
     if len(expected) < 2:
         return 1.0
@@ -179,12 +183,14 @@ def _checked(reference: ArrayLike, current: ArrayLike) -> tuple[NDArray[np.float
 
 
 def _pooled(
-    expected: NDArray[np.float64], actual: NDArray[np.float64]
+    expected: NDArray[np.float64], actual: NDArray[np.float64], *, is_quantile: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    total = expected + actual
-    needed = _MIN_EXPECTED * total.sum() / min(expected.sum(), actual.sum())
-    order = np.argsort(-total, kind="stable")
-    kept = int(np.count_nonzero(total >= needed))
+    total, smaller = expected + actual, min(expected.sum(), actual.sum())
+    # Counts that chance had no part in choose: it would pool the bins that it has left thin with one another.
+    chooses = expected * total.sum() / expected.sum() if is_quantile else total
+    needed = _MIN_EXPECTED * total.sum() / smaller
+    order = np.argsort(-chooses, kind="stable")
+    kept = int(np.count_nonzero(chooses >= needed))
     # The thin bins become one; when that is thin too, it takes the thinnest of the others with it.
     if 0 < kept < len(total) and 0 < total[order[kept:]].sum() < needed:
         kept -= 1

@@ -95,7 +95,9 @@ def test_pvalue_equals_scipys_homogeneity_test_when_no_bin_is_thin() -> None:
         pytest.param(10_000, 200, [0.999, 0.001], id="rare_flag"),
     ],
 )
-def test_false_alarms_stay_at_their_nominal_rate(reference_rows: int, current_rows: int, shares: list[float]) -> None:
+def test_false_alarms_of_bins_from_elsewhere_stay_at_their_nominal_rate(
+    reference_rows: int, current_rows: int, shares: list[float]
+) -> None:
     rng, draws = np.random.default_rng(7), 4_000
     shares = (np.array(shares) / np.sum(shares)).tolist()
     references = rng.multinomial(reference_rows, shares, draws)
@@ -143,3 +145,13 @@ def test_holm_never_lowers_a_pvalue_and_keeps_their_order(pvalues: list[float]) 
 def test_holm_equals_the_hand_computed_values() -> None:
     # 4 * 0.005, then max(0.02, 3 * 0.01) = 0.03, max(0.03, 2 * 0.03) = 0.06, max(0.06, 0.04) = 0.06
     assert adjust_for_multiplicity([0.01, 0.04, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@pytest.mark.parametrize(("reference_rows", "current_rows"), [(200, 50), (50, 50), (1_000, 50), (800, 200)], ids=str)
+def test_false_alarms_of_quantile_bins_stay_at_their_nominal_rate(reference_rows: int, current_rows: int) -> None:
+    rng, draws = np.random.default_rng(7), 4_000
+    # The share between two quantiles is drawn, the reference's counts between them are not.
+    shares = rng.dirichlet([reference_rows / 10] * 10, draws)
+    currents = rng.multinomial(current_rows, shares)
+    alarms = sum(psi_pvalue([reference_rows // 10] * 10, each, is_quantile=True) < 0.01 for each in currents)
+    assert alarms / draws <= 0.01 + 4 * math.sqrt(0.01 * 0.99 / draws)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.errors import UsageError
@@ -198,6 +198,46 @@ def test_a_profile_of_fifty_features_is_small() -> None:
     # Bins, and 512 numbers of 20 digits each.
     assert len(profile_to_json(profile)) < 600_000
     assert json.loads(profile_to_json(profile))["format"] == 2
+
+
+@given(st.integers(0, 2**32 - 1).map(np.random.default_rng))
+@settings(max_examples=50, deadline=None)
+def test_counts_of_days_add_up_to_those_of_the_week(rng: np.random.Generator) -> None:
+    def draw(rows: int) -> dict[str, np.ndarray]:
+        numbers = rng.choice([rng.normal(size=rows), np.floor(rng.exponential(1, rows))])
+        numbers[rng.random(rows) < 0.1] = rng.choice([np.nan, np.inf, 1e9])
+        few, many = (np.array([f"v{n}" for n in rng.integers(0, limit, rows)], dtype=object) for limit in (5, 3_000))
+        return {"numbers": numbers, "single": numbers.astype(np.float32), "few": few, "many": many}
+
+    days = [draw(int(rng.integers(0, 60))) for _ in range(7)]
+    for feature in build_reference_profile(draw(2_000)).features:
+        week = np.concatenate([day[feature.name] for day in days])
+        counted, *others = (count_over(feature, day[feature.name]) for day in days)
+        for other in others:
+            counted = counted + other
+        at_once = count_over(feature, week)
+        assert counted.bins.tolist() == at_once.bins.tolist()
+        assert (counted.missing, counted.outside, counted.told_apart, counted.precision) == (
+            at_once.missing, at_once.outside, at_once.told_apart, at_once.precision,
+        )  # fmt: skip
+
+
+def test_counts_over_other_bins_or_in_another_precision_do_not_add_up() -> None:
+    values = np.random.default_rng(0).normal(size=300)
+    ten, five = profile_of(values), profile_of(values, bins=5)
+    for other in (count_over(five, values), count_over(ten, values.astype(np.float32))):
+        with pytest.raises(UsageError, match="don't add up"):
+            count_over(ten, values) + other
+
+
+def test_a_profile_of_the_format_before_is_read_as_the_32_bits_that_models_have() -> None:
+    values = (2.0**24 + np.random.default_rng(0).integers(0, 90, 2_000)).astype(np.float32)
+    now = profile_of(values)
+    kept = ("name", "kind", "edges", "categories", "counts", "missing", "minimum", "maximum", "unjudged")
+    text = json.dumps({"format": 1, "features": [{key: getattr(now, key) for key in kept}]})
+    (before,) = profile_from_json(text).features
+    assert count_over(before, values.astype(np.float64)).bins.tolist() == list(before.counts)
+    assert (before.precision, before.numbers.rows, before.effect.mean) == ("float32", 0, 1.0)
 
 
 def test_one_bin_is_refused() -> None:
