@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 
 from include.adapters.state.history import append
 from include.adapters.state.state_store import StateStoreAdapter
@@ -18,9 +19,11 @@ from include.errors import ConflictError, MlopsError
 from include.governance.approval import Answer, Approval, AskedBy, Question
 from include.governance.lifecycle import MoveRequest, promote, stage_candidate
 from include.monitoring.acting import ActingFacts, acts
-from include.monitoring.decision import Decision
+from include.monitoring.decision import Decision, NightMetrics
 from include.monitoring.serving_windows import ServingWindow
+from tests.monitored_year import shorten
 from tests.unit.governance.evidence_builder import KEPT
+from tests.unit.monitoring.nights import make_night
 
 
 @pytest.fixture
@@ -433,3 +436,18 @@ def test_windows_are_added_once_and_those_of_two_processes_stand_beside_one_anot
     found = store.serving_windows("churn", MINUTE, MINUTE + timedelta(minutes=2))
     assert found == [of_a[0], of_a[1], of_b[0]]
     assert store.serving_windows("fraud", MINUTE, MINUTE + timedelta(days=1)) == []
+
+
+def test_nights_in_short_are_the_last_ones_taken_apart_as_they_were_kept(store):
+    nights = [
+        TypeAdapter(NightMetrics).dump_python(make_night(f"2026-03-0{day}", shifted=day, version=day), mode="json")
+        for day in (2, 1, 3)
+    ]
+    for night in nights:
+        store.put_night("churn", night["partition"], model_version=night["model_version"], night=night)
+    second, first, third = nights
+    assert store.nights_in_short("churn", 9) == [shorten(each) for each in (first, second, third)]
+    assert store.nights_in_short("churn", 1, until="2026-03-02") == [shorten(second)]
+    assert store.nights_in_short("fraud", 9) == []
+    assert store.night("churn", "2026-03-03") == third
+    assert store.night("churn", "2026-03-04") is None
