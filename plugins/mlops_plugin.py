@@ -18,4 +18,14 @@ class MlopsPlugin(AirflowPlugin):
 
     name = "mlops"
     fastapi_apps: ClassVar[list[dict[str, Any]]] = [{"app": app, "url_prefix": PREFIX, "name": "MLOps"}]
+    # Relative: Airflow may stand beneath a path of its host.
+    external_views: ClassVar[list[dict[str, Any]]] = [
+        {
+            "name": "Model monitoring",
+            "href": f"{PREFIX.removeprefix('/')}/monitoring/",
+            "url_route": "model-monitoring",
+            "destination": "nav",
+            "category": "browse",
+        }
+    ]
     operator_extra_links: ClassVar[list[Any]] = [QualityReportLink()]

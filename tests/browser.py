@@ -19,6 +19,20 @@ _ARGS = [
     "--disable-sync",
 ]
 
+# Each element that holds words, with the colours that it is drawn in: [contrast, words].
+CONTRASTS = """() => {
+  const parse = c => { const p = c.match(/[\\d.]+/g).map(Number); return p.length < 4 ? [...p, 1] : p; };
+  const lum = c => { const [r, g, b] = c.map(v => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const ground = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
+    if (c[3] === 1) return c; } throw new Error("no ground"); };
+  return [...document.querySelectorAll("body *")].filter(e => !e.closest(".vh, svg")
+      && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(e => {
+    const [a, b] = [lum(parse(getComputedStyle(e).color)), lum(ground(e))].sort((x, y) => y - x);
+    return [(a + 0.05) / (b + 0.05), e.textContent.trim().slice(0, 60)];
+  });
+}"""  # noqa: E501
+
 
 @contextmanager
 def chromium() -> Iterator[Any]:

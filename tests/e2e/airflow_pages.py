@@ -32,6 +32,7 @@ PAGES = {
     "assets": ("/assets", "predictions_churn"),
     "required actions": ("/required_actions", _QUESTION),
     "plugins": ("/plugins", "mlops"),
+    "model monitoring": ("/mlops/monitoring/churn", "Drift by feature and night"),
     "quality report": ("/mlops/quality/customer_daily/{night}", "published"),
 }
 
@@ -79,15 +80,17 @@ class Visitor:
     address : str
         Of the API server.
     password : str
-        Of the user ``admin``.
+        Of the user.
+    user : str
+        Who logs in.
     """
 
-    def __init__(self, browser: Any, address: str, password: str) -> None:
+    def __init__(self, browser: Any, address: str, password: str, *, user: str = USER) -> None:
         self.address = address
         self.context = browser.new_context(viewport={"width": 1400, "height": 900})
         page = self.context.new_page()
         page.goto(f"{address}/auth/login")
-        page.fill("input[name=username]", USER)
+        page.fill("input[name=username]", user)
         page.fill("input[name=password]", password)
         page.click("button[type=submit]")
         page.wait_for_url(lambda url: "/auth/login" not in url)

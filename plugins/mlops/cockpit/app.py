@@ -5,22 +5,31 @@ What belongs here: routes, who may see them, and HTML. What does not: anything t
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from threading import Thread
 
 from airflow.api_fastapi.core_api.security import requires_access_asset
 from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from mlops.cockpit import monitoring
+from mlops.cockpit.pages import PAGES
 
 PREFIX = "/mlops"
 
-# A route without this dependency would be open to anybody: Airflow adds none by itself.
-app = FastAPI(title="MLOps", docs_url=None, redoc_url=None, openapi_url=None)
-_may_read = [Depends(requires_access_asset("GET"))]
 
-_pages = Environment(
-    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
+@asynccontextmanager
+async def _read_ahead(_: FastAPI) -> AsyncIterator[None]:
+    """Import what pages read with, beside the start of the API server: the first visitor does not wait for it."""
+    Thread(target=monitoring.read_ahead, daemon=True).start()
+    yield
+
+
+# A route without this dependency would be open to anybody: Airflow adds none by itself.
+app = FastAPI(title="MLOps", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_read_ahead)
+_may_read = [Depends(requires_access_asset("GET"))]
+app.include_router(monitoring.router)
 
 
 @app.get("/quality/{group}/{partition}", dependencies=_may_read, response_class=HTMLResponse)
@@ -33,6 +42,6 @@ def show_quality(group: str, partition: str) -> HTMLResponse:
     try:
         found = read_group_report(Deployment.from_env(), group, partition)
     except MlopsError as err:
-        page = _pages.get_template("missing.html.j2").render(title=f"{group} {partition}", message=str(err))
+        page = PAGES.get_template("missing.html.j2").render(title=f"{group} {partition}", message=str(err))
         return HTMLResponse(page, status_code=404)
-    return HTMLResponse(_pages.get_template("quality.html.j2").render(report=found.report, spec=found.spec))
+    return HTMLResponse(PAGES.get_template("quality.html.j2").render(report=found.report, spec=found.spec))
