@@ -58,7 +58,7 @@ def test_two_policies_stand_side_by_side_and_nothing_is_written(state: StateStor
     cells = ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}title")
     assert len(list(cells)) == 30 * len(found)
     assert "as it is, 2026-06-13: 3 of the last 5 nights" in backtest(*options).output
-    assert state.decisions("churn") == []
+    assert state.decisions("churn") == ()
 
 
 @pytest.mark.parametrize(
