@@ -43,8 +43,8 @@ demo: setup ## Play the whole loop; ARGS=--yes approves for you, ORDERS=FILE FOR
 test: setup .venv/.peers ## Lint and run every test
 	@.ci/test
 
-truth: setup ## Hold the shipped models against the simulated shop's truth, on five seeds
-	@TRUTH=full .venv/bin/python -m pytest -q -rP tests/integration/test_models_against_the_truth.py
+truth: setup ## Hold the shipped models against the simulated shop's truth on five seeds, and play the story on three
+	@TRUTH=full .venv/bin/python -m pytest -q -rP tests/integration/test_models_against_the_truth.py tests/integration/test_story_on_seeds.py
 
 load: setup ## Ask the service of this machine as fast as it answers, for ten seconds; ARGS="--seconds 30 --connections 64"
 	@.venv/bin/python -m benchmarks.http_load $(ARGS)

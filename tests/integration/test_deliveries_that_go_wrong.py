@@ -28,7 +28,7 @@ from include.steps.import_source import import_delivery, import_file
 from tests.deployments import lake_only
 from tests.raw_orders import SOURCE
 
-START, END, NIGHTS = "2026-01-01", "2026-02-14", 8
+START, END, NIGHTS = "2026-01-01", "2026-02-12", 5
 DAY = "2026-02-09"
 GROUP = "customer_daily"
 # What happens to which day, and the night on which everything is right again.
