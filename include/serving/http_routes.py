@@ -185,12 +185,12 @@ class PredictionRoutes:
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         most = self._limits.body_bytes
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > most:
-                raise _too_large(most)
         message = await receive()
         body: bytes = message.get("body", b"")
         if message.get("more_body"):
+            for name, value in scope["headers"]:
+                if name == b"content-length" and value.isdigit() and int(value) > most:
+                    raise _too_large(most)
             body += await self._rest(receive, most - len(body))
         if len(body) > most:
             raise _too_large(most)

@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from include.adapters.online.stored_values import microseconds
 from include.scoring.predictions import decides_for
@@ -67,8 +69,9 @@ class RowSource:
         told = json.loads(schema.metadata[_SOURCE])
         return cls(**{**told, "keys": tuple(told["keys"]), "features": tuple(told["features"])})
 
+    @cached_property
     def schema(self) -> pa.Schema:
-        """Return the columns of a batch."""
+        """The columns of a batch."""
         return pa.schema(
             [
                 ("request_id", pa.string()),
@@ -98,30 +101,35 @@ class Noted(NamedTuple):
         The version's.
     exchange : Exchange
     latency_us : int
-    places : sequence of int or None
-        Which rows of the answer; None: all.
     first : int
         The number of the first.
+    scored : sequence of Scored
+    places : sequence of int or None
+        Where in the answer each row is; None: they are all of it.
     """
 
     tally: Tally
     exchange: Exchange
     latency_us: int
-    places: Sequence[int] | None
     first: int
+    scored: Sequence[Scored]
+    places: Sequence[int] | None = None
 
 
 def make_batch(source: RowSource, noted: Sequence[Noted]) -> pa.RecordBatch:
     """Return the rows of answers as a batch."""
-    exchanges = [each.exchange for each in noted]
-    places = [_places(each) for each in noted]
-    scored = [each.scored[place] for each, mine in zip(exchanges, places, strict=True) for place in mine]
-    request_id, stands_at, asked_at, latency, is_now = _of_answers(noted, places)
+    scored = list(chain.from_iterable(each.scored for each in noted))
+    counts = count_rows(noted)
+    ends = np.cumsum(counts)
+    # Of each row its answer, and how many of the same answer are before it.
+    answers = np.repeat(np.arange(len(noted)), counts)
+    before = np.arange(len(scored)) - np.repeat(ends - counts, counts)
+    request_id, stands_at, asked_at, latency, is_now = _of_answers(noted, pa.array(answers))
     vector_source = pa.array(map(_source, scored), pa.string())
     columns = [
         request_id,
-        pa.array(chain.from_iterable(places), pa.int32()),
-        *_keys(source, exchanges, places),
+        _places(noted, before),
+        *_keys(source, noted),
         stands_at,
         asked_at,
         pa.array([each.score for each in scored], pa.float32()),
@@ -129,11 +137,16 @@ def make_batch(source: RowSource, noted: Sequence[Noted]) -> pa.RecordBatch:
         vector_source,
         pa.array([each.fallback for each in scored], pa.string()),
         latency,
-        pa.array(chain.from_iterable(map(_numbers, noted, places)), pa.int64()),
+        pa.array(np.array([each.first for each in noted], dtype=np.int64)[answers] + before),
         pc.and_(is_now, pc.fill_null(pc.equal(vector_source, "store"), False)),
         _vectors(scored, len(source.features)),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=source.schema())
+    return pa.RecordBatch.from_arrays(columns, schema=source.schema)
+
+
+def count_rows(noted: Iterable[Noted]) -> list[int]:
+    """Return how many rows each has."""
+    return [len(each.scored) for each in noted]
 
 
 def lake_rows(source: RowSource, batches: pa.Table, versions: Sequence[str | None]) -> pa.Table:
@@ -177,22 +190,13 @@ def lake_rows(source: RowSource, batches: pa.Table, versions: Sequence[str | Non
 
 def newest_event_us(noted: Iterable[Noted]) -> int | None:
     """Return the newest event time of what answers read."""
-    rows = (each.row for one in noted for each in one.exchange.scored)
+    rows = (each.row for one in noted for each in one.scored)
     return max((row.event_us for row in rows if row is not None and row.event_us is not None), default=None)
 
 
-def _places(noted: Noted) -> Sequence[int]:
-    return range(len(noted.exchange.scored)) if noted.places is None else noted.places
-
-
-def _numbers(noted: Noted, places: Sequence[int]) -> range:
-    return range(noted.first, noted.first + len(places))
-
-
-def _of_answers(noted: Sequence[Noted], places: Sequence[Sequence[int]]) -> Iterator[pa.Array]:
+def _of_answers(noted: Sequence[Noted], rows: pa.Array) -> Iterator[pa.Array]:
     """Yield what rows of an answer share: its id, the times of which and at which it is, its latency, if it is now."""
     exchanges = [each.exchange for each in noted]
-    rows = pa.array(np.repeat(np.arange(len(noted)), list(map(len, places))))
     stands_at = [each.asked_at_us if each.at is None else microseconds(each.at) for each in exchanges]
     yield pa.array([each.request_id for each in exchanges], pa.string()).take(rows)
     yield pa.array(stands_at, _INSTANT).take(rows)
@@ -201,18 +205,28 @@ def _of_answers(noted: Sequence[Noted], places: Sequence[Sequence[int]]) -> Iter
     yield pa.array([each.at is None for each in exchanges], pa.bool_()).take(rows)
 
 
+def _places(noted: Sequence[Noted], before: NDArray[np.int64]) -> pa.Array:
+    """Return where in its answer each row is."""
+    if all(each.places is None for each in noted):
+        return pa.array(before, pa.int32())
+    places = (range(len(each.scored)) if each.places is None else each.places for each in noted)
+    return pa.array(chain.from_iterable(places), pa.int32())
+
+
 def _standing(scored: Scored) -> str | None:
     return None if scored.row is None else scored.row.standing
 
 
-def _keys(source: RowSource, exchanges: Sequence[Exchange], places: Sequence[Sequence[int]]) -> list[pa.Array]:
+def _keys(source: RowSource, noted: Sequence[Noted]) -> list[pa.Array]:
     """Return a column for each key; rows of features have none."""
     nobody = (None,) * len(source.keys)
-    found = [
-        each.keys[place] if each.keys else nobody
-        for each, mine in zip(exchanges, places, strict=True)
-        for place in mine
-    ]
+    found: list[Sequence[str | None]] = []
+    for each in noted:
+        keys = each.exchange.keys
+        if not keys:
+            found.extend([nobody] * len(each.scored))
+        else:
+            found.extend(keys if each.places is None else [keys[place] for place in each.places])
     return [pa.array(column, pa.string()) for column in zip(*found, strict=True)]
 
 

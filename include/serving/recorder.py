@@ -78,11 +78,12 @@ class Recorder:
         lineup = exchange.lineup
         if status == 200 and lineup is not None and lineup.challenger is None:
             # Nearly every request.
-            tally, rows = lineup.champion.tally, len(exchange.scored)
-            self._offer(Noted(tally, exchange, latency_us, None, tally.answer(rows, latency_us)), rows)
+            tally, scored = lineup.champion.tally, exchange.scored
+            rows = len(scored)
+            self._offer(Noted(tally, exchange, latency_us, tally.answer(rows, latency_us), scored), rows)
         elif status == 200 and lineup is not None:
             for tally, places in _dealt(exchange.scored).items():
-                self._answer(tally, exchange, places, latency_us)
+                self._answer(tally, exchange, places, [exchange.scored[place] for place in places], latency_us)
             if self.look_on(exchange):
                 return
         elif lineup is not None:
@@ -95,9 +96,11 @@ class Recorder:
         # What was asked may be large, and nobody needs it any more.
         exchange.ask = exchange.lineup = None
 
-    def note_unseen(self, exchange: Exchange, challenger: Answerer, places: Sequence[int], *, latency_us: int) -> None:
+    def note_unseen(
+        self, exchange: Exchange, places: Sequence[int], scored: Sequence[Scored], *, latency_us: int
+    ) -> None:
         """Keep what a challenger made of those rows, at their places, that others answered."""
-        self._answer(self.shadow_of(challenger), exchange, places, latency_us)
+        self._answer(self.shadow_of(scored[0].answerer), exchange, places, scored, latency_us)
 
     def close_window(self, now: datetime) -> list[ServingWindow]:
         """Return what was counted since this was called before; called by the thread that answers."""
@@ -111,9 +114,11 @@ class Recorder:
         self._since = now
         return windows
 
-    def _answer(self, tally: Tally, exchange: Exchange, places: Sequence[int], latency_us: int) -> None:
+    def _answer(
+        self, tally: Tally, exchange: Exchange, places: Sequence[int], scored: Sequence[Scored], latency_us: int
+    ) -> None:
         first = tally.answer(len(places), latency_us)
-        self._offer(Noted(tally, exchange, latency_us, places, first), len(places))
+        self._offer(Noted(tally, exchange, latency_us, first, scored, places), len(places))
 
     def _tally(self, model_id: str, version: int, role: str) -> Tally:
         return self._tallies.setdefault((model_id, version, role), Tally(model_id, version, role))

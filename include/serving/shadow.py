@@ -14,7 +14,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, field
 
 from include.errors import MlopsError
@@ -87,11 +86,8 @@ class Shadow:
                 # A challenger's fault is its own: it is told, and nobody who asked hears of it.
                 self._fail(challenger, repr(err))
             else:
-                made = dict(zip(some, scored, strict=True))
-                seen = copy(exchange)
-                seen.scored = [made.get(n, each) for n, each in enumerate(exchange.scored)]
                 took = time.perf_counter() - began
-                self.recorder.note_unseen(seen, challenger, some, latency_us=round(took * 1e6))
+                self.recorder.note_unseen(exchange, some, scored, latency_us=round(took * 1e6))
             await asyncio.sleep((time.perf_counter() - began) * _REST)
 
     def _fail(self, challenger: Answerer, problem: str) -> None:

@@ -68,7 +68,7 @@ class ChunkWriter:
         self._is_synced = True
         self._path = folder / f"{number:010d}-{source.model_id}-{source.version}{_OPEN}"
         self._file: IO[bytes] = self._path.open("xb")
-        self._stream = pa.ipc.new_stream(self._file, source.schema(), options=_OPTIONS)
+        self._stream = pa.ipc.new_stream(self._file, source.schema, options=_OPTIONS)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows; a process that is killed leaves them, a machine that stops once `sync` has returned."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from include.serving.log_rows import Noted, RowSource, make_batch, newest_event_us
+from include.serving.log_rows import Noted, RowSource, count_rows, make_batch, newest_event_us
 from include.serving.routing import is_canary
 from include.serving.staged_chunks import ChunkWriter, ProcessFolder, RowCounts
 from include.serving.tally import Tally
@@ -146,9 +146,9 @@ class Stager:
         for each in noted:
             by_tally.setdefault(each.tally, []).append(each)
         for tally, some in by_tally.items():
-            rows = sum(map(_count, some))
+            rows = sum(count_rows(some))
             kept = self._sample(tally, some)
-            count = sum(map(_count, kept))
+            count = sum(count_rows(kept))
             self.left_out += rows - count
             if kept and self._write(tally, kept):
                 self.staged += count
@@ -157,7 +157,7 @@ class Stager:
                 self.dropped_late += count
                 tally.dropped += count
             if self._counts is not None:
-                self._counts.staged[tally.place] = some[-1].first + _count(some[-1]) - 1
+                self._counts.staged[tally.place] = some[-1].first + len(some[-1].scored) - 1
             self._taken += rows
 
     def _sample(self, tally: Tally, noted: Sequence[Noted]) -> list[Noted]:
@@ -168,12 +168,12 @@ class Stager:
         kept = []
         for each in noted:
             exchange = each.exchange
-            places = range(len(exchange.scored)) if each.places is None else each.places
-            # Rows of features have no entity: all of a request are in, or none.
-            keys = exchange.keys or [(exchange.request_id,)] * len(exchange.scored)
+            places = range(len(each.scored)) if each.places is None else each.places
             for n, place in enumerate(places):
-                if is_canary(keys[place], share=share, salt=_SAMPLE):
-                    kept.append(each._replace(places=[place], first=each.first + n))
+                # Rows of features have no entity: all of a request are in, or none.
+                key = exchange.keys[place] if exchange.keys else (exchange.request_id,)
+                if is_canary(key, share=share, salt=_SAMPLE):
+                    kept.append(each._replace(places=[place], scored=[each.scored[n]], first=each.first + n))
         return kept
 
     def _write(self, tally: Tally, noted: Sequence[Noted]) -> bool:
@@ -226,16 +226,12 @@ class Stager:
         self._problem = problem
 
 
-def _count(noted: Noted) -> int:
-    return len(noted.exchange.scored) if noted.places is None else len(noted.places)
-
-
 def _portions(noted: Sequence[Noted]) -> Iterator[list[Noted]]:
     portion: list[Noted] = []
     rows = 0
     for each in noted:
         portion.append(each)
-        rows += _count(each)
+        rows += len(each.scored)
         if rows >= _AT_ONCE:
             yield portion
             portion, rows = [], 0

@@ -78,7 +78,7 @@ def open_log(tmp_path: Path, lake: Lake, *, process: str = "p", limits: LogLimit
 
 def answer(log: PredictionLog, tally: Tally, number: int, *, rows: int = 1, **scored: object) -> None:
     exchange = make_exchange(number, [make_answerer(tally)] * rows, **scored)
-    log.offer(Noted(tally, exchange, 120 + number, None, tally.answer(rows, 120 + number)), rows)
+    log.offer(Noted(tally, exchange, 120 + number, tally.answer(rows, 120 + number), exchange.scored), rows)
 
 
 def until(holds: Callable[[], bool], *, seconds: float = 20.0) -> None:

@@ -39,11 +39,7 @@ class KeptLog:
         self.noted.append(noted)
 
     def numbers(self) -> Counter[tuple[str, int]]:
-        return Counter(
-            (each.tally.role, each.first + n)
-            for each in self.noted
-            for n in range(len(each.exchange.scored if each.places is None else each.places))
-        )
+        return Counter((each.tally.role, each.first + n) for each in self.noted for n in range(len(each.scored)))
 
 
 def make_recorder(process: str = "p") -> tuple[Recorder, KeptLog]:
@@ -193,7 +189,7 @@ def test_a_challenger_scores_what_it_did_not_answer_and_only_the_log_is_told():
 
         (noted,) = log.noted
         assert (noted.tally.role, noted.places) == (SHADOW, [0, 2])
-        assert [noted.exchange.scored[place].score for place in (0, 2)] == [0.0, 2.0]
+        assert [each.score for each in noted.scored] == [0.0, 2.0]
         assert [each.score for each in exchange.scored] == [0.5, 0.51, 0.52]
 
     asyncio.run(run())
