@@ -1,7 +1,7 @@
 """Answers as rows of the prediction log: Arrow batches, of one version in one role each.
 
 What belongs here: what a row of an answer is, on its way to the lake and in it. What does not: when batches are made
-(``prediction_log``), and the disk (``staged_chunks``).
+(``log_buffer``), and the disk (``staged_chunks``).
 
 On the way a row has what differs from row to row; what all rows of a version share stands once, with the schema.
 """

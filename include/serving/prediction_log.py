@@ -1,12 +1,12 @@
 """The prediction log: every row that is answered goes to the lake, and no request waits for it.
 
-What belongs here: the log of a process, put together, and its account. What does not: from memory to the disk
-(``staging``), and from there to the lake (``committing``).
+What belongs here: the log of a process, put together, and its account. What does not: memory (``log_buffer``), from
+there to the disk (``staging``), and from there to the lake (``committing``).
 
-A request appends to a buffer, and that is all. One thread makes batches of the buffer and puts them on the disk;
-another commits what lies there, a chunk at a time, when it is large or old enough. Where the lake is down, chunks wait.
-Each of the three is bounded, what came first is kept, and what is not is counted: rows are numbered when they are
-answered, so that the numbers that are not in the log are those of rows that were lost.
+A request appends to a buffer; one in hundreds makes a batch of it, after its answer was sent. One thread puts batches
+on the disk; another commits what lies there, a chunk at a time, when it is large or old enough. Where the lake is down,
+chunks wait. Each of the three is bounded, what came first is kept, and what is not is counted: rows are numbered when
+they are answered, so that the numbers that are not in the log are those of rows that were lost.
 """
 
 from __future__ import annotations

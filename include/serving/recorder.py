@@ -82,8 +82,8 @@ class Recorder:
             rows = len(scored)
             self._offer(Noted(tally, exchange, latency_us, tally.answer(rows, latency_us), scored), rows)
         elif status == 200 and lineup is not None:
-            for tally, places in _dealt(exchange.scored).items():
-                self._answer(tally, exchange, places, [exchange.scored[place] for place in places], latency_us)
+            for tally, (places, scored) in _dealt(exchange.scored).items():
+                self._answer(tally, exchange, places, scored, latency_us)
             if self.look_on(exchange):
                 return
         elif lineup is not None:
@@ -139,11 +139,13 @@ class Recorder:
         self.log.add_source(tally, source, share=spec.serving.log_share)
 
 
-def _dealt(scored: Sequence[Scored]) -> dict[Tally, list[int]]:
-    """Return which rows each version answered."""
-    dealt: dict[Tally, list[int]] = {}
+def _dealt(scored: Sequence[Scored]) -> dict[Tally, tuple[list[int], list[Scored]]]:
+    """Return the rows that each version answered, and where in the answer they are."""
+    dealt: dict[Tally, tuple[list[int], list[Scored]]] = {}
     for place, each in enumerate(scored):
-        dealt.setdefault(each.answerer.tally, []).append(place)
+        places, rows = dealt.setdefault(each.answerer.tally, ([], []))
+        places.append(place)
+        rows.append(each)
     return dealt
 
 

@@ -1,6 +1,7 @@
-"""From a buffer in memory to chunks on the disk, by a thread of its own.
+"""From memory to chunks on the disk, by a thread of its own.
 
-What belongs here: what a request leaves behind, and how it gets safe. What does not: the lake (``committing``).
+What belongs here: how what was answered gets safe. What does not: what lies in memory (``log_buffer``), and the lake
+(``committing``).
 """
 
 from __future__ import annotations
@@ -8,26 +9,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from include.serving.log_rows import Noted, RowSource, count_rows, make_batch, newest_event_us
-from include.serving.routing import is_canary
+from include.serving.log_buffer import LogBuffer, Portion
+from include.serving.log_rows import RowSource
 from include.serving.staged_chunks import ChunkWriter, ProcessFolder, RowCounts
 from include.serving.tally import Tally
 
 log = logging.getLogger(__name__)
 
-# Rows of a batch: making one holds the interpreter for less than a millisecond, and then others have a turn.
-_AT_ONCE = 250
-_PAUSE_S = 0.001
-# So often a full batch is looked for: what lies in memory for long is out of the processor's caches when it is needed.
-_LOOK_S = 0.05
-# Who is in the sample has nothing to do with who is in a test.
-_SAMPLE = b"prediction log"
+# So often batches are looked for.
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -69,19 +63,17 @@ class Stager:
 
     Attributes
     ----------
-    offered, dropped_full : int
-        Rows that were offered, and those that the buffer had no room for; written by the thread that offers.
-    staged, left_out, dropped_late : int
-        Rows that are on the disk, that are not in the sample, and that could not be written; by the thread of its own.
+    offer : callable
+        Takes rows that were answered, see `LogBuffer.offer`.
+    staged, left_out : int
+        Rows that are on the disk, and those that are not in the sample.
     """
 
     def __init__(self, folder: ProcessFolder, limits: LogLimits) -> None:
-        self.offered = self.dropped_full = 0
-        self.staged = self.left_out = self.dropped_late = 0
-        self._taken = 0
+        self.staged = self.left_out = self._dropped = 0
         self._folder, self._limits = folder, limits
-        self._buffer: deque[Noted] = deque()
-        self._sources: dict[Tally, tuple[RowSource, float]] = {}
+        self._buffer = LogBuffer(limits.buffered_rows)
+        self.offer = self._buffer.offer
         self._open: dict[Tally, _Open] = {}
         self._counts: RowCounts | None = None
         self._number = 0
@@ -90,30 +82,26 @@ class Stager:
         self._thread: threading.Thread | None = None
 
     @property
+    def offered(self) -> int:
+        """Rows that were answered, and are to be logged."""
+        return self._buffer.offered
+
+    @property
     def dropped(self) -> int:
         """Rows that were lost where a bound was met."""
-        return self.dropped_full + self.dropped_late
+        return self._buffer.dropped + self._dropped
 
     def add_source(self, tally: Tally, source: RowSource, *, share: float) -> None:
         """See `PredictionLog.add_source`."""
-        self._sources[tally] = (source, share)
+        self._buffer.add_source(tally, source, share=share)
         self._mark(tally)
-
-    def offer(self, noted: Noted, rows: int) -> None:
-        """Append rows to the buffer, where it has room."""
-        self.offered += rows
-        if self.offered - self.dropped_full - self._taken > self._limits.buffered_rows:
-            self.dropped_full += rows
-            noted.tally.dropped += rows
-        else:
-            self._buffer.append(noted)
 
     def start(self) -> None:
         """Start the thread."""
         # Whoever looks for folders of processes that have ended may have this one for a moment.
         if self._folder.take(wait_s=1.0):
             self._counts = self._folder.counts()
-            for tally in self._sources:
+            for tally in self._buffer.tallies():
                 self._mark(tally)
         self._thread = threading.Thread(target=self._run, name="prediction-log-staging", daemon=True)
         self._thread.start()
@@ -129,10 +117,9 @@ class Stager:
         while not is_over:
             is_over = self._end.wait(min(_LOOK_S, self._limits.stage_seconds))
             is_due = is_over or time.monotonic() - staged_at >= self._limits.stage_seconds
-            if not is_due and len(self._buffer) < _AT_ONCE:
-                continue
             try:
-                self._stage()
+                for portion in self._buffer.take(all_of_it=is_due):
+                    self._stage(portion)
                 if is_due:
                     staged_at = time.monotonic()
                     self._sync(is_over=is_over)
@@ -140,55 +127,28 @@ class Stager:
                 # Nobody has foreseen it; without the thread the log would end here, and nobody would know.
                 log.exception("serving log: rows could not be staged")
 
-    def _stage(self) -> None:
-        noted = [self._buffer.popleft() for _ in range(len(self._buffer))]
-        by_tally: dict[Tally, list[Noted]] = {}
-        for each in noted:
-            by_tally.setdefault(each.tally, []).append(each)
-        for tally, some in by_tally.items():
-            rows = sum(count_rows(some))
-            kept = self._sample(tally, some)
-            count = sum(count_rows(kept))
-            self.left_out += rows - count
-            if kept and self._write(tally, kept):
-                self.staged += count
-                tally.newest_event_us = newest_event_us(kept) or tally.newest_event_us
-            else:
-                self.dropped_late += count
-                tally.dropped += count
-            if self._counts is not None:
-                self._counts.staged[tally.place] = some[-1].first + len(some[-1].scored) - 1
-            self._taken += rows
+    def _stage(self, portion: Portion) -> None:
+        tally, kept = portion.tally, portion.rows - portion.left_out
+        self.left_out += portion.left_out
+        if portion.batch is not None and self._write(tally, portion.batch):
+            self.staged += kept
+            tally.newest_event_us = portion.newest_event_us or tally.newest_event_us
+        else:
+            self._dropped += kept
+            tally.dropped += kept
+        if self._counts is not None:
+            self._counts.staged[tally.place] = portion.last
 
-    def _sample(self, tally: Tally, noted: Sequence[Noted]) -> list[Noted]:
-        """Return the rows of the entities that are kept."""
-        _, share = self._sources[tally]
-        if share >= 1.0:
-            return list(noted)
-        kept = []
-        for each in noted:
-            exchange = each.exchange
-            places = range(len(each.scored)) if each.places is None else each.places
-            for n, place in enumerate(places):
-                # Rows of features have no entity: all of a request are in, or none.
-                key = exchange.keys[place] if exchange.keys else (exchange.request_id,)
-                if is_canary(key, share=share, salt=_SAMPLE):
-                    kept.append(each._replace(places=[place], scored=[each.scored[n]], first=each.first + n))
-        return kept
-
-    def _write(self, tally: Tally, noted: Sequence[Noted]) -> bool:
+    def _write(self, tally: Tally, batch: pa.RecordBatch) -> bool:
         """Write rows of a version, and say whether they are safe."""
-        source, _ = self._sources[tally]
         try:
             if self._counts is None or self._folder.bytes() > self._limits.staged_bytes:
                 raise OSError(f"{self._folder.path} holds all that may wait for the lake, or another process has it")
             if tally not in self._open:
                 self._number += 1
-                self._open[tally] = _Open(ChunkWriter(self._folder.path, self._number, source), time.monotonic())
-            writer = self._open[tally].writer
-            for some in _portions(noted):
-                writer.write(make_batch(source, some))
-                time.sleep(_PAUSE_S)
+                writer = ChunkWriter(self._folder.path, self._number, self._buffer.source(tally))
+                self._open[tally] = _Open(writer, time.monotonic())
+            self._open[tally].writer.write(batch)
         except (OSError, pa.ArrowException) as err:
             if (broken := self._open.pop(tally, None)) is not None:
                 broken.writer.abandon()
@@ -216,24 +176,10 @@ class Stager:
     def _mark(self, tally: Tally) -> None:
         """Have the number of a tally's last row outlive the process."""
         if self._counts is not None:
-            source, _ = self._sources[tally]
-            tally.place = self._counts.place(source.work)
+            tally.place = self._counts.place(self._buffer.source(tally).work)
             tally.marks = self._counts.answered
 
     def _tell(self, problem: str | None) -> None:
         if problem is not None and problem != self._problem:
             log.error("serving log: %s", problem)
         self._problem = problem
-
-
-def _portions(noted: Sequence[Noted]) -> Iterator[list[Noted]]:
-    portion: list[Noted] = []
-    rows = 0
-    for each in noted:
-        portion.append(each)
-        rows += len(each.scored)
-        if rows >= _AT_ONCE:
-            yield portion
-            portion, rows = [], 0
-    if portion:
-        yield portion

@@ -99,6 +99,9 @@ def make_server(service: PredictionService, *, host: str, port: int, limits: Lim
         access_log=False,
         log_level="warning",
         server_header=False,
+        # Nothing here asks who is behind a proxy, or opens a socket.
+        proxy_headers=False,
+        ws="none",
         timeout_graceful_shutdown=_DRAIN_S,
     )
     return uvicorn.Server(config)
