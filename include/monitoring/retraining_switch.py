@@ -7,10 +7,13 @@ store), and `decision.stop` of a spec, which holds a model by its deployment.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from include.monitoring.decision import Decision
+if TYPE_CHECKING:
+    # The state store keeps moves wherever it is, and a decision's tests are not in every image.
+    from include.monitoring.decision import Decision
 
 
 @dataclass(frozen=True)
@@ -91,4 +94,4 @@ def veto_stopped(decision: Decision, stops: Sequence[SwitchMove]) -> Decision:
     if not stops:
         return decision
     held = tuple(f"{stop}; no retrain starts before {stop.command}" for stop in stops)
-    return Decision("veto", "none", (*held, *decision.reasons))
+    return replace(decision, action="veto", trigger="none", reasons=(*held, *decision.reasons))
