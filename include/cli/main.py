@@ -27,6 +27,7 @@ _COMMANDS = {
     "monitor": "include.cli.pipeline:monitor",
     "orders": "include.cli.orders:orders",
     "outcomes": "include.cli.outcomes:outcomes",
+    "performance": "include.cli.performance:performance",
     "sources": "include.cli.sources:sources",
     "policy": "include.cli.policy:policy",
     "predictions": "include.cli.predictions:predictions",

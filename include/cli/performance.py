@@ -1,0 +1,58 @@
+"""`mlops performance`: what scores are worth.
+
+What belongs here: options and what is printed. What does not: any measuring.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from include.cli import options
+from include.errors import UsageError
+
+
+@click.group()
+def performance() -> None:
+    """Estimate what scores are worth before their labels are known."""
+
+
+@performance.command()
+@click.option("--reference", required=True, type=options.PATH, help="Parquet or CSV file with scores and labels.")
+@click.option("--current", required=True, type=options.PATH, help="Parquet or CSV file with scores.")
+@click.option("--score", required=True, metavar="COL", help="The score.")
+@click.option("--label", required=True, metavar="COL", help="What happened, 0 or 1; the current file may lack it.")
+@click.option("--features", metavar="A,B", help="Columns of numbers to correct by.  [default: all in both files]")
+@click.option("--entity", metavar="COL", help="Whom a row of the reference is about.  [default: each row is its own]")
+@options.as_json
+def estimate(
+    reference: Path, current: Path, score: str, label: str, features: str | None, entity: str | None, as_json: bool
+) -> None:
+    """Estimate the AUC of the current file's scores, by confidence and corrected for covariate shift.
+
+    It can't see concept drift: that the same features now mean another chance is what labels alone show.
+    """
+    from include.steps.estimate_performance import estimate_performance
+
+    names = None if features is None else [name.strip() for name in features.split(",") if name.strip()]
+    if names == []:
+        raise UsageError(f"--features={features!r} names no column; write --features A,B")
+    found = estimate_performance(reference, current, score=score, label=label, features=names, entity=entity)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2, allow_nan=False))
+        return
+    estimated, told = found.estimated, found.to_json()
+    by = f"corrected by {', '.join(found.features)}" if estimated.is_corrected else "by confidence alone"
+    click.echo(
+        f"AUC of {found.current_rows:,} rows: {estimated.value:.3f} [{estimated.low:.3f}, {estimated.high:.3f}], {by}"
+    )
+    if estimated.is_corrected:
+        click.echo(f"uncorrected: {estimated.uncorrected:.3f}")
+    if found.realised is not None:
+        click.echo(f"realised: {found.realised:.3f}")
+    held = found.back_test
+    if held.windows:
+        click.echo(f"on the reference {held.within} of {held.windows} such estimates held")
+    click.echo(told["caveat"])

@@ -1,0 +1,313 @@
+"""What scores are worth before anybody knows what happened, as far as scores and features can tell.
+
+What belongs here: the AUC that is expected of scores whose labels are not known, how sure that is, and how often such
+estimates held. What does not: the AUC of known labels (``training.outcome_metrics``), and reading rows.
+
+It can't see concept drift: that the same features now mean another chance is exactly what labels alone show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from include.errors import RefusedError
+
+CAVEAT = (
+    "an estimate: it can't see concept drift, as it takes the same score and features to mean the same chance as in "
+    "the reference"
+)
+# Fewer rows of a side, or of a class of the reference, tell nothing.
+ROWS_MIN, OF_A_CLASS_MIN = 100, 20
+# More rows make the estimate no surer that anybody would notice; these are drawn of them.
+ROWS_MAX = 20_000
+_LEVEL = 0.95
+_EPSILON = 1e-6
+# A row of the reference that stands for more than so many is held to that: a few would decide.
+_WEIGHT_MAX = 20.0
+_FOLDS = 3
+# Shallow trees: what they can't tell apart counts as alike.
+_TELLS_APART = {"objective": "binary:logistic", "max_depth": 3, "eta": 0.1, "nthread": 1}
+_TREES = 40
+_ALIKE_MIN = 0.5
+_WINDOWS_MAX = 10
+
+_Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """Rows that a model scored.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_rows,), float64
+        No NaN.
+    features : ndarray of shape (n_rows, n_features), float64
+        What the correction for covariate shift looks at; NaN is missing, and there may be no column.
+    labels : ndarray of shape (n_rows,), float64, or None
+        0 or 1; None where they are not known.
+    entities : ndarray of shape (n_rows,), int64, or None
+        The number of each row's entity, whose rows are drawn together; None where each row is its own.
+    """
+
+    scores: _Floats
+    features: _Floats
+    labels: _Floats | None = None
+    entities: NDArray[np.int64] | None = None
+
+    def take(self, rows: NDArray[np.int64]) -> ScoredRows:
+        """Return some rows."""
+        return ScoredRows(
+            self.scores[rows],
+            self.features[rows],
+            None if self.labels is None else self.labels[rows],
+            None if self.entities is None else self.entities[rows],
+        )
+
+
+@dataclass(frozen=True)
+class EstimatedAuc:
+    """The AUC that is expected of scores.
+
+    Attributes
+    ----------
+    value : float
+    low, high : float
+        Ends of the interval that holds the AUC of the labels that will come, 95 times of 100.
+    is_corrected : bool
+        For covariate shift: there are features, and enough rows of the reference are like the current ones.
+    uncorrected : float
+        By confidence alone.
+    """
+
+    value: float
+    low: float
+    high: float
+    is_corrected: bool
+    uncorrected: float
+
+
+@dataclass(frozen=True)
+class BackTest:
+    """How estimates held on windows of the reference, each estimated from the others: of so many, so many."""
+
+    windows: int
+    within: int
+
+
+def expected_auc(scores: _Floats, chances: _Floats) -> float:
+    """Return the AUC that is expected where each row is positive by a chance of its own; NaN without both classes.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_rows,), float64
+    chances : ndarray of shape (n_rows,), float64
+        In [0, 1]; known labels are chances of 0 and 1.
+
+    Notes
+    -----
+    The share of pairs, each weighted by the chance that the one is positive and the other negative, in which the
+    positive one stands above; a tie counts one half. Labels make it the AUC of Hanley and McNeil.
+
+    Examples
+    --------
+    >>> expected_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0.0, 0.0, 1.0, 1.0]))
+    0.75
+    """
+    order = np.argsort(scores, kind="stable")
+    ranked, chance = scores[order], chances[order]
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+    positive, negative = (np.add.reduceat(each, starts) for each in (chance, 1 - chance))
+    pairs = positive.sum() * negative.sum()
+    if pairs <= 0:
+        return float("nan")
+    below = np.cumsum(negative) - negative
+    return float(np.sum(positive * (below + negative / 2)) / pairs)
+
+
+def estimate_auc(reference: ScoredRows, current: ScoredRows, *, samples: int = 200, seed: int = 0) -> EstimatedAuc:
+    """Estimate the AUC of scores whose labels are not known.
+
+    Parameters
+    ----------
+    reference : ScoredRows
+        With labels.
+    current : ScoredRows
+        With the same features; its labels are not looked at.
+    samples, seed : int
+        Of the interval.
+
+    Raises
+    ------
+    RefusedError
+        If there are fewer than `ROWS_MIN` rows on a side, or `OF_A_CLASS_MIN` of a class of the reference.
+
+    Notes
+    -----
+    Confidence-based estimation (CBPE): what a score means is learned from the reference (a logistic curve of third
+    degree in the score's log-odds), and the AUC is that of pairs weighted by those chances. Corrected for covariate
+    shift in the manner of PAPE: rows of the reference count by how much likelier such features are among the current
+    ones, which a classifier of the two tells, out of fold. For the interval entities of the reference are drawn with
+    replacement, and labels by the chances that these give; it is the wider on each side of the two ways.
+
+    References
+    ----------
+    J. Białek, J. Kivimäki, W. Kuberski, N. Perrakis, Confidence-based Performance Estimators on Model Monitoring
+    (arXiv 2407.08649); J. Białek, W. Kuberski, N. Perrakis, A. Bifet, Estimating Model Performance Under Covariate
+    Shift Without Labels (PAPE, arXiv 2401.08348).
+    """
+    labels = _require(reference, current)
+    rng = np.random.default_rng(seed)
+    reference, current = _some(reference, rng), _some(current, rng)
+    labels = labels if reference.labels is None else reference.labels
+    log_odds = _Scale(reference.scores)
+    before, now = log_odds(reference.scores), log_odds(current.scores)
+    weights = _likeness(reference.features, current.features, rng)
+    ones = np.ones(len(labels))
+    ways = [ones] if weights is None else [ones, weights]
+    values = [expected_auc(current.scores, _chances(before, labels, each, now)) for each in ways]
+    ends = []
+    for each in ways:
+        drawn = [
+            _drawn_auc(current.scores, _chances(before, labels, each * times, now), rng)
+            for times in _resamples(reference, samples, rng)
+        ]
+        finite = np.array(drawn)[np.isfinite(drawn)]
+        ends.append(np.quantile(finite, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]) if len(finite) else (0.0, 1.0))
+    return EstimatedAuc(
+        value=values[-1],
+        low=float(min(low for low, _ in ends)),
+        high=float(max(high for _, high in ends)),
+        is_corrected=weights is not None,
+        uncorrected=values[0],
+    )
+
+
+def back_test(reference: ScoredRows, *, samples: int = 100, seed: int = 0) -> BackTest:
+    """Estimate windows of the reference from the rest of it, and count how often what came true was in the interval.
+
+    Parameters
+    ----------
+    reference : ScoredRows
+        With labels, in the order of time. Of at most ten windows, each of `ROWS_MIN` rows at least; one with labels of
+        one class only is not counted.
+    """
+    if reference.labels is None:
+        raise RefusedError("a back-test takes labels of the reference; there are none")
+    count = min(_WINDOWS_MAX, len(reference.scores) // (2 * ROWS_MIN))
+    every = np.arange(len(reference.scores))
+    windows = within = 0
+    for window in np.array_split(every, count) if count > 1 else ():
+        own, others = reference.take(window), reference.take(np.setdiff1d(every, window))
+        try:
+            estimated = estimate_auc(others, own, samples=samples, seed=seed)
+        except RefusedError:
+            continue
+        realised = expected_auc(own.scores, np.asarray(own.labels))
+        if np.isfinite(realised):
+            windows, within = windows + 1, within + (estimated.low <= realised <= estimated.high)
+    return BackTest(windows, within)
+
+
+def _require(reference: ScoredRows, current: ScoredRows) -> _Floats:
+    if reference.labels is None:
+        raise RefusedError("nothing can be estimated from a reference without labels")
+    for name, rows in (("reference", len(reference.scores)), ("current", len(current.scores))):
+        if rows < ROWS_MIN:
+            raise RefusedError(f"the {name} rows are {rows}; from fewer than {ROWS_MIN} nothing is estimated")
+    positives = int(reference.labels.sum())
+    if min(positives, len(reference.labels) - positives) < OF_A_CLASS_MIN:
+        raise RefusedError(
+            f"of {len(reference.labels)} rows of the reference {positives} are positive; from fewer than "
+            f"{OF_A_CLASS_MIN} of a class nothing is estimated"
+        )
+    return reference.labels
+
+
+def _some(rows: ScoredRows, rng: np.random.Generator) -> ScoredRows:
+    if len(rows.scores) <= ROWS_MAX:
+        return rows
+    return rows.take(np.sort(rng.choice(len(rows.scores), ROWS_MAX, replace=False)))
+
+
+class _Scale:
+    """The log-odds of a score, or a score of another scale as it is, standardised by the reference."""
+
+    def __init__(self, scores: _Floats) -> None:
+        self._is_chance = bool(scores.min() >= 0 and scores.max() <= 1)
+        raw = self._raw(scores)
+        self._middle, self._spread = float(raw.mean()), float(raw.std()) or 1.0
+
+    def __call__(self, scores: _Floats) -> _Floats:
+        # Beyond what the reference has shown the curve of third degree would turn.
+        return np.clip((self._raw(scores) - self._middle) / self._spread, -3.0, 3.0)
+
+    def _raw(self, scores: _Floats) -> _Floats:
+        if not self._is_chance:
+            return scores
+        inside = np.clip(scores, _EPSILON, 1 - _EPSILON)
+        return np.asarray(np.log(inside / (1 - inside)))
+
+
+def _chances(before: _Floats, labels: _Floats, weights: _Floats, now: _Floats) -> _Floats:
+    """Return the chance that each current score means, by a weighted logistic curve of third degree."""
+    design = np.vander(before, 4, increasing=True)
+    beta = np.zeros(4)
+    # A little ridge: labels that a score tells apart wholly would have no end.
+    ridge = np.diag([1e-6, 1e-2, 1e-1, 1e-1])
+    for _ in range(25):
+        chance = _logistic(design @ beta)
+        slope = design.T @ (weights * (labels - chance)) - ridge @ beta
+        curve = (design * (weights * chance * (1 - chance))[:, None]).T @ design + ridge
+        step = np.linalg.solve(curve, slope)
+        beta = beta + np.clip(step, -5, 5)
+        if np.abs(step).max() < 1e-6:
+            break
+    return _logistic(np.vander(now, 4, increasing=True) @ beta)
+
+
+def _logistic(log_odds: _Floats) -> _Floats:
+    return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -30, 30))))
+
+
+def _likeness(reference: _Floats, current: _Floats, rng: np.random.Generator) -> _Floats | None:
+    """Return how much likelier the features of each row of the reference are among the current ones.
+
+    None where there are none, or where most of the current rows are like no row of the reference.
+    """
+    if reference.shape[1] == 0:
+        return None
+    import xgboost
+
+    rows = np.concatenate([reference, current])
+    is_current = np.repeat([0, 1], [len(reference), len(current)])
+    fold = rng.permutation(len(rows)) % _FOLDS
+    chance = np.empty(len(rows))
+    for own in range(_FOLDS):
+        others = xgboost.DMatrix(rows[fold != own], is_current[fold != own], nthread=1)
+        model = xgboost.train(_TELLS_APART, others, _TREES)
+        chance[fold == own] = model.predict(xgboost.DMatrix(rows[fold == own], nthread=1))
+    inside = np.clip(chance[: len(reference)], _EPSILON, 1 - _EPSILON)
+    ratio = inside / (1 - inside) * len(reference) / len(current)
+    weights = np.asarray(np.clip(ratio, 1 / _WEIGHT_MAX, _WEIGHT_MAX))
+    # The mean of the true ratio is the share of the current rows that are where the reference has some.
+    is_like = weights.mean() >= _ALIKE_MIN and weights.sum() ** 2 / np.sum(weights**2) >= ROWS_MIN
+    return weights if is_like else None
+
+
+def _resamples(reference: ScoredRows, samples: int, rng: np.random.Generator) -> Sequence[_Floats]:
+    """Return how often each row is drawn, with all rows of its entity."""
+    owner = np.arange(len(reference.scores)) if reference.entities is None else reference.entities
+    numbers = np.unique(owner, return_inverse=True)[1]
+    count = int(numbers.max()) + 1
+    return [
+        np.bincount(rng.integers(0, count, count), minlength=count).astype(np.float64)[numbers] for _ in range(samples)
+    ]
+
+
+def _drawn_auc(scores: _Floats, chances: _Floats, rng: np.random.Generator) -> float:
+    return expected_auc(scores, (rng.random(len(chances)) < chances).astype(np.float64))

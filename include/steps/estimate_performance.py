@@ -1,0 +1,191 @@
+"""Estimate what the scores of a file are worth, by another file whose labels are known.
+
+What belongs here: reading both files once, and what of them is looked at. What does not: the estimate
+(``monitoring.estimated_performance``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from include.adapters.files.tabular import local_file
+from include.adapters.files.whole import read_rows
+from include.column_types import is_number, value_type
+from include.errors import UnreadableInputError, UsageError, nearest
+from include.monitoring.estimated_performance import (
+    CAVEAT,
+    BackTest,
+    EstimatedAuc,
+    ScoredRows,
+    back_test,
+    estimate_auc,
+    expected_auc,
+)
+from include.training.auc import check_scored
+from include.training.clusters import number_entities
+
+log = logging.getLogger(__name__)
+
+_SAMPLES, _SEED = 200, 20
+
+
+@dataclass(frozen=True)
+class PerformanceReport:
+    """What the scores of a file are worth.
+
+    Attributes
+    ----------
+    reference_rows, current_rows : int
+        Of the reference those whose label is known.
+    features : tuple of str
+        What the correction for covariate shift looked at.
+    estimated : EstimatedAuc
+    realised : float or None
+        The AUC of the current rows whose label is known; None where none is, or all are the same.
+    back_test : BackTest
+        How such estimates held on windows of the reference.
+    """
+
+    reference_rows: int
+    current_rows: int
+    features: tuple[str, ...]
+    estimated: EstimatedAuc
+    realised: float | None
+    back_test: BackTest
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as ``mlops performance estimate --json`` prints it."""
+        estimated = self.estimated
+        return {
+            "reference_rows": self.reference_rows,
+            "current_rows": self.current_rows,
+            "estimated": {"auc": {"value": estimated.value, "low": estimated.low, "high": estimated.high}},
+            "realised": None if self.realised is None else {"auc": self.realised},
+            "uncorrected": {"auc": estimated.uncorrected},
+            "corrected_by": list(self.features) if estimated.is_corrected else [],
+            "back_test": {"windows": self.back_test.windows, "within": self.back_test.within},
+            "caveat": CAVEAT,
+        }
+
+
+def estimate_performance(
+    reference: Path,
+    current: Path,
+    *,
+    score: str,
+    label: str,
+    features: Sequence[str] | None = None,
+    entity: str | None = None,
+) -> PerformanceReport:
+    """Estimate the AUC of the scores of a file.
+
+    Parameters
+    ----------
+    reference, current : Path
+        Parquet or CSV, by extension; rows of the reference in the order of time.
+    score, label : str
+        Their columns. A label is 0 or 1; the current file need not have it.
+    features : sequence of str, optional
+        Columns of numbers that the correction for covariate shift looks at. Default: all that both files have.
+    entity : str, optional
+        The column that says whom a row of the reference is about: rows of one depend on one another.
+
+    Raises
+    ------
+    UnreadableInputError
+        If a file can't be taken as a whole, or lacks a column.
+    UsageError
+        If a score is no number, or a label neither 0 nor 1.
+    RefusedError
+        If there are too few rows to tell anything.
+    """
+    before, after = read_rows(local_file(reference)), read_rows(local_file(current))
+    for path, rows, wanted in ((reference, before, (score, label, entity)), (current, after, (score,))):
+        _require(path, rows, [*filter(None, wanted), *(features or ())])
+    names = list(features) if features is not None else _common(before, after, {score, label, entity})
+    known = before.filter(pc.is_valid(before[label]))
+    past = ScoredRows(
+        _numbers(known, score, reference),
+        _matrix(known, names, reference),
+        _labels(known, label, reference),
+        None if entity is None else number_entities(known[entity].cast(pa.string()).to_pylist()),
+    )
+    check_scored(np.asarray(past.labels).astype(np.int8), past.scores.astype(np.float32))
+    present = ScoredRows(_numbers(after, score, current), _matrix(after, names, current))
+    check_scored(np.zeros(len(present.scores), np.int8), present.scores.astype(np.float32))
+    estimated = estimate_auc(past, present, samples=_SAMPLES, seed=_SEED)
+    log.info("estimate reference_rows=%d current_rows=%d auc=%.4f", known.num_rows, after.num_rows, estimated.value)
+    return PerformanceReport(
+        known.num_rows,
+        after.num_rows,
+        tuple(names),
+        estimated,
+        _realised(after, score, label, current),
+        back_test(past, seed=_SEED),
+    )
+
+
+def _require(path: Path, rows: pa.Table, wanted: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in rows.column_names:
+            raise UnreadableInputError(
+                f"{path.name} has no column {name!r}; it has {', '.join(rows.column_names)}"
+                f"{nearest(name, rows.column_names)}"
+            )
+
+
+def _common(before: pa.Table, after: pa.Table, others: set[str | None]) -> list[str]:
+    return [
+        name
+        for name in before.column_names
+        if name in after.column_names
+        and name not in others
+        and _is_numeric(before[name].type)
+        and _is_numeric(after[name].type)
+    ]
+
+
+def _is_numeric(found: pa.DataType) -> bool:
+    return is_number(value_type(found)) or pa.types.is_boolean(value_type(found))
+
+
+def _numbers(rows: pa.Table, name: str, path: Path) -> NDArray[np.float64]:
+    column = rows[name]
+    if not _is_numeric(column.type) and column.null_count < rows.num_rows:
+        raise UsageError(f"{path.name}: column {name!r} is {column.type}; it should hold numbers")
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(value_type(column.type))
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy())
+
+
+def _matrix(rows: pa.Table, names: Sequence[str], path: Path) -> NDArray[np.float64]:
+    columns = [_numbers(rows, name, path) for name in names]
+    return np.column_stack(columns) if columns else np.empty((rows.num_rows, 0))
+
+
+def _labels(rows: pa.Table, name: str, path: Path) -> NDArray[np.float64]:
+    found = _numbers(rows, name, path)
+    if len(strange := np.setdiff1d(found, [0.0, 1.0])):
+        raise UsageError(f"{path.name}: column {name!r} has the label {strange[0]:g}; allowed are 0 and 1")
+    return found
+
+
+def _realised(rows: pa.Table, score: str, label: str, path: Path) -> float | None:
+    if label not in rows.column_names:
+        return None
+    known = rows.filter(pc.is_valid(rows[label]))
+    if known.num_rows == 0:
+        return None
+    value = expected_auc(_numbers(known, score, path), _labels(known, label, path))
+    return value if np.isfinite(value) else None

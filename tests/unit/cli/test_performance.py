@@ -1,0 +1,88 @@
+"""`mlops performance estimate` takes any two files, says what it can't see, and refuses what is no score or label."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from include.cli.performance import performance
+from include.errors import MlopsError, RefusedError, UnreadableInputError, UsageError
+
+
+def rows(count: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    odds = rng.normal(size=count)
+    chance = 1 / (1 + np.exp(-odds))
+    return pd.DataFrame(
+        {
+            "who": [f"c{n // 2}" for n in range(count)],
+            "income": odds + rng.normal(0, 0.5, count),
+            "is_new": rng.random(count) < 0.3,
+            "p": np.round(chance, 4),
+            "bought": (rng.random(count) < chance).astype(int),
+        }
+    )
+
+
+def write(path: Path, frame: pd.DataFrame) -> Path:
+    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path, index=False)
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(performance, ["estimate", "--score", "p", "--label", "bought", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_file_is_estimated_and_held_against_its_labels(suffix, tmp_path):
+    reference = write(tmp_path / f"then{suffix}", rows(1200, 1))
+    current = write(tmp_path / f"now{suffix}", rows(800, 2))
+    done = run("--reference", reference, "--current", current, "--entity", "who", "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.output)
+    auc = told["estimated"]["auc"]
+    assert (told["reference_rows"], told["current_rows"]) == (1200, 800)
+    assert auc["low"] <= told["realised"]["auc"] <= auc["high"]
+    assert auc["low"] < auc["value"] < auc["high"]
+    assert told["corrected_by"] == ["income", "is_new"]
+    assert told["back_test"]["within"] <= told["back_test"]["windows"] == 6
+    assert "can't see concept drift" in told["caveat"]
+
+
+def test_a_file_without_labels_has_an_estimate_and_nothing_realised(tmp_path):
+    reference = write(tmp_path / "then.parquet", rows(600, 1).assign(bought=lambda r: r["bought"].where(r.index > 50)))
+    current = write(tmp_path / "now.parquet", rows(400, 2).drop(columns="bought"))
+    done = run("--reference", reference, "--current", current, "--features", "income", "--json")
+    told = json.loads(done.output)
+    assert (told["realised"], told["reference_rows"], told["corrected_by"]) == (None, 549, ["income"])
+    said = run("--reference", reference, "--current", current).output
+    assert "corrected by income, is_new" in said
+    assert "can't see concept drift" in said
+    assert "realised" not in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "why"),
+    [
+        ({"p": np.nan}, UsageError, "400 of 400 scores are no numbers"),
+        ({"p": "high"}, UsageError, "column 'p' is .*string; it should hold numbers"),
+        ({"bought": 2}, UsageError, "has the label 2; allowed are 0 and 1"),
+        ({"bought": 0}, RefusedError, "of 400 rows of the reference 0 are positive"),
+        (None, UnreadableInputError, "then.parquet has no column 'p'"),
+    ],
+    ids=["no-number", "text", "label", "one-class", "no-column"],
+)
+def test_what_is_no_score_or_no_label_is_refused(changes, error: type[MlopsError], why, tmp_path):
+    frame = rows(400, 1)
+    reference = write(
+        tmp_path / "then.parquet", frame.drop(columns="p") if changes is None else frame.assign(**changes)
+    )
+    done = run("--reference", reference, "--current", write(tmp_path / "now.parquet", rows(400, 2)))
+    assert isinstance(done.exception, error)
+    with pytest.raises(error, match=why):
+        raise done.exception
