@@ -14,6 +14,7 @@ RACES = (
     "materialisation",
     "online_reads",
     "online_serving",
+    "entity_serving",
     "import_source",
     "batch_scoring",
     "memory",

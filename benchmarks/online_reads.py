@@ -119,10 +119,10 @@ def main(scale: float = 1.0, rounds: int = 6) -> list[Race]:
         for size in sizes:
             write_days(at.folder, f"features/bench_{size}", size, 1)
         for store in STORES:
-            _fill(at, store, entities)
+            fill(at, store, entities)
             finished += [_race(at, store, entities, keys, rounds) for keys in (1, 100)]
         for size in sizes:
-            _fill(at, "redis", size)
+            fill(at, "redis", size)
             finished.append(_race(at, "redis", size, 100, rounds, alone=True))
     return finished
 
@@ -147,7 +147,8 @@ def _race(at: Servers, store: str, entities: int, keys: int, rounds: int, *, alo
     return finished
 
 
-def _fill(at: Servers, store: str, entities: int) -> None:
+def fill(at: Servers, store: str, entities: int) -> None:
+    """Have the newest rows of so many entities in a store, and nothing else."""
     name = f"reads_{entities}"
     at.create(name)
     at.empty(store, name, 1)

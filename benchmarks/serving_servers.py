@@ -10,19 +10,22 @@ requests, one thread of ONNX Runtime.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from include.serving.online_features import ReadPlan
 
 FEATURES = [f"f{n}" for n in range(20)]
 MODEL = "churn"
 
 
-def make_model(folder: Path, *, trees: int = 500, depth: int = 6) -> None:
-    """Fit a model on 20 features, and write it for all servers: ``model.onnx``, and as MLflow keeps one."""
+def make_model(folder: Path, features: Sequence[str], *, trees: int = 500, depth: int = 6) -> None:
+    """Fit a model, and write it for all servers: ``model.onnx``, and as MLflow keeps one."""
     import mlflow
     import onnx
     import xgboost
@@ -30,9 +33,9 @@ def make_model(folder: Path, *, trees: int = 500, depth: int = 6) -> None:
     from include.training.conversion import to_onnx
 
     rng = np.random.default_rng(7)
-    rows = rng.normal(size=(20_000, len(FEATURES))).astype(np.float32)
+    rows = rng.normal(size=(20_000, len(features))).astype(np.float32)
     labels = (rows[:, :5].sum(axis=1) + rng.normal(size=len(rows)) > 0).astype(int)
-    data = xgboost.DMatrix(rows, labels, feature_names=FEATURES)
+    data = xgboost.DMatrix(rows, labels, feature_names=list(features))
     booster = xgboost.train(
         {"objective": "binary:logistic", "max_depth": depth, "eta": 0.05, "base_score": 0.5},
         data,
@@ -54,12 +57,13 @@ def serve(name: str, folder: str, port: int) -> None:
         from mlflow.pyfunc import load_model
         from mlflow.pyfunc.scoring_server import init
 
-        _run(init(load_model(str(Path(folder) / "mlflow"))), port)
+        run(init(load_model(str(Path(folder) / "mlflow"))), port)
         return
-    _run(_APPS[name]((Path(folder) / "model.onnx").read_bytes(), folder), port)
+    run(_APPS[name]((Path(folder) / "model.onnx").read_bytes(), folder), port)
 
 
-def _run(app: Any, port: int) -> None:
+def run(app: Any, port: int) -> None:
+    """Answer on a port of this machine until the process is killed."""
     import uvicorn
 
     uvicorn.run(
@@ -75,7 +79,7 @@ def _session(content: bytes) -> Any:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _ours(content: bytes, folder: str) -> Any:
+def ours(content: bytes, folder: str, names: Sequence[str] = FEATURES, plan: ReadPlan | None = None) -> Any:
     """Return this project's service, with all that it keeps of an answer, and a lineup in place of a ledger's."""
     from include.adapters.deployment import Deployment
     from include.scoring.model import ScoringModel
@@ -94,14 +98,17 @@ def _ours(content: bytes, folder: str) -> Any:
     from include.training.artifacts import Signature
 
     deployment = Deployment(Settings.from_env({"MLOPS_HOME": f"{folder}/home"}))
-    spec, features = load_model(MODEL), tuple((name, "float32") for name in FEATURES)
+    spec, features = load_model(MODEL), tuple((name, "float32") for name in names)
     service = make_service(deployment, [spec])
     signature = Signature(spec.features.service, spec.entity.keys, features, "binary")
-    version = ServedVersion(spec, 1, "champion", signature, ScoringModel(FEATURES, native=b"", onnx=content), "")
+    version = ServedVersion(spec, 1, "champion", signature, ScoringModel(names, native=b"", onnx=content), "")
     version.warm_up()
     asks = AskReader(spec.entity.keys, features, max_rows=1000)
     tally = service.record.recorder.open_tally(version)
-    answerer = Answerer(version, asks, TurnScorer(version), OnlineFeatureReader(SimpleNamespace()), tally)
+    reader = OnlineFeatureReader(plan or SimpleNamespace())
+    if plan is not None:
+        reader.start()
+    answerer = Answerer(version, asks, TurnScorer(version), reader, tally)
     service.roster.lineups = {MODEL: Lineup(answerer)}
     settle()
     return make_app(service, Door(ApiKeys(deployment.settings.home), is_open=True))
@@ -149,7 +156,7 @@ def _echo(content: bytes, folder: str) -> Any:
 
 
 _APPS: dict[str, Callable[[bytes, str], Any]] = {
-    "ours": _ours,
+    "ours": ours,
     "fastapi": lambda content, _: _fastapi(content, is_async=False),
     "fastapi_async": lambda content, _: _fastapi(content, is_async=True),
     "echo": _echo,
