@@ -237,8 +237,8 @@ def age_seconds(event_us: int | None, at: datetime | None) -> float | None:
     """Return how old a value is, in seconds; None where there is none."""
     if event_us is None:
         return None
-    now = datetime.now(UTC) if at is None else at
-    return round(now.timestamp() - event_us / MICROSECOND, 3)
+    now = time.time() if at is None else at.timestamp()
+    return round(now - event_us / MICROSECOND, 3)
 
 
 def _standings(own: Sequence[OnlineColumn], holds: Sequence[bool] | None) -> Iterator[Standing]:
