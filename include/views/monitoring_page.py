@@ -91,7 +91,7 @@ class MonitoringPage:
     held : tuple of str
         Who or what holds its retraining, in sentences.
     advice : NextStep or None
-        What to do where there is nothing to show.
+        What to do where nothing was measured yet.
     """
 
     model_id: str
@@ -188,7 +188,7 @@ def compose_page(spec: ModelSpec, record: Record, *, until: str | None = None) -
         moves=[_move_line(move) for move in record.moves if move.partition in year],
         holes=tell_missed(missed),
         held=tell_held(spec, record.stops),
-        advice=advise(spec, record.moves, has_nights=bool(record.nights)),
+        advice=None if record.nights or until is not None else advise(spec, record.moves),
     )
 
 

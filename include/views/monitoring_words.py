@@ -86,10 +86,8 @@ def tell_held(spec: ModelSpec, stops: Sequence[SwitchMove]) -> tuple[str, ...]:
     return (*(f"{stop}; {stop.command} lets it go on" for stop in stops), *own)
 
 
-def advise(spec: ModelSpec, moves: Sequence[LedgerMove], *, has_nights: bool) -> NextStep | None:
-    """Return what to do so that nights come to be measured; None where they are."""
-    if has_nights:
-        return None
+def advise(spec: ModelSpec, moves: Sequence[LedgerMove]) -> NextStep:
+    """Return what to do so that nights come to be measured."""
     model_id, waiting = spec.model_id, holder(moves, Stage.STAGING)
     if (version := holder(moves, Stage.PRODUCTION)) is not None:
         return NextStep(

@@ -30,7 +30,7 @@ from include.settings import User, embedded_database_url
 from tests.browser import CONTRASTS, chromium
 from tests.databases import make_database
 from tests.e2e.airflow_pages import Visitor
-from tests.monitored_year import DAYS, END, HTML, NOT_SCORED, RETRAINED, day_of, write_year
+from tests.monitored_year import DAYS, END, HTML, NOT_MEASURED, NOT_SCORED, RETRAINED, day_of, write_year
 
 USERS = (User("admin", "admin"), User("vera", "viewer"))
 PAGE = "/mlops/monitoring/churn"
@@ -194,6 +194,24 @@ def test_a_keyboard_alone_reaches_a_cell_and_opens_its_night(viewer):
         page.keyboard.press("Escape")
         assert page.evaluate("document.activeElement.id") == "heat-map"
         assert opened.wrong == []
+
+
+def test_a_night_that_was_not_measured_says_so_and_a_year_of_which_nothing_is_known_too(viewer):
+    with viewer.at(f"{PAGE}?until={day_of(NOT_MEASURED[0])}") as opened:
+        opened.page.focus("#heat-map")
+        opened.page.keyboard.press("Enter")
+        opened.see("It was not measured.")
+        opened.page.goto(f"{viewer.address}{PAGE}?until=2001-01-01")
+        opened.see("Nothing is known of churn up to 2001-01-01.")
+        assert opened.wrong == []
+
+
+def test_a_telephone_never_scrolls_the_page_sideways(viewer):
+    with viewer.at("/mlops/monitoring-files/monitoring.css") as opened:
+        opened.page.set_viewport_size({"width": 400, "height": 800})
+        opened.page.goto(viewer.address + PAGE)
+        opened.see("Drift by feature and night")
+        assert opened.page.evaluate("document.scrollingElement.scrollWidth") <= 400
 
 
 def test_it_stands_in_airflows_menu_and_a_link_to_a_run_leaves_its_frame(viewer):

@@ -167,6 +167,8 @@ export class HeatMap {
 
   draw() {
     const { width, height } = this.sizes();
+    // Room for all rows and a scroll bar, as far as the style lets it.
+    this.frame.style.height = `${HEAD + height * this.page.features.length + 20}px`;
     const [across, down, left] = [this.frame.clientWidth, this.frame.clientHeight, this.labels()];
     const ratio = devicePixelRatio || 1;
     this.space.style.width = `${left + width * this.page.days}px`;

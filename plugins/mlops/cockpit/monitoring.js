@@ -3,7 +3,7 @@
 
 import { HeatMap, legend } from "./heat_map.js";
 import { charts } from "./series.js";
-import { count, dayOf, decisionEntry, decisionWords, el, listing, section, shown, table, toAirflow } from "./words.js";
+import { count, dayOf, decisionEntry, decisionWords, el, listing, placeOf, section, shown, table, toAirflow } from "./words.js";
 
 const model = document.body.dataset.model;
 const main = document.getElementById("main");
@@ -131,11 +131,15 @@ async function openNight(partition) {
   held.replaceChildren(title, close);
   held.hidden = false;
   title.focus();
+  if (page.quality[placeOf(page, partition)] === ".") {
+    held.append(el("p", {}, "It was not measured. ", toAirflow(`dags/monitor_model__${model}/runs`, `Runs of monitor_model__${model}`)));
+    return;
+  }
   try {
     const night = await read(`${encodeURIComponent(model)}/nights/${partition}.json`);
     if (title.isConnected) held.append(...nightParts(page, night).filter(Boolean));
   } catch (problem) {
-    held.append(el("p", {}, problem.message), el("p", {}, toAirflow(`dags/monitor_model__${model}/runs`, `Runs of monitor_model__${model}`)));
+    held.append(el("p", {}, problem.message));
   }
 }
 
@@ -225,7 +229,8 @@ function draw() {
   const advice = page.advice === null ? null : el("p", { class: "advice" }, page.advice.words, " ", toAirflow(page.advice.path, "Go there"));
   const held = page.held.map((words) => el("p", { class: "advice" }, words));
   const drift = heatMap(page);
-  const parts = page.start === null ? [] : [drift, night, missing(), decisions(), checks(), versions(), nights()];
+  const nothing = page.start === null && until !== null ? el("p", {}, `Nothing is known of ${model} up to ${until}.`) : null;
+  const parts = page.start === null ? [nothing] : [drift, night, missing(), decisions(), checks(), versions(), nights()];
   main.replaceChildren(...[summary(page), ...held, advice, years(page), ...parts].filter(Boolean));
   drift?.start();
   performance.mark("drawn");

@@ -141,6 +141,7 @@ def test_where_nothing_is_measured_it_says_what_to_do(steps, path):
     assert page.advice is not None
     assert page.advice.path == path
     assert page_of(night_of(1)).advice is None
+    assert page_of(until="2025-01-01").advice is None
 
 
 def test_who_holds_its_retraining_is_told_with_the_way_to_let_it_go_on():
