@@ -19,6 +19,7 @@ from include.monitoring.decision_words import (
     tally_drift,
     tally_performance,
     tell_breaches,
+    tell_reference,
     waiting,
 )
 from include.monitoring.triggers import Trigger, breaches, fallen_checks, find_triggers, shifted
@@ -92,7 +93,7 @@ def decide(
     asking = list(
         find_triggers(nights, policy, monitoring, partition=partition, last_trained=last_trained, event=event)
     )
-    told = tuple(reason for _, reason in asking) + tuple(_asides(tonight, ledger))
+    told = tuple(reason for _, reason in asking) + tuple(_asides(tonight, ledger, policy))
     if (forbidden := limits.veto(policy, tonight)) is not None:
         return Decision("veto", "none", tuple(dict.fromkeys((forbidden, *told))))
     if (forbidden := limits.hold(policy, monitoring, ledger, tonight, partition)) is not None:
@@ -110,9 +111,12 @@ def _until(history: Sequence[NightMetrics], partition: str) -> list[NightMetrics
     return nights
 
 
-def _asides(tonight: NightMetrics | None, ledger: LedgerFacts) -> Iterator[str]:
+def _asides(tonight: NightMetrics | None, ledger: LedgerFacts, policy: DecisionSpec) -> Iterator[str]:
     if tonight is not None:
         yield from tell_breaches(tonight.checks)
+        has_shifted = len(shifted(tonight)) >= policy.features_min
+        if has_shifted and ledger.newest_example is not None:
+            yield tell_reference(tonight.model_version, ledger.newest_example)
     if ledger.training_waiting is not None:
         yield waiting(ledger.training_waiting)
     if ledger.untrained is not None:

@@ -5,7 +5,8 @@ What belongs here: the values. What does not: measuring, reading the ledger, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from include.monitoring.check import Check
 from include.monitoring.data_quality import DataQuality
@@ -28,7 +29,9 @@ class NightMetrics:
     model_version : int or None
         The version whose bins the night was measured against.
     checks : tuple of Check
-        What else is watched of the night: predictions, performance, and how it was answered online.
+        What else is watched of the night: its data, predictions, performance, and how it was answered online.
+    importance : mapping of str to float
+        Each feature's share of what the version learned; empty of a night from before it was kept.
     """
 
     partition: str
@@ -37,6 +40,7 @@ class NightMetrics:
     drift: tuple[FeatureDrift, ...]
     model_version: int | None = None
     checks: tuple[Check, ...] = ()
+    importance: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class LedgerFacts:
         The first night whose retrain acted and that no training has claimed.
     untrained : UntrainedRetrain or None
         The last retrain that acted, where its training has come to no version.
+    newest_example : str or None
+        Where a retrain brought the version into Production, the newest day that it learned from.
     is_live : bool
         A request that comes now is decided, not a night: a retrain of the night itself has happened before it.
     """
@@ -69,4 +75,5 @@ class LedgerFacts:
     candidate_waiting: bool = False
     training_waiting: str | None = None
     untrained: UntrainedRetrain | None = None
+    newest_example: str | None = None
     is_live: bool = False

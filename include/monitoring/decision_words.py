@@ -5,7 +5,7 @@ What belongs here: wording. What does not: what is decided (``decision``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from include.monitoring.check import Check
 from include.monitoring.drift import FeatureDrift
@@ -13,6 +13,8 @@ from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 # The prediction is profiled beside the features; its shift has a check of its own, and is no cause of a retrain.
 SCORE = "score"
+# More of them are no cause but a symptom.
+_CAUSES = 3
 
 CANDIDATE_WAITS = "a candidate waits for approval; approve or reject it first"
 
@@ -57,13 +59,30 @@ def tell_check(check: Check) -> str:
     return f"{check.name} {value}{interval}{threshold} of {count(check.current_rows, 'row')}{reason}"
 
 
-def tell_shift(drift: FeatureDrift, monitoring: MonitoringSpec) -> str:
-    """Say of a feature by how much it has shifted."""
+def tell_shifts(shifted: Sequence[FeatureDrift], importance: Mapping[str, float], monitoring: MonitoringSpec) -> str:
+    """Say which features have shifted: three at most, first those that the model rests on and that shifted far."""
+    ranked = sorted(shifted, key=lambda drift: -(drift.psi or 1.0) * importance.get(drift.feature, 1.0))
+    told = [_tell_shift(drift, importance.get(drift.feature), monitoring) for drift in ranked[:_CAUSES]]
+    rest = len(ranked) - len(told)
+    return ", ".join(told) + (f" and {count(rest, 'feature')} more" if rest else "")
+
+
+def _tell_shift(drift: FeatureDrift, importance: float | None, monitoring: MonitoringSpec) -> str:
+    moved = "" if drift.wasserstein is None else f", moved by {drift.wasserstein:.3g}"
+    share = "" if importance is None else f", {importance:.0%} of the model"
     if drift.reason is not None:
-        return f"{drift.feature}: {drift.reason}"
+        return f"{drift.feature}: {drift.reason}{share}"
     return (
         f"{drift.feature} psi {drift.psi:.3f} > {monitoring.psi_significant:g} "
-        f"({drift.psi_expected:.3f} expected by chance)"
+        f"({drift.psi_expected:.3f} expected by chance{moved}{share})"
+    )
+
+
+def tell_reference(version: int | None, newest_example: str) -> str:
+    """Say why a shift is not over though a version was trained since."""
+    return (
+        f"version {version} was trained on examples up to {newest_example}, the last whose labels were known: what has "
+        "shifted since is no part of its reference yet, and stays a shift until a later training"
     )
 
 

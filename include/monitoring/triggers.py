@@ -15,7 +15,7 @@ from croniter import croniter
 from include import partitions
 from include.monitoring.check import Check
 from include.monitoring.decision_facts import NightMetrics
-from include.monitoring.decision_words import SCORE, tally_drift, tally_performance, tell_check, tell_shift
+from include.monitoring.decision_words import SCORE, tally_drift, tally_performance, tell_check, tell_shifts
 from include.monitoring.drift import FeatureDrift
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
@@ -56,7 +56,7 @@ def find_triggers(
         yield "performance", f"{tally_performance(len(fallen), policy)}; {fallen[-1].partition}: {checks}"
     drifted = breaches(nights, policy, monitoring, partition, by=shifted, least=policy.features_min)
     if len(drifted) >= policy.breaches:
-        shifts = ", ".join(tell_shift(drift, monitoring) for drift in shifted(drifted[-1]))
+        shifts = tell_shifts(shifted(drifted[-1]), drifted[-1].importance, monitoring)
         yield "drift", f"{tally_drift(len(drifted), policy)}; {drifted[-1].partition}: {shifts}"
     # Last, as more is asked of what came of it alone.
     due = _due_at(policy.schedule, last_trained, partition)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.errors import MlopsError, UsageError
+from include.scoring.importance import feature_importance
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -86,6 +87,11 @@ class ScoringModel:
         if not len(matrix):
             return np.empty(0, dtype=np.float32)
         return self._predict_native(matrix) if engine == "native" else self._predict_onnx(matrix)
+
+    @cached_property
+    def importance(self) -> dict[str, float]:
+        """Each feature's share of the total gain, in [0, 1]."""
+        return feature_importance(self._booster)
 
     def _predict_native(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         scores = self._booster.inplace_predict(matrix, validate_features=False)

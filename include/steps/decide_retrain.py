@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from include import partitions
 from include.errors import MlopsError
-from include.governance.lifecycle import Stage, holder
+from include.governance.lifecycle import LedgerMove, Stage, holder
 from include.monitoring.decision import Decision, decide
 from include.monitoring.decision_facts import LedgerFacts
 from include.monitoring.missed_nights import MissedNight, tell_missed
@@ -78,16 +78,29 @@ def _facts(deployment: Deployment, model_id: str, *, before: str | None) -> Ledg
     trained = {move.evidence.as_of for move in moves if move.evidence is not None}
     last_trained = max(trained, default=None)
     retrained, failed = _retrains(deployment, model_id, before, trained)
+    production = holder(moves, Stage.PRODUCTION)
     return LedgerFacts(
-        production_version=holder(moves, Stage.PRODUCTION),
+        production_version=production,
         last_trained_partition=last_trained,
         retrain_partitions=retrained,
         failed_partitions=tuple(night for night in failed if last_trained is None or night > last_trained),
         candidate_waiting=holder(moves, Stage.STAGING) is not None,
         training_waiting=next(iter(find_waiting(deployment, model_id, before=before)), None),
         untrained=find_untrained(deployment, model_id, before=before),
+        newest_example=_newest_example(load_model(model_id), moves, production, retrained),
         is_live=before is None,
     )
+
+
+def _newest_example(
+    spec: ModelSpec, moves: Sequence[LedgerMove], version: int | None, retrained: Collection[str]
+) -> str | None:
+    """Return the newest day that a version learned from, where a retrain brought it."""
+    known = (move.evidence.as_of for move in moves if move.version == version and move.evidence is not None)
+    as_of = next(known, None)
+    if as_of is None or as_of not in retrained:
+        return None
+    return partitions.shift(as_of, -spec.label.horizon_days)
 
 
 def _retrains(

@@ -124,7 +124,9 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
         *measure_performance(deployment, spec, partition, fall_max=spec.monitoring.performance_drop_max),
         *judge_serving(spec.monitoring, deployment.state.serving_windows(spec.model_id, since, until)),
     )
-    night = NightMetrics(partition, scored.num_rows, quality, drift, version, (*checks, *watched))
+    night = NightMetrics(
+        partition, scored.num_rows, quality, drift, version, (*checks, *watched), loaded.model.importance
+    )
     _keep(deployment, spec, night)
     log.info(
         "measure_night model=%s partition=%s rows=%d data=%s", spec.model_id, partition, night.rows, quality.status

@@ -18,12 +18,13 @@ from include.monitoring.feature_profile import ReferenceProfile
 from include.monitoring.profile_json import profile_to_json
 from include.monitoring.reference_profile import build_reference_profile
 from include.question.matrix import feature_matrix
+from include.scoring.importance import feature_importance
 from include.scoring.model import ScoringModel
 from include.specs.models import ModelSpec
 from include.training import artifacts
 from include.training.clusters import number_entities
 from include.training.conversion import check_parity, to_onnx
-from include.training.fitting import feature_importance, to_bytes
+from include.training.fitting import to_bytes
 from include.training.manifest import TrainingSetManifest, spec_text
 from include.training.mlflow_model import mlmodel_text
 from include.training.model_card import write_model_card

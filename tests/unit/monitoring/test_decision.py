@@ -60,6 +60,22 @@ def test_a_drift_decision_explains_itself_with_numbers() -> None:
     )
 
 
+def test_a_shift_names_three_causes_at_most_first_those_that_the_model_rests_on() -> None:
+    importance = {"f0": 0.1, "f1": 0.5, "f2": 0.4, "f3": 0.0}
+    nights = [replace(night, importance=importance) for night in make_nights(TONIGHT, [4] * 5)]
+    told = decided(nights).reasons[0]
+    assert told.endswith(
+        "f1 psi 0.310 > 0.2 (0.010 expected by chance, 50% of the model), "
+        "f2 psi 0.310 > 0.2 (0.010 expected by chance, 40% of the model), f0 psi 0.310 > 0.2 (0.010 expected by chance, 10% of the model) and 1 feature more"
+    )
+
+
+@pytest.mark.parametrize(("shifted", "is_told"), [(2, True), (1, False)])
+def test_a_shift_that_a_retrain_could_not_learn_yet_is_explained(shifted: int, is_told: bool) -> None:
+    reasons = decided(make_nights(TONIGHT, [shifted]), ledger=make_ledger(newest_example="2011-07-20")).reasons
+    assert is_told == any("version 1 was trained on examples up to 2011-07-20" in reason for reason in reasons)
+
+
 def test_a_quiet_night_says_what_it_would_have_taken() -> None:
     assert decided(make_nights(TONIGHT, [0, 2, 0, 0, 0])).reasons == (
         "nothing asks for a retrain: 1 of the last 5 nights showed a significant shift of at least 2 features, "

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from include.errors import RefusedError, UsageError
-from include.training.fitting import feature_importance, fit_classifier, fit_ranker, to_bytes
+from include.scoring.importance import feature_importance
+from include.training.fitting import fit_classifier, fit_ranker, to_bytes
 from tests.unit.training.examples_builder import make_spec
 
 
