@@ -58,7 +58,7 @@ class FakeState:
     def decisions(self, model_id: str) -> tuple[DecisionRow, ...]:
         return tuple(decision for decision in self.rows if decision.model_id == model_id)
 
-    def nights(self, model_id: str, *, until: str) -> list[dict[str, object]]:
+    def nights(self, model_id: str, *, until: str, since: str | None = None) -> list[dict[str, object]]:
         if model_id != "churn":
             return []
         return [NIGHT.dump_python(make_measured(night), mode="json") for night in self.measured if night <= until]

@@ -66,7 +66,8 @@ def test_a_shift_names_three_causes_at_most_first_those_that_the_model_rests_on(
     told = decided(nights).reasons[0]
     assert told.endswith(
         "f1 psi 0.310 > 0.2 (0.010 expected by chance, 50% of the model), "
-        "f2 psi 0.310 > 0.2 (0.010 expected by chance, 40% of the model), f0 psi 0.310 > 0.2 (0.010 expected by chance, 10% of the model) and 1 feature more"
+        "f2 psi 0.310 > 0.2 (0.010 expected by chance, 40% of the model), "
+        "f0 psi 0.310 > 0.2 (0.010 expected by chance, 10% of the model) and 1 feature more"
     )
 
 
