@@ -6,6 +6,7 @@ What belongs here: telling the two apart, and refusing what is neither. What doe
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -41,6 +42,29 @@ def kind_of(name: str, values: NDArray[Any]) -> Kind | None:
         return "numeric"
     kinds = sorted({type(value).__name__ for value in seen})
     raise UsageError(f"column {name!r} mixes {', '.join(kinds)}; drift is measured on numbers or on text")
+
+
+def find_change(name: str, kind: Kind | None, columns: Mapping[str, NDArray[Any]]) -> str | None:
+    """Say why a column isn't the one that was known; None where it is, or holds no values to tell by.
+
+    Parameters
+    ----------
+    name : str
+    kind : {"numeric", "categorical"} or None
+        What it held; None when there was no value to tell by.
+    columns : mapping of str to ndarray of shape (n_rows,)
+        What there is now.
+    """
+    if name not in columns:
+        return f"the window has no column {name!r}; it has {', '.join(columns) or 'none'}"
+    try:
+        found = kind_of(name, columns[name])
+    except UsageError as err:
+        return str(err)
+    if found is None or kind is None or found == kind:
+        return None
+    held: Mapping[Kind, str] = {"numeric": "numbers", "categorical": "text"}
+    return f"the column holds {held[found]} where the reference holds {held[kind]}"
 
 
 def numeric_values(name: str, values: NDArray[Any]) -> NDArray[np.float64]:

@@ -7,16 +7,15 @@ shift (``decision``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from include.errors import UsageError
 from include.monitoring.binning import BinCounts, count_over
-from include.monitoring.columns import Kind, kind_of, numeric_values, rounded_to
+from include.monitoring.columns import Kind, find_change, numeric_values, rounded_to
 from include.monitoring.feature_profile import FeatureProfile, ReferenceProfile
 from include.monitoring.outside import outside_psi, range_pvalue, unseen_pvalue
 from include.monitoring.psi import adjust_for_multiplicity, psi_expected, psi_from_counts, psi_pvalue
@@ -57,6 +56,10 @@ class FeatureDrift:
         Kolmogorov and Smirnov's largest distance, and how likely it is by chance; None without numbers on either side.
     wasserstein, wasserstein_normalised : float or None
         In the feature's unit, and in standard deviations of the reference.
+    ks_error : float or None
+        By how much the distance can be off, at most, as the reference is a sketch.
+    independent_rows : float or None
+        Reference rows with a number, as many as are worth one of their own.
     """
 
     feature: str
@@ -76,6 +79,8 @@ class FeatureDrift:
     ks_pvalue: float | None = None
     wasserstein: float | None = None
     wasserstein_normalised: float | None = None
+    ks_error: float | None = None
+    independent_rows: float | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,8 @@ def _pvalues(drift: FeatureDrift) -> list[float]:
 
 
 def _measured(feature: FeatureProfile, columns: Mapping[str, NDArray[Any]], min_rows: int) -> _Measured:
-    if changed := next(_schema_changes(feature, columns), None):
+    has_values = feature.rows > feature.missing
+    if changed := find_change(feature.name, feature.kind if has_values else None, columns):
         rows = max((len(values) for values in columns.values()), default=0)
         return _Measured(replace(_without_verdict(feature, None, rows, changed), verdict="schema"))
     values = columns[feature.name]
@@ -164,20 +170,6 @@ def _measured(feature: FeatureProfile, columns: Mapping[str, NDArray[Any]], min_
     if feature.kind == "categorical":
         return _measured_categories(feature, counted)
     return _measured_numbers(feature, counted, values)
-
-
-def _schema_changes(feature: FeatureProfile, columns: Mapping[str, NDArray[Any]]) -> Iterator[str]:
-    if feature.name not in columns:
-        yield f"the window has no column {feature.name!r}; it has {', '.join(columns) or 'none'}"
-        return
-    try:
-        found = kind_of(feature.name, columns[feature.name])
-    except UsageError as err:
-        yield str(err)
-        return
-    if found not in (None, feature.kind) and feature.rows > feature.missing:
-        held = {"numeric": "numbers", "categorical": "text", None: ""}
-        yield f"the column holds {held[found]} where the reference holds {held[feature.kind]}"
 
 
 def _over_bins(feature: FeatureProfile, counted: BinCounts) -> FeatureDrift:
@@ -200,7 +192,7 @@ def _measured_numbers(feature: FeatureProfile, counted: BinCounts, values: NDArr
     outside = feature.rows_outside / feature.effect.mean
     return _Measured(
         replace(
-            _with_comparison(_over_bins(feature, counted), compared),
+            _with_comparison(_over_bins(feature, counted), compared, feature.numbers.error, independent),
             outside_pvalue=range_pvalue(independent, outside, counted.told_apart, counted.outside),
         ),
         _growth(feature.rows, feature.rows_outside, counted.rows, counted.outside),
@@ -234,7 +226,9 @@ def _growth(reference_rows: int, reference_outside: int, rows: int, outside: int
     return outside_psi(reference_rows, reference_outside, rows, outside)
 
 
-def _with_comparison(drift: FeatureDrift, compared: NumericComparison | None) -> FeatureDrift:
+def _with_comparison(
+    drift: FeatureDrift, compared: NumericComparison | None, error: float, independent: float
+) -> FeatureDrift:
     if compared is None:
         return drift
     return replace(
@@ -243,6 +237,8 @@ def _with_comparison(drift: FeatureDrift, compared: NumericComparison | None) ->
         ks_pvalue=compared.ks.pvalue,
         wasserstein=compared.wasserstein,
         wasserstein_normalised=compared.wasserstein_normalised,
+        ks_error=error,
+        independent_rows=independent,
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from include.monitoring.columns import Precision, rounded_to
 
-# The rank of a value is off by at most half a step of 1/512.
+# The rank of a value is off by about half a step of 1/512 of the sample.
 SKETCH_SIZE = 512
 
 
