@@ -199,23 +199,30 @@ def _play(
     is_learned = False
     for place, night in enumerate(nights):
         action, trigger, reason = decided(place, retrains)
+        is_shifted = _is_shifted(night, policy)
         # What a retrain has learned is degraded no more, until the shift has ended and another one begins.
-        is_learned = action == "retrain" or (is_learned if _is_shifted(night, policy) else False)
+        is_learned = action == "retrain" or (is_learned and is_shifted)
         if action == "retrain":
             retrains.append(night.partition)
-        is_degraded = _is_shifted(night, policy) and not is_learned
-        played.append(PlayedNight(night.partition, action, trigger, reason, is_degraded))
+        played.append(PlayedNight(night.partition, action, trigger, reason, is_shifted and not is_learned))
+    return _account(name, played, retrains, sorted(changes), costs)
+
+
+def _account(
+    name: str, played: Sequence[PlayedNight], retrains: Sequence[str], changes: Sequence[str], costs: Costs
+) -> Backtest:
     alarms = [night.partition for night in played if night.trigger in ("drift", "performance")]
-    quiet = [night.partition for night in played if changes and night.partition < min(changes)]
-    false_alarms = tuple(alarm for alarm in alarms if quiet and alarm <= quiet[-1])
+    until = changes[0] if changes else ""
+    quiet = sum(night.partition < until for night in played)
+    false_alarms = tuple(alarm for alarm in alarms if alarm < until)
     degraded = sum(night.is_degraded for night in played)
     return Backtest(
         policy=name,
         nights=tuple(played),
         retrains=tuple(retrains),
         false_alarms=false_alarms,
-        false_alarms_a_year=len(false_alarms) / len(quiet) * _YEAR_DAYS if quiet else None,
-        days_to_detection=dict(_delays(alarms, sorted(changes))),
+        false_alarms_a_year=len(false_alarms) / quiet * _YEAR_DAYS if quiet else None,
+        days_to_detection=dict(_delays(alarms, changes)),
         degraded_days=degraded,
         cost=len(retrains) * costs.retrain + degraded * costs.degraded_day,
     )

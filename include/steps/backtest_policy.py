@@ -22,6 +22,7 @@ from include.monitoring.backtest import (
     play_policy,
     scheduled_only,
 )
+from include.monitoring.decision_facts import NightMetrics
 from include.specs.model_sections import DecisionSpec
 from include.specs.models import load_model
 from include.specs.yaml_files import laid_over, read_yaml, validated
@@ -63,17 +64,8 @@ def backtest_policy(
         If no night was measured between `start` and `end`, or a change lies outside of them.
     """
     spec = load_model(model_id)
-    nights = load_nights(deployment, model_id, since=start, until=end or "9999-12-31")
-    if not nights:
-        known = [str(night["partition"]) for night in deployment.state.nights(model_id)]
-        held = f"those from {known[0]} to {known[-1]}" if known else "none"
-        raise UsageError(
-            f"no night of {model_id} from {start or 'the first'} to {end or 'the last'} was measured; there are {held}"
-        )
-    first, last = nights[0].partition, nights[-1].partition
-    if outside := [change for change in changes if not first <= change <= last]:
-        raise UsageError(f"--change {outside[0]} is not among the measured nights, {first} to {last}")
-    trained = _trained_as_of(deployment, model_id, first)
+    nights = _read(deployment, model_id, start, end, changes)
+    trained = _trained_as_of(deployment, model_id, nights[0].partition)
     policies = {"as it is": spec.decision, **others, "monthly": scheduled_only(spec.decision)}
     monitoring = spec.monitoring
     return [
@@ -85,6 +77,23 @@ def backtest_policy(
         play_never(nights, spec.decision, changes=changes, costs=costs),
         play_hindsight(nights, spec.decision, changes=changes, costs=costs),
     ]
+
+
+def _read(
+    deployment: Deployment, model_id: str, start: str | None, end: str | None, changes: Sequence[str]
+) -> list[NightMetrics]:
+    nights = load_nights(deployment, model_id, since=start, until=end or "9999-12-31")
+    if not nights:
+        known = [str(night["partition"]) for night in deployment.state.nights(model_id)]
+        held = f"those from {known[0]} to {known[-1]}" if known else "none"
+        raise UsageError(
+            f"no night of {model_id} from {start or 'the first'} to {end or 'the last'} was measured; there are {held}"
+        )
+    first, last = nights[0].partition, nights[-1].partition
+    for change in changes:
+        if not first <= change <= last:
+            raise UsageError(f"--change {change} is not among the measured nights, {first} to {last}")
+    return nights
 
 
 def read_policy(path: Path, policy: DecisionSpec) -> DecisionSpec:
