@@ -191,6 +191,15 @@ def test_a_version_without_metrics_of_its_own_is_measured_and_not_judged(deploym
     assert found.value > 0.7
 
 
+def test_a_night_that_was_left_out_is_judged_by_what_a_later_one_recorded(deployment, monkeypatch):
+    """As where monitoring was paused: the night after it measures both."""
+    night = NIGHTS[30]
+    before = measure_performance(deployment, load_model(MODEL), night)
+    monkeypatch.setattr(deployment.state, "_rows", {name: dict(rows) for name, rows in deployment.state._rows.items()})
+    deployment.state.forget(f"outcomes/{MODEL}", night)
+    assert measure_performance(deployment, load_model(MODEL), night) == before
+
+
 @pytest.mark.parametrize(
     ("night", "why"),
     [
