@@ -52,13 +52,13 @@ class QuantileSketch:
         """Infinities of the sample."""
         return self.infinite_below + self.infinite_above
 
-    def points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def points(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the values, infinities among them, and how many of the sample's each stands for."""
         outer = [(-np.inf, self.infinite_below)] if self.infinite_below else []
         upper = [(np.inf, self.infinite_above)] if self.infinite_above else []
         values = [*(value for value, _ in outer), *self.values, *(value for value, _ in upper)]
         weights = [*(count for _, count in outer), *self._runs().tolist(), *(count for _, count in upper)]
-        return np.array(values, dtype=np.float64), np.array(weights, dtype=np.float64)
+        return np.array(values, dtype=np.float64), np.array(weights, dtype=np.int64)
 
     def rounded(self, precision: Precision) -> QuantileSketch:
         """Return the sketch of the same sample, had it been kept in another precision."""

@@ -86,3 +86,33 @@ def test_one_category_on_both_sides_is_no_shift() -> None:
 def test_categories_of_no_rows_have_no_result() -> None:
     assert compare_categories({}, {"a": 1}) is None
     assert compare_categories({}, {}) is None
+
+
+@pytest.mark.parametrize(("n", "m"), [(3_000, 3_000), (3_000, 701), (400, 5_000)])
+@pytest.mark.parametrize("shape", ["normal", "counts", "constant", "same", "apart", "heavy", "mixed"])
+def test_samples_that_are_looked_at_in_part_have_the_distances_of_all_their_values(n: int, m: int, shape: str) -> None:
+    rng = np.random.default_rng([n, m])
+    draws = {
+        "normal": lambda rows, moved: rng.normal(0.02 * moved, 1, rows),
+        "counts": lambda rows, moved: rng.poisson(2 + 0.1 * moved, rows).astype(float),
+        "constant": lambda rows, moved: np.full(rows, 3.0 + moved),
+        "same": lambda rows, _: np.resize(np.arange(101.0), rows),
+        "apart": lambda rows, moved: rng.normal(100 * moved, 1, rows),
+        "heavy": lambda rows, _: rng.pareto(0.7, rows),
+        "mixed": lambda rows, moved: np.where(rng.random(rows) < 0.4 + 0.1 * moved, 0.0, rng.exponential(5, rows)),
+    }
+    reference, current = draws[shape](n, 0), draws[shape](m, 1)
+    ours, scipys = compare_numeric(reference, current), ks_2samp(reference, current, method="asymp")
+    assert ours is not None
+    assert ours.ks.statistic == pytest.approx(scipys.statistic, abs=1e-12)
+    assert ours.wasserstein == pytest.approx(wasserstein_distance(reference, current), rel=1e-9, abs=1e-12)
+
+
+def test_the_pvalue_of_very_many_rows_is_within_a_hundredth_of_the_exact_one() -> None:
+    from scipy.stats import kstwo
+
+    rng = np.random.default_rng(0)
+    for shift in (0.0, 0.01, 0.03, 0.07):
+        result = compare_numeric(rng.normal(size=24_000), rng.normal(shift, 1, 24_000))
+        assert result is not None
+        assert result.ks.pvalue == pytest.approx(kstwo.sf(result.ks.statistic, 12_000), rel=0.01)
