@@ -42,6 +42,21 @@ def parse(key: str) -> date:
         raise UsageError(f"partition {key!r} is not a day of the calendar ({err})") from err
 
 
+def is_key(text: str) -> bool:
+    """Say whether a text is the key of a partition.
+
+    Examples
+    --------
+    >>> is_key("2011-12-09"), is_key("2011-13-09")
+    (True, False)
+    """
+    try:
+        parse(text)
+    except UsageError:
+        return False
+    return True
+
+
 def key_of(day: date) -> str:
     """Return the key of a UTC day."""
     return day.isoformat()

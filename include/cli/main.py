@@ -25,6 +25,7 @@ _COMMANDS = {
     "lake": "include.cli.lake:lake",
     "models": "include.cli.models:models",
     "monitor": "include.cli.pipeline:monitor",
+    "nights": "include.cli.nights:nights",
     "orders": "include.cli.orders:orders",
     "outcomes": "include.cli.outcomes:outcomes",
     "performance": "include.cli.performance:performance",

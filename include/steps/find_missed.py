@@ -1,7 +1,8 @@
 """Find the nights before one that should have been scored, measured and decided on, and were not.
 
-What belongs here: what should be, held against what is on record. What does not: the sentences
-(``monitoring.missed_nights``), and making up for it (``decide_retrain``).
+What belongs here: what should be, held against what is on record, and why a night is missing. What does not: the
+sentences (``monitoring.missed_nights``), the grid of all nights (``night_status``), and making up for one
+(``repair_nights``, ``decide_retrain``).
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from include import partitions
 from include.adapters.lake.partition_reports import read_report
-from include.adapters.sources.deliveries import delivered_days
+from include.adapters.sources.deliveries import delivered_days, landed_days
 from include.errors import UsageError
 from include.governance.lifecycle import Stage, production_at
 from include.monitoring.missed_nights import MissedNight
-from include.specs.groups import load_feature_group
+from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.specs.sources import load_source
 from include.steps.read_inputs import other_groups
 from include.tables import predictions_name
@@ -24,6 +25,10 @@ from include.tables import predictions_name
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
     from include.specs.models import ModelSpec
+
+# What makes up for whatever is missing, oldest first.
+_REPAIR = "mlops nights repair"
+_MAKES_UP = f"{_REPAIR} makes up for it"
 
 
 def find_missed(deployment: Deployment, spec: ModelSpec, partition: str, *, run_id: str) -> tuple[MissedNight, ...]:
@@ -43,13 +48,12 @@ def find_missed(deployment: Deployment, spec: ModelSpec, partition: str, *, run_
     if not nights:
         return ()
     scored = deployment.state.publications(predictions_name(spec.model_id))
-    measured = {str(night["partition"]) for night in deployment.state.nights(spec.model_id, until=partition)}
-    monitoring = f"monitor_model__{spec.model_id} did not run on it, or failed"
-    why = _unscored_because(deployment, spec)
+    measured = deployment.state.measured_nights(spec.model_id)
+    why = explain_unscored(deployment, spec)
     return tuple(
         MissedNight(night, "scores", why(night))
         if night not in scored
-        else MissedNight(night, "decision" if night in measured else "measurement", monitoring)
+        else MissedNight(night, "decision" if night in measured else "measurement", explain_unmonitored(spec))
         for night in nights
     )
 
@@ -64,26 +68,69 @@ def _undecided(deployment: Deployment, model_id: str, partition: str, run_id: st
     return [night for night in partitions.span(since, partition)[1:-1] if production_at(moves, night) is not None]
 
 
-def _unscored_because(deployment: Deployment, spec: ModelSpec) -> Callable[[str], str]:
+def groups_of(spec: ModelSpec) -> tuple[str, ...]:
+    """Return the groups that a model reads, its own first."""
+    return (spec.features.group, *other_groups(spec, spec.features.service))
+
+
+def explain_unmonitored(spec: ModelSpec) -> str:
+    """Return why a night that was scored was not measured or decided on."""
+    return f"monitor_model__{spec.model_id} did not run on it, or failed"
+
+
+def explain_unscored(deployment: Deployment, spec: ModelSpec) -> Callable[[str], str]:
     """Return what says of a night why it was not scored; what stands of all nights is read once, when it is needed."""
-    rescore = f"rescore_range__{spec.model_id}"
-    groups = [load_feature_group(each) for each in (spec.features.group, *other_groups(spec, spec.features.service))]
+    groups = [load_feature_group(each) for each in groups_of(spec)]
     published = cache(deployment.state.publications)
-    delivered = cache(lambda source: delivered_days(deployment.lake, load_source(source)))
+    unbuilt = cache(lambda group: explain_unbuilt(deployment, load_feature_group(group)))
 
     def why(night: str) -> str:
+        if night in published(predictions_name(spec.model_id)):
+            return f"its scores are gone from {predictions_name(spec.model_id)}; {_MAKES_UP}"
         missing = next((group for group in groups if night not in published(group.table)), None)
         if missing is None:
-            return f"score_batch__{spec.model_id} did not run on it, or failed; {rescore} makes up for it"
-        if refused := _read_refusal(deployment, missing.group, night):
-            cause = f"the quality gate refused {missing.table} ({refused})"
-        elif late := [source for source in missing.sources if night not in delivered(source)]:
-            cause = f"its {' and '.join(late)} have not been delivered"
-        else:
-            cause = f"{missing.table} was not built"
-        return f"{cause}; build it (mlops features build --group {missing.group}), then run {rescore}"
+            return f"score_batch__{spec.model_id} did not run on it, or failed; {_MAKES_UP}"
+        return str(unbuilt(missing.group)(night))
 
     return why
+
+
+def explain_unbuilt(deployment: Deployment, spec: FeatureGroupSpec) -> Callable[[str], str]:
+    """Return what says of a night why a group was not built; what stands of all nights is read once."""
+    published = cache(deployment.state.publications)
+    undelivered = _explain_undelivered(deployment, spec)
+
+    def why(night: str) -> str:
+        if night in published(spec.table):
+            return f"its rows are gone from {spec.table}; {_MAKES_UP}"
+        if refused := _read_refusal(deployment, spec.group, night):
+            return f"the quality gate refused {spec.table} ({refused}); put that right, then {_REPAIR}"
+        if late := undelivered(night):
+            return late
+        if spec.scored_by is not None and night not in published(predictions_name(spec.scored_by)):
+            return f"{spec.scored_by} has no scores of it; {_MAKES_UP}"
+        return f"materialize_features__{spec.group} did not build {spec.table}, or did not run; {_MAKES_UP}"
+
+    return why
+
+
+def _explain_undelivered(deployment: Deployment, spec: FeatureGroupSpec) -> Callable[[str], str | None]:
+    """Return what says of a night what of a group's sources has not come, or was not taken; None where all has."""
+    delivered = cache(lambda source: delivered_days(deployment.lake, load_source(source)))
+    landed = cache(lambda source: landed_days(deployment.settings, source, besides=delivered(source)))
+
+    def late(night: str) -> str | None:
+        absent = [source for source in spec.sources if night not in delivered(source)]
+        waiting = [source for source in absent if night in landed(source)]
+        if waiting:
+            named = " and ".join(waiting)
+            takes = " and ".join(load_source(source).ingest_dag_id for source in waiting)
+            return f"its {named} lie in the landing folder, and {takes} did not run on them, or failed; {_MAKES_UP}"
+        if absent:
+            return f"its {' and '.join(absent)} have not been delivered; have them delivered, then {_REPAIR}"
+        return None
+
+    return late
 
 
 def _read_refusal(deployment: Deployment, group: str, night: str) -> str:

@@ -112,9 +112,9 @@ DEFAULT_ARGS: dict[str, Any] = {
 }
 
 
-def nightly() -> CronPartitionTimetable:
-    """Return the timetable of a producer: the run after midnight UTC carries the day that has just ended."""
-    return CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
+def nightly(at_hour: int = 0) -> CronPartitionTimetable:
+    """Return the timetable of a producer: the run after midnight UTC, or hours later, carries the day that is over."""
+    return CronPartitionTimetable(f"0 {at_hour} * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
 
 
 def partition_param(day: str = "UTC day") -> Param:

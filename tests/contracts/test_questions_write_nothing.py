@@ -35,6 +35,7 @@ from include.steps.find_stale import find_stale
 from include.steps.find_stale_scores import find_stale_scores
 from include.steps.find_waiting import find_waiting
 from include.steps.judge_features import check_features
+from include.steps.night_status import read_night_status
 from include.steps.record_decision import record_decision
 from include.views.deliveries import read_row_accounts
 from include.views.lake_tables import read_lake_tables
@@ -51,7 +52,8 @@ DAYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
 def empty(state_database, tmp_path) -> SimpleNamespace:
     """A deployment on which nothing has run yet but its migrations."""
     state = StateStoreAdapter(state_database)
-    return SimpleNamespace(lake=LakeAdapter((tmp_path / "lake").as_uri()), compute=DuckDbCompute(), state=state)
+    lake, settings = LakeAdapter((tmp_path / "lake").as_uri()), Settings.from_env({"MLOPS_HOME": str(tmp_path)})
+    return SimpleNamespace(lake=lake, compute=DuckDbCompute(), state=state, settings=settings)
 
 
 @pytest.fixture
@@ -97,6 +99,8 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
     "production_version_at": lambda d: d.state.production_version_at("churn", DAYS[-1]),
     "decisions": lambda d: d.state.decisions("churn"),
     "switch_moves": lambda d: d.state.switch_moves(),
+    "night_incidents": lambda d: d.state.night_incidents(),
+    "night_status": read_night_status,
     "nights": lambda d: d.state.nights("churn"),
     "publications": lambda d: d.state.publications(TABLE),
     "newest_publication": lambda d: d.state.newest_publication(TABLE),

@@ -32,6 +32,7 @@ ALL = {
     "switch_retraining",
     "tell_ignored_events",
     "verify_registry",
+    "watch_nights",
     *CHURN,
     *(f"{kind}_features__{group}" for kind in ("materialize", "backfill") for group in GROUPS),
 }

@@ -27,6 +27,7 @@ ONCE = {
     "tell_ignored_events": {"tell": set()},
     "ask_about_waiting": {f"remind_of_{model_id}": set() for model_id in SPECS.models},
     "verify_registry": {"verify": set()},
+    "watch_nights": {"watch": set()},
 }
 PER_GROUP = {"backfill_features": {"build_range": {"materialize"}, "materialize": {"verify"}, "verify": set()}}
 PER_MODEL = {
@@ -101,7 +102,7 @@ OWNERS = {
     },
     **{f"{kind}__{name}": spec.owner for kind in PER_MODEL for name, spec in SPECS.models.items()},
 }
-PRODUCERS = ("ingest_orders", "ask_about_waiting", *FROM_ORDERS)
+PRODUCERS = ("ingest_orders", "ask_about_waiting", "watch_nights", *FROM_ORDERS)
 
 
 def test_there_are_specs_of_every_kind_to_derive_from():

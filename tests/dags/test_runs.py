@@ -155,6 +155,14 @@ def test_the_night_is_measured_and_decided(bag, deployment):
     assert [d.partition for d in deployment.state.decisions("churn")][-1] == NIGHT
 
 
+def test_a_night_that_is_missing_fails_the_watch_once(bag, deployment):
+    assert run(bag, "watch_nights", conf={"partition": NIGHT}) == {"watch": "success"}
+    assert states(bag, "watch_nights", conf={"partition": LATER}) == ("failed", {"watch": "failed"})
+    assert run(bag, "watch_nights", conf={"partition": LATER}) == {"watch": "success"}
+    found = [each.hole.key for each in deployment.state.night_incidents() if each.is_open]
+    assert found == [("group", "customer_daily", LATER), ("model", "churn", LATER)]
+
+
 def test_a_request_is_decided_at_the_newest_night_and_asks_with_its_reason_and_key(bag, deployment):
     from airflow.models.asset import AssetEvent
     from airflow.utils.session import create_session

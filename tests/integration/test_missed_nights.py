@@ -1,14 +1,15 @@
 """Nights that a paused or failing consumer missed are named, made up for, and leave what they would have left.
 
-A shop's nights are played twice on the steps that the DAGs run, once with a fault on most of them. Events are what
-Airflow makes of them: a paused consumer never hears of those of its pause.
+A shop's nights are played twice on the steps that the DAGs run, once with a fault on most of them.
 """
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,130 +17,47 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from include import partitions
 from include.adapters.deployment import Deployment
+from include.cli.main import cli
 from include.errors import RefusedError
-from include.governance import lifecycle
+from include.specs.groups import load_feature_group
 from include.specs.models import load_model
-from include.steps.build_features import build_features
-from include.steps.build_training_set import build_training_set
-from include.steps.claim_training import TrainingRequest, claim_training
-from include.steps.decide_retrain import decide_retrain
 from include.steps.find_stale_scores import find_stale_scores
-from include.steps.find_waiting import find_waiting
 from include.steps.heal_features import heal_features
-from include.steps.import_source import import_delivery, import_file
-from include.steps.monitor_model import measure_night
-from include.steps.move_model import promote_version, stage_or_refuse
+from include.steps.night_status import read_night_status
+from include.steps.repair_nights import repair_nights
 from include.steps.rescore_stale import rescore_stale
-from include.steps.score_batch import score_batch, score_range
-from include.steps.train_model import train_model
+from include.steps.watch_nights import watch_nights
+from tests.commands import start
 from tests.deployments import deployed_beside
-from tests.shop import FIRST_DAY, OVERLAY, deliver, make_orders, on_days
+from tests.night_loop import (
+    DAYS,
+    DECISION,
+    DELETED,
+    DOWN,
+    FAILED,
+    NIGHTS,
+    REVERSED,
+    UNBUILT,
+    UNMONITORED,
+    UNSCORED,
+    UNTRAINED,
+    Loop,
+    approve,
+    begun,
+    play_clean,
+    play_with_faults,
+    written,
+)
+from tests.shop import OVERLAY, deliver, make_orders, on_days
 
 pytestmark = pytest.mark.timeout(600)
 
-TRAINED = "2026-04-14"
-NIGHTS = partitions.span("2026-04-15", "2026-04-24")
-UNSCORED, UNMONITORED, UNTRAINED, FAILED = "2026-04-16", "2026-04-18", "2026-04-20", "2026-04-22"
-REVERSED = NIGHTS[-2:]
-BROKEN, LAST = "2026-04-25", "2026-04-26"
-# Due once, on the night whose training is missed; no drift asks.
-DECISION = {"schedule": "0 0 21 4 *", "cooldown_days": 0, "windows": 90, "breaches": 90}
-TABLES = ("raw/orders", "quarantine/orders", "deliveries/orders", "features/customer_daily", "predictions/churn")
-
-
-@dataclass
-class Loop:
-    """The chain of DAGs, by the steps of each; what is paused does not hear of an event."""
-
-    deployment: Deployment
-    paused: set[str] = field(default_factory=set)
-    trainings: list[str] = field(default_factory=list)
-
-    def deliver(self, night: str) -> None:
-        import_delivery(self.deployment, night, source="orders", cross_check=False)
-
-    def build(self, night: str) -> None:
-        build_features(self.deployment, "customer_daily", start=night, end=night)
-
-    def score(self, night: str) -> None:
-        if "score" not in self.paused:
-            score_batch(self.deployment, "churn", partition=night)
-            self.monitor(night)
-
-    def monitor(self, night: str) -> None:
-        if "monitor" in self.paused:
-            return
-        measure_night(self.deployment, "churn", partition=night)
-        run_id = f"monitor {night} {len(self.deployment.state.decisions('churn'))}"
-        if decide_retrain(self.deployment, "churn", partition=night, run_id=run_id).acted:
-            self.train(night)
-        for waiting in find_waiting(self.deployment, "churn", before=night)[:1]:
-            self.train(waiting)
-
-    def train(self, night: str) -> None:
-        if "train" in self.paused:
-            return
-        self.trainings.append(night)
-        run = TrainingRequest(f"training {len(self.trainings)}")
-        claimed = claim_training(self.deployment, "churn", partition=night, request=run)
-        stage_or_refuse(self.deployment, trained(self.deployment, claimed.partition))
-
-    def reasons(self, night: str) -> str:
-        """Return the reasons of a night's first decision."""
-        return "; ".join(next(d for d in self.deployment.state.decisions("churn") if d.partition == night).reasons)
-
-
-def trained(deployment: Deployment, as_of: str):
-    return train_model(deployment, build_training_set(deployment, "churn", as_of=as_of))
-
-
-def begun(deployment: Deployment) -> Loop:
-    orders = make_orders(days=116)
-    history = deployment.settings.home / "history.parquet"
-    pq.write_table(on_days(orders, FIRST_DAY, TRAINED), history)
-    import_file(deployment, history, source="orders", as_of=datetime(2026, 4, 15, tzinfo=UTC))
-    for night in NIGHTS:
-        deliver(deployment.settings.home / "landing", orders, night)
-    build_features(deployment, "customer_daily", start=FIRST_DAY, end=TRAINED)
-    stage_or_refuse(deployment, trained(deployment, TRAINED))
-    promote_version(deployment, "churn", version=1, actor="ada", reason="first")
-    return Loop(deployment)
-
-
-def play_clean(loop: Loop) -> None:
-    for night in NIGHTS:
-        loop.deliver(night)
-        loop.build(night)
-        loop.score(night)
-
-
-def play_with_faults(loop: Loop) -> None:
-    paused = {UNSCORED: "score", UNMONITORED: "monitor", UNTRAINED: "train", FAILED: "score"}
-    for night in NIGHTS[:-2]:
-        loop.paused = {paused[night]} if night in paused else set()
-        loop.deliver(night)
-        loop.build(night)
-        loop.score(night)
-    loop.paused = set()
-    earlier, later = REVERSED
-    loop.deliver(later)
-    with pytest.raises(RefusedError, match=f"{earlier} are missing"):
-        loop.build(later)
-    loop.deliver(earlier)
-    for night in (later, earlier):
-        loop.build(night)
-        score_batch(loop.deployment, "churn", partition=night)
-    for night in (later, earlier):
-        loop.monitor(night)
-
-
-def repair(loop: Loop) -> None:
-    """Score what was not, over the whole time: as a person does by `rescore_range`, whose nights are monitored."""
-    for night in score_range(loop.deployment, "churn", start=FIRST_DAY, end=NIGHTS[-1]).scored:
-        loop.monitor(night)
+BROKEN, LAST = "2026-04-28", "2026-04-29"
+SILENT, AFTER = "2026-04-30", "2026-05-01"
 
 
 @pytest.fixture(scope="module")
@@ -166,24 +84,6 @@ def faulted(home: Path, specs: Path, clean: object, tmp_path_factory: pytest.Tem
         yield loop
 
 
-def approve(loop: Loop) -> None:
-    """Answer at the end, so that every night is scored by one version."""
-    waiting = lifecycle.holder(loop.deployment.state.ledger("churn"), lifecycle.Stage.STAGING)
-    promote_version(loop.deployment, "churn", version=waiting, actor="ada", reason="better")
-
-
-def written(loop: Loop) -> dict[str, object]:
-    state, lake = loop.deployment.state, loop.deployment.lake
-    sets = (loop.deployment.settings.home / "lake/training_sets/churn").iterdir()
-    return {
-        **{table: lake.digest(table) for table in TABLES},
-        "nights": state.nights("churn"),
-        "training sets": sorted(path.name for path in sets),
-        "versions": [(m.version, m.to_stage, m.evidence and m.evidence.as_of) for m in state.ledger("churn")],
-        "acted": [d.partition for d in state.decisions("churn") if d.acted],
-    }
-
-
 def test_a_night_without_a_fault_says_nothing_of_nights(faulted):
     assert "was not" not in faulted.reasons(NIGHTS[0])
 
@@ -192,6 +92,7 @@ def test_a_night_without_a_fault_says_nothing_of_nights(faulted):
     ("night", "told"),
     [
         pytest.param(UNSCORED, "was not scored: score_batch__churn did not run on it, or failed", id="score"),
+        pytest.param(UNBUILT, "was not scored: materialize_features__customer_daily did not build", id="build"),
         pytest.param(UNMONITORED, "was not measured: monitor_model__churn did not run on it", id="monitor"),
         pytest.param(UNTRAINED, "waits: no training has claimed it", id="train"),
         pytest.param(FAILED, "was not scored: score_batch__churn did not run on it, or failed", id="failed for good"),
@@ -199,7 +100,8 @@ def test_a_night_without_a_fault_says_nothing_of_nights(faulted):
     ],
 )
 def test_the_next_decision_names_the_night_that_was_missed(faulted, night, told):
-    assert f"{night} {told}" in faulted.reasons(partitions.shift(night, 1))
+    later = min(d.partition for d in faulted.deployment.state.decisions("churn") if d.partition > night)
+    assert f"{night} {told}" in faulted.reasons(later)
 
 
 def test_a_version_that_nobody_was_asked_about_is_named_too(faulted):
@@ -208,24 +110,72 @@ def test_a_version_that_nobody_was_asked_about_is_named_too(faulted):
 
 def test_nights_that_wait_are_decided_in_order_of_their_partition(faulted):
     first = list(dict.fromkeys(d.partition for d in faulted.deployment.state.decisions("churn")))
-    assert first == [night for night in NIGHTS if night not in (UNSCORED, FAILED)]
+    assert first == [night for night in NIGHTS[:-3] if night not in (UNSCORED, UNBUILT, FAILED)]
 
 
 def test_what_was_told_once_is_not_told_again(faulted):
-    assert UNSCORED not in faulted.reasons(partitions.shift(UNSCORED, 2))
+    assert UNSCORED not in faulted.reasons(partitions.shift(UNSCORED, 4))
+
+
+LATEST = f"{DOWN[0]} … {DOWN[-1]}"
+ANNOUNCED = [
+    f"group customer_daily: {DELETED['features/customer_daily']} was not built: its rows are gone from features/",
+    f"group customer_daily: {UNBUILT} was not built: materialize_features__customer_daily did not build",
+    f"group customer_daily: {LATEST} were not built: its orders lie in the landing folder, and ingest_orders did not",
+    f"model churn: {UNSCORED} was not scored: score_batch__churn did not run on it, or failed; mlops nights repair",
+    f"model churn: {UNBUILT} was not scored: materialize_features__customer_daily did not build",
+    f"model churn: {DELETED['predictions/churn']} was not scored: its scores are gone from predictions/churn",
+    f"model churn: {FAILED} was not scored: score_batch__churn did not run on it, or failed",
+    f"model churn: {LATEST} were not scored: its orders lie in the landing folder",
+]
+
+
+def test_each_kind_of_missing_night_is_announced_once(faulted):
+    with pytest.raises(RefusedError) as told:
+        watch_nights(faulted.deployment, until=NIGHTS[-1], run_id="watch 1")
+    assert [each for each in ANNOUNCED if each not in str(told.value)] == []
+    with pytest.raises(RefusedError, match="group customer_daily"):
+        watch_nights(faulted.deployment, until=NIGHTS[-1], run_id="watch 1")
+    assert watch_nights(faulted.deployment, until=NIGHTS[-1], run_id="watch 2") == {"open": 12, "ended": 0}
+
+
+def test_a_repair_that_is_killed_half_way_is_taken_up_by_two_at_once(faulted, clean):
+    deployment = faulted.deployment
+    process = start(dict(os.environ), "nights", "repair", "--yes")
+    lines = [process.stdout.readline() for _ in range(4)]
+    process.kill()
+    _, said = process.communicate()
+    assert all(line.startswith("2026-04-1") for line in lines), said
+    begun = {hole.key for hole in read_night_status(deployment).holes}
+    assert 0 < len(begun) < 12
+    with ThreadPoolExecutor(2) as pool:
+        both = [*pool.map(lambda _: repair_nights(Deployment.from_env()), range(2))]
+    assert sorted(len(each.repaired) for each in both) == [0, len(begun)]
+    assert [each.left for each in both] == [(), ()]
 
 
 def test_after_the_repair_the_tables_are_those_of_a_run_without_a_fault_and_nothing_acted_twice(faulted, clean):
-    assert [night["partition"] for night in faulted.deployment.state.nights("churn")] != NIGHTS
-    repair(faulted)
     approve(faulted)
     assert written(faulted) == clean
     assert faulted.trainings == [UNTRAINED]
     assert clean["acted"] == [UNTRAINED]
+    decided = [d.partition for d in faulted.deployment.state.decisions("churn") if d.run_id.startswith("mlops nights")]
+    assert sorted(decided) == sorted({UNSCORED, UNBUILT, FAILED, *DOWN})
+
+
+def test_what_is_made_up_for_is_no_incident_any_more(faulted):
+    assert watch_nights(faulted.deployment, until=NIGHTS[-1], run_id="watch 3") == {"open": 0, "ended": 12}
+    told = CliRunner().invoke(cli, ["nights", "status", "--json"], catch_exceptions=False).stdout
+    found = json.loads(told)
+    assert [night["partition"] for night in found["nights"]] == NIGHTS
+    last = found["nights"][-1]
+    done = ("delivered", "built", "online", "scored", "measured", "decided")
+    assert (last["model_id"], [last[word] for word in done]) == ("churn", [True] * len(done))
+    assert (last["missing"], found["incidents"]) == ([], [])
 
 
 def test_a_bad_delivery_that_is_put_right_lifts_its_veto(faulted):
-    landing, right = faulted.deployment.settings.home / "landing", make_orders(days=116)
+    landing, right = faulted.deployment.settings.home / "landing", make_orders(days=DAYS)
     nameless = right.set_column(2, "customer_id", pa.nulls(right.num_rows, pa.string()))
     other = nameless.set_column(0, "order_id", pc.binary_join_element_wise("x", nameless["order_id"], ""))
     judged = []
@@ -263,7 +213,7 @@ def test_scores_that_a_correction_has_reached_are_told_and_made_anew_once(faulte
 
 def deliver_late(landing: Path, *, of: str) -> None:
     """Deliver the last day with an order that came too late, of a customer who is scored."""
-    today = on_days(make_orders(days=116), LAST, LAST)
+    today = on_days(make_orders(days=DAYS), LAST, LAST)
     late = today.slice(0, 1).to_pylist()[0]
     late |= {"order_id": "late", "customer_id": "c0000", "ordered_at": partitions.start_of(of)}
     rows = pa.concat_tables([today, pa.Table.from_pylist([late], schema=today.schema)])
@@ -278,3 +228,32 @@ def read_from(deployment: Deployment, night: str) -> dict[str, datetime]:
     """Return by customer when the features of a night's score had become known."""
     rows = deployment.lake.read("predictions/churn", start=night, end=night)
     return dict(zip(rows["customer_id"].to_pylist(), rows["feature_created_timestamp"].to_pylist(), strict=True))
+
+
+def nights(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(cli, ["nights", *arguments], standalone_mode=False)
+    return done.return_value, done.output
+
+
+def test_what_can_not_be_made_up_for_is_left_with_what_to_do(faulted, monkeypatch):
+    landing = faulted.deployment.settings.home / "landing"
+    deliver(landing, make_orders(days=DAYS), AFTER)
+    faulted.deliver(AFTER)
+    code, told = nights("repair", "--yes")
+    late = "its orders have not been delivered; have them delivered, then mlops nights repair"
+    assert code == 1
+    assert f"left: group customer_daily: {SILENT} was not built: {late}" in told
+    assert f"left: model churn: {SILENT} was not scored: {late}" in told
+    deliver(landing, make_orders(days=DAYS), SILENT)
+    spec = load_feature_group("customer_daily")
+    narrow = tuple(c.model_copy(update={"max": 3.0}) if c.name == "tenure_days" else c for c in spec.columns)
+    with monkeypatch.context() as patch:
+        refusing = spec.model_copy(update={"columns": narrow})
+        patch.setattr("include.steps.build_features.load_feature_group", lambda group: refusing)
+        code, told = nights("repair", "--yes", "--end", SILENT)
+    assert code == 1
+    assert f"orders of {SILENT} taken; left: " in told
+    assert f"model churn: {SILENT} was not scored: the quality gate refused features/customer_daily" in told
+    code, told = nights("repair", "--yes")
+    assert (code, told.splitlines()[-1]) == (0, "4 made up for, 0 left")
+    assert nights("repair", "--yes")[1] == "0 made up for, 0 left\n"

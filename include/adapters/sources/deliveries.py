@@ -6,7 +6,7 @@ not: reading the files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePosixPath
@@ -134,6 +134,28 @@ def _is_hidden(path: PurePosixPath) -> bool:
 def _read_text(filesystem: fs.FileSystem, path: str) -> str:
     with filesystem.open_input_stream(path) as stream:
         return str(stream.read().decode("utf-8", errors="replace").strip())
+
+
+def landed_days(settings: Settings, source: str, *, besides: Collection[str]) -> list[str]:
+    """Return the days whose delivery lies complete in the landing folder, but for those of `besides`; in order.
+
+    Raises
+    ------
+    MlopsError
+        If the storage can't be reached.
+    """
+    filesystem, root = open_location(settings.landing_uri, settings.s3_endpoint_url)
+    folders = fs.FileSelector(f"{root}/{source}", allow_not_found=True)
+    try:
+        found = {entry.base_name.removeprefix("dt="): entry.path for entry in filesystem.get_file_info(folders)}
+        days = sorted(day for day in found if day not in besides and partitions.is_key(day))
+        markers = filesystem.get_file_info([f"{found[day]}/{COMPLETE}" for day in days])
+    except OSError as err:
+        reason = " ".join(str(err).split())[:300]
+        raise MlopsError(
+            f"deliveries of {source} at {settings.landing_uri} can't be listed: {reason}; check MLOPS_LANDING_URI"
+        ) from err
+    return [day for day, marker in zip(days, markers, strict=True) if marker.is_file]
 
 
 def delivered_days(lake: LakeAdapter, spec: SourceSpec) -> list[str]:

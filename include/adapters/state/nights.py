@@ -65,6 +65,14 @@ class NightTable(StateDatabase):
         with self._transaction() as connection:
             return [dict(row.night) for row in connection.execute(query)]
 
+    def measured_nights(self, model_id: str) -> frozenset[str]:
+        """Return the partitions that were measured."""
+        table = tables.monitoring_metric
+        with self._transaction() as connection:
+            return frozenset(
+                connection.execute(sa.select(table.c.partition_key).where(table.c.model_id == model_id)).scalars()
+            )
+
     def night(self, model_id: str, partition: str) -> dict[str, Any] | None:
         """Return what monitoring measured of one partition; None where it measured nothing."""
         table = tables.monitoring_metric

@@ -1,4 +1,4 @@
-"""Our relational state as one object: histories, nights, publications, windows, switches and locks.
+"""Our relational state as one object: histories, nights, publications, windows, switches, incidents and locks.
 
 What belongs here: putting the parts together. What does not: any of them.
 """
@@ -9,6 +9,7 @@ from include.adapters.state.decisions import DecisionTables
 from include.adapters.state.histories import HistoryTables
 from include.adapters.state.ledger import LedgerTable
 from include.adapters.state.locks import Locks
+from include.adapters.state.night_incidents import NightIncidentTable
 from include.adapters.state.nights import NightTable
 from include.adapters.state.publications import PublicationTable
 from include.adapters.state.questions import QuestionTable
@@ -28,6 +29,7 @@ class StateStoreAdapter(
     PublicationTable,
     ServingWindowTable,
     RetrainingSwitchTable,
+    NightIncidentTable,
     Locks,
 ):
     """The state database, whole."""

@@ -1,0 +1,202 @@
+"""The grid of nights: what should be of each group and model by a night, held against what is.
+
+What belongs here: which nights are owed, and what of them is missing, as a pure function of what is on record. What
+does not: reading the record (``steps.night_status``), and why a night is missing (``steps.find_missed``).
+
+A night of a group is owed from the first night of a promoted model that reads it, or of its own that was published
+since a model was promoted, for as long as what it reads has come, and for days that were passed over. Where nothing
+comes any more one night is owed, the first, once the silence is longer than the group's ``freshness_days``. A night of
+a model is owed where a version governs it and its groups' nights are there, or owed too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from include import partitions
+from include.monitoring.missed_nights import Lacks
+
+_OF_A_MODEL: dict[str, Lacks] = {"scored": "scores", "measured": "measurement", "decided": "decision"}
+
+
+@dataclass(frozen=True)
+class GroupRecord:
+    """What is on record of a feature group.
+
+    Attributes
+    ----------
+    group : str
+    freshness_days : int
+        How long what it reads may be silent.
+    since : str or None
+        The first night that is owed; None where none is.
+    arrived : frozenset of str
+        Days of which all that it reads has come.
+    reached : str or None
+        The last day that all that it reads has come up to, whether days before it were passed over or not.
+    built : frozenset of str
+        Nights that are published, and whose rows are there.
+    gone : frozenset of str
+        Nights that were published with rows, and have none any more.
+    online : frozenset of str
+        Nights that were brought online; empty where none ever was.
+    """
+
+    group: str
+    freshness_days: int
+    since: str | None
+    arrived: frozenset[str]
+    reached: str | None
+    built: frozenset[str]
+    gone: frozenset[str]
+    online: frozenset[str]
+
+
+@dataclass(frozen=True)
+class GroupNight:
+    """A night of a group.
+
+    Attributes
+    ----------
+    partition : str
+    group : str
+    delivered : bool
+        All that it reads has come.
+    built : bool
+        It is published, and its rows are there.
+    online : bool or None
+        None where the group is not online, or was not yet.
+    missing : tuple of str
+        What of it is owed and is not there.
+    """
+
+    partition: str
+    group: str
+    delivered: bool
+    built: bool
+    online: bool | None
+    missing: tuple[str, ...]
+
+    @property
+    def lacks(self) -> Lacks | None:
+        """The first thing that has to be done; None where nothing is missing."""
+        if not self.missing:
+            return None
+        return "online" if self.built else "features"
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What is on record of a model: its groups, and the nights that a version governs, scored, measured and decided."""
+
+    model_id: str
+    groups: tuple[str, ...]
+    governed: frozenset[str]
+    scored: frozenset[str]
+    measured: frozenset[str]
+    decided: frozenset[str]
+
+
+@dataclass(frozen=True)
+class ModelNight:
+    """A night of a model; of the first three, whether it holds of all groups that it reads.
+
+    Attributes
+    ----------
+    partition : str
+    model_id : str
+    delivered, built : bool
+    online : bool or None
+        None where none of its groups is online.
+    scored, measured, decided : bool
+    missing : tuple of str
+        What of it is owed and is not there; empty where nothing is owed.
+    """
+
+    partition: str
+    model_id: str
+    delivered: bool
+    built: bool
+    online: bool | None
+    scored: bool
+    measured: bool
+    decided: bool
+    missing: tuple[str, ...]
+
+    @property
+    def lacks(self) -> Lacks | None:
+        """The first thing of the model's own that has to be done; None where nothing is missing."""
+        return next((lacks for word, lacks in _OF_A_MODEL.items() if word in self.missing), None)
+
+
+def find_group_nights(record: GroupRecord, nights: Collection[str], *, until: str) -> Iterator[GroupNight]:
+    """Yield those of `nights` that are owed up to `until`, or of which anything is there, in order.
+
+    Parameters
+    ----------
+    record : GroupRecord
+    nights : collection of str
+        Of which the grid is made.
+    until : str
+        The last night that is over: silence is counted up to it.
+    """
+    for night in sorted(nights):
+        built, arrived = night in record.built, night in record.arrived
+        is_online = _is_online(record, night)
+        missing = [word for word, lost in (("built", not built), ("online", is_online is False)) if lost]
+        is_owed = night in record.gone or _is_owed(record, night, until)
+        if is_owed or built or arrived:
+            yield GroupNight(night, record.group, arrived, built, is_online, tuple(missing) if is_owed else ())
+
+
+def _is_online(record: GroupRecord, night: str) -> bool | None:
+    since = min(record.online, default=None)
+    return None if since is None or night < since else night in record.online
+
+
+def _is_owed(record: GroupRecord, night: str, until: str) -> bool:
+    if record.since is None or record.reached is None or not record.since <= night <= until:
+        return False
+    if night <= record.reached:
+        return True
+    first_silent = max(record.since, partitions.shift(record.reached, 1))
+    return night == first_silent and partitions.days_between(record.reached, until) > record.freshness_days
+
+
+def find_model_nights(record: ModelRecord, groups: Sequence[Sequence[GroupNight]]) -> Iterator[ModelNight]:
+    """Yield the nights of a model that are owed, or of which anything is there, in order.
+
+    Parameters
+    ----------
+    record : ModelRecord
+    groups : sequence of sequence of GroupNight
+        Of each group that it reads.
+    """
+    by_night = [{each.partition: each for each in nights} for nights in groups]
+    for night in sorted(set(by_night[0]).intersection(*by_night[1:])):
+        found = _find_model_night(record, night, [nights[night] for nights in by_night])
+        if found.missing or found.scored or found.measured or found.decided:
+            yield found
+
+
+def _find_model_night(record: ModelRecord, night: str, read: Sequence[GroupNight]) -> ModelNight:
+    own = {
+        "scored": night in record.scored,
+        "measured": night in record.measured,
+        "decided": night in record.decided,
+    }
+    is_owed = night in record.governed and all(each.built or each.missing for each in read)
+    missing = (*_missing_of(read), *(word for word, there in own.items() if not there)) if is_owed else ()
+    delivered, built = all(each.delivered for each in read), all(each.built for each in read)
+    return ModelNight(night, record.model_id, delivered, built, _all_online(read), **own, missing=missing)
+
+
+def _missing_of(read: Sequence[GroupNight]) -> Iterator[str]:
+    lost = {word for each in read for word in each.missing}
+    yield from (word for word in ("built", "online") if word in lost)
+
+
+def _all_online(read: Sequence[GroupNight]) -> bool | None:
+    known = [each.online for each in read if each.online is not None]
+    return all(known) if known else None
