@@ -17,6 +17,7 @@ RACES = (
     "entity_serving",
     "import_source",
     "batch_scoring",
+    "drift",
     "memory",
 )
 

@@ -1,0 +1,117 @@
+"""Drift of a million rows against a million: this project, numpy's own sort and one pass over memory, scipy.
+
+What belongs here: the samples, the contenders, and the budgets. What does not: what the numbers mean, which
+docs/drift.md says.
+
+The samples are in memory and the reference is profiled before the clock starts, as it is with a version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.side_by_side import Contender, Race, race
+
+FEATURES, ROWS, ROUNDS = 50, 1_000_000, 3
+# scipy takes so long that the race against it has a part of the features.
+FEW = 5
+
+PASS_MAX, SORT_MAX, SCIPY_MIN = 5.0, 2.5, 4.0
+
+_HERE = "benchmarks.drift"
+_PSI, _PASS = "PSI over frozen bins", "one pass over memory"
+_SORT, _OURS = "np.sort of both samples", "KS and Wasserstein, exact"
+_SCIPY = "scipy's ks_2samp and wasserstein_distance"
+
+
+def samples(rows: int, features: int) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return a reference and a window for each feature, a twentieth of a deviation apart."""
+    rng = np.random.default_rng(18)
+    return [(rng.normal(size=rows), rng.normal(0.05, 1, rows)) for _ in range(features)]
+
+
+def one_pass(rows: int, features: int) -> Callable[[], object]:
+    """Return the sum of every window."""
+    pairs = samples(rows, features)
+    return lambda: [window.sum() for _, window in pairs]
+
+
+def psi(rows: int, features: int) -> Callable[[], object]:
+    """Return PSI of every window over the frozen bins of its reference, with what lies outside."""
+    from include.monitoring.binning import count_over
+    from include.monitoring.psi import psi_from_counts
+    from include.monitoring.reference_profile import build_reference_profile
+
+    pairs = samples(rows, features)
+    frozen = [build_reference_profile({"x": reference}).features[0] for reference, _ in pairs]
+    windows = [window for _, window in pairs]
+    del pairs
+    return lambda: [
+        psi_from_counts(feature.counts, count_over(feature, window).bins)
+        for feature, window in zip(frozen, windows, strict=True)
+    ]
+
+
+def sort(rows: int, features: int) -> Callable[[], object]:
+    """Return both samples of every feature, sorted and forgotten."""
+    pairs = samples(rows, features)
+    return lambda: [np.sort(sample)[0] for pair in pairs for sample in pair]
+
+
+def ours(rows: int, features: int) -> Callable[[], object]:
+    """Return the comparison of this project."""
+    from include.monitoring.two_sample import compare_numeric
+
+    pairs = samples(rows, features)
+    return lambda: [compare_numeric(*pair) for pair in pairs]
+
+
+def scipys(rows: int, features: int) -> Callable[[], object]:
+    """Return the comparison of scipy."""
+    from scipy.stats import ks_2samp, wasserstein_distance
+
+    pairs = samples(rows, features)
+    return lambda: [(ks_2samp(*pair, method="asymp"), wasserstein_distance(*pair)) for pair in pairs]
+
+
+def main(scale: float = 1.0) -> None:
+    """Run the races and say whether the budgets hold."""
+    rows = max(int(ROWS * scale), 1_000)
+    sizes = {"rows": rows, "features": FEATURES}
+    few = {"rows": rows, "features": FEW}
+    counted = race(
+        f"PSI: {FEATURES} features x {rows} rows",
+        [Contender(_PASS, f"{_HERE}:one_pass", sizes), Contender(_PSI, f"{_HERE}:psi", sizes)],
+        rounds=ROUNDS,
+        baseline=_PASS,
+    )
+    print(_budget(counted.ratio(_PSI) <= PASS_MAX, f"PSI is {counted.ratio(_PSI):.1f} passes, at most {PASS_MAX:g}"))
+    compared = race(
+        f"KS and Wasserstein: {FEW} features x {rows} rows against {rows}",
+        [
+            Contender(_SORT, f"{_HERE}:sort", few),
+            Contender(_OURS, f"{_HERE}:ours", few),
+            Contender(_SCIPY, f"{_HERE}:scipys", few),
+        ],
+        rounds=ROUNDS,
+        baseline=_SORT,
+    )
+    _tell(compared)
+
+
+def _tell(compared: Race) -> None:
+    ratio = compared.ratio
+    print(_budget(ratio(_OURS) <= SORT_MAX, f"KS and Wasserstein are {ratio(_OURS):.1f} sorts, at most {SORT_MAX:g}"))
+    faster = ratio(_SCIPY) / ratio(_OURS)
+    print(_budget(faster >= SCIPY_MIN, f"scipy takes {faster:.1f} times as long, at least {SCIPY_MIN:g}"))
+
+
+def _budget(holds: bool, words: str) -> str:
+    return f"{'within' if holds else 'BEYOND'} its budget: {words}"
+
+
+if __name__ == "__main__":
+    main()
