@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Once here instead of at each first import: every process starts in half the time, also where Python may write none.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup up down clean demo test truth load soak bench docs lint lint-style lint-format lint-types lint-docs
+.PHONY: help setup up down clean demo test truth test-statistics load soak bench docs lint lint-style lint-format lint-types lint-docs
 
 help: ## List the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ test: setup .venv/.peers ## Lint and run every test
 
 truth: setup ## Hold the shipped models against the simulated shop's truth on five seeds, and play the story on three
 	@TRUTH=full .venv/bin/python -m pytest -q -rP tests/integration/test_models_against_the_truth.py tests/integration/test_story_on_seeds.py
+
+test-statistics: setup ## Play years without a change, and changes, and count what monitoring makes of them
+	@STATISTICS=full .venv/bin/python -m pytest -q -rP tests/statistics
 
 load: setup ## Ask the service of this machine as fast as it answers, for ten seconds; ARGS="--seconds 30 --connections 64"
 	@.venv/bin/python -m benchmarks.http_load $(ARGS)

@@ -17,7 +17,7 @@ from itertools import groupby
 from include import partitions
 from include.monitoring.decision import Action, decide
 from include.monitoring.decision_facts import LedgerFacts, NightMetrics
-from include.monitoring.triggers import Trigger, fallen_checks, shifted
+from include.monitoring.triggers import Trigger, drifting, fallen_checks
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 _YEAR_DAYS = 365.25
@@ -236,7 +236,7 @@ def _delays(alarms: Sequence[str], changes: Sequence[str]) -> Iterator[tuple[str
 
 
 def _is_shifted(night: NightMetrics, policy: DecisionSpec) -> bool:
-    return len(shifted(night)) >= policy.features_min or bool(fallen_checks(night))
+    return bool(drifting(night, policy) or fallen_checks(night))
 
 
 def _has_high_psi(night: NightMetrics, monitoring: MonitoringSpec) -> bool:
@@ -245,7 +245,14 @@ def _has_high_psi(night: NightMetrics, monitoring: MonitoringSpec) -> bool:
 
 def scheduled_only(policy: DecisionSpec) -> DecisionSpec:
     """Return the policy that retrains once a month whatever was measured."""
-    never = {"windows": 90, "breaches": 90, "features_min": 1000, "budget_per_90_days": 90, "cooldown_days": 0}
+    never = {
+        "windows": 90,
+        "breaches": 90,
+        "features_min": 1000,
+        "importance_min": 1.0,
+        "budget_per_90_days": 90,
+        "cooldown_days": 0,
+    }
     return replace_policy(policy, {**never, "schedule": "0 0 1 * *"})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -22,7 +23,7 @@ from include.monitoring.decision_words import (
     tell_reference,
     waiting,
 )
-from include.monitoring.triggers import Trigger, breaches, fallen_checks, find_triggers, shifted
+from include.monitoring.triggers import Trigger, breaches, drifting, fallen_checks, find_triggers
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 Action = Literal["retrain", "hold", "veto"]
@@ -114,8 +115,7 @@ def _until(history: Sequence[NightMetrics], partition: str) -> list[NightMetrics
 def _asides(tonight: NightMetrics | None, ledger: LedgerFacts, policy: DecisionSpec) -> Iterator[str]:
     if tonight is not None:
         yield from tell_breaches(tonight.checks)
-        has_shifted = len(shifted(tonight)) >= policy.features_min
-        if has_shifted and ledger.newest_example is not None:
+        if drifting(tonight, policy) and ledger.newest_example is not None:
             yield tell_reference(tonight.model_version, ledger.newest_example)
     if ledger.training_waiting is not None:
         yield waiting(ledger.training_waiting)
@@ -128,7 +128,7 @@ def _asides(tonight: NightMetrics | None, ledger: LedgerFacts, policy: DecisionS
 def _nothing_asks(
     nights: Sequence[NightMetrics], policy: DecisionSpec, monitoring: MonitoringSpec, partition: str
 ) -> str:
-    drifted = breaches(nights, policy, monitoring, partition, by=shifted, least=policy.features_min)
+    drifted = breaches(nights, policy, monitoring, partition, by=partial(drifting, policy=policy))
     fallen = breaches(nights, policy, monitoring, partition, by=fallen_checks)
     told = [tally_drift(len(drifted), policy), *([tally_performance(len(fallen), policy)] if fallen else [])]
     return f"nothing asks for a retrain: {' and '.join(told)}, {policy.breaches} needed"

@@ -27,7 +27,9 @@ def waiting(night: str) -> str:
 def tally_drift(found: int, policy: DecisionSpec) -> str:
     """Say how many nights showed a shift."""
     features = count(policy.features_min, "feature")
-    return f"{found} of the last {count(policy.windows, 'night')} showed a significant shift of at least {features}"
+    rested_on = f"or any of one that is {policy.importance_min:.0%} of the model"
+    nights = count(policy.windows, "night")
+    return f"{found} of the last {nights} showed a significant shift of at least {features}, {rested_on}"
 
 
 def tally_performance(found: int, policy: DecisionSpec) -> str:
@@ -72,9 +74,9 @@ def _tell_shift(drift: FeatureDrift, importance: float | None, monitoring: Monit
     share = "" if importance is None else f", {importance:.0%} of the model"
     if drift.reason is not None:
         return f"{drift.feature}: {drift.reason}{share}"
+    least = monitoring.psi_moderate if drift.verdict == "moderate" else monitoring.psi_significant
     return (
-        f"{drift.feature} psi {drift.psi:.3f} > {monitoring.psi_significant:g} "
-        f"({drift.psi_expected:.3f} expected by chance{moved}{share})"
+        f"{drift.feature} psi {drift.psi:.3f} > {least:g} ({drift.psi_expected:.3f} expected by chance{moved}{share})"
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from croniter import croniter
@@ -54,9 +55,9 @@ def find_triggers(
     if len(fallen) >= policy.breaches:
         checks = "; ".join(map(tell_check, fallen_checks(fallen[-1])))
         yield "performance", f"{tally_performance(len(fallen), policy)}; {fallen[-1].partition}: {checks}"
-    drifted = breaches(nights, policy, monitoring, partition, by=shifted, least=policy.features_min)
+    drifted = breaches(nights, policy, monitoring, partition, by=partial(drifting, policy=policy))
     if len(drifted) >= policy.breaches:
-        shifts = tell_shifts(shifted(drifted[-1]), drifted[-1].importance, monitoring)
+        shifts = tell_shifts(drifting(drifted[-1], policy), drifted[-1].importance, monitoring)
         yield "drift", f"{tally_drift(len(drifted), policy)}; {drifted[-1].partition}: {shifts}"
     # Last, as more is asked of what came of it alone.
     due = _due_at(policy.schedule, last_trained, partition)
@@ -72,9 +73,8 @@ def breaches(
     partition: str,
     *,
     by: Callable[[NightMetrics], Sequence[object]],
-    least: int = 1,
 ) -> list[NightMetrics]:
-    """Return the nights of the window that count, and on which `by` finds so many at `least`."""
+    """Return the nights of the window that count, and on which `by` finds anything."""
     since = partitions.shift(partition, 1 - policy.windows)
     version = nights[-1].model_version if nights and nights[-1].partition == partition else None
     return [
@@ -84,13 +84,27 @@ def breaches(
         and night.data_quality.status == "ok"
         and night.rows >= monitoring.min_rows
         and night.model_version == version
-        and len(by(night)) >= least
+        and by(night)
     ]
 
 
-def shifted(night: NightMetrics) -> list[FeatureDrift]:
-    """Return the features that have shifted; the score is told of elsewhere, and is no cause of its own."""
-    return [drift for drift in night.drift if drift.feature != SCORE and drift.verdict == "significant"]
+def drifting(night: NightMetrics, policy: DecisionSpec) -> list[FeatureDrift]:
+    """Return the features whose shift has a night count; none where it does not.
+
+    It does where enough have shifted significantly together, or where one that the model rests on has shifted at all:
+    half a deviation is a PSI of 0.25, which chance keeps below 0.2 on every tenth night. The score is judged elsewhere,
+    and is no cause of its own.
+    """
+    shifted = [
+        drift for drift in night.drift if drift.feature != SCORE and drift.verdict in ("moderate", "significant")
+    ]
+    is_enough = sum(drift.verdict == "significant" for drift in shifted) >= policy.features_min
+    return [drift for drift in shifted if _counts(drift, night, policy, is_enough=is_enough)]
+
+
+def _counts(drift: FeatureDrift, night: NightMetrics, policy: DecisionSpec, *, is_enough: bool) -> bool:
+    is_rested_on = night.importance.get(drift.feature, 0.0) >= policy.importance_min
+    return is_rested_on or (is_enough and drift.verdict == "significant")
 
 
 def fallen_checks(night: NightMetrics) -> list[Check]:

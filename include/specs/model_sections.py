@@ -193,7 +193,13 @@ class DecisionSpec(Frozen):
     schedule: Annotated[str | None, Field(description="cron, evaluated against the night; null: never by schedule")]
     windows: Annotated[int, Field(ge=1, le=90, description="nights that are looked at, M")]
     breaches: Annotated[int, Field(ge=1, le=90, description="of them that must have shifted, N")]
-    features_min: Annotated[int, Field(ge=1, description="features that must have shifted on such a night")]
+    features_min: Annotated[
+        int, Field(ge=1, description="features that must have shifted significantly on such a night, or …")
+    ]
+    importance_min: Annotated[
+        float,
+        Field(gt=0, le=1, description="… share of the model's gain from which a feature counts alone, at any shift"),
+    ] = 0.25
     cooldown_days: Annotated[int, Field(ge=0, le=365, description="days from one retrain to the next")]
     budget_per_90_days: Annotated[int, Field(ge=0, le=90, description="most retrains in 90 days")]
     stop: Annotated[bool, Field(description="true vetoes every retrain of the model")]

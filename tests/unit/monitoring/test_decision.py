@@ -55,8 +55,9 @@ def test_a_drift_decision_explains_itself_with_numbers() -> None:
     decision = decided(make_nights(TONIGHT, [0, 0, 2, 2, 2]))
     assert outcome(decision) == ("retrain", "drift")
     assert decision.reasons == (
-        "3 of the last 5 nights showed a significant shift of at least 2 features; 2011-09-20: "
-        "f0 psi 0.310 > 0.2 (0.010 expected by chance), f1 psi 0.310 > 0.2 (0.010 expected by chance)",
+        "3 of the last 5 nights showed a significant shift of at least 2 features, "
+        "or any of one that is 25% of the model; 2011-09-20: f0 psi 0.310 > 0.2 (0.010 expected by chance), "
+        "f1 psi 0.310 > 0.2 (0.010 expected by chance)",
     )
 
 
@@ -80,7 +81,7 @@ def test_a_shift_that_a_retrain_could_not_learn_yet_is_explained(shifted: int, i
 def test_a_quiet_night_says_what_it_would_have_taken() -> None:
     assert decided(make_nights(TONIGHT, [0, 2, 0, 0, 0])).reasons == (
         "nothing asks for a retrain: 1 of the last 5 nights showed a significant shift of at least 2 features, "
-        "3 needed",
+        "or any of one that is 25% of the model, 3 needed",
     )
 
 
@@ -91,7 +92,7 @@ def test_a_shift_of_the_score_is_no_feature() -> None:
     ]
     assert decided(nights).reasons == (
         "nothing asks for a retrain: 0 of the last 5 nights showed a significant shift of at least 2 features, "
-        "3 needed",
+        "or any of one that is 25% of the model, 3 needed",
     )
 
 
@@ -360,6 +361,17 @@ def test_a_further_incident_never_starts_a_retrain(nights, policy, ledger, event
 def test_the_stop_switch_always_vetoes(nights, policy, ledger, event) -> None:
     stopped = policy.model_copy(update={"stop": True})
     assert decided(nights, stopped, ledger, event=event).action == "veto"
+
+
+@pytest.mark.parametrize(
+    ("psi", "importance", "action"),
+    [(0.12, 0.25, "retrain"), (0.12, 0.24, "hold"), (0.09, 0.9, "hold"), (0.3, 0.25, "retrain"), (0.3, 0.1, "hold")],
+)
+def test_one_feature_that_the_model_rests_on_counts_alone(psi: float, importance: float, action: str) -> None:
+    drift = (make_drift("f0", psi=psi), make_drift("f1"), make_drift("score", psi=0.5))
+    shares = {"f0": importance, "score": 1.0}
+    nights = [replace(night, drift=drift, importance=shares) for night in make_nights(TONIGHT, [0] * 5)]
+    assert decided(nights).action == action
 
 
 @given(_nights, _policies, _ledgers)

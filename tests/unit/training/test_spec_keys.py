@@ -70,6 +70,7 @@ MAKES_NO_MODEL = {
     "decision.windows",
     "decision.breaches",
     "decision.features_min",
+    "decision.importance_min",
     "decision.cooldown_days",
     "decision.budget_per_90_days",
     "decision.stop",
