@@ -21,10 +21,9 @@ import numpy as np
 import pyarrow as pa
 from feast import FeatureService, FeatureStore
 
-from benchmarks.http_load import Load
 from benchmarks.online_reads import fill
 from benchmarks.online_stores import FEATURES, GROUP, KEY, SERVICE, Servers, servers, write_days
-from benchmarks.server_race import Contender, race_servers
+from benchmarks.server_race import Asked, Contender, module, race_servers
 from benchmarks.serving_servers import MODEL, make_model, ours, run
 from include.adapters.online.open_store import open_online_store
 from include.adapters.online.reading import OnlineReader
@@ -38,7 +37,7 @@ _PRECOMPUTED = "bench_precomputed_v1"
 _BODIES = 500
 
 
-def main(scale: float = 1.0, rounds: int = 3) -> list[Mapping[tuple[str, int], Sequence[Load]]]:
+def main(scale: float = 1.0, rounds: int = 3) -> list[Mapping[tuple[str, int], Sequence[Asked]]]:
     """Race on both stores, about 1 and about 100 entities; `scale` of 1 asks each for 5 seconds at a time."""
     finished = []
     with servers() as at:
@@ -58,7 +57,7 @@ def main(scale: float = 1.0, rounds: int = 3) -> list[Mapping[tuple[str, int], S
 
 def _race(
     at: Servers, store: str, count: int, services: Sequence[str], *, seconds: float, rounds: int
-) -> Mapping[tuple[str, int], Sequence[Load]]:
+) -> Mapping[tuple[str, int], Sequence[Asked]]:
     contenders = [_ours(at, store, count), *(_feast(at, store, count, service) for service in services)]
     what = f"{count} of {_ENTITIES:,} entities, {store}"
     return race_servers(what, contenders, connections=(1, 16), seconds=seconds, rounds=rounds)
@@ -115,7 +114,7 @@ def _feast(at: Servers, store: str, count: int, service: str) -> Contender:
 
 
 def _command(at: Servers, store: str, who: str) -> list[str]:
-    return ["benchmarks.entity_serving", who, store, str(at.folder), at.redis_url, at.postgres_url]
+    return module("benchmarks.entity_serving", who, store, str(at.folder), at.redis_url, at.postgres_url)
 
 
 def _questions(count: int) -> list[list[str]]:
