@@ -118,7 +118,7 @@ def judge_volumes(
 
     Parameters are those of `judge_data_quality`.
     """
-    delivered = VolumeLimits(policy.delivered_ratio_min, policy.delivered_ratio_max)
+    delivered = VolumeLimits(policy.delivered_ratio_min, policy.delivered_ratio_max, policy.volume_ratio_max)
     return (
         judge_volume("rows scored", rows_scored, night, VolumeLimits(policy.volume_ratio_min, policy.volume_ratio_max)),
         *(

@@ -5,9 +5,9 @@ What belongs here: counts by day in, one check out. What does not: counting, and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
 from statistics import median
 
 from include import partitions
@@ -23,10 +23,11 @@ _SIGMAS = 3.0
 
 @dataclass(frozen=True)
 class VolumeLimits:
-    """The least and the most that a night may have, as a ratio to what is usual."""
+    """The least and the most that a night may have, as a ratio to what is usual, and from what on it is told at all."""
 
     least: float
     most: float
+    told: float = math.inf
 
 
 def judge_volume(name: str, by_day: Mapping[str, int], night: str, limits: VolumeLimits) -> Check:
@@ -90,19 +91,19 @@ def _judge(name: str, rows: int, usual: float | None, kept: Mapping[str, int], l
         why = "no day before it is known" if usual is None else "no rows are usual on its day of the week"
         return Check("data_quality", name, None, None, "unknown", current_rows=rows, reason=why)
     ratio, last = rows / usual, kept[max(kept)]
-    is_far = abs(rows - usual) > _SIGMAS * sqrt(usual)
-    is_outside = is_far and not limits.least <= ratio <= limits.most
-    is_grown = ratio > 1 and rows <= limits.most * last
+    is_far = abs(rows - usual) > _SIGMAS * math.sqrt(usual)
+    is_outside = not limits.least <= ratio <= limits.most
+    is_breach = is_far and is_outside and not 1 < ratio <= limits.most * last / usual
     told = f"{name}: {rows} is {ratio:.2f} times the {usual:g} that are usual"
-    told += f", grown from {last} before it" if is_grown else f", outside {limits.least:g} to {limits.most:g}"
+    told += f", outside {limits.least:g} to {limits.most:g}" if is_breach else f", {last} the time before"
     return Check(
         "data_quality",
         name,
         ratio,
         limits.least if ratio < 1 else limits.most,
-        "breach" if is_outside and not is_grown else "ok",
+        "breach" if is_breach else "ok",
         reference=float(usual),
         reference_rows=round(usual),
         current_rows=rows,
-        reason=told if is_outside else None,
+        reason=told if is_far and (is_outside or ratio > limits.told) else None,
     )

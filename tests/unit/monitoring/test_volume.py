@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from statistics import median
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from include.monitoring.check import Check
 from include.monitoring.volume import VolumeLimits, judge_volume
-from include.partitions import days_between, shift
+from include.partitions import days_between, shift, span
+from tests.real_data import real_data
+from tests.unit.monitoring.nights import MONITORING
 
 NIGHT = "2026-03-31"
 LIMITS = VolumeLimits(0.5, 2.0)
@@ -84,9 +87,25 @@ def test_what_has_grown_day_by_day_is_a_season_and_is_told() -> None:
     grown = judged(*season)
     assert (grown.verdict, grown.reason) == (
         "ok",
-        "rows: 4116 is 2.31 times the 1778 that are usual, grown from 3920 before it",
+        "rows: 4116 is 2.31 times the 1778 that are usual, 3920 the time before",
     )
     assert judged(*season[:-1], 2 * season[-1]).verdict == "breach"
+
+
+def test_a_real_shops_closing_days_are_incidents_and_its_season_is_told() -> None:
+    orders = pd.read_parquet(real_data("online_retail/online_retail.parquet"), columns=["InvoiceDate"])
+    counted = orders["InvoiceDate"].dt.strftime("%Y-%m-%d").value_counts().to_dict()
+    days = {day: counted.get(day, 0) for day in span("2010-12-01", "2011-12-09")}
+    limits = VolumeLimits(MONITORING.delivered_ratio_min, MONITORING.delivered_ratio_max, MONITORING.volume_ratio_max)
+    found = {day: judge_volume("rows", days, day, limits) for day in days}
+    breaches = {day for day, check in found.items() if check.verdict == "breach"}
+    christmas = {*span("2010-12-22", "2011-01-03")} - {"2010-12-23", "2010-12-25", "2011-01-01"}
+    easter_and_a_wedding = {"2011-04-22", "2011-04-24", "2011-04-25", "2011-04-29"}
+    bank_holidays = {"2011-05-02", "2011-05-30", "2011-08-29"}
+    first_saturday = {"2010-12-04"}
+    assert breaches == christmas | easter_and_a_wedding | bank_holidays | first_saturday
+    told = {day for day, check in found.items() if check.verdict == "ok" and check.reason}
+    assert {day for day in told if day > "2011-10-01"} == {"2011-10-30", "2011-11-06", "2011-11-11"}
 
 
 @given(st.lists(st.integers(900, 1100), min_size=3, max_size=60))
