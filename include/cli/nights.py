@@ -128,12 +128,13 @@ def _ask(found: NightStatus) -> None:
 
 def _grid(named: str, words: tuple[str, ...], found: Sequence[Any]) -> Iterator[str]:
     """Yield a heading and a line for each run of nights that are alike."""
-    yield f"{named:<25}  {'  '.join(f'{word:<{_WIDTH}}' for word in words)}".rstrip()
+    width = max(25, len(named))
+    yield f"{named:<{width}}  {'  '.join(f'{word:<{_WIDTH}}' for word in words)}".rstrip()
     for _, run in groupby(found, key=lambda night: _cells(night, words)):
         alike = list(run)
         first, last = alike[0].partition, alike[-1].partition
         shown = first if first == last else f"{first} … {last}"
-        yield f"{shown:<25}  {'  '.join(f'{cell:<{_WIDTH}}' for cell in _cells(alike[0], words))}".rstrip()
+        yield f"{shown:<{width}}  {'  '.join(f'{cell:<{_WIDTH}}' for cell in _cells(alike[0], words))}".rstrip()
 
 
 def _cells(night: Any, words: Iterable[str]) -> tuple[str, ...]:

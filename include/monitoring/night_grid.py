@@ -52,6 +52,11 @@ class GroupRecord:
     gone: frozenset[str]
     online: frozenset[str]
 
+    @property
+    def is_used(self) -> bool:
+        """Whether anybody waits for it, or has built it."""
+        return self.since is not None or bool(self.built or self.gone)
+
 
 @dataclass(frozen=True)
 class GroupNight:
@@ -133,6 +138,8 @@ class ModelNight:
 def find_group_nights(record: GroupRecord, nights: Collection[str], *, until: str) -> Iterator[GroupNight]:
     """Yield those of `nights` that are owed up to `until`, or of which anything is there, in order.
 
+    None of a group that nobody has built and nobody waits for.
+
     Parameters
     ----------
     record : GroupRecord
@@ -141,6 +148,11 @@ def find_group_nights(record: GroupRecord, nights: Collection[str], *, until: st
     until : str
         The last night that is over: silence is counted up to it.
     """
+    if record.is_used:
+        yield from _find_group_nights(record, nights, until)
+
+
+def _find_group_nights(record: GroupRecord, nights: Collection[str], until: str) -> Iterator[GroupNight]:
     for night in sorted(nights):
         built, arrived = night in record.built, night in record.arrived
         is_online = _is_online(record, night)

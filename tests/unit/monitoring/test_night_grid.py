@@ -64,6 +64,11 @@ def test_a_night_that_has_not_come_is_not_shown():
     assert [night.partition for night in find_group_nights(record(), DAYS, until=DAYS[4])] == DAYS[:4]
 
 
+def test_a_group_that_nobody_has_built_and_nobody_waits_for_is_not_shown():
+    unused = record(since=None, built=days(), online=days())
+    assert list(find_group_nights(unused, DAYS, until=DAYS[4])) == []
+
+
 def group(built: bool = True, owed: bool = True, day: int = 1) -> GroupNight:
     return GroupNight(DAYS[day - 1], "daily", True, built, None, () if built or not owed else ("built",))
 
