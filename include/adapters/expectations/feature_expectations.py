@@ -7,21 +7,17 @@ What does not: the rules' values, which are the group's YAML, and keeping the re
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.adapters.expectations.expectations import run_expectations
+from include.adapters.expectations.expectations import find_outside, run_expectations
 from include.features.bounds import bounds_of, interval_of, out_of_bounds
 from include.features.checks import PARTITION, Offender, find_offenders, first_offenders, partitions_of
 from include.features.partition_report import FRESHNESS, NULLS, VOLUME, PartitionCheck
 from include.specs.groups import FeatureGroupSpec
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Rows that are handed over at once: a long backfill is judged piece by piece.
 _PIECE = 1_000_000
@@ -50,22 +46,38 @@ class BoundsTally:
 
         There may be no rows. NaN and infinities are out of any bounds, null is in.
         """
-        import great_expectations.expectations as gxe
-
-        bounds = {name: bounds_of(column) for name, column in self._columns.items()}
-        suite = {
-            name: gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high)
-            for name, (low, high) in bounds.items()
-        }
         for start in range(0, max(rows.num_rows, 1), _PIECE):
             piece = rows.slice(start, _PIECE)
-            frame = _numbers(piece.select(list(self._columns)))
-            for result in run_expectations(self._table, frame, suite.values()):
-                name = result.expectation_config.kwargs["column"]
-                self._failures[name] += int(result.result["unexpected_count"])
-                self._seen[name] += [float(value) for value in result.result.get("partial_unexpected_list", [])]
-                if not result.success:
-                    self._note(name, piece.filter(out_of_bounds(piece[name], self._columns[name])))
+            if broken := self._broken(piece):
+                self._count(piece, broken)
+
+    def _broken(self, rows: pa.Table) -> list[str]:
+        """Return the columns whose least or greatest value is out of their bounds."""
+        ends = [
+            (name, float(end), *bounds_of(column))
+            for name, column in self._columns.items()
+            for end in pc.min_max(_judged(rows[name])).as_py().values()
+            if end is not None
+        ]
+        places = find_outside(self._table, [values for _, *values in ends])
+        return list(dict.fromkeys(ends[place][0] for place in places))
+
+    def _count(self, rows: pa.Table, broken: Sequence[str]) -> None:
+        """Hold every value of columns against their bounds."""
+        import great_expectations.expectations as gxe
+        import pandas as pd
+
+        bounds = {name: bounds_of(self._columns[name]) for name in broken}
+        suite = [
+            gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high)
+            for name, (low, high) in bounds.items()
+        ]
+        frame = pd.DataFrame({name: _judged(rows[name]).to_numpy() for name in broken})
+        for result in run_expectations(self._table, frame, suite):
+            name = result.expectation_config.kwargs["column"]
+            self._failures[name] += int(result.result["unexpected_count"])
+            self._seen[name] += [float(value) for value in result.result["partial_unexpected_list"]]
+            self._note(name, rows.filter(out_of_bounds(rows[name], self._columns[name])))
 
     def _note(self, name: str, wrong: pa.Table) -> None:
         """Remember the days of rows whose value is out of bounds, and whose the first ones are."""
@@ -104,8 +116,6 @@ def judge_profile(profile: pa.Table, spec: FeatureGroupSpec) -> list[PartitionCh
     list of PartitionCheck
         Failures are partitions.
     """
-    import great_expectations.expectations as gxe
-
     limits: dict[str, tuple[str, str, float | None, float | None]] = {
         f"{NULLS}{column.name}": ("nulls", column.name, 0.0, column.nulls_max) for column in spec.columns
     }
@@ -113,37 +123,33 @@ def judge_profile(profile: pa.Table, spec: FeatureGroupSpec) -> list[PartitionCh
     for table in spec.read_tables:
         limits[f"{FRESHNESS}{table}"] = ("freshness", f"the newest day of {table}", 0.0, float(spec.freshness_days))
     judged = {name: limit for name, limit in limits.items() if limit[2:] != (None, None)}
-    suite = [
-        gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high)
+    measures = [
+        (name, partition, value, low, high)
         for name, (_, _, low, high) in judged.items()
+        for partition, value in zip(profile[PARTITION].to_pylist(), profile[name].to_pylist(), strict=True)
     ]
-    frame = profile.select([PARTITION, *judged]).to_pandas()
-    checks = {}
-    for result in run_expectations(spec.table, frame, suite, index=PARTITION):
-        name = result.expectation_config.kwargs["column"]
-        check, column, low, high = judged[name]
-        broken = result.result.get("unexpected_index_list") or []
-        checks[name] = PartitionCheck(
+    broken: dict[str, list[tuple[str, float]]] = {name: [] for name in judged}
+    for place in find_outside(spec.table, [values for _, _, *values in measures]):
+        name, partition, value, *_ = measures[place]
+        broken[name].append((partition, value))
+    return [
+        PartitionCheck(
             check,
             column,
-            passed=not broken,
-            failures=len(broken),
-            observed=_partitions(broken, name),
+            passed=not broken[name],
+            failures=len(broken[name]),
+            observed=_partitions(broken[name]),
             allowed=interval_of(low, high),
-            partitions=tuple(sorted(entry[PARTITION] for entry in broken)),
+            partitions=tuple(sorted(partition for partition, _ in broken[name])),
         )
-    return [checks[name] for name in judged]
+        for name, (check, column, low, high) in judged.items()
+    ]
 
 
-def _numbers(rows: pa.Table) -> pd.DataFrame:
-    """Return the columns as float64: null as NaN, which is not judged, and NaN as infinity, which is."""
-    import pandas as pd
-
-    def numbers(column: pa.ChunkedArray) -> Any:
-        values = column.cast(pa.float64(), safe=False)
-        return pc.if_else(pc.is_nan(values), np.inf, values).to_numpy()
-
-    return pd.DataFrame({name: numbers(rows[name]) for name in rows.column_names})
+def _judged(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column as float64: null stays, which is not judged, and NaN is infinity, which is."""
+    values = column.cast(pa.float64(), safe=False)
+    return pc.if_else(pc.is_nan(values), np.inf, values)
 
 
 def _found(failures: int, seen: Iterable[float]) -> str:
@@ -151,8 +157,8 @@ def _found(failures: int, seen: Iterable[float]) -> str:
     return f"values like {values[0]:g} … {values[-1]:g} in {failures} rows" if failures else "every value"
 
 
-def _partitions(broken: list[dict[str, Any]], name: str) -> str:
+def _partitions(broken: Sequence[tuple[str, float]]) -> str:
     if not broken:
         return "every partition"
-    shown = ", ".join(f"{entry[PARTITION]} {float(entry[name]):.3g}" for entry in broken[:3])
+    shown = ", ".join(f"{partition} {value:.3g}" for partition, value in broken[:3])
     return f"{shown}{f' and {len(broken) - 3} more' if len(broken) > 3 else ''}"
