@@ -11,12 +11,32 @@ from pathlib import Path
 import click
 
 from include.cli import options
+from include.cli.deployment import open_deployment
 from include.errors import UsageError
 
 
 @click.group()
 def performance() -> None:
-    """Estimate what scores are worth before their labels are known."""
+    """Show what scores were worth, and estimate it before their labels are known."""
+
+
+@performance.command()
+@options.model
+@options.day("--date", "partition", required=True, help="The night at whose end something is known.")
+@options.as_json
+def show(model_id: str, partition: str, as_json: bool) -> None:
+    """Show what is known at the end of a night, and what is estimated of the night's own scores."""
+    from include.views.performance import read_performance
+
+    found = read_performance(open_deployment(), model_id, partition=partition)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2, allow_nan=False))
+        return
+    for check in found.checks:
+        value = "-" if check.value is None else f"{check.value:.3f}"
+        ends = "" if check.low is None or check.high is None else f" [{check.low:.3f}, {check.high:.3f}]"
+        click.echo(f"{check.name:<32} {check.verdict:<8} {value}{ends}  {check.reason or ''}")
+    click.echo(found.told)
 
 
 @performance.command()

@@ -91,7 +91,7 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
     loaded = load_version(deployment, spec.model_id, version)
     profile, names = loaded.profile, [feature.name for feature in loaded.profile.features]
     service = loaded.signature.feature_service
-    scored = _with_features(deployment, spec, partition, scores, service=service)
+    scored = with_features(deployment, spec, partition, scores, service=service)
     drift = measure_drift(
         profile,
         {name: _column(scored, name) for name in names},
@@ -184,7 +184,7 @@ def _version_of(deployment: Deployment, spec: ModelSpec, partition: str, scores:
     return int(version)
 
 
-def _with_features(
+def with_features(
     deployment: Deployment, spec: ModelSpec, partition: str, scores: pa.Table, *, service: str
 ) -> pa.Table:
     """Return scores beside the features that they were computed from."""

@@ -6,6 +6,7 @@ from the orders: the label of a customer and a night by what had been received a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,10 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from include import partitions
 from include.adapters.lake import portions
 from include.adapters.lake.delta_lake import LakeAdapter
+from include.cli.outcomes import outcomes
 from include.errors import NotYetError, RefusedError
 from include.refs import OutcomesRef
 from include.specs.models import load_model
@@ -29,9 +32,9 @@ from tests.deployments import lake_only
 from tests.raw_orders import line, orders, publish_source
 
 MODEL, HORIZON = "churn", 5
-FIRST, DAYS, CUSTOMERS = "2024-03-01", 20, 40
+FIRST, DAYS, CUSTOMERS = "2024-03-01", 16, 40
 ALL = partitions.span(FIRST, partitions.shift(FIRST, DAYS - 1))
-SCORED, NIGHTS = ALL[4:10], ALL[5:]
+SCORED, NIGHTS = ALL[4:8], ALL[5:]
 Row = tuple[str, date, int | None, datetime]
 
 
@@ -148,20 +151,20 @@ def test_a_night_that_was_left_out_is_made_up_for_by_the_next(tmp_path):
 
 
 def test_one_that_is_stopped_between_commits_is_completed_by_the_next_try(tmp_path, monkeypatch):
-    monkeypatch.setattr(portions, "ROWS_AT_ONCE", 4 * CUSTOMERS)
+    monkeypatch.setattr(portions, "ROWS_AT_ONCE", 2 * CUSTOMERS)
     raw = made_orders()
     deployment = deployed(tmp_path, raw)
     real, calls = LakeAdapter.update, []
 
-    def die_after_the_third(self: LakeAdapter, table: str, *given: Any, **named: Any) -> Any:
+    def die_after_the_second(self: LakeAdapter, table: str, *given: Any, **named: Any) -> Any:
         done = real(self, table, *given, **named)
         calls.append(table)
-        if len(calls) == 3:
+        if len(calls) == 2:
             raise KeyboardInterrupt
         return done
 
     with monkeypatch.context() as patch:
-        patch.setattr(LakeAdapter, "update", die_after_the_third)
+        patch.setattr(LakeAdapter, "update", die_after_the_second)
         with pytest.raises(KeyboardInterrupt):
             record(deployment, [NIGHTS[-1]])
     some = rows(deployment)
@@ -225,7 +228,7 @@ def test_a_label_that_is_corrected_is_another_row_and_the_one_before_it_stays(tm
     day, at = ALL[8], f"{ALL[8]}T10:00:00"
     shop = [line(f"{each}T06:00:00", customer="nobody") for each in ALL]
     deployment = deployed(tmp_path, orders(*shop, line(at, customer="c03", order="o1")))
-    night = ALL[17]
+    night = ALL[14]
     record(deployment, [partitions.shift(night, -1)])
     before = rows(deployment)
     known = partitions.end_of(day)
@@ -273,6 +276,29 @@ def test_a_day_that_is_missing_is_not_one_on_which_nobody_ordered(tmp_path):
     deployment.lake.replace("deliveries/orders", without, keys=months, partition_by="month")
     with pytest.raises(RefusedError, match=f"orders of {ALL[7]} are missing"):
         record(deployment, [NIGHTS[-1]])
+
+
+def test_what_was_known_at_the_end_of_a_night_is_counted_by_night(tmp_path, monkeypatch):
+    raw = made_orders()
+    deployment = deployed(tmp_path, raw)
+    record(deployment, NIGHTS)
+    monkeypatch.setattr("include.cli.outcomes.open_deployment", lambda: deployment)
+    day = NIGHTS[6]
+    told = CliRunner().invoke(outcomes, ["show", "--model", MODEL, "--date", day, "--json"])
+    found = json.loads(told.output)
+    newest = {row[:2]: row for row in by_hand(raw, day)}
+    for night in found["nights"]:
+        labels = [label for (_, dt), (*_, label, _) in newest.items() if str(dt) == night["partition"]]
+        assert night["scored"] == CUSTOMERS
+        assert (night["known"], night["positives"]) == (len(labels), sum(labels))
+    assert [night["partition"] for night in found["nights"]] == [night for night in SCORED if night <= day]
+    curve = found["maturity"]
+    assert curve["of_positives"][HORIZON - 1] == 0 < curve["of_negatives"][HORIZON - 1]
+    assert curve["share"][HORIZON] <= curve["share"][-1] == 1
+    plain = CliRunner().invoke(outcomes, ["show", "--model", MODEL, "--date", day]).output
+    assert f"a night can be judged after {found['mature_after_days']} days, as was learned" in plain
+    again = CliRunner().invoke(outcomes, ["record", "--model", MODEL, "--date", day])
+    assert again.output == f"{MODEL} {day}: 0 rows added about the predictions of {len(found['nights'])} nights\n"
 
 
 def test_a_model_that_has_scored_nobody_has_a_table_without_rows(tmp_path):
