@@ -1,10 +1,11 @@
-"""Our relational state as one object: histories, nights, publications, windows, switches, incidents and locks.
+"""Our relational state as one object: histories, nights, publications, windows, switches, incidents, alerts, locks.
 
 What belongs here: putting the parts together. What does not: any of them.
 """
 
 from __future__ import annotations
 
+from include.adapters.state.alerts import AlertTables
 from include.adapters.state.decisions import DecisionTables
 from include.adapters.state.histories import HistoryTables
 from include.adapters.state.ledger import LedgerTable
@@ -30,6 +31,7 @@ class StateStoreAdapter(
     ServingWindowTable,
     RetrainingSwitchTable,
     NightIncidentTable,
+    AlertTables,
     Locks,
 ):
     """The state database, whole."""

@@ -194,6 +194,36 @@ night_incident_end = sa.Table(
     sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.clock_timestamp()),
 )
 
+# One row per alert that was raised, one when it was over, and one for each message of it that got through.
+alert = sa.Table(
+    "alert",
+    METADATA,
+    sa.Column("alert_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("about", sa.Text, nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("partition_key", sa.Text, nullable=False),
+    sa.Column("causes", JSONB, nullable=False),
+    sa.Column("decision", sa.Text, nullable=False),
+    sa.Column("link", sa.Text, nullable=False),
+    sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.clock_timestamp()),
+)
+alert_end = sa.Table(
+    "alert_end",
+    METADATA,
+    sa.Column("alert_id", sa.Integer, sa.ForeignKey("alert.alert_id"), primary_key=True),
+    sa.Column("partition_key", sa.Text, nullable=False),
+    sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.clock_timestamp()),
+)
+alert_message = sa.Table(
+    "alert_message",
+    METADATA,
+    sa.Column("alert_id", sa.Integer, sa.ForeignKey("alert.alert_id"), primary_key=True),
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("is_over", sa.Boolean, primary_key=True),
+    sa.Column("recorded_at", _WHEN, nullable=False, server_default=sa.func.clock_timestamp()),
+)
+
 # What is only ever added to: nobody but a migration changes a row of these, and the database refuses it.
 HISTORY = (
     "promotion_ledger",
@@ -207,6 +237,9 @@ HISTORY = (
     "retraining_switch",
     "night_incident",
     "night_incident_end",
+    "alert",
+    "alert_end",
+    "alert_message",
 )
 # Of these, those whose rows are chained by hash.
 CHAINED = (promotion_ledger, registration)
