@@ -7,7 +7,7 @@ What does not: the rules' values, which are the group's YAML, and keeping the re
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -123,15 +123,7 @@ def judge_profile(profile: pa.Table, spec: FeatureGroupSpec) -> list[PartitionCh
     for table in spec.read_tables:
         limits[f"{FRESHNESS}{table}"] = ("freshness", f"the newest day of {table}", 0.0, float(spec.freshness_days))
     judged = {name: limit for name, limit in limits.items() if limit[2:] != (None, None)}
-    measures = [
-        (name, partition, value, low, high)
-        for name, (_, _, low, high) in judged.items()
-        for partition, value in zip(profile[PARTITION].to_pylist(), profile[name].to_pylist(), strict=True)
-    ]
-    broken: dict[str, list[tuple[str, float]]] = {name: [] for name in judged}
-    for place in find_outside(spec.table, [values for _, _, *values in measures]):
-        name, partition, value, *_ = measures[place]
-        broken[name].append((partition, value))
+    broken = _broken_partitions(profile, spec.table, {name: limit[2:] for name, limit in judged.items()})
     return [
         PartitionCheck(
             check,
@@ -144,6 +136,20 @@ def judge_profile(profile: pa.Table, spec: FeatureGroupSpec) -> list[PartitionCh
         )
         for name, (check, column, low, high) in judged.items()
     ]
+
+
+def _broken_partitions(
+    profile: pa.Table, table: str, limits: Mapping[str, tuple[float | None, float | None]]
+) -> dict[str, list[tuple[str, float]]]:
+    """Return for each measure of a profile the partitions where it is out of its limits, and its value there."""
+    days = profile[PARTITION].to_pylist()
+    places = [(name, day) for name in limits for day in days]
+    values = [(value, *limit) for name, limit in limits.items() for value in profile[name].to_pylist()]
+    broken: dict[str, list[tuple[str, float]]] = {name: [] for name in limits}
+    for place in find_outside(table, values):
+        name, day = places[place]
+        broken[name].append((day, values[place][0]))
+    return broken
 
 
 def _judged(column: pa.ChunkedArray) -> pa.ChunkedArray:
