@@ -1,0 +1,73 @@
+"""False alarms of whole years, and how soon a shift is found. ``make test-statistics`` plays all of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from include.monitoring.anytime import lifelong_alarms
+from include.monitoring.drift import measure_drift
+from include.monitoring.feature_profile import ReferenceProfile
+from tests.statistics.null_years import SNAPSHOTS, VERDICTS, WEEK, World, judge, profile_of, retrains
+from tests.unit.monitoring.nights import make_drift
+
+FULL = os.environ.get("STATISTICS") == "full"
+YEAR, REFERENCE = 365, SNAPSHOTS * WEEK
+YEARS = {50: 1_600, 500: 400} if FULL else {50: 4, 500: 1}
+
+pytestmark = pytest.mark.timeout(7200)
+
+
+@pytest.mark.parametrize("rows", [50, 500])
+def test_many_nights_at_a_time_have_the_verdicts_of_each(rows: int) -> None:
+    world = World(rows, features=6, alike=0.5)
+    nights = world.nights(REFERENCE + 12, seed=1, shift=0.55)
+    nights[-1, 1, : rows // 8] = 9.0
+    profile = profile_of(nights, until=REFERENCE)
+    at_once = judge(profile, nights[REFERENCE:])
+    for place, night in enumerate(nights[REFERENCE:]):
+        columns = {f"f{n}": values for n, values in enumerate(night)}
+        judged = measure_drift(ReferenceProfile(profile), columns, min_rows=50, moderate=0.1, significant=0.2)
+        assert [drift.verdict for drift in judged] == [VERDICTS[each] for each in at_once[place]]
+    assert VERDICTS[at_once[-1, 1]] == "significant"
+
+
+@pytest.mark.parametrize("rows", [50, 500])
+def test_a_year_in_which_nothing_changes_asks_for_at_most_one_retrain(rows: int) -> None:
+    found = [len(retrains(World(rows).nights(REFERENCE + YEAR, seed=seed))) for seed in range(YEARS[rows])]
+    # Anscombe's upper end of a Poisson mean, one-sided 99 %.
+    upper = (np.sqrt(sum(found) + 3 / 8 + 1) + 2.33 / 2) ** 2 / len(found)
+    print(f"{rows} rows: {sum(found)} retrains in {len(found)} years, mean at most {upper:.3f}")
+    assert (upper if FULL else np.mean(found)) <= 1
+
+
+def test_half_a_deviation_in_five_hundred_rows_is_decided_on_within_the_policys_nights() -> None:
+    # And the test of a model's life, half a year old and of fifty features, finds it on the first night most often.
+    runs, decided, found = 200 if FULL else 40, [], []
+    for seed in range(runs):
+        nights = World(500, features=5).nights(REFERENCE + 5, seed=seed, shift=0.5)
+        decided.append(next((place + 1 - REFERENCE for place in retrains(nights)), 99))
+        found.append(first_lifelong_alarm(nights))
+    print(
+        f"decided within 3, 5 nights: {share(decided, 3)}, {share(decided, 5)}; lifelong: {share(found, 1)} on the 1st"
+    )
+    assert share(decided, 5) >= 0.95
+    assert np.median(found) <= np.median(decided)
+
+
+def share(nights: list[int], within: int) -> float:
+    return float(np.mean(np.array(nights) <= within))
+
+
+def first_lifelong_alarm(nights: np.ndarray) -> int:
+    quiet = replace(make_drift("quiet"), ks=0.0, ks_error=0.0, independent_rows=1_000.0)
+    profile, life = profile_of(nights, until=REFERENCE), [[quiet] * 50] * 180
+    for night in nights[REFERENCE:]:
+        columns = {f"f{n}": values for n, values in enumerate(night)}
+        judged = measure_drift(ReferenceProfile(profile), columns, min_rows=50, moderate=0.1, significant=0.2)
+        life.append([judged[0], *[quiet] * 49])
+    alarms = lifelong_alarms(life, false_alarms=0.05)[180:]
+    return next((place + 1 for place, each in enumerate(alarms) if each), 99)
