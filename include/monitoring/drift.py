@@ -60,6 +60,8 @@ class FeatureDrift:
         By how much the distance can be off, at most, as the reference is a sketch.
     independent_rows : float or None
         Reference rows with a number, as many as are worth one of their own.
+    counts : tuple of int
+        The window's rows in each bin of the reference, the missing ones last; empty where it was not counted.
     """
 
     feature: str
@@ -81,6 +83,7 @@ class FeatureDrift:
     wasserstein_normalised: float | None = None
     ks_error: float | None = None
     independent_rows: float | None = None
+    counts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -257,6 +260,7 @@ def _without_verdict(feature: FeatureProfile, counted: BinCounts | None, rows: i
         missing_current=counted.missing / rows if counted is not None and known else None,
         outside_range=counted.outside / rows if counted is not None and known else None,
         reason=reason,
+        counts=(*counted.bins.tolist(), counted.missing) if counted is not None else (),
     )
 
 

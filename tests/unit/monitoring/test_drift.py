@@ -201,5 +201,6 @@ def test_the_same_rows_with_fewer_bits_are_the_same(rows: np.ndarray) -> None:
 
 def test_a_judged_feature_is_plain_values_that_a_database_can_keep() -> None:
     judged = drift_of({"x": normal(300)}, {"x": normal(300).astype(np.float32)})["x"]
-    assert {type(value) for value in vars(judged).values()} <= {str, int, float, type(None)}
+    assert {type(value) for value in vars(judged).values()} <= {str, int, float, tuple, type(None)}
+    assert {type(count) for count in judged.counts} == {int}
     assert FeatureDrift(**vars(judged)) == judged
