@@ -183,6 +183,7 @@ def written(name: str) -> str:
     return name if is_plain else _in_quotes(name)
 
 
+@lru_cache(maxsize=1024)
 def column_of(expression: str) -> str | None:
     """Return the column that an expression is, in quotes or not; None where it makes something of columns.
 
@@ -197,6 +198,7 @@ def column_of(expression: str) -> str | None:
     return parsed.name if isinstance(parsed, exp.Column) else None
 
 
+@lru_cache(maxsize=1024)
 def quoted(expression: str) -> str:
     """Return an expression with each column in quotes, so that none is taken for a word of an engine's grammar.
 

@@ -101,12 +101,7 @@ def _validate(name: str, frame: pd.DataFrame, expectations: Iterable[Expectation
     suite = gx.ExpectationSuite(name=name)
     for expectation in expectations:
         suite.add_expectation(expectation)
-    batch = (
-        context.data_sources.add_pandas("frames")
-        .add_dataframe_asset(name)
-        .add_batch_definition_whole_dataframe("whole")
-        .get_batch({"dataframe": frame})
-    )
+    batch = context.data_sources.pandas_default.read_dataframe(frame)
     wanted: Any = "BASIC"
     if index is not None:
         wanted = {"result_format": "COMPLETE", "unexpected_index_column_names": [index]}
