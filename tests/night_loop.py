@@ -24,6 +24,7 @@ from include.steps.import_source import import_delivery, import_file
 from include.steps.materialize_features import materialize_features
 from include.steps.monitor_model import measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
+from include.steps.record_outcomes import record_outcomes
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
 from tests.shop import FIRST_DAY, deliver, make_orders, on_days
@@ -41,7 +42,10 @@ DOWN = NIGHTS[-3:]
 DELETED = {"features/customer_daily": "2026-04-15", "predictions/churn": "2026-04-19"}
 # Due once, on the night whose training is missed; no drift asks.
 DECISION = {"schedule": "0 0 21 4 *", "cooldown_days": 0, "windows": 90, "breaches": 90}
-TABLES = ("raw/orders", "quarantine/orders", "deliveries/orders", "features/customer_daily", "predictions/churn")
+TABLES = (
+    "raw/orders", "quarantine/orders", "deliveries/orders", "features/customer_daily", "predictions/churn",
+    "outcomes/churn",
+)  # fmt: skip
 
 
 @dataclass
@@ -68,6 +72,7 @@ class Loop:
     def monitor(self, night: str) -> None:
         if "monitor" in self.paused:
             return
+        record_outcomes(self.deployment, "churn", partition=night)
         measure_night(self.deployment, "churn", partition=night)
         run_id = f"monitor {night} {len(self.deployment.state.decisions('churn'))}"
         if decide_retrain(self.deployment, "churn", partition=night, run_id=run_id).acted:

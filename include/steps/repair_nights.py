@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from include.adapters.sources.deliveries import delivered_days, landed_days
-from include.errors import MlopsError, one_line
+from include.errors import MlopsError, RefusedError, one_line
 from include.monitoring.missed_nights import Hole, Lacks
 from include.monitoring.night_grid import GroupNight, ModelNight
 from include.specs.groups import load_feature_group
@@ -31,6 +32,7 @@ from include.steps.import_source import import_delivery
 from include.steps.materialize_features import materialize_features
 from include.steps.monitor_model import measure_night
 from include.steps.night_status import NightStatus, read_night_status
+from include.steps.record_outcomes import record_outcomes
 from include.steps.score_batch import score_batch
 
 if TYPE_CHECKING:
@@ -203,6 +205,9 @@ def _decide(deployment: Deployment, found: ModelNight) -> Iterator[str]:
         score_batch(deployment, model_id, partition=night)
         yield "scored"
     if not found.measured:
+        # As the night's own task does; what can't be recorded yet a later night tells.
+        with suppress(RefusedError):
+            record_outcomes(deployment, model_id, partition=night)
         measure_night(deployment, model_id, partition=night)
         yield "measured"
     if not found.decided:

@@ -35,7 +35,7 @@ def file_rows(spec: TableSpec, writer: int, file: int) -> pa.Table:
         "instant": datetime(2026, 1, 1, 0, 0, number, tzinfo=UTC),
     }
     row = {name: values[word] for name, word in spec.schema.items()}
-    if spec.partition_by != "dt":
+    if spec.schema[spec.partition_by] == "string":
         row[spec.partition_by] = f"a file's name, 100% {file % 2}.csv"
     return pa.Table.from_pylist([row], schema=spec.arrow_schema())
 
