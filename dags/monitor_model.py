@@ -8,8 +8,8 @@ as while training was paused, is asked for again, and so is a business event tha
 
 - **In**: asset `predictions_<model>`, lake tables `predictions/<model>` and `features/<group>`, the account of the
   night's delivery, and the sources that the model's label reads.
-- **Out**: lake table `outcomes/<model>`; state tables `monitoring_metric` and `retrain_decision`; asset
-  `retrain_<model>`, only when a decision acts.
+- **Out**: lake table `outcomes/<model>`; state tables `monitoring_metric`, `retrain_decision` and `alert`; asset
+  `retrain_<model>`, only when a decision acts; messages over the connections of `MLOPS_ALERTS`.
 - **Hazards**: none for a replay: a decision acts only where its partition is newer than the model's watermark and
   is the newest published one; otherwise it is recorded with `acted = false`. A training that is asked for twice
   starts once: its decision is claimed. `audit` skips where no online vector was logged, and fails where none can be:
@@ -27,6 +27,7 @@ from include import partitions
 from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
 from mlops import assets
+from mlops.alerts import AlertNotifier
 from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, asked_for, partition_param, refusals_skip, skip, titled
 from mlops.requests import posted_unheard
 
@@ -62,7 +63,7 @@ def build_dag(spec: ModelSpec) -> None:
 
             return measure_night(Deployment.from_env(), spec.model_id, partition=partitions.resolve(context))
 
-        @task
+        @task(on_success_callback=AlertNotifier(spec.model_id))
         def decide(dag_run=None, **context) -> object:
             from include.adapters.deployment import Deployment
             from include.steps.decide_retrain import decide_retrain

@@ -8,7 +8,7 @@ failed for good, an event that was lost, a partition that was deleted and a sche
 - **In**: deliveries in the lake and in the landing folder, publications, the lake's partitions, the promotion ledger,
   measured nights, decisions.
 - **Out**: state tables `night_incident`, a row for each night of a group or model that is missing, and
-  `night_incident_end`, when it is found to be there.
+  `night_incident_end`, when it is found to be there; `alert`, and messages over the connections of `MLOPS_ALERTS`.
 - **Hazards**: a night that is found missing fails the task, once: its message is the cause, and what to do. The runs
   after it are green while nothing new is missing, and their log says what still is.
 - **Re-run**: not needed. `mlops nights status` shows the grid, `mlops nights repair` makes up for what is missing,
@@ -23,7 +23,8 @@ from airflow.sdk import dag, task
 
 from include import partitions
 from include.specs.deployed import load_specs
-from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, nightly, partition_param
+from mlops.alerts import MissingNightsNotifier
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, nightly, partition_param, report_failure
 
 # Half a day after the last deliverer's day is over: by then a night that was waited for is built and decided.
 _latest = max((source.longest_after for source in load_specs().sources.values()), default=timedelta())
@@ -45,7 +46,11 @@ _at_hour = min(12 + -(-_latest // timedelta(hours=1)), 23)
     tags=[Tag.MONITORING],
 )
 def watch_nights() -> None:
-    @task(multiple_outputs=False)
+    @task(
+        multiple_outputs=False,
+        on_success_callback=MissingNightsNotifier(),
+        on_failure_callback=[report_failure, MissingNightsNotifier()],
+    )
     def watch(dag_run=None, **context) -> dict[str, int]:
         from include.adapters.deployment import Deployment
         from include.steps.watch_nights import watch_nights

@@ -45,6 +45,7 @@ _MEMORY = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(%|[MGT]i?B)", re.IGNORECA
 _MEMORY_MIN = 64 * 10**6
 # Airflow splits its list of users at commas and colons.
 _USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_CONNECTION = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 USERS = "admin:admin"
 
 
@@ -100,6 +101,8 @@ class Settings:
         Address that the online service listens on by itself; on another than this machine's own it needs keys.
     serving_in_flight : int
         Requests that a process of it answers at once; more are turned away.
+    alert_connections : tuple of str
+        Airflow's connections that alerts go over; none where nobody is told.
     code_commit, image_digest : str or None
         What a deployment without a git checkout knows of itself.
     """
@@ -123,6 +126,7 @@ class Settings:
     serving_port: int | None
     serving_host: str
     serving_in_flight: int
+    alert_connections: tuple[str, ...]
     code_commit: str | None
     image_digest: str | None
 
@@ -166,6 +170,7 @@ class Settings:
             serving_port=_port(env, SERVING_PORT),
             serving_host=env.get("MLOPS_SERVING_HOST") or "127.0.0.1",
             serving_in_flight=_whole(env, "MLOPS_SERVING_IN_FLIGHT", 256, most=100_000, what="requests"),
+            alert_connections=_connections(env, "MLOPS_ALERTS"),
             code_commit=env.get("MLOPS_CODE_COMMIT"),
             image_digest=env.get("MLOPS_IMAGE_DIGEST"),
         )
@@ -275,6 +280,19 @@ def _user(name: str, entry: str) -> User:
     if role not in allowed:
         raise UsageError(f"{name}: {entry!r} has no role; allowed: {', '.join(allowed)}{nearest(role, allowed)}")
     return User(user, cast("Role", role))
+
+
+def _connections(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    value = env.get(name) or ""
+    named = tuple(dict.fromkeys(part.strip() for part in value.split(","))) if value else ()
+    wrong = next((each for each in named if not _CONNECTION.fullmatch(each)), None)
+    if wrong is not None:
+        # Not repeated whole: somebody may have written an address, which is as good as its password.
+        raise UsageError(
+            f"{name}: what begins with {wrong[:8]!r} is no id of a connection; write ids of Airflow's connections, "
+            "with commas between, e.g. alerts_mail,alerts_chat"
+        )
+    return named
 
 
 def _uri(env: Mapping[str, str], name: str, default: Path) -> str:

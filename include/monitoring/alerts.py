@@ -6,14 +6,16 @@ What belongs here: pure functions of what monitoring knows and of the alerts tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from include.monitoring.check import Check
 from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.decision_words import count, tell_check
+from include.monitoring.missed_nights import Hole, tell_holes
 from include.monitoring.triggers import Trigger, drifting, fallen_checks
 from include.monitoring.untrained import UntrainedRetrain
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
@@ -25,6 +27,7 @@ AlertKind: TypeAlias = Literal[
 PATIENCE = timedelta(days=1)
 # More of them are no cause but a symptom.
 _CAUSES = 3
+_IN_BRACKETS = re.compile(r" \(.*\)")
 _SAID: dict[str, str] = {
     "data_incident": "the night's data can't be trusted",
     "drift": "features have shifted for as many nights as ask for a retrain",
@@ -226,9 +229,13 @@ def look_at_approval(version: int | None, *, staged_at: datetime | None, now: da
     return Look((Finding("approval", (told,), f"version {version}"),))
 
 
-def look_at_holes(sentences: Sequence[str]) -> Look:
-    """Say which nights are missing: one alert while any is."""
-    return Look((Finding("missing_nights", tuple(sentences)),) if sentences else ())
+def look_at_holes(holes: Collection[Hole]) -> Look:
+    """Say which nights of a group or model are missing: one alert while any is.
+
+    What a cause has in brackets is left out: of a gate's refusal it is the extremes that it saw, which are somebody's.
+    """
+    bare = [replace(hole, night=replace(hole.night, why=_IN_BRACKETS.sub("", hole.night.why))) for hole in holes]
+    return Look((Finding("missing_nights", tell_holes(bare)),) if bare else ())
 
 
 def put_together(looks: Collection[Look]) -> Look:

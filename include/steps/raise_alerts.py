@@ -17,6 +17,7 @@ from include.monitoring.alerts import (
     Finding,
     Look,
     look_at_approval,
+    look_at_holes,
     look_at_night,
     look_at_training,
     put_together,
@@ -29,6 +30,7 @@ from include.steps.monitor_model import load_nights
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
+    from include.monitoring.missed_nights import Hole
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,25 @@ def raise_alerts(
     )
     told = [finding.kind for finding in look.findings]
     log.info("alerts model=%s partition=%s found=%s", model_id, partition, told)
+
+
+def raise_missing(deployment: Deployment, *, partition: str, link: Callable[[Finding], str]) -> tuple[str, ...]:
+    """Raise an alert for each group and model with missing nights, by the incidents on record, and end it with them.
+
+    Returns
+    -------
+    tuple of str
+        What the alerts are about.
+    """
+    holes: dict[str, list[Hole]] = {}
+    for incident in deployment.state.night_incidents():
+        of = holes.setdefault(f"nights of {incident.hole.kind} {incident.hole.name}", [])
+        if incident.is_open:
+            of.append(incident.hole)
+    for about, missing in holes.items():
+        look = look_at_holes(missing)
+        deployment.state.record_look(about, look, partition=partition, decision="", link=link)
+    return tuple(holes)
 
 
 def _night(deployment: Deployment, model_id: str, partition: str) -> Look:

@@ -147,8 +147,10 @@ def test_the_night_is_scored_by_the_version_in_production(bag, deployment):
     assert set(scored["model_version"].to_pylist()) == {1}
 
 
-def test_the_night_is_measured_and_decided(bag, deployment):
-    run(bag, "monitor_model__churn", conf={"partition": NIGHT})
+def test_the_night_is_measured_decided_and_looked_at_for_alerts(bag, deployment, caplog):
+    with caplog.at_level("INFO", logger="include.steps.raise_alerts"):
+        run(bag, "monitor_model__churn", conf={"partition": NIGHT})
+    assert f"alerts model=churn partition={NIGHT} found=" in caplog.text
     (night,) = deployment.state.nights("churn")
     assert night["partition"] == NIGHT
     assert deployment.state.publications("outcomes/churn") == {NIGHT: 0}

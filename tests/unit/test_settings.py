@@ -175,3 +175,12 @@ def test_a_file_may_have_any_name(tmp_path):
 def test_a_variable_that_is_empty_is_one_that_is_not_set():
     names = (*DATABASES, "MLOPS_HOME", "MLOPS_LAKE_URI", "MLOPS_FEAST_ONLINE_URL", "AWS_ENDPOINT_URL", "MLOPS_SPECS")
     assert Settings.from_env(dict.fromkeys(names, "")) == Settings.from_env({})
+
+
+def test_alerts_go_over_connections_by_their_ids_and_an_address_is_not_repeated():
+    assert Settings.from_env({}).alert_connections == ()
+    assert Settings.from_env({"MLOPS_ALERTS": "mail, chat,mail"}).alert_connections == ("mail", "chat")
+    for wrong in ("mail,,chat", "https://hooks.example.org/services/T0KEN"):
+        with pytest.raises(UsageError, match=r"MLOPS_ALERTS.*is no id of a connection") as raised:
+            Settings.from_env({"MLOPS_ALERTS": wrong})
+        assert "T0KEN" not in str(raised.value)

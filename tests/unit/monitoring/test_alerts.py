@@ -21,6 +21,7 @@ from include.monitoring.alerts import (
     untold,
 )
 from include.monitoring.check import Check
+from include.monitoring.missed_nights import Hole, MissedNight
 from include.monitoring.triggers import find_triggers
 from include.monitoring.untrained import UntrainedRetrain
 from tests.unit.monitoring.nights import MONITORING, make_night, make_nights, make_policy
@@ -144,9 +145,13 @@ def test_a_version_is_told_of_once_it_waited_for_a_day_and_its_successor_anew():
     assert ([f.subject for f in fresh(found, [earlier])], ended(found, [earlier])) == (["version 3"], (earlier,))
 
 
-def test_missing_nights_are_one_alert_while_any_is_missing():
-    found = look_at_holes(["2026-03-01 was not scored: why", "2026-03-02 was not built: why"])
-    assert (len(found.findings), fresh(found, [alert("missing_nights")])) == (1, ())
+def test_missing_nights_are_one_alert_while_any_is_missing_without_anybodys_values():
+    why = "the quality gate refused features/x (bounds of age: 3 (whole) to 7, allowed: 18 to 120); put that right"
+    holes = [Hole("group", "x", MissedNight(night, "features", why)) for night in ("2026-03-01", "2026-03-02")]
+    found = look_at_holes(holes)
+    told = "group x: 2026-03-01 … 2026-03-02 were not built: the quality gate refused features/x; put that right"
+    assert [finding.causes for finding in found.findings] == [(told,)]
+    assert fresh(found, [alert("missing_nights")]) == ()
     assert ended(look_at_holes([]), [alert("missing_nights")]) == (alert("missing_nights"),)
 
 

@@ -1,0 +1,170 @@
+"""Alerts by Airflow's notifiers, over the connections that ``MLOPS_ALERTS`` names.
+
+What belongs here: Airflow's side of an alert: the callbacks of tasks, links, connections, sending. What does not: which
+alerts there are (``steps.raise_alerts``), and their words (``monitoring.alerts``).
+
+The callbacks run in the process of a task that has ended, so that an alert costs no process of its own. Airflow gives
+them twenty seconds (``task_success_overtime``): what has not got through by then is sent with the next night.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from html import escape
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlparse
+
+from airflow.sdk import BaseHook, BaseNotifier
+from airflow.sdk.log import mask_secret
+
+from include import partitions
+from include.errors import MlopsError, UsageError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection, Context
+
+    from include.adapters.deployment import Deployment
+    from include.monitoring.alerts import Finding, Message
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT_S = 5
+# A part of a webhook's path that is as long as this lets whoever knows it post.
+_TOKEN_LENGTH_MIN = 8
+
+
+class AlertNotifier(BaseNotifier):
+    """Raise, keep or end the alerts of a model, and send what its connections have not been told.
+
+    Parameters
+    ----------
+    model_id : str
+        The model's spec.
+    """
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__()
+        self.model_id = model_id
+
+    def notify(self, context: Context) -> None:
+        """Look at the night that the task has decided on."""
+        from include.adapters.deployment import Deployment
+        from include.steps.raise_alerts import raise_alerts
+
+        deployment, day = Deployment.from_env(), partitions.resolve(context)
+        raise_alerts(deployment, self.model_id, partition=day, now=datetime.now(UTC), link=_links(context))
+        send_untold(deployment, self.model_id)
+
+
+class MissingNightsNotifier(BaseNotifier):
+    """Raise, keep or end the alerts of nights that are missing, and send what the connections have not been told."""
+
+    def notify(self, context: Context) -> None:
+        """Look at the incidents that the task has recorded."""
+        from include.adapters.deployment import Deployment
+        from include.steps.raise_alerts import raise_missing
+
+        deployment, day = Deployment.from_env(), partitions.resolve(context)
+        for about in raise_missing(deployment, partition=day, link=_links(context)):
+            send_untold(deployment, about)
+
+
+def send_untold(deployment: Deployment, about: str) -> None:
+    """Send each connection what it has not been told of a model or a group; one that fails is left for the next night.
+
+    A message whose sender is killed before that is recorded is sent once more.
+    """
+    from include.monitoring.alerts import untold
+
+    for connection_id in deployment.settings.alert_connections:
+        for message in untold(deployment.state.alerts(about), connection_id):
+            try:
+                make_notifier(BaseHook.get_connection(connection_id), message).notify({})
+            except MlopsError as err:
+                log.warning("alert %r is not sent: %s", message.title, err)
+                break
+            # Whatever a provider raises, the night has not failed; what it says may hold a webhook's address.
+            except Exception as err:
+                told = "alert %r did not get through to connection %s (%s); it is sent with the next night"
+                log.warning(told, message.title, connection_id, type(err).__name__)
+                break
+            deployment.state.record_message(message, connection_id)
+
+
+def make_notifier(connection: Connection, message: Message) -> BaseNotifier:
+    """Return the notifier of a connection's type, with a message.
+
+    Raises
+    ------
+    UsageError
+        If the connection's type is none that alerts go over, or its provider is not installed.
+    """
+    makers: dict[str, Callable[[Connection, Message], BaseNotifier]] = {
+        "http": _webhook,
+        "smtp": _email,
+        "slackwebhook": _slack,
+    }
+    if connection.conn_type not in makers:
+        raise UsageError(
+            f"MLOPS_ALERTS: connection {connection.conn_id} is of type {connection.conn_type!r}; allowed: "
+            f"{', '.join(makers)}"
+        )
+    try:
+        return makers[connection.conn_type](connection, message)
+    except ImportError as err:
+        raise UsageError(
+            f"MLOPS_ALERTS: connection {connection.conn_id} is of type {connection.conn_type!r}, whose provider is not "
+            f"installed ({err.name}); install it, or use a connection of type http"
+        ) from err
+
+
+def _webhook(connection: Connection, message: Message) -> BaseNotifier:
+    from airflow.providers.http.notifications.http import HttpNotifier
+
+    for part in urlparse(connection.host or "").path.split("/"):
+        if len(part) >= _TOKEN_LENGTH_MIN:
+            mask_secret(part)
+    alert = message.alert
+    told = {
+        # What the incoming webhooks of chats read.
+        "text": message.text,
+        "about": alert.about,
+        "kind": alert.kind,
+        "state": "resolved" if message.is_over else "raised",
+        "since": alert.since,
+        "over_on": alert.over_on,
+        "link": alert.link,
+    }
+    return HttpNotifier(http_conn_id=connection.conn_id, json=told, extra_options={"timeout": _TIMEOUT_S})
+
+
+def _email(connection: Connection, message: Message) -> BaseNotifier:
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+    to = connection.extra_dejson.get("to")
+    if not to:
+        raise UsageError(f"MLOPS_ALERTS: connection {connection.conn_id} does not say whom to write to: extra.to")
+    body = f"<pre>{escape(message.text)}</pre>"
+    return SmtpNotifier(to=to, subject=message.title, html_content=body, smtp_conn_id=connection.conn_id)
+
+
+def _slack(connection: Connection, message: Message) -> BaseNotifier:
+    from airflow.providers.slack.notifications.slack_webhook import (  # type: ignore[import-not-found]
+        SlackWebhookNotifier,
+    )
+
+    made: BaseNotifier = SlackWebhookNotifier(slack_webhook_conn_id=connection.conn_id, text=message.text)
+    return made
+
+
+def _links(context: Context) -> Callable[[Finding], str]:
+    """Return what gives the address of a run's page: the one of a finding, or the one that looks."""
+    task, run = context["ti"], context["dag_run"]
+    airflow = task.log_url.partition(f"/dags/{task.dag_id}/runs/")[0]
+
+    def link(finding: Finding) -> str:
+        return f"{airflow}/dags/{finding.dag_id or task.dag_id}/runs/{quote(finding.run_id or run.run_id)}"
+
+    return link

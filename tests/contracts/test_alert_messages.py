@@ -1,0 +1,183 @@
+"""Alerts go over Airflow's connections to real servers: once, again after a failure, and without a secret in a log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socketserver
+from collections.abc import Iterator
+from email import message_from_string
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk import BaseHook
+
+from include.adapters.state.state_store import StateStoreAdapter
+from include.errors import UsageError
+from include.monitoring.alerts import Finding, Look, untold
+from include.monitoring.missed_nights import Hole, MissedNight
+from mlops.alerts import MissingNightsNotifier, make_notifier, send_untold
+
+DAY, NEXT = "2026-03-01", "2026-03-02"
+TOKEN = "T0KEN-that-lets-post"
+HOLE = Hole("model", "churn", MissedNight(DAY, "scores", "score_batch__churn did not run"))
+
+
+class Inbox(BaseHTTPRequestHandler):
+    """Takes what is posted; answers with the status that its server was given."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.taken.append((self.path, json.loads(body)))
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+class Mailbox(socketserver.StreamRequestHandler):
+    """As much of SMTP as one message takes."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 here\r\n")
+        while line := self.rfile.readline():
+            if line.upper().startswith(b"DATA"):
+                self.wfile.write(b"354 go on\r\n")
+                text = b"".join(iter(self.rfile.readline, b".\r\n"))
+                self.server.taken.append(text.decode())
+            self.wfile.write(b"250 done\r\n")
+
+
+def serve(server_class, handler) -> Iterator[SimpleNamespace]:
+    with server_class(("127.0.0.1", 0), handler) as server:
+        server.taken, server.status = [], 200
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def inbox() -> Iterator[HTTPServer]:
+    yield from serve(HTTPServer, Inbox)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[socketserver.TCPServer]:
+    yield from serve(socketserver.TCPServer, Mailbox)
+
+
+def connect(monkeypatch, connection_id, **fields) -> None:
+    monkeypatch.setenv(f"AIRFLOW_CONN_{connection_id.upper()}", json.dumps(fields))
+
+
+@pytest.fixture
+def deployment(state_database, monkeypatch, inbox, mailbox) -> SimpleNamespace:
+    """An alert that is open, a webhook that fails or not, and a mailbox behind it."""
+    port, mail_port = inbox.server_address[1], mailbox.server_address[1]
+    connect(monkeypatch, "chat", conn_type="http", host=f"http://127.0.0.1:{port}/services/{TOKEN}")
+    mail = {"from_email": "mlops@example.org", "to": "ada@example.org", "disable_ssl": True, "disable_tls": True}
+    connect(monkeypatch, "mail", conn_type="smtp", host="127.0.0.1", port=mail_port, extra={**mail, "timeout": 5})
+    monkeypatch.setenv("MLOPS_DATABASE_URL", state_database)
+    monkeypatch.setenv("MLOPS_ALERTS", "chat,mail")
+    made = SimpleNamespace(
+        state=StateStoreAdapter(state_database), settings=SimpleNamespace(alert_connections=("chat", "mail"))
+    )
+    look(made, DAY, Finding("drift", ("3 of the last 5 nights <showed> a shift",)))
+    return made
+
+
+def look(deployment, night, *findings) -> None:
+    deployment.state.record_look(
+        "churn", Look(findings), partition=night, decision="hold: cooldown", link=lambda _: "http://airflow/dags/x"
+    )
+
+
+def test_each_connection_gets_what_begins_and_what_is_over_once(deployment, inbox, mailbox):
+    for _ in range(2):
+        send_untold(deployment, "churn")
+    look(deployment, NEXT)
+    for _ in range(2):
+        send_untold(deployment, "churn")
+    assert [(path, body["state"], body["kind"]) for path, body in inbox.taken] == [
+        (f"/services/{TOKEN}", "raised", "drift"),
+        (f"/services/{TOKEN}", "resolved", "drift"),
+    ]
+    assert "decided: hold: cooldown\nhttp://airflow/dags/x" in inbox.taken[0][1]["text"]
+    mails = [message_from_string(text) for text in mailbox.taken]
+    assert [mail["To"] for mail in mails] == ["ada@example.org"] * 2
+    assert [mail["Subject"].startswith(f"[churn] {said}") for mail, said in zip(mails, (DAY, "over"), strict=True)]
+    html = mails[0].get_payload()[0].get_payload(decode=True).decode()
+    assert "&lt;showed&gt;" in html
+
+
+@pytest.mark.parametrize("how", ["refuses", "is gone"])
+def test_a_connection_that_fails_is_told_the_next_night_and_holds_up_no_other(
+    deployment, inbox, mailbox, monkeypatch, caplog, how
+):
+    if how == "refuses":
+        inbox.status = 500
+    else:
+        connect(monkeypatch, "chat", conn_type="http", host=f"http://127.0.0.1:1/services/{TOKEN}")
+    with caplog.at_level(logging.DEBUG, logger="mlops"):
+        send_untold(deployment, "churn")
+    assert "did not get through to connection chat" in caplog.text
+    assert TOKEN not in "".join(r.getMessage() for r in caplog.records if r.name.startswith("mlops"))
+    assert len(mailbox.taken) == 1
+    inbox.status, before = 200, len(inbox.taken)
+    connect(monkeypatch, "chat", conn_type="http", host=f"http://127.0.0.1:{inbox.server_address[1]}/services/{TOKEN}")
+    send_untold(deployment, "churn")
+    assert (len(inbox.taken) - before, len(mailbox.taken)) == (1, 1)
+
+
+def test_what_airflows_own_hook_logs_of_a_webhook_hides_its_token(deployment, monkeypatch):
+    from airflow.sdk.log import redact
+
+    connect(monkeypatch, "chat", conn_type="http", host=f"http://127.0.0.1:1/services/{TOKEN}")
+    send_untold(deployment, "churn")
+    assert TOKEN not in str(redact(f"Max retries exceeded with url: /services/{TOKEN}"))
+
+
+WRONG = {
+    "a type that is none": ({"conn_type": "ftp"}, "is of type 'ftp'; allowed: http, smtp, slackwebhook"),
+    "mail to nobody": ({"conn_type": "smtp", "host": "x"}, "does not say whom to write to: extra.to"),
+    "a provider that is not there": ({"conn_type": "slackwebhook"}, "whose provider is not installed"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_connection_that_can_not_be_used_says_why_and_fails_nothing(deployment, monkeypatch, caplog, case):
+    fields, said = WRONG[case]
+    connect(monkeypatch, "chat", **fields)
+    message = next(untold(deployment.state.alerts("churn"), "chat"))
+    with pytest.raises(UsageError, match=said):
+        make_notifier(BaseHook.get_connection("chat"), message)
+    with caplog.at_level(logging.WARNING, logger="mlops"):
+        send_untold(deployment, "churn")
+    assert "is not sent" in caplog.text
+
+
+def test_a_connection_that_there_is_not_fails_nothing(deployment, monkeypatch, mailbox):
+    monkeypatch.delenv("AIRFLOW_CONN_CHAT")
+    send_untold(deployment, "churn")
+    assert len(mailbox.taken) == 1
+
+
+def watched(deployment, night, *holes) -> None:
+    """End the task of `watch_nights` as Airflow does: with its callback."""
+    deployment.state.record_holes(holes, until=night, run_id=f"run {night}")
+    task = SimpleNamespace(dag_id="watch_nights", log_url="http://airflow/dags/watch_nights/runs/x/tasks/watch")
+    run = SimpleNamespace(run_id=f"run {night}", partition_key=night)
+    MissingNightsNotifier()({"ti": task, "dag_run": run})
+
+
+def test_missing_nights_are_told_once_with_a_link_and_again_when_they_are_there(deployment, inbox):
+    watched(deployment, DAY, HOLE)
+    watched(deployment, NEXT, HOLE)
+    watched(deployment, NEXT)
+    told = [(body["about"], body["state"], body["link"]) for _, body in inbox.taken]
+    link = f"http://airflow/dags/watch_nights/runs/run%20{DAY}"
+    assert told == [("nights of model churn", state, link) for state in ("raised", "resolved")]
+    assert "not scored" in inbox.taken[0][1]["text"]
