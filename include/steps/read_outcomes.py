@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from include import partitions
 from include.adapters.lake.span import Span
@@ -22,6 +21,8 @@ from include.scoring.predictions import ROLE
 from include.tables import outcomes_table, predictions_name
 
 if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
+
     from include.adapters.deployment import Deployment
     from include.specs.models import ModelSpec
 
@@ -33,14 +34,14 @@ _LEARNED_FROM = 28
 _NEWEST = """
     SELECT {keys}, dt, label, known_at
     FROM outcomes
+    WHERE dt BETWEEN $first AND $last AND known_at <= $known_until AND md5_number_lower({entity}) % $one_of = 0
     QUALIFY row_number() OVER (PARTITION BY {keys}, dt ORDER BY known_at DESC) = 1
 """
 _BESIDE_SCORES = """
 SELECT scored.*, newest.label, newest.known_at
-FROM scored
+FROM (SELECT {kept} FROM scored WHERE md5_number_lower({entity}) % $one_of = 0) AS scored
 LEFT JOIN ({newest}) AS newest USING ({keys}, dt)
-WHERE md5_number_lower(scored.{entity}) % $one_of = 0
-ORDER BY scored.dt, {sorted_by}
+ORDER BY dt, {keys}, role
 """
 _COUNTS = """
 SELECT scored.dt, count(*) AS scored, count(newest.label) AS known, count(*) FILTER (newest.label = 1) AS positives
@@ -62,18 +63,8 @@ def read_labelled(deployment: Deployment, spec: ModelSpec, nights: Sequence[str]
         `ROWS_MAX`. Sorted by night, keys and role.
     """
     kept = [*spec.entity.keys, "dt", ROLE, "score", *spec.predicted, "model_version"]
-    scored = deployment.lake.dataset(predictions_name(spec.model_id), keys=list(nights)).to_table(columns=kept)
-    keys = columns(spec.entity.keys)
-    by_place = ", ".join(f"scored.{column(name)}" for name in (*spec.entity.keys, ROLE))
-    sql = _BESIDE_SCORES.format(
-        newest=_NEWEST.format(keys=keys), keys=keys, entity=column(spec.entity.keys[0]), sorted_by=by_place
-    )
-    return deployment.duckdb.run_select(
-        sql,
-        {"scored": scored, "outcomes": _known(deployment, spec, nights, partition)},
-        purpose=f"the outcomes of {spec.model_id}",
-        parameters={"one_of": 1 + scored.num_rows // ROWS_MAX},
-    )
+    rows = deployment.lake.dataset(predictions_name(spec.model_id), keys=list(nights)).count_rows()
+    return _run(deployment, spec, nights, partition, _BESIDE_SCORES, kept=columns(kept), one_of=1 + rows // ROWS_MAX)
 
 
 def count_known(
@@ -82,16 +73,7 @@ def count_known(
     """Return of each night how many entities were scored, and of how many a label, and a positive one, was known."""
     if not nights:
         return {}
-    keys = columns(spec.entity.keys)
-    scored = deployment.lake.dataset(predictions_name(spec.model_id), keys=list(nights))
-    found = deployment.duckdb.run_select(
-        _COUNTS.format(newest=_NEWEST.format(keys=keys), keys=keys),
-        {
-            "scored": scored.to_table(columns=[*spec.entity.keys, "dt"]),
-            "outcomes": _known(deployment, spec, nights, partition),
-        },
-        purpose=f"the outcomes of {spec.model_id}",
-    )
+    found = _run(deployment, spec, nights, partition, _COUNTS)
     return {str(row["dt"]): (row["scored"], row["known"], row["positives"]) for row in found.to_pylist()}
 
 
@@ -109,13 +91,31 @@ def learn_from(deployment: Deployment, spec: ModelSpec, *, partition: str) -> Ma
     return learn_maturity(ages, rows[LABEL].cast(pa.float64()).to_numpy())
 
 
-def _known(deployment: Deployment, spec: ModelSpec, nights: Sequence[str], partition: str) -> pa.Table:
-    """Return what had been told about nights by the end of a partition."""
-    table = outcomes_table(spec.model_id, spec.entity.keys, spec.entity.whose)
-    if not deployment.lake.exists(table.name):
-        return table.arrow_schema().empty_table()
-    until = partitions.end_of(partition)
-    stored = deployment.lake.dataset(table.name, within=Span(KNOWN_AT, partitions.end_of(min(nights)), until))
-    days = pa.array([partitions.parse(night) for night in nights], pa.date32())
-    told = pc.field("dt").isin(days) & (pc.field(KNOWN_AT) <= pa.scalar(until, pa.timestamp("us", tz="UTC")))
-    return stored.to_table(filter=told)
+def _run(
+    deployment: Deployment,
+    spec: ModelSpec,
+    nights: Sequence[str],
+    partition: str,
+    statement: str,
+    *,
+    kept: str = "*",
+    one_of: int = 1,
+) -> pa.Table:
+    """Run a statement on what nights predicted and what had been told about them by the end of a partition."""
+    table, until = outcomes_table(spec.model_id, spec.entity.keys, spec.entity.whose), partitions.end_of(partition)
+    told: pa.Table | Dataset = table.arrow_schema().empty_table()
+    if deployment.lake.exists(table.name):
+        told = deployment.lake.dataset(table.name, within=Span(KNOWN_AT, partitions.end_of(min(nights)), until))
+    keys, entity = columns(spec.entity.keys), column(spec.entity.keys[0])
+    newest = _NEWEST.format(keys=keys, entity=entity)
+    return deployment.duckdb.run_select(
+        statement.format(keys=keys, entity=entity, newest=newest, kept=kept),
+        {"scored": deployment.lake.dataset(predictions_name(spec.model_id), keys=list(nights)), "outcomes": told},
+        purpose=f"the outcomes of {spec.model_id}",
+        parameters={
+            "first": partitions.parse(min(nights)),
+            "last": partitions.parse(max(nights)),
+            "known_until": until,
+            "one_of": one_of,
+        },
+    )

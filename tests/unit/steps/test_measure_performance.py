@@ -223,6 +223,16 @@ def test_a_night_of_which_labels_are_missing_is_not_judged_by_the_others(deploym
     assert "of 300 rows are known, and which are is not chance" in found["auc"].reason
 
 
+def test_of_very_many_rows_those_of_some_customers_are_measured_all_of_each(deployment, monkeypatch):
+    every = checks(deployment, NIGHTS[34])["auc_28_nights"]
+    monkeypatch.setattr("include.steps.read_outcomes.ROWS_MAX", 2 * CUSTOMERS * 28 // 3)
+    some = checks(deployment, NIGHTS[34])["auc_28_nights"]
+    assert every.current_rows == 28 * CUSTOMERS
+    assert 28 * CUSTOMERS / 8 < some.current_rows < 28 * CUSTOMERS / 2
+    assert some.current_rows % 28 == 0
+    assert some.high - some.low > every.high - every.low
+
+
 def test_where_no_version_governs_there_is_nothing_to_say(deployment):
     assert measure_performance(deployment, load_model("fraud"), NIGHTS[20]) == ()
 
