@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 import importlib
 import pkgutil
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from airflow.triggers.base import BaseTrigger
 
 import mlops.triggers
+from include.adapters.state.decisions import DecisionRow
 from include.steps.find_day import DayStatus
 from include.steps.read_shift import NightShift
 from mlops.triggers.approval import ApprovalTrigger
+from mlops.triggers.decision import DecisionTrigger
 from mlops.triggers.drift import PsiDriftTrigger
 from mlops.triggers.lake import RawPartitionTrigger
 from mlops.triggers.settling import FIRST_LOOK_S
 
 DAY = "2026-01-02"
+DECIDED = DecisionRow(1, 1, "churn", DAY, "hold", "none", ("why",), False, "run-1", datetime(2026, 1, 3, tzinfo=UTC))
 # Each with what would let it fire at its first look.
 READY = {
+    DecisionTrigger: (("churn", DAY, 0.01), "include.steps.read_decision.read_decision", DECIDED),
     PsiDriftTrigger: (("churn", DAY, 0.01), "include.steps.read_shift.read_shift", NightShift({"recency": "psi 0.4"})),
     RawPartitionTrigger: (("orders", DAY, 60.0, 0.01), "include.steps.find_day.find_day", DayStatus("delivered", DAY)),
     ApprovalTrigger: (("churn", 1, None, 0.01), "include.steps.ask_approval.find_questions", None),
