@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from include.serving.answers import Answerer
 from include.serving.door import Door
-from include.serving.http_routes import AsgiApp, Limits, PredictionRoutes
+from include.serving.http_routes import INFERENCE, AsgiApp, Limits, PredictionRoutes
 from include.serving.lineup import Lineup
 from include.serving.metrics import CONTENT_TYPE, render
 from include.serving.openapi import describe
@@ -74,8 +74,9 @@ def _add_health(app: FastAPI, service: PredictionService) -> None:
 
 def _add_models(app: FastAPI, service: PredictionService) -> None:
     @app.exception_handler(Refusal)
-    async def refuse(request: object, no: Refusal) -> Response:
-        return Response(no.body(""), no.status, media_type="application/json")
+    async def refuse(request: Request, no: Refusal) -> Response:
+        body = no.body("", is_inference=request.url.path.startswith(INFERENCE))
+        return Response(body, no.status, media_type="application/json")
 
     @app.get("/v1/models")
     async def models() -> dict[str, object]:

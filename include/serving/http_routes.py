@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from include.errors import UsageError
+from include.serving.binary_tensors import HEADER, BinaryAnswer
 from include.serving.door import Door
 from include.serving.exchange import Exchange
 from include.serving.prediction_service import PredictionService
@@ -38,10 +39,13 @@ _Answer: TypeAlias = Callable[[bytes, Exchange], Awaitable[object]]
 _Route: TypeAlias = tuple[str | None, _Answer]
 
 _JSON = (b"content-type", b"application/json")
+_BYTES = (b"content-type", b"application/octet-stream")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _MODEL_ROUTE = re.compile(r"/v1/models/([^/]+)/(predict|invocations)")
 # Who watches over a process asks these, and has no key.
 _PROBES = frozenset({"/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready"})
+# Where the Open Inference Protocol is spoken.
+INFERENCE = "/v2/"
 _INFER_ROUTE = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 # Whoever is turned away while the service is full may come again so soon.
 _FULL_RETRY_S = 1
@@ -109,7 +113,8 @@ class PredictionRoutes:
         try:
             self._door.admit(scope["headers"], exchange.model_id, looks=self._is_first_in_turn())
         except Refusal as no:
-            await self._send(send, exchange, began, no.status, no.body(exchange.request_id), no.retry_after_s)
+            body = no.body(exchange.request_id, is_inference=scope["path"].startswith(INFERENCE))
+            await self._send(send, exchange, began, no.status, body, no.retry_after_s)
             return
         if route is None:
             await self._others(scope, receive, send)
@@ -131,6 +136,9 @@ class PredictionRoutes:
         self, send: Send, exchange: Exchange, began: int, status: int, body: bytes, retry_after: int | None
     ) -> None:
         headers = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", exchange.request_id.encode())]
+        if exchange.answer_json_bytes is not None:
+            headers[0] = _BYTES
+            headers.append((HEADER, b"%d" % exchange.answer_json_bytes))
         if retry_after is not None:
             headers.append((b"retry-after", b"%d" % retry_after))
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -151,19 +159,24 @@ class PredictionRoutes:
                 )
             self.in_flight += 1
             try:
+                if scope["path"].startswith(INFERENCE):
+                    exchange.json_bytes = _json_bytes(scope)
                 told = await answer(await self._body(scope, receive), exchange)
             finally:
                 self.in_flight -= 1
+            if isinstance(told, BinaryAnswer):
+                exchange.answer_json_bytes = told.json_bytes
+                return 200, told.body, None
             return 200, msgspec.json.encode(told), None
-        except Refusal as no:
-            return no.status, no.body(request_id), no.retry_after_s
+        except Refusal as refusal:
+            no = refusal
         except UsageError as err:
-            return 422, unprocessable(str(err)).body(request_id), None
+            no = unprocessable(str(err))
         except Exception:
             # Nobody has foreseen it: the log has the traceback, the caller a number to ask by.
             log.exception("request=%s broke", request_id)
-            broke = Refusal(500, "broke", "something broke that should not; the service's log has it by this id")
-            return broke.status, broke.body(request_id), None
+            no = Refusal(500, "broke", "something broke that should not; the service's log has it by this id")
+        return no.status, no.body(request_id, is_inference=scope["path"].startswith(INFERENCE)), no.retry_after_s
 
     def _route(self, path: str) -> _Route | None:
         if (known := self._known.get(path)) is not None:
@@ -212,6 +225,16 @@ class PredictionRoutes:
         except TimeoutError:
             raise Refusal(408, "slow_body", f"the body did not come within {self._limits.body_seconds:g} s") from None
         return b"".join(parts)
+
+
+def _json_bytes(scope: Scope) -> int | None:
+    """Return how many bytes of the body are JSON, where a header says so."""
+    value = next((value for name, value in scope["headers"] if name == HEADER), None)
+    if value is None:
+        return None
+    if not value.isdigit():
+        raise unprocessable("Inference-Header-Content-Length is no number; write how many bytes of the body are JSON")
+    return int(value)
 
 
 def _too_large(most: int) -> Refusal:

@@ -28,6 +28,11 @@ _ERROR = {
         }
     },
 }
+_INFERENCE_ERROR = {
+    "type": "object",
+    "required": ["error", "code", "request_id"],
+    "properties": {"error": {"type": "string"}, "code": {"type": "string"}, "request_id": {"type": "string"}},
+}
 # A feature, in the bounds of what a model can compute with.
 _WHOLE = {"type": ["integer", "null"], "minimum": -(2**63), "maximum": 2**63 - 1}
 _REAL = {"type": ["number", "null"], "minimum": -3.4e38, "maximum": 3.4e38}
@@ -66,7 +71,7 @@ _REFUSALS = {
 
 def describe(service: PredictionService) -> dict[str, Any]:
     """Return the OpenAPI document of what is served now."""
-    schemas: dict[str, Any] = {"Error": _ERROR}
+    schemas: dict[str, Any] = {"Error": _ERROR, "InferenceError": _INFERENCE_ERROR}
     paths: dict[str, Any] = {}
     for model_id, lineup in service.roster.lineups.items():
         asks = lineup.champion.asks
@@ -139,19 +144,21 @@ def _of_model(model_id: str, spec: ModelSpec, asks: AskReader) -> dict[str, Any]
     }
     if spec.task == "binary":
         title = "Open Inference Protocol"
-        asked[f"/v2/models/{model_id}/infer"] = _asked(f"infer_{model_id}", title, tensors, {"type": "object"})
+        asked[f"/v2/models/{model_id}/infer"] = _asked(
+            f"infer_{model_id}", title, tensors, {"type": "object"}, error="InferenceError"
+        )
     return {path: {"post": operation} for path, operation in asked.items()}
 
 
-def _asked(name: str, summary: str, question: Any, answer: Any) -> dict[str, Any]:
-    error = {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}}
+def _asked(name: str, summary: str, question: Any, answer: Any, error: str = "Error") -> dict[str, Any]:
+    told = {"application/json": {"schema": {"$ref": _REF.format(name=error)}}}
     return {
         "operationId": name,
         "summary": summary,
         "requestBody": {"required": True, "content": {"application/json": {"schema": question}}},
         "responses": {
             "200": {"description": "answers, in the order asked", "content": {"application/json": {"schema": answer}}},
-            **{status: {"description": why, "content": error} for status, why in _REFUSALS.items()},
+            **{status: {"description": why, "content": told} for status, why in _REFUSALS.items()},
         },
     }
 

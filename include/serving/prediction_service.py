@@ -15,6 +15,7 @@ from include.errors import nearest
 from include.serving import protocols
 from include.serving.answers import Answerer, Scored, ToldRow, ToldScore, score_ask, score_lists, tell, tell_list
 from include.serving.asks import Ask
+from include.serving.binary_tensors import BinaryAnswer, pack
 from include.serving.exchange import Exchange
 from include.serving.lineup import Lineup, Roster
 from include.serving.refusal import Refusal, unprocessable
@@ -102,20 +103,24 @@ class PredictionService:
         scored = await _scored(lineup, ask, exchange)
         return {"predictions": [each.score for each in scored]}
 
-    async def infer(self, body: bytes, exchange: Exchange, version: str | None = None) -> dict[str, object]:
+    async def infer(
+        self, body: bytes, exchange: Exchange, version: str | None = None
+    ) -> dict[str, object] | BinaryAnswer:
         """Answer a body of the Open Inference Protocol; refusals are those of `predict`."""
         lineup = self._lineup_for(exchange)
         serving = _required(lineup, version)
         if serving.spec.task != "binary":
             raise unprocessable(f"{serving.spec.model_id} orders lists: ask /v1/models/{serving.spec.model_id}/predict")
-        rows, asked_id, outputs = protocols.read_inference(body)
-        scored = await _scored(lineup, lineup.champion.asks.read_rows(rows), exchange)
+        asked = protocols.read_inference(body, exchange.json_bytes)
+        scored = await _scored(lineup, lineup.champion.asks.read_rows(asked.rows), exchange)
         values: dict[str, Sequence[object]] = {
             "probability": [each.score for each in scored],
             "prediction": [each.decision for each in scored],
         }
-        model_id = serving.spec.model_id
-        return protocols.write_inference(model_id, serving.version, values, asked_id=asked_id, outputs=outputs)
+        told = protocols.write_inference(
+            serving.spec.model_id, serving.version, values, asked_id=asked.asked_id, outputs=asked.outputs
+        )
+        return pack(told, asked.as_bytes) if asked.as_bytes else told
 
     def served(self, model_id: str, version: str | None) -> ServedVersion:
         """Return the version of a model that is in Production; where another one is asked for, 404 as in `infer`."""

@@ -12,10 +12,12 @@ Open Inference Protocol v2, REST: https://github.com/open-inference/open-inferen
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 
+from include.serving.binary_tensors import cut, unpack
 from include.serving.json_bodies import read_json, refuse_doubled
 from include.serving.refusal import unprocessable
 
@@ -27,6 +29,7 @@ OIP_TYPES: Mapping[str, str] = {
     "float64": "FP64",
     "bool": "BOOL",
 }
+_OUTPUTS = {"probability": "FP32", "prediction": "INT64"}
 # The tensor that holds all features; its parameter ``feature_names`` says which column is which.
 MATRIX = "features"
 
@@ -52,18 +55,40 @@ class _Tensor(msgspec.Struct):
     name: str
     shape: list[_Whole]
     datatype: str
-    data: list[object]
+    data: list[object] | None = None
     parameters: dict[str, Any] = {}
 
 
 class _Output(msgspec.Struct):
     name: str
+    parameters: dict[str, Any] = {}
 
 
 class _Inference(msgspec.Struct):
     inputs: list[_Tensor]
     id: str | None = None
     outputs: list[_Output] = []
+    parameters: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A question in the Open Inference Protocol.
+
+    Attributes
+    ----------
+    rows : list of dict
+    asked_id : str or None
+    outputs : tuple of str
+        Those that are wanted; empty: all.
+    as_bytes : tuple of str
+        Those of them whose data is wanted as bytes behind the JSON.
+    """
+
+    rows: list[_Row]
+    asked_id: str | None
+    outputs: tuple[str, ...]
+    as_bytes: tuple[str, ...]
 
 
 def read_invocation(body: bytes) -> list[_Row]:
@@ -87,26 +112,38 @@ def read_invocation(body: bytes) -> list[_Row]:
     return _columns_rows(rows) if isinstance(rows, dict) else rows
 
 
-def read_inference(body: bytes) -> tuple[list[_Row], str | None, tuple[str, ...]]:
-    """Return the rows of a body of the Open Inference Protocol, its id, and the names of the outputs it wants.
+def read_inference(body: bytes, json_bytes: int | None = None) -> Inference:
+    """Return what a body of the Open Inference Protocol asks.
 
     A tensor is a feature, of shape [n] or [n, 1]; or one tensor ``features`` of shape [n, f] is all of them, and its
     parameter ``feature_names`` names its columns.
+
+    Parameters
+    ----------
+    body : bytes
+    json_bytes : int, optional
+        How many of them are its JSON, where tensors stand behind it (`binary_tensors`).
 
     Raises
     ------
     Refusal
         400 where it is no JSON, 422 where it is another body.
     """
-    found = _decoded(body, _Inference)
+    found = _decoded(body[:json_bytes], _Inference)
     names = [tensor.name for tensor in found.inputs]
     if len(set(names)) < len(names):
         raise unprocessable(f"input {max(names, key=names.count)!r} is there twice; give each once")
-    outputs = tuple(output.name for output in found.outputs)
+    _fill(found.inputs, b"" if json_bytes is None else body[json_bytes:])
     if names == [MATRIX]:
-        return _matrix_rows(found.inputs[0]), found.id, outputs
-    columns = {tensor.name: _flat(tensor) for tensor in found.inputs}
-    return _columns_rows(columns), found.id, outputs
+        rows = _matrix_rows(found.inputs[0])
+    else:
+        rows = _columns_rows({tensor.name: _flat(tensor) for tensor in found.inputs})
+    outputs = tuple(output.name for output in found.outputs)
+    default = found.parameters.get("binary_data_output", False)
+    as_bytes = [output.name for output in found.outputs if output.parameters.get("binary_data", default)]
+    if default and not outputs:
+        as_bytes = list(_OUTPUTS)
+    return Inference(rows, found.id, outputs, tuple(as_bytes))
 
 
 def write_inference(
@@ -119,15 +156,29 @@ def write_inference(
     Refusal
         422 where there is no such output.
     """
-    types = {"probability": "FP32", "prediction": "INT64"}
-    if unknown := [name for name in outputs if name not in types]:
-        raise unprocessable(f"there is no output {unknown[0]!r}; there are {', '.join(types)}")
+    if unknown := [name for name in outputs if name not in _OUTPUTS]:
+        raise unprocessable(f"there is no output {unknown[0]!r}; there are {', '.join(_OUTPUTS)}")
     told = [
-        {"name": name, "shape": [len(values[name])], "datatype": types[name], "data": values[name]}
-        for name in outputs or types
+        {"name": name, "shape": [len(values[name])], "datatype": _OUTPUTS[name], "data": values[name]}
+        for name in outputs or _OUTPUTS
     ]
     body: dict[str, object] = {"model_name": model, "model_version": str(version), "outputs": told}
     return body if asked_id is None else {**body, "id": asked_id}
+
+
+def _fill(tensors: Sequence[_Tensor], tail: bytes) -> None:
+    """Give each tensor its values, from the JSON or from the bytes behind it."""
+    sizes = {
+        tensor.name: tensor.parameters["binary_data_size"]
+        for tensor in tensors
+        if tensor.data is None and "binary_data_size" in tensor.parameters
+    }
+    pieces = cut(tail, sizes)
+    for tensor in tensors:
+        if tensor.name in pieces:
+            tensor.data = unpack(tensor.datatype, pieces[tensor.name], tensor.name)
+        elif tensor.data is None:
+            raise unprocessable(f"input {tensor.name!r} has no data, and no parameters.binary_data_size either")
 
 
 def _decoded(body: bytes, kind: type[Any]) -> Any:
@@ -162,7 +213,7 @@ def _flat(tensor: _Tensor) -> list[object]:
             f"input {tensor.name!r} has shape {tensor.shape}; a feature has [n] or [n, 1], all of them together are "
             f"one input {MATRIX!r} of [n, f] with parameters.feature_names"
         )
-    values = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in tensor.data]
+    values = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in tensor.data or ()]
     return _counted(tensor, values)
 
 
@@ -173,7 +224,8 @@ def _matrix_rows(tensor: _Tensor) -> list[_Row]:
             f"input {MATRIX!r} has shape {tensor.shape}; it needs [n, f] and parameters.feature_names with f names: no "
             "order of columns is taken for granted"
         )
-    rows = tensor.data if isinstance(tensor.data[:1] and tensor.data[0], list) else _cut(tensor, len(names))
+    data = tensor.data or []
+    rows = data if isinstance(data[:1] and data[0], list) else _cut(tensor, data, len(names))
     if len(rows) != tensor.shape[0]:
         raise unprocessable(f"input {MATRIX!r} has {len(rows)} rows, its shape {tensor.shape} says {tensor.shape[0]}")
     try:
@@ -182,8 +234,8 @@ def _matrix_rows(tensor: _Tensor) -> list[_Row]:
         raise unprocessable(f"input {MATRIX!r}: {err}") from None
 
 
-def _cut(tensor: _Tensor, width: int) -> list[object]:
-    values = _counted(tensor, tensor.data)
+def _cut(tensor: _Tensor, data: list[object], width: int) -> list[object]:
+    values = _counted(tensor, data)
     return [values[at : at + width] for at in range(0, len(values), width)]
 
 

@@ -44,8 +44,10 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
         self.details = dict(details or {})
         self.retry_after_s = retry_after_s
 
-    def body(self, request_id: str) -> bytes:
-        """Return it as JSON."""
+    def body(self, request_id: str, *, is_inference: bool = False) -> bytes:
+        """Return it as JSON; clients of the Open Inference Protocol expect the sentence alone as the error."""
+        if is_inference:
+            return msgspec.json.encode({"error": self.message, "code": self.code, "request_id": request_id})
         said = {"code": self.code, "message": self.message, "details": self.details, "request_id": request_id}
         return msgspec.json.encode({"error": said})
 

@@ -33,6 +33,10 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tritonclient.http import InferenceServerClient as TritonClient
+from tritonclient.http import InferInput as TritonTensor
+from tritonclient.http import InferRequestedOutput as TritonOutput
+from tritonclient.utils import InferenceServerException
 
 from include import partitions
 from include.adapters.deployment import Deployment
@@ -126,6 +130,39 @@ def test_online_scores_are_those_of_the_night(address: str, deployment: Deployme
         np.testing.assert_allclose([a["probability"] for a in answers], some["score"].to_numpy(), rtol=0, atol=1e-6)
         assert [bool(answer["prediction"]) for answer in answers] == some["decision"].to_pylist()
         assert {(answer["model_version"], answer["role"]) for answer in answers} == {(1, "champion")}
+
+
+@pytest.mark.parametrize("is_binary", [True, False], ids=["bytes", "json"])
+def test_tritons_own_client_gets_the_scores_of_the_night(address: str, deployment: Deployment, is_binary: bool) -> None:
+    spec = load_model("churn")
+    inputs = read_partition(deployment, spec, NIGHT, service=spec.features.service)
+    names = inputs.features
+    whole = inputs.rows if is_binary else inputs.rows.drop_null()  # its JSON writes NaN, which is none
+    rows = whole.slice(0, 200)
+    with TritonClient(address.removeprefix("http://")) as client:
+        assert client.is_server_ready()
+        assert (client.is_model_ready("churn", "1"), client.is_model_ready("churn", "9")) == (True, False)
+        types = {each["name"]: each["datatype"] for each in client.get_model_metadata("churn")["inputs"]}
+        assert set(types) == set(names)
+        tensors = []
+        for name in reversed(names):
+            dtype = {"FP64": np.float64, "INT64": np.int64}[types[name]]
+            values = np.asarray(rows[name].to_numpy(zero_copy_only=False), dtype=dtype)
+            tensors.append(TritonTensor(name, [len(values)], types[name]))
+            tensors[-1].set_data_from_numpy(values, binary_data=is_binary)
+        wanted = [TritonOutput("probability", binary_data=is_binary)]
+        answer = client.infer("churn", tensors, outputs=wanted, request_id="mine")
+        assert answer.get_response()["id"] == "mine"
+        found = answer.as_numpy("probability")
+        if is_binary:
+            assert set(client.infer("churn", tensors).as_numpy("prediction").tolist()) <= {0, 1}
+        with pytest.raises(InferenceServerException, match=names[0]):
+            client.infer("churn", tensors[:-1])
+    assert rows.num_rows > 20
+    scores = predicted(deployment, "churn").select(["customer_id", "score"])
+    expected = rows.select(["customer_id"]).join(scores, "customer_id").sort_by("customer_id")["score"]
+    order = pc.sort_indices(rows["customer_id"]).to_numpy()
+    np.testing.assert_allclose(found[order], expected.to_numpy(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from include.serving.protocols import read_inference, read_invocation, write_inference
+from include.serving.protocols import Inference, read_inference, read_invocation, write_inference
 from include.serving.refusal import Refusal
 
 ROWS = [{"a": 1, "b": 2.5}, {"a": None, "b": 0.5}]
@@ -56,9 +56,9 @@ def test_every_form_of_mlflow_gives_the_rows(body: dict) -> None:
     ids=["a tensor a feature", "flat matrix", "nested matrix"],
 )
 def test_every_form_of_the_open_inference_protocol_gives_the_rows(inputs: list[dict]) -> None:
-    rows, asked_id, outputs = read_inference(json.dumps({"id": "7", "inputs": inputs}).encode())
+    asked = read_inference(json.dumps({"id": "7", "inputs": inputs}).encode())
 
-    assert (rows, asked_id, outputs) == (ROWS, "7", ())
+    assert asked == Inference(ROWS, "7", (), ())
 
 
 @pytest.mark.parametrize(
