@@ -90,20 +90,27 @@ def _judge(name: str, rows: int, usual: float | None, kept: Mapping[str, int], l
     if not usual:
         why = "no day before it is known" if usual is None else "no rows are usual on its day of the week"
         return Check("data_quality", name, None, None, "unknown", current_rows=rows, reason=why)
-    ratio, last = rows / usual, kept[max(kept)]
+    ratio = rows / usual
+    words = _outside(rows, usual, kept[max(kept)], limits)
     is_far = abs(rows - usual) > _SIGMAS * math.sqrt(usual)
-    is_outside = not limits.least <= ratio <= limits.most
-    is_breach = is_far and is_outside and not 1 < ratio <= limits.most * last / usual
-    told = f"{name}: {rows} is {ratio:.2f} times the {usual:g} that are usual"
-    told += f", outside {limits.least:g} to {limits.most:g}" if is_breach else f", {last} the time before"
+    is_told = is_far and (words is not None or ratio > min(limits.told, limits.most))
+    told = words or f"{kept[max(kept)]} the time before"
     return Check(
         "data_quality",
         name,
         ratio,
         limits.least if ratio < 1 else limits.most,
-        "breach" if is_breach else "ok",
+        "breach" if is_far and words is not None else "ok",
         reference=float(usual),
         reference_rows=round(usual),
         current_rows=rows,
-        reason=told if is_far and (is_outside or ratio > limits.told) else None,
+        reason=f"{name}: {rows} is {ratio:.2f} times the {usual:g} that are usual, {told}" if is_told else None,
     )
+
+
+def _outside(rows: int, usual: float, last: int, limits: VolumeLimits) -> str | None:
+    """Say that a count is outside of its limits; None where it is not, or has grown from the one before it."""
+    ratio = rows / usual
+    if limits.least <= ratio <= limits.most or 1 < ratio <= limits.most * last / usual:
+        return None
+    return f"outside {limits.least:g} to {limits.most:g}"

@@ -139,11 +139,7 @@ def read_inference(body: bytes, json_bytes: int | None = None) -> Inference:
     else:
         rows = _columns_rows({tensor.name: _flat(tensor) for tensor in found.inputs})
     outputs = tuple(output.name for output in found.outputs)
-    default = found.parameters.get("binary_data_output", False)
-    as_bytes = [output.name for output in found.outputs if output.parameters.get("binary_data", default)]
-    if default and not outputs:
-        as_bytes = list(_OUTPUTS)
-    return Inference(rows, found.id, outputs, tuple(as_bytes))
+    return Inference(rows, found.id, outputs, _wanted_as_bytes(found))
 
 
 def write_inference(
@@ -164,6 +160,13 @@ def write_inference(
     ]
     body: dict[str, object] = {"model_name": model, "model_version": str(version), "outputs": told}
     return body if asked_id is None else {**body, "id": asked_id}
+
+
+def _wanted_as_bytes(found: _Inference) -> tuple[str, ...]:
+    default = found.parameters.get("binary_data_output", False)
+    if not found.outputs:
+        return tuple(_OUTPUTS) if default else ()
+    return tuple(output.name for output in found.outputs if output.parameters.get("binary_data", default))
 
 
 def _fill(tensors: Sequence[_Tensor], tail: bytes) -> None:
