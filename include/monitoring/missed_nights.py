@@ -14,8 +14,8 @@ from typing import Literal
 
 from include.partitions import consecutive
 
-Lacks = Literal["features", "online", "scores", "measurement", "decision"]
-Kind = Literal["group", "model"]
+Lacks = Literal["rows", "features", "online", "scores", "measurement", "decision"]
+Kind = Literal["source", "group", "model"]
 
 
 @dataclass(frozen=True, order=True)
@@ -25,7 +25,7 @@ class MissedNight:
     Attributes
     ----------
     partition : str
-    lacks : {"features", "online", "scores", "measurement", "decision"}
+    lacks : {"rows", "features", "online", "scores", "measurement", "decision"}
         The first thing that it lacks.
     why : str
         What is known of the cause, and the way to put it right.
@@ -38,7 +38,7 @@ class MissedNight:
 
 @dataclass(frozen=True, order=True)
 class Hole:
-    """Whose night is missing, a feature group's or a model's."""
+    """Whose night is missing: a feature group's, a model's, or a source's, whose rows were published and are gone."""
 
     kind: Kind
     name: str
@@ -81,6 +81,7 @@ class NightIncident:
 
 
 _SAID: dict[Lacks, str] = {
+    "rows": "not in its table",
     "features": "not built",
     "online": "not brought online",
     "scores": "not scored",
@@ -101,7 +102,7 @@ def tell_missed(missed: Sequence[MissedNight]) -> tuple[str, ...]:
 
 
 def tell_holes(holes: Iterable[Hole]) -> tuple[str, ...]:
-    """Return a sentence for each cause and run of nights of a group or model, groups first.
+    """Return a sentence for each cause and run of nights of each source, group or model.
 
     Examples
     --------

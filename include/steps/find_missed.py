@@ -18,7 +18,7 @@ from include.errors import UsageError
 from include.governance.lifecycle import Stage, production_at
 from include.monitoring.missed_nights import MissedNight
 from include.specs.groups import FeatureGroupSpec, load_feature_group
-from include.specs.sources import load_source
+from include.specs.sources import SourceSpec, load_source
 from include.steps.read_inputs import other_groups
 from include.tables import predictions_name
 
@@ -131,6 +131,14 @@ def _explain_undelivered(deployment: Deployment, spec: FeatureGroupSpec) -> Call
         return None
 
     return late
+
+
+def explain_lost(source: SourceSpec) -> str:
+    """Return what is said of a day of a source whose rows were published and are gone."""
+    return (
+        f"rows of it were published, and {source.raw.name} holds none; have the day delivered again and let "
+        f"{source.ingest_dag_id} take it, then {_REPAIR}: whoever was erased since comes back with it"
+    )
 
 
 def _read_refusal(deployment: Deployment, group: str, night: str) -> str:

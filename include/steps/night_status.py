@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from include import partitions
-from include.adapters.sources.deliveries import delivered_days, landed_days
+from include.adapters.sources.deliveries import delivered_days, landed_days, published_days
 from include.governance.lifecycle import LedgerMove, Stage, production_at
 from include.monitoring.missed_nights import Hole, MissedNight
 from include.monitoring.night_grid import (
@@ -27,7 +27,8 @@ from include.monitoring.night_grid import (
 from include.specs.deployed import load_specs
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.specs.models import ModelSpec, load_model
-from include.steps.find_missed import explain_unbuilt, explain_unmonitored, explain_unscored, groups_of
+from include.specs.sources import load_source
+from include.steps.find_missed import explain_lost, explain_unbuilt, explain_unmonitored, explain_unscored, groups_of
 from include.tables import predictions_name
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class NightStatus:
     models : tuple of ModelNight
         By model, each in order of its nights.
     holes : tuple of Hole
-        What is missing, with the cause; groups first.
+        What is missing, with the cause: of sources, groups and models.
     """
 
     groups: tuple[GroupNight, ...]
@@ -78,17 +79,17 @@ def read_night_status(
     until = until or record.newest
     if until is None:
         return NightStatus((), (), ())
-    nights = set(record.nights(start, min(end or until, until)))
-    chosen = record.models.values() if model_id is None else [record.models[model_id]]
-    wanted = record.specs.groups if model_id is None else groups_of(record.models[model_id])
+    last = min(end or until, until)
+    nights = set(record.nights(start, last))
+    chosen, wanted = record.choose(model_id)
     groups = {name: tuple(find_group_nights(record.of_group(name), nights, until=until)) for name in wanted}
     of_models = (
         find_model_nights(record.of_model(spec, nights), [groups[name] for name in groups_of(spec)]) for spec in chosen
     )
     of_groups, models = tuple(chain.from_iterable(groups.values())), tuple(chain.from_iterable(of_models))
-    return NightStatus(
-        of_groups, models, (*_explain_groups(deployment, of_groups), *_explain_models(deployment, models))
-    )
+    lost = _find_lost(deployment, [record.specs.groups[name] for name in wanted], start=start, last=last)
+    holes = (*lost, *_explain_groups(deployment, of_groups), *_explain_models(deployment, models))
+    return NightStatus(of_groups, models, holes)
 
 
 class _Record:
@@ -103,6 +104,12 @@ class _Record:
         }
         self._moves = {name: deployment.state.ledger(name) for name in self.models}
         self._publications: dict[str, dict[str, int]] = {}
+
+    def choose(self, model_id: str | None) -> tuple[list[ModelSpec], tuple[str, ...]]:
+        """Return a model and the groups that it reads; without one all models, and all groups."""
+        if model_id is None:
+            return list(self.models.values()), tuple(self.specs.groups)
+        return [self.models[model_id]], groups_of(self.models[model_id])
 
     @property
     def newest(self) -> str | None:
@@ -185,6 +192,18 @@ class _Record:
 def _first_night(moves: Iterable[LedgerMove]) -> str | None:
     promoted = min((move.partition for move in moves if move.to_stage == Stage.PRODUCTION), default=None)
     return None if promoted is None else partitions.shift(promoted, 1)
+
+
+def _find_lost(
+    deployment: Deployment, groups: Iterable[FeatureGroupSpec], *, start: str | None, last: str
+) -> Iterator[Hole]:
+    """Yield the days of sources whose rows were published and are gone: what is built from them would lack them."""
+    sources = dict.fromkeys(source for group in groups for source in group.sources)
+    for source in map(load_source, sources):
+        if published := published_days(deployment.lake, source):
+            gone = published.difference(deployment.lake.partitions(source.raw.name))
+            for day in sorted(day for day in gone if (start or day) <= day <= last):
+                yield Hole("source", source.source, MissedNight(day, "rows", explain_lost(source)))
 
 
 def _explain_groups(deployment: Deployment, nights: Iterable[GroupNight]) -> Iterator[Hole]:

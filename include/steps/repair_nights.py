@@ -134,11 +134,11 @@ def _in_order(holes: Sequence[Hole]) -> list[Hole]:
     def of(kind: str, name: str) -> int:
         if (kind, name) not in depth:
             depth[kind, name] = 0
+            reads: list[int] = []
             if kind == "model":
                 reads = [of("group", group) for group in groups_of(load_model(name))]
-            else:
-                scored_by = load_feature_group(name).scored_by
-                reads = [] if scored_by is None else [of("model", scored_by)]
+            elif kind == "group" and (scored_by := load_feature_group(name).scored_by) is not None:
+                reads = [of("model", scored_by)]
             depth[kind, name] = 1 + max(reads, default=0)
         return depth[kind, name]
 
@@ -153,8 +153,8 @@ def _tried(
     why: str | None = None
     try:
         done.extend(_steps(deployment, status, hole, stuck))
-    except _WaitsError:
-        why = ""
+    except _WaitsError as waits:
+        why = str(waits)
     except MlopsError as err:
         why = one_line(err)
     left = [] if why is None else [f"left: {why or hole.night.why}"]
@@ -163,21 +163,32 @@ def _tried(
 
 
 class _WaitsError(Exception):
-    """What a night needs is missing itself."""
+    """What a night needs is missing itself; it says what, where the night's own cause does not."""
 
 
 def _steps(deployment: Deployment, status: NightStatus, hole: Hole, stuck: Set[str]) -> Iterator[str]:
     name, night = hole.name, hole.night.partition
+    if hole.kind == "source":
+        raise _WaitsError
     if hole.kind == "group":
         group = next(each for each in status.groups if (each.group, each.partition) == (name, night))
         if not group.built and not group.delivered:
             raise _WaitsError
+        _require_whole(status, group)
         yield from _build(deployment, group)
         return
     if not stuck.isdisjoint(groups_of(load_model(name))):
         raise _WaitsError
     model = next(each for each in status.models if (each.model_id, each.partition) == (name, night))
     yield from _decide(deployment, model)
+
+
+def _require_whole(status: NightStatus, found: GroupNight) -> None:
+    """Keep a night from being built from a table that rows are gone from."""
+    sources = load_feature_group(found.group).sources
+    lost = [hole for hole in status.holes if hole.kind == "source" and hole.name in sources]
+    if days := [hole.night.partition for hole in lost if hole.night.partition <= found.partition]:
+        raise _WaitsError(f"rows of {days[0]} are gone from what it reads; they come first")
 
 
 def _build(deployment: Deployment, found: GroupNight) -> Iterator[str]:

@@ -36,6 +36,11 @@ MEMBERS = {
     ),
     "approve": ("promote_model__churn", "include.steps.ask_approval.find_candidate", {"ti": ASKING}),
     "remind_of_churn": ("ask_about_waiting", "include.steps.ask_approval.find_candidate", {}),
+    "switch": (
+        "switch_retraining",
+        "include.steps.switch_retraining.switch_retraining",
+        {"params": {"switch": "stop", "model": None, "reason": "an audit"}, "dag_run": SimpleNamespace()},
+    ),
     "score": (
         "score_batch__churn",
         "include.steps.score_batch.score_batch",

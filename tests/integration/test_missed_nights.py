@@ -41,6 +41,7 @@ from tests.night_loop import (
     FAILED,
     NIGHTS,
     REVERSED,
+    TABLES,
     UNBUILT,
     UNMONITORED,
     UNSCORED,
@@ -257,3 +258,17 @@ def test_what_can_not_be_made_up_for_is_left_with_what_to_do(faulted, monkeypatc
     code, told = nights("repair", "--yes")
     assert (code, told.splitlines()[-1]) == (0, "4 made up for, 0 left")
     assert nights("repair", "--yes")[1] == "0 made up for, 0 left\n"
+
+
+def test_rows_that_are_gone_from_a_source_are_told_and_nothing_is_built_without_them(faulted):
+    lake = faulted.deployment.lake
+    before = {table: lake.digest(table) for table in TABLES}
+    lake.delta("raw/orders").delete(f"dt = '{SILENT}'")
+    lake.delta("features/customer_daily").delete(f"dt = '{AFTER}'")
+    code, told = nights("repair", "--yes")
+    assert code == 1
+    assert f"left: source orders: {SILENT} was not in its table: rows of it were published, and raw/orders hold" in told
+    assert f"left: group customer_daily: {AFTER} was not built: rows of {SILENT} are gone from what it reads" in told
+    faulted.deliver(SILENT)
+    assert nights("repair", "--yes")[0] == 0
+    assert {table: lake.digest(table) for table in TABLES} == before

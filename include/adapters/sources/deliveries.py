@@ -170,6 +170,15 @@ def delivered_days(lake: LakeAdapter, spec: SourceSpec) -> list[str]:
     return sorted({day.isoformat() for day in records.filter(records["has_arrived"])["dt"].to_pylist()})
 
 
+def published_days(lake: LakeAdapter, spec: SourceSpec) -> set[str]:
+    """Return the days of which rows were published, by whatever delivery."""
+    name = spec.deliveries.name
+    if not lake.exists(name):
+        return set()
+    records = lake.read(name, columns=["dt", "rows_published"])
+    return {day.isoformat() for day in records.filter(pc.greater(records["rows_published"], 0))["dt"].to_pylist()}
+
+
 def days_of(lake: LakeAdapter, spec: SourceSpec, night: str) -> list[date]:
     """Return the days that a night's delivery, as it was taken last, had rows for; in order."""
     name = spec.deliveries.name
