@@ -13,7 +13,6 @@ from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
 
 from include.monitoring.psi import psi_from_counts
 
@@ -163,5 +162,7 @@ def _at_least(found: float, rows: float, reference_rows: float, drawn: float) ->
 
 def _choose(rows: float, drawn: ArrayLike) -> NDArray[np.float64]:
     drawn = np.asarray(drawn, dtype=np.float64)
+    from scipy.special import gammaln  # not in the service's image
+
     found: NDArray[np.float64] = gammaln(rows + 1) - gammaln(drawn + 1) - gammaln(rows - drawn + 1)
     return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtrc
 
 from include.errors import UsageError
 from include.monitoring.design_effect import INDEPENDENT, DesignEffect
@@ -141,6 +140,8 @@ def psi_pvalue(
     statistic = np.sum((expected / n - actual / m) ** 2 / share) / (1 / n + 1 / m)
     # Of the sum of both variances only the reference's differs from direction to direction.
     widening = 1 + effect.spread * (m / (n + m)) ** 2
+    from scipy.special import chdtrc  # not in the service's image
+
     return float(chdtrc((len(expected) - 1) / widening, statistic / widening))
 
 

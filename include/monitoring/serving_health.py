@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
 
-from scipy.special import betaincinv
-
 from include.monitoring.check import Check
 from include.monitoring.latency_histogram import quantile_us
 from include.monitoring.serving_windows import ServingWindow, add_up
@@ -78,6 +76,8 @@ def _latencies(policy: MonitoringSpec, latency: Mapping[int, int]) -> Iterator[C
 
 
 def _errors(policy: MonitoringSpec, failed: int, requests: int) -> Check:
+    from scipy.special import betaincinv  # not in the service's image
+
     low = float(betaincinv(failed, requests - failed + 1, _TAIL)) if failed else 0.0
     high = float(betaincinv(failed + 1, requests - failed, 1 - _TAIL)) if failed < requests else 1.0
     return Check(

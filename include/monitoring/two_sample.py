@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, kolmogorov
 
 from include.monitoring.quantile_sketch import QuantileSketch
 
@@ -160,6 +159,8 @@ def _sorted_values(sample: NDArray[np.float64]) -> NDArray[np.float64]:
 def _ks_pvalue(statistic: float, rows: int) -> float:
     if rows > _MANY:
         root = math.sqrt(rows)
+        from scipy.special import kolmogorov  # not in the service's image
+
         return float(kolmogorov(root * statistic + 1 / (6 * root) + (root * statistic - 1) / (4 * rows)))
     from scipy.stats import kstwo  # 2 s to import; PSI alone must not pay for it
 
@@ -240,4 +241,6 @@ def compare_categories(reference: Mapping[str, int], current: Mapping[str, int])
         return TestResult(0.0, 1.0)
     expected = rows * table.sum(axis=0) / table.sum()
     statistic = float(np.sum((table - expected) ** 2 / expected))
+    from scipy.special import chdtrc  # not in the service's image
+
     return TestResult(statistic, float(chdtrc(len(categories) - 1, statistic)))

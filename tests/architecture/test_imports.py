@@ -237,6 +237,15 @@ def test_commands_start_without_a_heavy_library():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_the_service_opens_the_state_without_what_its_image_has_not():
+    code = (
+        "import sys\nimport include.adapters.state.state_store, include.serving.__main__\n"
+        "print([name for name in ('airflow', 'feast', 'mlflow', 'scipy', 'sklearn', 'xgboost') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize(("name", "least"), [("requirements.txt", 150), ("requirements-serving.txt", 30)])
 def test_requirements_are_those_of_the_lock(name, least):
     import tomllib
