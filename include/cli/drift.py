@@ -32,6 +32,7 @@ def drift() -> None:
 @click.option(
     "--min-rows", type=click.IntRange(min=1), default=50, show_default=True, help="Fewer on a side give no verdict."
 )
+@click.option("--html", type=options.OUT_FILE, help="Also write the report as one page.")
 @options.as_json
 @click.option(
     "--fail-on",
@@ -39,7 +40,14 @@ def drift() -> None:
     help="Exit with 1 when a column's shift is significant, or its schema.",
 )
 def report(
-    reference: Path, current: Path, columns: str | None, min_rows: int, *, as_json: bool, fail_on: str | None
+    reference: Path,
+    current: Path,
+    columns: str | None,
+    min_rows: int,
+    *,
+    html: Path | None,
+    as_json: bool,
+    fail_on: str | None,
 ) -> None:
     """Report PSI, KS, Wasserstein or chi-square, and a verdict, for each column.
 
@@ -55,6 +63,10 @@ def report(
         click.echo(
             f"left out (not in the reference, or neither numbers nor text): {', '.join(measured.left_out)}", err=True
         )
+    if html is not None:
+        from include.views.drift_page import render_drift
+
+        html.write_text(render_drift(measured, reference=reference.name, current=current.name), encoding="utf-8")
     click.echo(json.dumps(measured.to_json(), indent=2, allow_nan=False) if as_json else _table(measured))
     if fail_on is not None and (found := list(_failures(measured))):
         raise RefusedError("; ".join(found))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -300,3 +301,21 @@ def test_the_christmas_closure_is_found_in_the_real_log(tmp_path: Path) -> None:
     assert report["total_orders_30d"]["verdict"] == "significant"
     assert report["avg_order_value"]["verdict"] == "stable"
     assert report["customer_id"]["verdict"] == "insufficient"
+
+
+def test_the_page_has_what_the_json_has_the_worst_first_and_a_name_is_no_markup(tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script>"
+    reference, current = make_rows(), make_rows(seed=1, shift=2.0).assign(country=7)
+    for rows in (reference, current):
+        rows[hostile] = rows["orders"] * 1.5
+    files = write(tmp_path / "reference.parquet", reference), write(tmp_path / "current.parquet", current)
+    page = tmp_path / "drift.html"
+    told = json.loads(run("--reference", files[0], "--current", files[1], "--html", page, "--json").stdout)
+    text = page.read_text()
+    shown = re.findall(r'data-column="(.*?)" data-verdict="(\w+)"', text)
+    assert dict((unescape(name), verdict) for name, verdict in shown) == {
+        name: column["verdict"] for name, column in told["features"].items()
+    }
+    assert [verdict for _, verdict in shown][:2] == ["schema", "significant"]
+    assert hostile not in text
+    assert not re.search(r"(src|href)=|<script|url\(", text)
