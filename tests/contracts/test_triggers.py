@@ -39,8 +39,7 @@ DECIDED = {
 @pytest.fixture(autouse=True)
 def state(state_database, monkeypatch) -> StateStoreAdapter:
     monkeypatch.setenv("MLOPS_DATABASE_URL", state_database)
-    for name in ("drift", "decision"):
-        monkeypatch.setattr(f"mlops.triggers.{name}.FIRST_LOOK_S", 0.0)
+    monkeypatch.setattr("mlops.triggers.night.FIRST_LOOK_S", 0.0)
     return StateStoreAdapter(state_database)
 
 

@@ -25,7 +25,7 @@ def test_the_trigger_serialises_to_its_path_and_arguments():
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    monkeypatch.setattr("mlops.triggers.drift.FIRST_LOOK_S", 0.0)
+    monkeypatch.setattr("mlops.triggers.night.FIRST_LOOK_S", 0.0)
 
 
 def fire(trigger):
