@@ -69,6 +69,16 @@ def tell_shifts(shifted: Sequence[FeatureDrift], importance: Mapping[str, float]
     return ", ".join(told) + (f" and {count(rest, 'feature')} more" if rest else "")
 
 
+def tell_cause(drifting: Sequence[FeatureDrift], importance: Mapping[str, float], monitoring: MonitoringSpec) -> str:
+    """Say whether who is scored has changed, or what becomes of the same ones: a fall of performance is of either.
+
+    Only features of tonight are looked at, while performance is of nights whose labels are in: a hint, and no proof.
+    """
+    if not drifting:
+        return "no feature has shifted, so that what becomes of the same entities has changed"
+    return f"who is scored has changed too: {tell_shifts(drifting, importance, monitoring)}"
+
+
 def _tell_shift(drift: FeatureDrift, importance: float | None, monitoring: MonitoringSpec) -> str:
     moved = "" if drift.wasserstein is None else f", moved by {drift.wasserstein:.3g}"
     share = "" if importance is None else f", {importance:.0%} of the model"

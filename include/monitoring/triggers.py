@@ -16,7 +16,7 @@ from croniter import croniter
 from include import partitions
 from include.monitoring.check import Check
 from include.monitoring.decision_facts import NightMetrics
-from include.monitoring.decision_words import SCORE, tally_drift, tally_performance, tell_check, tell_shifts
+from include.monitoring.decision_words import SCORE, tally_drift, tally_performance, tell_cause, tell_check, tell_shifts
 from include.monitoring.drift import FeatureDrift
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
@@ -53,8 +53,10 @@ def find_triggers(
         yield "event", event
     fallen = breaches(nights, policy, monitoring, partition, by=fallen_checks)
     if len(fallen) >= policy.breaches:
-        checks = "; ".join(map(tell_check, fallen_checks(fallen[-1])))
-        yield "performance", f"{tally_performance(len(fallen), policy)}; {fallen[-1].partition}: {checks}"
+        last = fallen[-1]
+        checks = "; ".join(map(tell_check, fallen_checks(last)))
+        cause = tell_cause(drifting(last, policy), last.importance, monitoring)
+        yield "performance", f"{tally_performance(len(fallen), policy)}; {last.partition}: {checks}; {cause}"
     drifted = breaches(nights, policy, monitoring, partition, by=partial(drifting, policy=policy))
     if len(drifted) >= policy.breaches:
         shifts = tell_shifts(drifting(drifted[-1], policy), drifted[-1].importance, monitoring)

@@ -238,7 +238,16 @@ def test_performance_asks_when_it_had_fallen_on_enough_of_the_last_nights(fallen
     decision = decided(nights)
     assert outcome(decision) == (action, "performance" if action == "retrain" else "none")
     assert ("auc 0.710 [0.680, 0.740] against 0.8 of 900 rows" in decision.reasons[0]) == (action == "retrain")
+    assert ("no feature has shifted" in decision.reasons[0]) == (action == "retrain")
     assert f"performance had fallen on {sum(age < 5 for age in fallen)} of the last 5 nights" in decision.reasons[0]
+
+
+def test_a_fall_of_performance_beside_a_shift_names_it() -> None:
+    nights = [replace(night, checks=(_fallen(),)) for night in make_nights(TONIGHT, [2] * 5)]
+    decision = decided(nights)
+    assert outcome(decision) == ("retrain", "performance")
+    assert "who is scored has changed too: f0 psi 0.310" in decision.reasons[0]
+    assert decision.reasons[1].startswith("5 of the last 5 nights showed a significant shift")
 
 
 @pytest.mark.parametrize("watch", ["prediction_drift", "latency", "traffic"])
