@@ -171,15 +171,10 @@ def test_a_column_that_is_missing_is_named_with_those_that_are_there_and_the_nea
     assert_refused(entrance, path, told, "did you mean 'customer'?")
 
 
-@pytest.mark.parametrize("side", ["--reference", "--current"])
 @every_kind
-def test_a_column_that_is_asked_for_and_missing_is_named_too(tmp_path, side, kind):
+def test_a_column_that_is_asked_for_and_that_the_reference_lacks_is_named_too(tmp_path, kind):
     path, whole = write(tmp_path / f"rows.{kind}", WHOLE.drop(["quantity"])), write(tmp_path / "whole.parquet", WHOLE)
-    pair = (
-        ("--reference", path, "--current", whole)
-        if side == "--reference"
-        else ("--reference", whole, "--current", path)
-    )
+    pair = ("--reference", path, "--current", whole)
     assert_refused(
         lambda _: mlops("drift", "report", *pair, "--columns", "unit_price,quantity"),
         path,

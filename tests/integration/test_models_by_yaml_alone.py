@@ -6,6 +6,7 @@ Built, trained, promoted, scored and monitored on real PostgreSQL, Feast, MLflow
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from include import partitions
 from include.adapters.deployment import Deployment
 from include.adapters.lake.training_sets import read_training_set
 from include.errors import NotYetError, UsageError
+from include.monitoring.decision_facts import NightMetrics
 from include.refs import CandidateRef
 from include.scoring.predictions import CHALLENGER, CHAMPION
 from include.specs.model_sections import FeaturesSpec
@@ -256,7 +258,12 @@ def test_monitoring_measures_what_was_scored_not_what_stands_now(deployment, in_
     assert stands_now.num_rows < deployment.state.publications("predictions/winback")[NEXT]
     assert not set(stands_now["churn_risk_score"].to_pylist()) & scored_with
     measure_night(deployment, "winback", partition=NEXT)
-    assert night_of(deployment, "winback", NEXT) == before
+    assert without_sources(night_of(deployment, "winback", NEXT)) == without_sources(before)
+
+
+def without_sources(night: NightMetrics) -> NightMetrics:
+    """Return a night without what is watched of its sources, of which late rows are a part."""
+    return replace(night, checks=tuple(check for check in night.checks if "unit price" not in check.name))
 
 
 def night_of(deployment: Deployment, model_id: str, night: str) -> Any:
