@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import multiprocessing
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -33,7 +35,8 @@ class Watched(DuckDbCompute):
         self.held_mb: list[float] = []
 
     def run_select(self, *args: Any, **options: Any) -> pa.Table:
-        # What is freed, and kept for the next who asks for memory, is not held.
+        # What nobody refers to, and what is freed and kept for the next who asks for memory, is not held.
+        gc.collect()
         pa.default_memory_pool().release_unused()
         getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
         self.held_mb.append(psutil.Process().memory_info().rss / 1e6)
@@ -69,7 +72,10 @@ def test_a_backfill_holds_no_more_after_twice_the_portions(lake: Path) -> None:
     theirs.close()
     held = ours.recv()
     process.join()
-    half = len(held) // 2
+    quarter = len(held) // 4
 
     assert len(held) == PORTIONS + 1
-    assert max(held[half:]) - max(held[:half]) < 3 * MB_OF_A_PORTION, held
+    # The first quarter warms up. From the second to the last there are nine portions: one that left its rows behind
+    # each time would hold them all; what a build holds differs by two or three of them from one moment to another.
+    grown = median(held[-quarter:]) - median(held[quarter : 2 * quarter])
+    assert grown < 4.5 * MB_OF_A_PORTION, held
