@@ -38,7 +38,8 @@ def judge_volume(name: str, by_day: Mapping[str, int], night: str, limits: Volum
     name : str
         What is counted, e.g. ``rows scored``.
     by_day : mapping of str to int
-        Rows of the night, and of up to 56 days before it; a day that is not known is absent, one without rows is 0.
+        Rows of the night and of days before it, of which 56 are looked at; a day that is not known is absent, one
+        without rows is 0.
     night : str
     limits : VolumeLimits
 
@@ -64,7 +65,8 @@ def judge_volume(name: str, by_day: Mapping[str, int], night: str, limits: Volum
     'rows delivered: 1 is 0.00 times the 990 that are usual, outside 0.5 to 2'
     """
     kept: dict[str, int] = {}
-    for day in sorted(day for day in by_day if day < night):
+    first = partitions.shift(night, -HISTORY_DAYS)
+    for day in sorted(day for day in by_day if first <= day < night):
         alike = _alike(kept, day)
         is_known = len(alike) >= _WEEKDAYS_MIN
         if not is_known or _judge(name, by_day[day], median(alike), kept, limits).verdict != "breach":

@@ -7,8 +7,8 @@ and quality are computed, and what is to be done about a night (``decide_retrain
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,7 +112,7 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
         rows_scored={**{night.partition: night.rows for night in before}, partition: scored.num_rows},
         drift=drift,
         deliveries={each.source: read_delivery(deployment, each, partition) for each in sources},
-        rows_delivered={each.source: read_rows_delivered(deployment, each, partition) for each in sources},
+        rows_delivered={each.source: read_rows_delivered(deployment, each, until=partition) for each in sources},
         watched=[found for each in sources for found in read_watched(deployment, spec, each, partition)],
         nullable=nullable_features(service),
     )
@@ -137,24 +137,25 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
 def _judge_later(deployment: Deployment, spec: ModelSpec, partition: str) -> None:
     since, until = partitions.shift(partition, -HISTORY_DAYS), partitions.shift(partition, REFERENCE_DAYS)
     nights = load_nights(deployment, spec.model_id, since=since, until=until)
+    rows_scored = {night.partition: night.rows for night in nights}
+
+    @cache
+    def rows_delivered(version: int) -> dict[str, dict[str, int]]:
+        sources = _sources(spec, load_version(deployment, spec.model_id, version).signature.feature_service)
+        return {each.source: read_rows_delivered(deployment, each, until=until) for each in sources}
+
     for later in nights:
         if later.partition <= partition or not later.checks or later.model_version is None:
             continue
-        sources = _sources(spec, load_version(deployment, spec.model_id, later.model_version).signature.feature_service)
         volumes = judge_volumes(
             spec.monitoring,
             night=later.partition,
-            rows_scored=_rows_scored(nights, later.partition),
-            rows_delivered={each.source: read_rows_delivered(deployment, each, later.partition) for each in sources},
+            rows_scored=rows_scored,
+            rows_delivered=rows_delivered(later.model_version),
         )
         checks = with_volumes(later.checks, volumes)
         if checks != later.checks:
             _keep(deployment, spec, replace(later, checks=checks, data_quality=quality_of(checks)))
-
-
-def _rows_scored(nights: Sequence[NightMetrics], partition: str) -> dict[str, int]:
-    first = partitions.shift(partition, -HISTORY_DAYS)
-    return {night.partition: night.rows for night in nights if first <= night.partition <= partition}
 
 
 def _keep(deployment: Deployment, spec: ModelSpec, night: NightMetrics) -> None:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from include import partitions
 from include.monitoring.data_quality import Delivery
-from include.monitoring.volume import HISTORY_DAYS, REFERENCE_DAYS
+from include.monitoring.volume import REFERENCE_DAYS
 from include.monitoring.watched import Watched
 from include.specs.models import ModelSpec
 from include.specs.source_rules import DAY
@@ -38,15 +38,14 @@ def read_delivery(deployment: Deployment, source: SourceSpec, partition: str) ->
     return Delivery(*(int(pc.sum(account[name]).as_py()) for name in _ACCOUNTED))
 
 
-def read_rows_delivered(deployment: Deployment, source: SourceSpec, partition: str) -> dict[str, int]:
-    """Return the rows that each day was delivered with, up to a night and 56 days before it.
+def read_rows_delivered(deployment: Deployment, source: SourceSpec, *, until: str) -> dict[str, int]:
+    """Return the rows that each day up to one was delivered with.
 
     Of a day that has a delivery of its own, those of that day in it, else those of the history that holds it. A day
     that has none, after the first that has, is 0.
     """
     if not deployment.lake.exists(source.deliveries.name):
         return {}
-    first = partitions.shift(partition, -HISTORY_DAYS)
     records = deployment.lake.read(source.deliveries.name, columns=[DAY, "delivered", "has_arrived", "rows_in"])
     own: Counter[str] = Counter()
     history: Counter[str] = Counter()
@@ -54,8 +53,8 @@ def read_rows_delivered(deployment: Deployment, source: SourceSpec, partition: s
         counted = history if record["delivered"] is None else own
         counted[record[DAY].isoformat()] += record["rows_in"]
     known = {**history, **own}
-    begin = max(first, min(known, default=partition))
-    return {day: known.get(day, 0) for day in partitions.span(begin, partition)} if known else {}
+    first = min(known, default=until)
+    return {day: known.get(day, 0) for day in partitions.span(first, until)} if known and first <= until else {}
 
 
 def read_watched(deployment: Deployment, spec: ModelSpec, source: SourceSpec, partition: str) -> list[Watched]:
