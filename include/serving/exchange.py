@@ -35,8 +35,8 @@ class Exchange:
         The entity of each row; empty where rows of features were given.
     scored : sequence of Scored
         The rows; empty where the request was refused.
-    json_bytes, answer_json_bytes : int or None
-        How many bytes of the body, and of the answer, are JSON, where tensors stand behind it.
+    answer_json_bytes : int or None
+        How many bytes of the answer are JSON, where tensors stand behind it.
     """
 
     # Of the class until it is known: one is made for each request.
@@ -45,7 +45,6 @@ class Exchange:
     at: datetime | None = None
     keys: Sequence[tuple[str, ...]] = ()
     scored: Sequence[Scored] = ()
-    json_bytes: int | None = None
     answer_json_bytes: int | None = None
 
     def __init__(self, request_id: str, asked_at_us: int, model_id: str | None = None) -> None:

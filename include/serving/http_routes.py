@@ -108,7 +108,7 @@ class PredictionRoutes:
             await self._others(scope, receive, send)
             return
         began = time.perf_counter_ns()
-        route = self._route(scope["path"]) if scope["method"] == "POST" else None
+        route = self._route(scope) if scope["method"] == "POST" else None
         exchange = Exchange(self._request_id(scope), time.time_ns() // 1000, None if route is None else route[0])
         try:
             self._door.admit(scope["headers"], exchange.model_id, looks=self._is_first_in_turn())
@@ -159,8 +159,6 @@ class PredictionRoutes:
                 )
             self.in_flight += 1
             try:
-                if scope["path"].startswith(INFERENCE):
-                    exchange.json_bytes = _json_bytes(scope)
                 told = await answer(await self._body(scope, receive), exchange)
             finally:
                 self.in_flight -= 1
@@ -178,7 +176,8 @@ class PredictionRoutes:
             no = Refusal(500, "broke", "something broke that should not; the service's log has it by this id")
         return no.status, no.body(request_id, is_inference=scope["path"].startswith(INFERENCE)), no.retry_after_s
 
-    def _route(self, path: str) -> _Route | None:
+    def _route(self, scope: Scope) -> _Route | None:
+        path: str = scope["path"]
         if (known := self._known.get(path)) is not None:
             return known
         service = self._service
@@ -187,7 +186,7 @@ class PredictionRoutes:
             return found[1], service.predict if found[2] == "predict" else service.invoke
         if found := _INFER_ROUTE.fullmatch(path):
             model, version = found.groups()
-            return model, lambda body, exchange: service.infer(body, exchange, version)
+            return model, lambda body, exchange: service.infer(body, exchange, version, json_bytes=_json_bytes(scope))
         return None
 
     def _request_id(self, scope: Scope) -> str:

@@ -104,14 +104,14 @@ class PredictionService:
         return {"predictions": [each.score for each in scored]}
 
     async def infer(
-        self, body: bytes, exchange: Exchange, version: str | None = None
+        self, body: bytes, exchange: Exchange, version: str | None = None, *, json_bytes: int | None = None
     ) -> dict[str, object] | BinaryAnswer:
         """Answer a body of the Open Inference Protocol; refusals are those of `predict`."""
         lineup = self._lineup_for(exchange)
         serving = _required(lineup, version)
         if serving.spec.task != "binary":
             raise unprocessable(f"{serving.spec.model_id} orders lists: ask /v1/models/{serving.spec.model_id}/predict")
-        asked = protocols.read_inference(body, exchange.json_bytes)
+        asked = protocols.read_inference(body, json_bytes)
         scored = await _scored(lineup, lineup.champion.asks.read_rows(asked.rows), exchange)
         values: dict[str, Sequence[object]] = {
             "probability": [each.score for each in scored],
