@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from include.cli import options
-from include.errors import RefusedError, UsageError
+from include.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ def drift() -> None:
 @drift.command()
 @click.option("--reference", required=True, type=options.PATH, help="Parquet, CSV or TSV file to compare with.")
 @click.option("--current", required=True, type=options.PATH, help="Parquet or CSV file to judge.")
-@click.option("--columns", help="Columns A,B,… to judge.  [default: all numbers and text in both files]")
+@options.column_names("--columns", help="Columns A,B,… to judge.  [default: all numbers and text in both files]")
 @click.option(
     "--min-rows", type=click.IntRange(min=1), default=50, show_default=True, help="Fewer on a side give no verdict."
 )
@@ -42,7 +42,7 @@ def drift() -> None:
 def report(
     reference: Path,
     current: Path,
-    columns: str | None,
+    columns: list[str] | None,
     min_rows: int,
     *,
     html: Path | None,
@@ -57,8 +57,7 @@ def report(
     """
     from include.steps.report_drift import report_drift
 
-    names = _names(columns)
-    measured = report_drift(reference, current, columns=names, min_rows=min_rows)
+    measured = report_drift(reference, current, columns=columns, min_rows=min_rows)
     if measured.left_out:
         click.echo(
             f"left out (not in the reference, or neither numbers nor text): {', '.join(measured.left_out)}", err=True
@@ -77,15 +76,6 @@ def _failures(measured: DriftReport) -> Iterator[str]:
         moved = [column.drift.feature for column in measured.columns if column.drift.verdict == verdict]
         if moved:
             yield f"{said} in {len(moved)} of {len(measured.columns)} columns: {', '.join(moved)}"
-
-
-def _names(columns: str | None) -> list[str] | None:
-    if columns is None:
-        return None
-    names = [name.strip() for name in columns.split(",") if name.strip()]
-    if not names:
-        raise UsageError(f"--columns={columns!r} names no column; write --columns A,B")
-    return names
 
 
 def _table(measured: DriftReport) -> str:

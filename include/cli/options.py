@@ -34,6 +34,11 @@ PATH = _NamedPath(path_type=Path)
 OUT_FILE = _NamedPath(path_type=Path, dir_okay=False)
 
 
+def column_names(*names: str, **given: Any) -> _Option[Any]:
+    """Return an option that is columns, A,B,…."""
+    return click.option(*names, callback=_split_names, **given)
+
+
 def day(*names: str, **given: Any) -> _Option[Any]:
     """Return an option that is a partition, YYYY-MM-DD."""
     return click.option(*names, callback=_check_day, metavar="YYYY-MM-DD", **given)
@@ -42,6 +47,15 @@ def day(*names: str, **given: Any) -> _Option[Any]:
 def version(*names: str, **given: Any) -> _Option[Any]:
     """Return an option that is the number of a model's version."""
     return click.option(*names, type=click.IntRange(1, 2**31 - 1), metavar="VERSION", **given)
+
+
+def _split_names(_context: click.Context, parameter: click.Parameter, text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"{parameter.opts[0]}={text!r} names no column; write {parameter.opts[0]} A,B")
+    return names
 
 
 def _check_day(_context: click.Context, parameter: click.Parameter, key: str | None) -> str | None:

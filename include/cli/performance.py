@@ -12,7 +12,6 @@ import click
 
 from include.cli import options
 from include.cli.deployment import open_deployment
-from include.errors import UsageError
 
 
 @click.group()
@@ -44,11 +43,19 @@ def show(model_id: str, partition: str, as_json: bool) -> None:
 @click.option("--current", required=True, type=options.PATH, help="Parquet or CSV file with scores.")
 @click.option("--score", required=True, metavar="COL", help="The score.")
 @click.option("--label", required=True, metavar="COL", help="What happened, 0 or 1; the current file may lack it.")
-@click.option("--features", metavar="A,B", help="Columns of numbers to correct by.  [default: all in both files]")
+@options.column_names(
+    "--features", metavar="A,B", help="Columns of numbers to correct by.  [default: all in both files]"
+)
 @click.option("--entity", metavar="COL", help="Whom a row of the reference is about.  [default: each row is its own]")
 @options.as_json
 def estimate(
-    reference: Path, current: Path, score: str, label: str, features: str | None, entity: str | None, as_json: bool
+    reference: Path,
+    current: Path,
+    score: str,
+    label: str,
+    features: list[str] | None,
+    entity: str | None,
+    as_json: bool,
 ) -> None:
     """Estimate the AUC of the current file's scores, by confidence and corrected for covariate shift.
 
@@ -56,10 +63,7 @@ def estimate(
     """
     from include.steps.estimate_performance import estimate_performance
 
-    names = None if features is None else [name.strip() for name in features.split(",") if name.strip()]
-    if names == []:
-        raise UsageError(f"--features={features!r} names no column; write --features A,B")
-    found = estimate_performance(reference, current, score=score, label=label, features=names, entity=entity)
+    found = estimate_performance(reference, current, score=score, label=label, features=features, entity=entity)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2, allow_nan=False))
         return
