@@ -83,7 +83,7 @@ def build_dag(spec: ModelSpec) -> None:
 
             day, asset = partitions.resolve({"dag_run": dag_run, **context}), assets.retrain(spec.model_id)
             posted = posted_unheard(inlet_events[asset])
-            nights = ask_again(Deployment.from_env(), spec.model_id, posted, partition=day, run_id=dag_run.run_id)
+            nights = ask_again(Deployment.from_env(), spec.model_id, posted, partition=day)
             if not nights:
                 skip("no training waits for a run")
             outlet_events[asset].add_partitions(nights)

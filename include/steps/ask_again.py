@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from include.errors import ConflictError, NotYetError, RefusedError
-from include.steps.claim_training import TrainingRequest, request_training
+from include.steps.claim_training import TrainingRequest, request_keys, request_training
 from include.steps.find_waiting import find_waiting
 
 if TYPE_CHECKING:
@@ -24,10 +23,9 @@ log = logging.getLogger(__name__)
 def ask_again(
     deployment: Deployment,
     model_id: str,
-    posted: Iterable[tuple[datetime, TrainingRequest]],
+    posted: Iterable[TrainingRequest],
     *,
     partition: str,
-    run_id: str,
 ) -> list[str]:
     """Return the nights whose training is to be started: the first that waits, and those of events that act.
 
@@ -36,23 +34,16 @@ def ask_again(
     deployment : Deployment
         Its state is read, and each event's decision recorded, a "no" as well.
     model_id : str
-    posted : iterable of (datetime, TrainingRequest)
-        Business events that no run has taken, and when each was posted. Those from before the last night that another
-        run decided on have been looked through. One that was decided on, by its key, gets that decision again.
+    posted : iterable of TrainingRequest
+        Business events that no run has taken, whenever they were posted. One that was decided on, by its key, gets that
+        decision again.
     partition : str
         The night that has been decided on: what waits of nights before it is asked for.
-    run_id : str
-        Who decided on it.
     """
     waiting = find_waiting(deployment, model_id, before=partition)[:1]
-    since = _heard_until(deployment, model_id, run_id)
-    unheard = [request for posted_at, request in posted if since is None or posted_at > since]
-    return sorted({*waiting, *_decided(deployment, model_id, unheard)})
-
-
-def _heard_until(deployment: Deployment, model_id: str, run_id: str) -> datetime | None:
-    decided = (d for d in deployment.state.decisions(model_id) if not d.requested and d.run_id != run_id)
-    return max((decision.recorded_at for decision in decided), default=None)
+    settled = deployment.state.settled_requests(model_id)
+    unsettled = [request for request in posted if not settled.issuperset(request_keys(request))]
+    return sorted({*waiting, *_decided(deployment, model_id, unsettled)})
 
 
 def _decided(deployment: Deployment, model_id: str, requests: Iterable[TrainingRequest]) -> Iterator[str]:

@@ -78,6 +78,11 @@ def request_training(deployment: Deployment, model_id: str, request: TrainingReq
     return _decide(deployment, model_id, newest_night(deployment, model_id), request)
 
 
+def request_keys(request: TrainingRequest) -> tuple[str, ...]:
+    """Return what a request is known by where decisions are kept."""
+    return tuple(f"event {key}" for key in request.keys) or (f"run {request.run_id}",)
+
+
 def newest_night(deployment: Deployment, model_id: str) -> str:
     """Return the newest night of the features that a model is built from: what is asked for is judged at it.
 
@@ -112,9 +117,8 @@ def _decide(deployment: Deployment, model_id: str, partition: str, request: Trai
 
 
 def _asked(deployment: Deployment, model_id: str, request: TrainingRequest) -> DecisionRequest:
-    keys = tuple(f"event {key}" for key in request.keys) or (f"run {request.run_id}",)
     acted = (decision.decision_id for decision in deployment.state.decisions(model_id) if decision.acted)
-    return DecisionRequest(keys, seen=max(acted, default=None))
+    return DecisionRequest(request_keys(request), seen=max(acted, default=None))
 
 
 def _judge(deployment: Deployment, model_id: str, partition: str, request: TrainingRequest, *, newest: str) -> Decision:

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 from include.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from airflow.sdk.execution_time.comms import AssetEventResult
 
     from include.steps.claim_training import TrainingRequest
@@ -71,16 +69,16 @@ def business_event(run_id: str, posted: Sequence[Mapping[str, Any]]) -> Training
     )
 
 
-def posted_unheard(events: Iterable[AssetEventResult]) -> list[tuple[datetime, TrainingRequest]]:
-    """Return when each business event was posted that has started no run, and what it asks for.
+def posted_unheard(events: Iterable[AssetEventResult]) -> list[TrainingRequest]:
+    """Return what each business event asks for that has started no run, in the order they were posted.
 
     Whoever waits for an asset and is paused does not hear of its events; Airflow keeps them all the same. One that
     gives no reason asks for nothing.
     """
-    lost = ((e.timestamp, _extra(e)) for e in events if e.partition_key and not e.created_dagruns)
+    lost = (_extra(event) for event in events if event.partition_key and not event.created_dagruns)
     return [
-        (posted_at, business_event(extra["key"], [extra]))
-        for posted_at, extra in lost
+        business_event(extra["key"], [extra])
+        for extra in lost
         if extra.get("from_rest_api") and str(extra.get("reason") or "").strip()
     ]
 

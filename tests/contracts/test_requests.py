@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -448,34 +447,41 @@ def test_an_event_that_may_not_train_is_refused_where_it_is_asked_and_on_record(
     assert find_waiting(running, "churn") == ()
 
 
-def unheard(request, after_s=1.0):
-    return datetime.now(UTC) + timedelta(seconds=after_s), request
-
-
 def test_an_event_that_was_posted_while_training_was_paused_is_decided_on_by_the_next_night_and_started_once(running):
-    lost = [unheard(posted("k", "k")), unheard(posted("l", "l"))]
-    assert ask_again(running, "churn", lost, partition=LATER, run_id="night") == [LATER]
+    lost = [posted("k", "k"), posted("l", "l")]
+    assert ask_again(running, "churn", lost, partition=LATER) == [LATER]
     (first, *others) = running.state.decisions("churn")
     assert (first.acted, first.requested, first.reasons[0]) == (True, True, "business event: price change")
     assert [(d.action, d.acted) for d in others] == [("hold", False)]
-    assert ask_again(running, "churn", lost, partition=LATER, run_id="night") == [LATER]
+    assert ask_again(running, "churn", lost, partition=LATER) == [LATER]
     claim(running, TrainingRequest("train-1"), partition=LATER)
-    assert ask_again(running, "churn", lost, partition=LATER, run_id="night") == []
+    assert ask_again(running, "churn", lost, partition=LATER) == []
     with pytest.raises(RefusedError, match=f"decision {first.number} is trained by train-1"):
         claim(running, posted("train-2", "k"))
     assert [d.acted for d in running.state.decisions("churn")] == [True, False]
 
 
-def test_events_from_before_the_last_night_that_was_decided_are_not_looked_through_again(running):
-    record_decision(running, load_model("churn"), Decision("hold", "none", ("",)), partition=LATER, run_id="before")
-    assert ask_again(running, "churn", [unheard(posted("k", "k"), -60)], partition=LATER, run_id="night") == []
-    assert ask_again(running, "churn", [unheard(posted("k", "k"))], partition=LATER, run_id="night") == [LATER]
+def test_an_event_is_heard_whoever_decided_on_a_night_since_it_was_posted(running):
+    lost = posted("k", "k")
+    # As a repair of nights does, and a run whose later task failed for good: neither has looked for events.
+    record_decision(running, load_model("churn"), Decision("hold", "none", ("",)), partition=LATER, run_id="repair")
+    assert ask_again(running, "churn", [lost], partition=LATER) == [LATER]
+
+
+def test_an_event_that_was_refused_or_is_trained_on_is_not_judged_again(running, monkeypatch):
+    measured(running, LATER, status="incident")
+    assert ask_again(running, "churn", [posted("k", "k")], partition=LATER) == []
+    measured(running, LATER)
+    assert ask_again(running, "churn", [posted("k", "k"), posted("l", "l")], partition=LATER) == [LATER]
+    claim(running, TrainingRequest("train-1"), partition=LATER)
+    monkeypatch.setattr("include.steps.ask_again.request_training", lambda *_: pytest.fail("judged again"))
+    assert ask_again(running, "churn", [posted("k", "k"), posted("l", "l")], partition=LATER) == []
 
 
 def test_a_retrain_that_waits_is_asked_for_beside_what_was_posted(running):
     drift = Decision("retrain", "drift", ("drift",))
     record_decision(running, load_model("churn"), drift, partition=LATER, run_id="before")
     measured(running, "2026-03-21")
-    lost = [unheard(posted("k", "k"))]
-    assert ask_again(running, "churn", lost, partition="2026-03-21", run_id="night") == [LATER]
+    lost = [posted("k", "k")]
+    assert ask_again(running, "churn", lost, partition="2026-03-21") == [LATER]
     assert f"the retrain that was decided on {LATER} waits" in running.state.decisions("churn")[-1].reasons[0]

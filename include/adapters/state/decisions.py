@@ -147,6 +147,18 @@ class DecisionTables(StateDatabase):
         with self._transaction() as connection:
             return tuple(_decisions(connection, tables.retrain_decision.c.model_id == model_id))
 
+    def settled_requests(self, model_id: str) -> frozenset[str]:
+        """Return what requests are known by that no training waits for: they did not act, or are trained on."""
+        request, decision, claim = tables.training_request, tables.retrain_decision, tables.training_claim
+        query = (
+            sa.select(request.c.request_key)
+            .join(decision, decision.c.decision_id == request.c.decision_id)
+            .join(claim, claim.c.decision_id == decision.c.decision_id, isouter=True)
+            .where(request.c.model_id == model_id, ~decision.c.acted | claim.c.run_id.is_not(None))
+        )
+        with self._transaction() as connection:
+            return frozenset(connection.execute(query).scalars())
+
     def claim_training(self, decision_id: int, run_id: str) -> str:
         """Claim a decision for a training run and return the run that holds it: this one, or an earlier one."""
         table = tables.training_claim
