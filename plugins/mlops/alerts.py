@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 5
-# A part of a webhook's path that is as long as this lets whoever knows it post.
+# A part of a webhook's path, or a value of its query, that is as long as this lets whoever knows it post.
 _TOKEN_LENGTH_MIN = 8
 
 
@@ -123,7 +123,8 @@ def make_notifier(connection: Connection, message: Message) -> BaseNotifier:
 def _webhook(connection: Connection, message: Message) -> BaseNotifier:
     from airflow.providers.http.notifications.http import HttpNotifier
 
-    for part in urlparse(connection.host or "").path.split("/"):
+    address = urlparse(connection.host or "")
+    for part in [*address.path.split("/"), *(pair.partition("=")[2] for pair in address.query.split("&"))]:
         if len(part) >= _TOKEN_LENGTH_MIN:
             mask_secret(part)
     alert = message.alert

@@ -135,9 +135,12 @@ def test_a_connection_that_fails_is_told_the_next_night_and_holds_up_no_other(
 def test_what_airflows_own_hook_logs_of_a_webhook_hides_its_token(deployment, monkeypatch):
     from airflow.sdk.log import redact
 
-    connect(monkeypatch, "chat", conn_type="http", host=f"http://127.0.0.1:1/services/{TOKEN}")
+    in_query, address = "S1gnature+of/a-workflow", f"/services/{TOKEN}?sv=1&sig="
+    connect(monkeypatch, "chat", conn_type="http", host=f"http://127.0.0.1:1{address}{in_query}")
     send_untold(deployment, "churn")
-    assert TOKEN not in str(redact(f"Max retries exceeded with url: /services/{TOKEN}"))
+    hidden = str(redact(f"Max retries exceeded with url: {address}{in_query}"))
+    assert TOKEN not in hidden
+    assert in_query not in hidden
 
 
 WRONG = {
