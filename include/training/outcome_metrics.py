@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from include.monitoring.performance import Figure
 from include.training.auc import auc, auc_interval, check_scored
 from include.training.clusters import number_entities
-from include.training.list_metrics import ListMetrics, mean_interval
+from include.training.list_metrics import ListMetrics, mean_interval, padded_mean
 
 _LEVEL = 0.95
 _BINS = 10
@@ -71,7 +71,7 @@ def measure_binary(
     Measured
         ``auc`` (undefined where all labels are one), ``precision`` (undefined where nothing was decided for),
         ``recall`` (undefined without a positive label), ``log_loss``, ``brier``, and ``calibration_error``: the mean
-        distance of score and label over ten equal groups by score.
+        distance of score and label over ten groups by score, equal but for rows of one score, which are in one.
 
     Raises
     ------
@@ -85,8 +85,8 @@ def measure_binary(
     owner, ones = number_entities(entities), np.ones(len(y))
     drawn = _Resamples(owner, samples, seed)
     found = {"auc": _auc(labels, scores, entities, samples=samples, seed=seed)}
-    found["precision"] = drawn.ratio(y * decisions, decisions.astype(np.float64))
-    found["recall"] = drawn.ratio(y * decisions, y)
+    found["precision"] = drawn.share(y * decisions, decisions.astype(np.float64))
+    found["recall"] = drawn.share(y * decisions, y)
     found["log_loss"] = drawn.ratio(loss, ones)
     found["brier"] = drawn.ratio((p - y) ** 2, ones)
     found["calibration_error"] = drawn.of(_calibration(y, p))
@@ -136,8 +136,9 @@ def _auc(
 
 def _calibration(labels: _Floats, scores: _Floats) -> Callable[[_Floats], float]:
     """Return the calibration error as a function of the weights of rows; the groups are those of all rows."""
-    place = np.empty(len(scores), dtype=np.int64)
-    place[np.argsort(scores, kind="stable")] = np.arange(len(scores)) * _BINS // len(scores)
+    _, tie, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    middle = np.cumsum(sizes) - (sizes + 1) // 2
+    place = (middle * _BINS // len(scores))[tie]
 
     def error(weights: _Floats) -> float:
         distance = np.bincount(place, weights * (scores - labels), _BINS)
@@ -164,6 +165,15 @@ class _Resamples:
         tops, bottoms = (np.bincount(self._owner, each, self._count) for each in (above, below))
         values = [float(w @ tops) / bottom for w in self._drawn if (bottom := float(w @ bottoms)) > 0]
         return self._figure(float(above.sum() / below.sum()), values)
+
+    def share(self, above: _Floats, below: _Floats) -> Figure:
+        """Return a ratio in [0, 1]; its interval is no point where the few that it is of are all alike."""
+        found = self.ratio(above, below)
+        if found.low is None or found.high is None:
+            return found
+        tops, bottoms = (np.bincount(self._owner, each, self._count).astype(np.float64) for each in (above, below))
+        low, high = padded_mean(tops[bottoms > 0], bottoms[bottoms > 0], level=_LEVEL)
+        return Figure(found.value, min(found.low, low), max(found.high, high))
 
     def of(self, metric: Callable[[_Floats], float]) -> Figure:
         """Return a metric that takes the weights of rows, with its interval."""

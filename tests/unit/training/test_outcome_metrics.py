@@ -52,6 +52,27 @@ def test_the_calibration_error_is_the_mean_distance_over_ten_groups():
     assert found == pytest.approx(0.05, abs=1e-6)
 
 
+def test_the_calibration_error_of_equal_scores_does_not_depend_on_the_order_of_rows():
+    rng = np.random.default_rng(2)
+    scores = rng.choice([0.1, 0.2, 0.5], 900).astype(np.float32)
+    labels = (rng.random(900) < scores).astype(np.int8)
+    by_label = np.argsort(labels, kind="stable")
+    entities = [str(n) for n in range(900)]
+    mixed, sorted_ = (
+        measured(labels[order], scores[order], entities, samples=2).figures["calibration_error"].value
+        for order in (np.arange(900), by_label)
+    )
+    by_score = [(scores == score).mean() * abs(labels[scores == score].mean() - score) for score in np.unique(scores)]
+    assert (mixed, sorted_) == pytest.approx((sum(by_score), sum(by_score)))
+
+
+def test_a_share_of_few_entities_is_no_certainty():
+    labels, scores = np.repeat([1, 0], [3, 57]).astype(np.int8), np.repeat([0.9, 0.1], [3, 57]).astype(np.float32)
+    found = measured(labels, scores, [str(n) for n in range(60)]).figures
+    assert [(found[name].value, found[name].high) for name in ("precision", "recall")] == [(1.0, 1.0)] * 2
+    assert found["precision"].low == found["recall"].low == pytest.approx(0.26, abs=0.01)  # padded_mean's example
+
+
 def test_intervals_know_that_rows_of_one_entity_are_one():
     """The same customers night after night tell no more than one night."""
     once, often = (measured(*world(300, each=each)).figures for each in (1, 10))
