@@ -33,6 +33,7 @@ _FOLDS = 3
 _TELLS_APART = {"objective": "binary:logistic", "max_depth": 3, "eta": 0.1, "nthread": 1}
 _TREES = 40
 _ALIKE_MIN = 0.5
+_LARGEST = float(np.finfo(np.float32).max)
 _WINDOWS_MAX = 10
 
 _Floats = NDArray[np.float64]
@@ -283,7 +284,8 @@ def _likeness(reference: _Floats, current: _Floats, rng: np.random.Generator) ->
         return None
     import xgboost
 
-    rows = np.concatenate([reference, current])
+    # What lies beyond 32 bits, infinity too, stands at their end: the trees take nothing else.
+    rows = np.clip(np.concatenate([reference, current]), -_LARGEST, _LARGEST)
     is_current = np.repeat([0, 1], [len(reference), len(current)])
     fold = rng.permutation(len(rows)) % _FOLDS
     chance = np.empty(len(rows))

@@ -133,6 +133,14 @@ def test_without_features_nothing_is_corrected(reference):
     assert found.value == pytest.approx(expected_auc(bare.scores, bare.labels), abs=0.01)
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300])
+def test_a_feature_beyond_the_range_of_32_bits_corrects_like_any_other(model, value):
+    columns, labels = houses(np.random.default_rng(6), 300)
+    columns[::7, 2] = value
+    rows = scored(lambda _: labels * 0.5 + 0.2, (columns, labels))
+    assert estimate_auc(rows, rows, samples=2).is_corrected
+
+
 def test_rows_unlike_any_of_the_reference_are_not_corrected_for(reference):
     """A number that only grows, such as a day, tells the two apart wholly."""
     day = np.arange(2000.0)[:, None]
