@@ -127,8 +127,13 @@ def end_of(key: str) -> datetime:
     """Return the instant at which the partition is over: 00:00Z of the next day.
 
     The feature row of a partition stands at this instant.
+
+    Raises
+    ------
+    UsageError
+        If the calendar has no next day.
     """
-    return start_of(key) + timedelta(days=1)
+    return start_of(shift(key, 1))
 
 
 def resolve(context: Mapping[str, Any]) -> str:

@@ -24,6 +24,11 @@ def test_the_feature_row_of_a_day_stands_at_midnight_utc_of_the_next():
     assert partitions.end_of("2026-02-28") == datetime(2026, 3, 1, tzinfo=UTC)
 
 
+def test_the_last_day_of_the_calendar_is_refused_in_words():
+    with pytest.raises(UsageError, match="is no day of the calendar"):
+        partitions.end_of("9999-12-31")
+
+
 @given(DAYS, st.integers(0, 400))
 def test_a_span_holds_every_day_once_in_order(start, length):
     if start < "9990-01-01":
