@@ -70,7 +70,7 @@ def known_labels(labelled: pa.Table, keys: Sequence[str], *, known_until: dateti
     -------
     pyarrow.Table
         `keys` (string), ``event_timestamp`` and ``known_at`` (timestamp[us, UTC]), ``label`` (int8, 0 or 1); keys and
-        time are unique in it.
+        time are unique in it. None is known before its example's time, whatever a deliverer's clock says.
 
     Raises
     ------
@@ -88,6 +88,9 @@ def known_labels(labelled: pa.Table, keys: Sequence[str], *, known_until: dateti
     identity = [*keys, EVENT_TIMESTAMP]
     if rows.select(identity).group_by(identity).aggregate([]).num_rows < rows.num_rows:
         raise SpecError(f"{kind}.sql gives an example more than one label; one row per {', '.join(identity)}")
+    told, earliest = rows[KNOWN_AT], rows[EVENT_TIMESTAMP]
+    told = pc.if_else(pc.less(told, earliest), earliest, told)
+    rows = rows.set_column(rows.column_names.index(KNOWN_AT), KNOWN_AT, told)
     known = rows.filter(pc.fill_null(pc.less_equal(rows[KNOWN_AT], pa.scalar(known_until, _INSTANT)), False))
     return known.set_column(known.column_names.index(LABEL), LABEL, known[LABEL].cast(pa.int8()))
 

@@ -26,6 +26,7 @@ from include.cli.outcomes import outcomes
 from include.errors import NotYetError, RefusedError
 from include.refs import OutcomesRef
 from include.specs.models import load_model
+from include.steps.read_outcomes import count_known
 from include.steps.record_outcomes import record_outcomes
 from include.tables import outcomes_table, predictions_table
 from tests.deployments import lake_only
@@ -243,6 +244,19 @@ def test_a_label_that_is_corrected_is_another_row_and_the_one_before_it_stays(tm
         ("c03", first, 1, partitions.end_of(night)),
         ("c04", first, 0, partitions.end_of(night)),
     }
+
+
+def test_what_was_received_before_the_prediction_by_its_own_clock_is_known_from_the_prediction_on(tmp_path):
+    """A deliverer who writes the day alone, in a zone to the east, receives an order before it is placed."""
+    day, scored = ALL[5], SCORED[0]
+    early = {**line(f"{day}T01:00:00", customer="c03"), "received_at": partitions.start_of(day) - timedelta(hours=1)}
+    deployment = deployed(tmp_path, orders(*(line(f"{each}T06:00:00", customer="nobody") for each in ALL), early))
+    added = [each.added for each in record(deployment, NIGHTS[:3])]
+    first = date.fromisoformat(scored)
+    told = [row for row in rows(deployment) if row[:2] == ("c03", first)]
+    assert told == [("c03", first, 0, partitions.end_of(scored))]
+    assert added == [1, 0, 0]
+    assert count_known(deployment, load_model(MODEL), [scored], partition=NIGHTS[2]) == {scored: (CUSTOMERS, 1, 0)}
 
 
 def test_a_label_that_is_taken_back_before_the_horizon_is_known_no_more(tmp_path):
