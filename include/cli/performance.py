@@ -31,10 +31,11 @@ def show(model_id: str, partition: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2, allow_nan=False))
         return
+    wide = max([len(check.name) for check in found.checks], default=0)
     for check in found.checks:
         value = "-" if check.value is None else f"{check.value:.3f}"
         ends = "" if check.low is None or check.high is None else f" [{check.low:.3f}, {check.high:.3f}]"
-        click.echo(f"{check.name:<32} {check.verdict:<8} {value}{ends}  {check.reason or ''}")
+        click.echo(f"{check.name:<{wide}} {check.verdict:<8} {value}{ends}  {check.reason or ''}")
     click.echo(found.told)
 
 

@@ -7,6 +7,7 @@ spec and its file (``models``), and what a value means to a computation, which i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -145,6 +146,23 @@ class BinaryScoringSpec(ScoringSpec):
     decision_threshold: Annotated[Fraction, Field(description="a score from here on is a positive decision")]
 
 
+class SliceSpec(Frozen):
+    """A column by whose values performance is told apart."""
+
+    column: Annotated[Identifier, Field(description="of the model's feature group")]
+    ends: Annotated[
+        tuple[float, ...],
+        Field(max_length=7, strict=False, description="where a number is cut; none of a text: each value is a slice"),
+    ] = ()
+
+    @field_validator("ends")
+    @classmethod
+    def _ends_rise(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(end >= following for end, following in pairwise(value)):
+            raise ValueError(f"{list(value)} does not rise; write each end once, the smallest first")
+        return value
+
+
 class MonitoringSpec(Frozen):
     """What counts as a shift, and what counts as broken data."""
 
@@ -169,6 +187,9 @@ class MonitoringSpec(Frozen):
     performance_drop_max: Annotated[
         Fraction, Field(description="most of a metric's fall, as a share of what the version had on its test")
     ] = 0.05
+    slices: Annotated[
+        tuple[SliceSpec, ...], Field(max_length=5, strict=False, description="by what performance is told apart")
+    ] = ()
     latency_ms_max: Annotated[
         float, Field(gt=0, description="milliseconds; most of the online answers' p50, p95 and p99 of a day")
     ] = 100.0
@@ -185,6 +206,15 @@ class MonitoringSpec(Frozen):
         if self.psi_moderate >= self.psi_significant:
             raise ValueError(f"psi_moderate={self.psi_moderate} must be below psi_significant={self.psi_significant}")
         return self
+
+    @field_validator("slices")
+    @classmethod
+    def _columns_differ(cls, value: tuple[SliceSpec, ...]) -> tuple[SliceSpec, ...]:
+        names = [each.column for each in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{name} stands {names.count(name)} times; write each column once, with all its ends")
+        return value
 
 
 class DecisionSpec(Frozen):

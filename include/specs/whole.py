@@ -181,6 +181,7 @@ def _reads_what_fits(spec: ModelSpec, specs: Specs) -> Iterator[str]:
         )
     elif group is not None:
         yield from _population_fits(spec, group)
+        yield from _slices_fit(spec, group)
     if service is not None:
         yield from _service_fits(spec, service, specs)
 
@@ -208,6 +209,21 @@ def _population_fits(spec: ModelSpec, group: FeatureGroupSpec) -> Iterator[str]:
                 f"population={spec.population!r} names {column}, which is no column of {group.group}; known: "
                 f"{', '.join(known)}{nearest(column, known)}"
             )
+
+
+def _slices_fit(spec: ModelSpec, group: FeatureGroupSpec) -> Iterator[str]:
+    types = {column.name: column.dtype for column in group.columns}
+    for each in spec.monitoring.slices:
+        said = f"monitoring.slices names {each.column}"
+        if each.column not in types:
+            yield (
+                f"{said}, which is no column of {group.group}; known: {', '.join(types)}"
+                f"{nearest(each.column, tuple(types))}"
+            )
+        elif types[each.column] == "string" and each.ends:
+            yield f"{said}, which is a text, with ends={list(each.ends)}; leave them out, each value is a slice"
+        elif types[each.column] != "string" and not each.ends:
+            yield f"{said}, which is a {types[each.column]}, without ends; say where it is cut, e.g. ends: [1, 10]"
 
 
 def _service_fits(spec: ModelSpec, service: FeatureServiceSpec, specs: Specs) -> Iterator[str]:

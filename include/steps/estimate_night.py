@@ -13,9 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.adapters.lake.training_sets import read_manifest, read_training_set
 from include.errors import RefusedError
-from include.features.checks import EVENT_TIMESTAMP
 from include.monitoring.estimated_performance import EstimatedAuc, ScoredRows, estimate_auc
 from include.question.labels import LABEL
 from include.question.matrix import feature_matrix
@@ -23,10 +21,9 @@ from include.scoring.predictions import CHAMPION, ROLE
 from include.specs.models import BinaryModelSpec, ModelSpec
 from include.steps.load_version import load_version
 from include.steps.monitor_model import with_features
+from include.steps.read_tested import read_tested
 from include.tables import predictions_name
 from include.training.clusters import number_entities
-from include.training.manifest import spec_of_text
-from include.training.split import split_snapshots
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -61,18 +58,15 @@ def estimate_night(deployment: Deployment, spec: ModelSpec, partition: str) -> E
 
 
 def _test_rows(deployment: Deployment, spec: ModelSpec, loaded: LoadedModel, version: int) -> ScoredRows:
-    set_id, names = loaded.manifest.set_id, loaded.signature.feature_names
-    if read_manifest(deployment.lake, spec.model_id, set_id) is None:
+    tested = read_tested(deployment, spec, loaded)
+    if tested is None:
         raise RefusedError(
-            f"the lake does not keep training set {set_id} of version {version} of {spec.model_id} any more: what its "
-            "scores meant on its test is not known"
+            f"the lake does not keep training set {loaded.manifest.set_id} of version {version} of {spec.model_id} any "
+            "more: what its scores meant on its test is not known"
         )
-    _, examples = read_training_set(deployment.lake, spec.model_id, set_id)
-    made_by = spec if loaded.spec is None else spec_of_text(loaded.spec, present=spec)[0]
-    tested = examples.filter(pa.array(split_snapshots(made_by, examples[EVENT_TIMESTAMP].to_numpy()).test))
     return ScoredRows(
-        loaded.model.predict(feature_matrix(tested, names)).astype(np.float64),
-        _matrix(tested, names),
+        tested["score"].to_numpy().astype(np.float64),
+        _matrix(tested, loaded.signature.feature_names),
         tested[LABEL].to_numpy().astype(np.float64),
         number_entities(tested[spec.entity.keys[0]].to_pylist()),
     )

@@ -24,6 +24,7 @@ from include.scoring.lists import number_lists, rank_items
 from include.scoring.predictions import CHAMPION, DECISION, ROLE
 from include.specs.models import BinaryModelSpec, ModelSpec, RankingModelSpec
 from include.steps.load_version import load_version
+from include.steps.measure_slices import measure_slices, whole_lists
 from include.steps.read_outcomes import learn_from, read_labelled
 from include.tables import outcomes_name, predictions_name
 from include.training.list_metrics import measure_lists
@@ -57,13 +58,19 @@ class _Window:
 
 
 def measure_performance(
-    deployment: Deployment, spec: ModelSpec, partition: str, *, fall_max: float = FALL_MAX
+    deployment: Deployment,
+    spec: ModelSpec,
+    partition: str,
+    *,
+    fall_max: float = FALL_MAX,
+    tested: pa.Table | None = None,
 ) -> tuple[Check, ...]:
     """Return what is known at the end of a night of how well a model predicted.
 
     Judged is the version that governs the night, as champion, against the metric of its own test: ``auc`` (of a
     ranking ``ndcg``) of the newest night that is old enough, and ``auc_7_nights`` and ``auc_28_nights`` of the last
-    ones up to it. Of the longest window the other metrics are told; so is that metric of every other version and role.
+    ones up to it. Of the longest window each slice is judged that the spec names, as ``auc_28_nights[country=DE]``;
+    the other metrics are told; so is that metric of every other version and role.
 
     Parameters
     ----------
@@ -71,6 +78,9 @@ def measure_performance(
         The night; what became known later is not looked at.
     fall_max : float
         The share of its own value that a version's metric may fall by.
+    tested : pyarrow.Table, optional
+        What the version that governs the night was tested on, as `read_tested` returns it; without it slices are told
+        and not judged.
 
     Returns
     -------
@@ -105,6 +115,7 @@ def measure_performance(
     champion = rows.filter(pc.and_(pc.equal(rows[ROLE], CHAMPION), pc.equal(rows["model_version"], version)))
     checks = [
         *_judge(spec, champion, windows, reference, version, age, fall_max),
+        *_judge_slices(deployment, spec, champion, windows[-1], tested, version, age, fall_max),
         *_tell_others(spec, rows, windows[-1], version),
     ]
     log.info(
@@ -144,6 +155,24 @@ def _judge(
         if window is windows[-1]:
             for other in list(measured.figures)[1:]:
                 yield tell(f"{other}{window.suffix}", measured.figures[other], rows=measured.rows, about=about)
+
+
+def _judge_slices(
+    deployment: Deployment,
+    spec: ModelSpec,
+    champion: pa.Table,
+    window: _Window,
+    tested: pa.Table | None,
+    version: int,
+    age: int,
+    fall_max: float,
+) -> Iterator[Check]:
+    rows = _within(champion, window)
+    if _cannot_judge(spec, rows, age) is None:
+        yield from measure_slices(
+            deployment, spec, rows, tested, fall_max=fall_max, name=f"{_JUDGED_BY[spec.task]}{window.suffix}",
+            about=f"{window} by version {version}",
+        )  # fmt: skip
 
 
 def _tell_others(spec: ModelSpec, rows: pa.Table, window: _Window, version: int) -> Iterator[Check]:
@@ -195,7 +224,7 @@ def _measure(spec: ModelSpec, rows: pa.Table) -> Measured:
                 seed=seed,
             )
         case RankingModelSpec():
-            rows = _whole_lists(spec, rows)
+            rows = whole_lists(spec, rows, "dt")
             lists = number_lists(rows, ["dt", *spec.list_keys])
             ranks = rank_items(lists, rows["score"].to_numpy(), rows[spec.item_key])
             found = measure_lists(lists, ranks, rows[LABEL].cast(pa.int8()).to_numpy(), k=spec.ranking.top_k)
@@ -203,13 +232,6 @@ def _measure(spec: ModelSpec, rows: pa.Table) -> Measured:
             owners = rows[spec.entity.keys[0]].take(pa.array(first)).to_pylist()
             return measure_ranking(found, owners, top_k=spec.ranking.top_k, samples=samples, seed=seed)
     raise NotImplementedError(spec.task)
-
-
-def _whole_lists(spec: RankingModelSpec, rows: pa.Table) -> pa.Table:
-    """Return the lists of which every label is known: of a part of a list nobody knows how good its order is."""
-    lists = number_lists(rows, ["dt", *spec.list_keys])
-    unknown = np.bincount(lists, rows[LABEL].is_null().to_numpy(zero_copy_only=False))
-    return rows.filter(pa.array(unknown[lists] == 0))
 
 
 def _reference(deployment: Deployment, spec: ModelSpec, version: int) -> Reference | None:

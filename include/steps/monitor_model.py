@@ -36,6 +36,7 @@ from include.steps.load_version import load_version
 from include.steps.measure_performance import measure_performance
 from include.steps.read_arrivals import read_delivery, read_rows_delivered, read_watched
 from include.steps.read_inputs import created_column, other_groups, read_scored
+from include.steps.read_tested import read_tested
 from include.tables import predictions_name
 
 if TYPE_CHECKING:
@@ -121,7 +122,13 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
         prediction_drift(
             profile, _column(scored, SCORE), min_rows=spec.monitoring.min_rows, floor=spec.monitoring.prediction_ks_min
         ),
-        *measure_performance(deployment, spec, partition, fall_max=spec.monitoring.performance_drop_max),
+        *measure_performance(
+            deployment,
+            spec,
+            partition,
+            fall_max=spec.monitoring.performance_drop_max,
+            tested=read_tested(deployment, spec, loaded),
+        ),
         *judge_serving(spec.monitoring, deployment.state.serving_windows(spec.model_id, since, until)),
     )
     night = NightMetrics(

@@ -17,7 +17,7 @@ from include.adapters.lake.span import Span
 from include.monitoring.maturity import MaturityCurve, learn_maturity
 from include.quality.sql import column, columns
 from include.question.labels import KNOWN_AT, LABEL
-from include.scoring.predictions import ROLE
+from include.scoring.predictions import FEATURE_CREATED, ROLE
 from include.tables import outcomes_table, predictions_name
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ def read_labelled(deployment: Deployment, spec: ModelSpec, nights: Sequence[str]
     Returns
     -------
     pyarrow.Table
-        The entity keys, ``dt``, ``role``, ``score``, what follows from it, ``model_version``, ``label`` and
-        ``known_at``; the last two null where the label was not known. Of many rows those of some entities, about
-        `ROWS_MAX`. Sorted by night, keys and role.
+        The entity keys, ``dt``, ``role``, ``score``, what follows from it, ``model_version``,
+        ``feature_created_timestamp``, ``label`` and ``known_at``; the last two null where the
+        label was not known. Of many rows those of some entities, about `ROWS_MAX`. Sorted by night, keys and role.
     """
-    kept = [*spec.entity.keys, "dt", ROLE, "score", *spec.predicted, "model_version"]
+    kept = [*spec.entity.keys, "dt", ROLE, "score", *spec.predicted, "model_version", FEATURE_CREATED]
     rows = deployment.lake.dataset(predictions_name(spec.model_id), keys=list(nights)).count_rows()
     return _run(deployment, spec, nights, partition, _BESIDE_SCORES, kept=columns(kept), one_of=1 + rows // ROWS_MAX)
 

@@ -13,7 +13,9 @@ from include.monitoring.check import Check
 from include.monitoring.estimated_performance import CAVEAT, EstimatedAuc
 from include.specs.models import load_model
 from include.steps.estimate_night import estimate_night
+from include.steps.load_version import load_version
 from include.steps.measure_performance import measure_performance
+from include.steps.read_tested import read_tested
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -66,7 +68,10 @@ class Performance:
 def read_performance(deployment: Deployment, model_id: str, *, partition: str) -> Performance:
     """Return what is known at the end of a night; nothing is kept."""
     spec = load_model(model_id)
-    checks = measure_performance(deployment, spec, partition, fall_max=spec.monitoring.performance_drop_max)
+    version = deployment.state.production_version_at(model_id, partition)
+    tested = None if version is None else read_tested(deployment, spec, load_version(deployment, model_id, version))
+    fall_max = spec.monitoring.performance_drop_max
+    checks = measure_performance(deployment, spec, partition, fall_max=fall_max, tested=tested)
     try:
         return Performance(model_id, partition, checks, estimate_night(deployment, spec, partition), None)
     except RefusedError as no:

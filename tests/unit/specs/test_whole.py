@@ -12,6 +12,7 @@ import pytest
 from include.errors import RefusedError
 from include.question.labels import snapshot_days
 from include.specs.groups import EntitySpec, load_feature_groups
+from include.specs.model_sections import SliceSpec
 from include.specs.models import load_model
 from include.specs.services import FeatureServiceSpec, load_feature_services
 from include.specs.sources import load_sources
@@ -139,6 +140,22 @@ def test_a_second_model_of_its_own_name_stands_beside_the_first():
             r"population='days_since_last_oder <= 30' names days_since_last_oder, which is no column of "
             r"customer_daily; .*did you mean 'days_since_last_order'",
             id="a population by no column",
+        ),
+        pytest.param(
+            beside(models=[model(monitoring__slices=(SliceSpec(column="tenure", ends=(90.0,)),))]),
+            r"monitoring.slices names tenure, which is no column of customer_daily; .*did you mean 'tenure_days'",
+            id="slices by no column",
+        ),
+        pytest.param(
+            beside(models=[model(monitoring__slices=(SliceSpec(column="tenure_days"),))]),
+            r"monitoring.slices names tenure_days, which is a int64, without ends; say where it is cut",
+            id="a number that is not cut",
+        ),
+        pytest.param(
+            beside(models=[changed(load_model("fraud"), model_id="other", registered_name="other",
+                                   monitoring__slices=(SliceSpec(column="country", ends=(1.0,)),))]),
+            r"monitoring.slices names country, which is a text, with ends=\[1.0\]; leave them out",
+            id="a text that is cut",
         ),
         pytest.param(
             beside(models=[model(decision__features_min=13)]),

@@ -7,6 +7,7 @@ told elsewhere.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,14 +16,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
+from sklearn.metrics import roc_auc_score
 
 from include import partitions
 from include.governance.lifecycle import Stage
+from include.monitoring.performance import Figure, Reference, judge_fall
 from include.specs.models import load_model
 from include.steps.measure_performance import measure_performance
+from include.steps.read_outcomes import read_labelled
 from include.tables import outcomes_table, predictions_table
+from include.training.placements import place
 from tests.deployments import lake_only
-from tests.scoring_lake import Ledger
+from tests.scoring_lake import Ledger, feature_rows, publish
 
 MODEL, HORIZON, CUSTOMERS = "churn", 5, 300
 NIGHTS = partitions.span("2024-03-01", "2024-04-20")
@@ -59,7 +64,16 @@ def made(tmp_path_factory: pytest.TempPathFactory, specs: Path) -> Any:
         deployment.state.move(MODEL, 1, Stage.PRODUCTION, at=partitions.shift(NIGHTS[0], -1))
         for version in (1, 2, 3):
             deployment.state.record_registration(MODEL, version, run_id="r", files={})
-        write(deployment, load_model(MODEL), [(f"c{n:03}",) for n in range(CUSTOMERS)])
+        customers = [(f"c{n:03}",) for n in range(CUSTOMERS)]
+        write(deployment, load_model(MODEL), customers)
+        tenure = np.where(np.arange(CUSTOMERS) < 100, 50, np.where(np.arange(CUSTOMERS) < 295, 400, 200))
+        rows = [feature_rows("customer_daily", customers, night, tenure_days=tenure) for night in NIGHTS]
+        # What became known after they were scored is not what they were.
+        late = [
+            feature_rows("customer_daily", customers, night, known_after=timedelta(days=1), tenure_days=0 * tenure)
+            for night in NIGHTS
+        ]
+        deployment.lake.replace("features/customer_daily", pa.concat_tables([*rows, *late]), keys=NIGHTS)
     return deployment
 
 
@@ -140,6 +154,59 @@ def test_scores_that_say_nothing_any_more_are_found_when_their_labels_are_known_
     week = checks(deployment, partitions.shift(DRIFTED, HORIZON + 6))["auc_7_nights"]
     assert week.verdict == "breach"
     assert "below the 0.840 of the version's test, where 5% is allowed, and not by chance" in week.reason
+
+
+def test_a_slice_is_judged_by_the_same_slice_of_the_versions_test(deployment):
+    """Customers who are not known for long are told apart well in the test, and as all others are by night."""
+    rng = np.random.default_rng(3)
+    is_young = np.arange(4 * CUSTOMERS) % 3 == 0
+    label = rng.random(len(is_young)) < 0.5
+    score = np.where(is_young, 0.98 * label, np.where(rng.random(len(is_young)) < 0.85, label, ~label))
+    score = score * 0.9 + rng.random(len(is_young)) * 0.1
+    tested = pa.table(
+        {
+            "customer_id": [f"c{n % CUSTOMERS:03}" for n in range(len(is_young))],
+            "event_timestamp": pa.array([partitions.end_of(NIGHTS[0])] * len(is_young), pa.timestamp("us", tz="UTC")),
+            "tenure_days": np.where(is_young, 50, 400),
+            "label": label.astype(np.int8),
+            "score": score.astype(np.float32),
+        }
+    )
+    night, spec = NIGHTS[34], load_model(MODEL)
+    found = {check.name: check for check in measure_performance(deployment, spec, night, tested=tested)}
+    young, old = found["auc_28_nights[tenure_days<90]"], found["auc_28_nights[tenure_days>=365]"]
+    assert {name for name in found if "[" in name} == {
+        "auc_28_nights[tenure_days<90]", "auc_28_nights[tenure_days>=365]"
+    }  # fmt: skip
+    assert (young.current_rows, young.reference_rows) == (28 * 100, int(is_young.sum()))
+    assert (old.current_rows, old.reference_rows) == (28 * 195, int((~is_young).sum()))
+    for check, chosen in ((young, is_young), (old, ~is_young)):
+        assert check.reference == pytest.approx(roc_auc_score(label[chosen], tested["score"].to_numpy()[chosen]))
+    assert (young.verdict, old.verdict, found["auc_28_nights"].verdict) == ("breach", "ok", "ok")
+    nights = partitions.span(partitions.shift(night, -HORIZON - 27), partitions.shift(night, -HORIZON))
+    rows = read_labelled(deployment, spec, nights, partition=night)
+    own = [row for row in rows.to_pylist() if row["role"] == "champion" and row["customer_id"] < "c100"]
+    assert young.value == pytest.approx(roc_auc_score([r["label"] for r in own], [r["score"] for r in own]), abs=1e-9)
+    untested = checks(deployment, night)["auc_28_nights[tenure_days<90]"]
+    assert (untested.value, untested.verdict, untested.threshold) == (young.value, "ok", None)
+
+
+def test_that_any_of_many_slices_is_called_fallen_is_as_unlikely_as_of_all_rows():
+    """Twelve slices of which nothing has changed, where no fall at all is allowed."""
+    rng, slices, called = np.random.default_rng(5), 12, 0
+    for _ in range(40):
+        level, breaches = 1 - 0.05 / slices, []
+        for _ in range(slices):
+            sides = []
+            for rows in (150, 200):
+                label = rng.random(rows) < 0.4
+                placed = place(label, label + rng.normal(0, 1, rows), np.arange(rows))
+                sides.append((placed.value, *placed.interval(level), rows))
+            figure, reference = Figure(*sides[0][:3]), Reference(*sides[1])
+            check = judge_fall("auc", figure, reference, rows=150, about="", fall_max=0.0)
+            breaches.append(check.verdict == "breach")
+        called += any(breaches)
+    assert called <= 0.05 * 40 + 3
 
 
 def test_an_earlier_night_is_judged_by_what_was_known_then(deployment):
@@ -245,11 +312,20 @@ def test_lists_are_judged_by_their_order(specs, monkeypatch, tmp_path):
     deployment.model_registry.metrics[1] = {"ndcg": 0.75, "ndcg_low": 0.72, "ndcg_high": 0.78, "rows": 900.0}
     deployment.state.move(spec.model_id, 1, Stage.PRODUCTION, at=partitions.shift(NIGHTS[0], -1))
     deployment.state.record_registration(spec.model_id, 1, run_id="r", files={})
-    write(deployment, spec, [(f"c{n:02}", f"k{item}") for n in range(40) for item in range(7)])
+    entities = [(f"c{n:02}", f"k{item}") for n in range(40) for item in range(7)]
+    write(deployment, spec, entities)
+    lines = np.repeat(np.where(np.arange(40) < 20, 10, 50), 7)
+    for night in NIGHTS[:30]:
+        rows = feature_rows("customer_category_daily", entities, night, customer_lines_365d=lines)
+        publish(deployment, "customer_category_daily", rows, night)
     found = {check.name: check for check in measure_performance(deployment, spec, NIGHTS[33])}
     assert found["ndcg_7_nights"].verdict == "ok"
     assert {"hit_rate_28_nights", "precision_28_nights", "recall_28_nights", "ndcg_28_nights_challenger_v2"} < set(
         found
     )
+    assert found["ndcg_28_nights[customer_lines_365d<20]"].current_rows < found["ndcg_28_nights"].current_rows
+    both = [found[f"ndcg_28_nights[{each}]"] for each in ("customer_lines_365d<20", "20<=customer_lines_365d<100")]
+    whole = sum(each.value * each.current_rows for each in both) / sum(each.current_rows for each in both)
+    assert whole == pytest.approx(found["ndcg_28_nights"].value)
     later = {check.name: check for check in measure_performance(deployment, spec, NIGHTS[45])}
     assert later["ndcg_7_nights"].verdict == "breach"

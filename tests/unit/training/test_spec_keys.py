@@ -65,6 +65,7 @@ MAKES_NO_MODEL = {
     "monitoring.latency_ms_max",
     "monitoring.performance_drop_max",
     "monitoring.prediction_ks_min",
+    "monitoring.slices",
     "monitoring.price_days",
     "decision.schedule",
     "decision.windows",

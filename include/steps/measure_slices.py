@@ -1,0 +1,185 @@
+"""Measure what predictions were worth by slice: whom a model predicts worse than it promised, and whom it does not.
+
+What belongs here: the slices of what was scored and of what the version was tested on, each judged against the other.
+What does not: reading either, and the verdict (``monitoring.performance``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from include.features.checks import EVENT_TIMESTAMP
+from include.monitoring.check import Check
+from include.monitoring.performance import Figure, Reference, judge_fall, tell, unjudged
+from include.monitoring.slices import Cells, cut, gather, gathered_as
+from include.question.labels import LABEL
+from include.scoring.lists import number_lists, rank_items
+from include.scoring.predictions import FEATURE_CREATED
+from include.specs.models import ModelSpec, RankingModelSpec
+from include.steps.read_slices import KNOWN_BY, read_slices
+from include.training.clusters import number_entities
+from include.training.list_metrics import measure_lists, padded_mean
+from include.training.placements import place
+
+if TYPE_CHECKING:
+    from include.adapters.deployment import Deployment
+
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class _Units:
+    """What a metric is made of: the rows of a classifier, the lists of a ranking.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_units,), float64
+        The label of a row; the NDCG of a list.
+    scores : ndarray of shape (n_units,), float64, or None
+        None of lists.
+    owners : ndarray of shape (n_units,), int64
+    sizes : ndarray of shape (n_units,), int64
+        Rows.
+    cells : mapping of str to ndarray of shape (n_units,)
+        Of each column the slice; a column that differs within a list has none.
+    """
+
+    values: NDArray[np.float64]
+    scores: NDArray[np.float64] | None
+    owners: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    cells: Mapping[str, Cells]
+
+    def figure(self, chosen: NDArray[np.bool_], *, level: float) -> Figure:
+        values, owners = self.values[chosen], self.owners[chosen]
+        if self.scores is not None:
+            placed = place(values == 1, self.scores[chosen], owners)
+            return Figure(None) if placed is None else Figure(placed.value, *placed.interval(level))
+        if not len(values):
+            return Figure(None)
+        whose = np.unique(owners, return_inverse=True)[1]
+        totals, counts = (np.bincount(whose, each).astype(np.float64) for each in (values, np.ones(len(values))))
+        low, high = padded_mean(totals, counts, level=level)
+        mean = float(values.mean())
+        return Figure(mean, min(low, mean), max(high, mean))
+
+
+def measure_slices(
+    deployment: Deployment,
+    spec: ModelSpec,
+    rows: pa.Table,
+    tested: pa.Table | None,
+    *,
+    name: str,
+    about: str,
+    fall_max: float,
+) -> Iterator[Check]:
+    """Judge each slice of what a version scored against the same slice of its test.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        As `read_outcomes.read_labelled` returns them.
+    tested : pyarrow.Table or None
+        As `read_tested` returns them; without them, or where a slice is none of theirs, it is told and not judged.
+    name, about : str
+        Of the check of all rows.
+
+    Notes
+    -----
+    Of n slices that are judged each is held against an interval of 1 - 0.05 / n (Bonferroni): that any of them is
+    called fallen by chance is no likelier than of all rows together.
+    """
+    names = [each.column for each in spec.monitoring.slices]
+    if not names:
+        return
+    at = pc.add(rows["dt"].cast(pa.timestamp("us", tz="UTC")), pa.scalar(np.timedelta64(1, "D").astype("m8[us]")))
+    rows = rows.append_column(EVENT_TIMESTAMP, at).rename_columns({FEATURE_CREATED: KNOWN_BY})
+    now, then = _units(spec, read_slices(deployment, spec, rows, names)), None
+    if tested is not None:
+        tested = tested.append_column(KNOWN_BY, tested[EVENT_TIMESTAMP])
+        then = _units(spec, read_slices(deployment, spec, tested, names))
+    for column in set(names) - now.cells.keys():
+        yield unjudged(f"{name}[{column}]", f"{about}: {column} differs within a list, which is of no slice then")
+    slices = _large(now, spec.monitoring.min_rows)
+    level = 1 - (1 - _LEVEL) / max(1, len(slices))
+    for each, cells in slices.items():
+        own, check = cells.are(each), f"{name}[{each}]"
+        figure, count = now.figure(own, level=level), int(now.sizes[own].sum())
+        if (reference := _reference(then, cells, each, level)) is None:
+            yield tell(check, figure, rows=count, about=f"{about}, {each}, of whom its test says nothing")
+        else:
+            yield judge_fall(check, figure, reference, rows=count, about=f"{about}, {each}", fall_max=fall_max)
+
+
+def _large(now: _Units, rows_min: int) -> dict[str, Cells]:
+    """Return the slices that are large enough to be told, by name."""
+    found: dict[str, Cells] = {}
+    for cells in now.cells.values():
+        gathered = gather(cells, now.sizes, rows_min=rows_min)
+        large = (name for name in gathered.names if now.sizes[gathered.are(name)].sum() >= rows_min)
+        found |= dict.fromkeys(large, gathered)
+    return found
+
+
+def _units(spec: ModelSpec, rows: pa.Table) -> _Units:
+    if isinstance(spec, RankingModelSpec):
+        return _lists(spec, rows)
+    rows = rows.filter(pc.is_valid(rows[LABEL]))
+    return _Units(
+        rows[LABEL].cast(pa.int8()).to_numpy().astype(np.float64),
+        rows["score"].to_numpy().astype(np.float64),
+        number_entities(rows[spec.entity.keys[0]].to_pylist()),
+        np.ones(rows.num_rows, np.int64),
+        _cells(spec, rows),
+    )
+
+
+def _lists(spec: RankingModelSpec, rows: pa.Table) -> _Units:
+    rows = whole_lists(spec, rows, EVENT_TIMESTAMP)
+    lists = number_lists(rows, [EVENT_TIMESTAMP, *spec.list_keys])
+    ranks = rank_items(lists, rows["score"].to_numpy(), rows[spec.item_key])
+    found = measure_lists(lists, ranks, rows[LABEL].cast(pa.int8()).to_numpy(), k=spec.ranking.top_k)
+    first, told = np.unique(lists, return_index=True)[1], found.measured
+    owners = number_entities(rows[spec.entity.keys[0]].to_pylist())
+    cells = {
+        column: each.take(first[told])
+        for column, each in _cells(spec, rows).items()
+        if (each.of_row[first][lists] == each.of_row).all()
+    }
+    return _Units(found.ndcg[told], None, owners[first][told], found.sizes[told], cells)
+
+
+def _cells(spec: ModelSpec, rows: pa.Table) -> dict[str, Cells]:
+    return {each.column: cut(rows[each.column], each.column, each.ends) for each in spec.monitoring.slices}
+
+
+def whole_lists(spec: RankingModelSpec, rows: pa.Table, at: str) -> pa.Table:
+    """Return the lists of which every label is known: of a part of a list nobody knows how good its order is.
+
+    Parameters
+    ----------
+    at : str
+        The column that says of when a row is.
+    """
+    lists = number_lists(rows, [at, *spec.list_keys])
+    unknown = np.bincount(lists, rows[LABEL].is_null().to_numpy(zero_copy_only=False))
+    return rows.filter(pa.array(unknown[lists] == 0))
+
+
+def _reference(then: _Units | None, cells: Cells, name: str, level: float) -> Reference | None:
+    """Return what the version had on the same slice of its test; None where it had none of it, or of one class only."""
+    if then is None or cells.column not in then.cells:
+        return None
+    own = gathered_as(then.cells[cells.column], cells.names).are(name)
+    figure = then.figure(own, level=level)
+    if figure.value is None or figure.low is None or figure.high is None:
+        return None
+    return Reference(figure.value, figure.low, figure.high, int(then.sizes[own].sum()))
