@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from include.errors import RefusedError
 from include.monitoring.missed_nights import tell_holes
+from include.specs.deployed import load_specs
 from include.steps.night_status import read_night_status
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def watch_nights(deployment: Deployment, *, until: str, run_id: str) -> dict[str
     """Record what is missing up to a night, tell what was not known yet, and end what is missing no more.
 
     Nothing of it depends on an event, or on another DAG: only on what is on record, in the lake and in the landing
-    folder. The same run again tells the same.
+    folder. The same run again tells the same. While a file of the specs does not stand nothing is ended: whose nights
+    it hides, nobody can say.
 
     Returns
     -------
@@ -38,7 +40,9 @@ def watch_nights(deployment: Deployment, *, until: str, run_id: str) -> dict[str
         If there are new ones, with a sentence on each cause; they are on record, and the next run does not raise.
     """
     holes = read_night_status(deployment, until=until).holes
-    deployment.state.record_holes(holes, until=until, run_id=run_id)
+    if hidden := load_specs().violations:
+        log.warning("nights: nothing is ended while a file does not stand: %s", hidden[0].message)
+    deployment.state.record_holes(holes, until=until, run_id=run_id, may_end=not hidden)
     incidents = deployment.state.night_incidents()
     known = _told("known already", (each for each in incidents if each.is_open and each.found_by != run_id))
     ended = _told("over", (each for each in incidents if each.ended_by == run_id))

@@ -15,9 +15,11 @@ import pytest
 from airflow.sdk import BaseHook
 
 from include.adapters.state.state_store import StateStoreAdapter
-from include.errors import UsageError
+from include.errors import RefusedError, UsageError
 from include.monitoring.alerts import Finding, Look, untold
 from include.monitoring.missed_nights import Hole, MissedNight
+from include.steps.night_status import NightStatus
+from include.steps.watch_nights import watch_nights
 from mlops.alerts import MissingNightsNotifier, make_notifier, send_untold
 
 DAY, NEXT = "2026-03-01", "2026-03-02"
@@ -184,3 +186,18 @@ def test_missing_nights_are_told_once_with_a_link_and_again_when_they_are_there(
     link = f"http://airflow/dags/watch_nights/runs/run%20{DAY}"
     assert told == [("nights of model churn", state, link) for state in ("raised", "resolved")]
     assert "not scored" in inbox.taken[0][1]["text"]
+
+
+def test_a_night_is_not_over_because_nobody_could_look(deployment, monkeypatch, tmp_path):
+    """A file that does not stand takes its nights out of the grid, and those of groups that only it reads."""
+    grids = iter([[HOLE], [], []])
+    monkeypatch.setattr(
+        "include.steps.watch_nights.read_night_status", lambda *_, **__: NightStatus((), (), next(grids))
+    )
+    with pytest.raises(RefusedError):
+        watch_nights(deployment, until=DAY, run_id="first")
+    (tmp_path / "churn.yaml").write_text("seed: none")
+    monkeypatch.setenv("MLOPS_SPECS", str(tmp_path))
+    assert watch_nights(deployment, until=DAY, run_id="broken") == {"open": 1, "ended": 0}
+    monkeypatch.delenv("MLOPS_SPECS")
+    assert watch_nights(deployment, until=DAY, run_id="mended") == {"open": 0, "ended": 1}

@@ -18,7 +18,7 @@ from include.monitoring.missed_nights import Hole, MissedNight, NightIncident
 class NightIncidentTable(StateDatabase):
     """Incidents of missing nights, by group and model."""
 
-    def record_holes(self, holes: Collection[Hole], *, until: str, run_id: str) -> None:
+    def record_holes(self, holes: Collection[Hole], *, until: str, run_id: str, may_end: bool = True) -> None:
         """Record what is missing and was not, and the end of what was missing and is not.
 
         Two at once are one after the other, and one finds nothing to record.
@@ -31,6 +31,8 @@ class NightIncidentTable(StateDatabase):
             The last night that was looked at: what is known of later ones stays.
         run_id : str
             Who looked.
+        may_end : bool
+            Whether all was looked at, so that what is not among `holes` is not missing.
         """
         found = {hole.key: hole for hole in holes}
         with self._transaction() as connection:
@@ -40,7 +42,7 @@ class NightIncidentTable(StateDatabase):
             over = [
                 {"incident_id": incident.incident_id, "run_id": run_id}
                 for key, incident in is_open.items()
-                if key not in found and incident.hole.night.partition <= until
+                if may_end and key not in found and incident.hole.night.partition <= until
             ]
             _insert(connection, tables.night_incident, fresh)
             _insert(connection, tables.night_incident_end, over)
