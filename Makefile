@@ -19,17 +19,15 @@ help: ## List the verbs
 
 setup: .venv/.complete ## Make the environment (.venv) from the lock file
 
-.venv/.complete: uv.lock pyproject.toml
+# Spark, the peers of the benchmarks, and a real log of 35 MB: half a gigabyte that nothing but tests and benchmarks needs.
+.venv/.complete: groups :=
+.venv/.peers: groups := --group spark --group bench --group data
+.venv/.complete .venv/.peers: uv.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.13, 3.12 or 3.11 on PATH; install one, e.g. python3.11" >&2; exit 2; }
 	@test -x "$(UV)" || { echo "getting uv"; $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'; }
 	@echo "making .venv with $(PYTHON): $$(grep -c '^\[\[package\]\]' uv.lock) packages, about 2.3 GB on disk; the first time they are downloaded, which takes minutes"
-	@$(UV) sync --frozen $(QUIET) --python "$(PYTHON)"
-	@touch $@
-
-# Spark, the peers of the benchmarks, and a real log of 35 MB: half a gigabyte that nothing else needs.
-.venv/.peers: .venv/.complete
-	@$(UV) sync --frozen $(QUIET) --python .venv/bin/python --group spark --group bench --group data
-	@touch $@
+	@$(UV) sync --frozen $(QUIET) --python "$(PYTHON)" $(groups)
+	@touch .venv/.complete $@
 
 up: setup ## Start PostgreSQL and Airflow on 127.0.0.1; Ctrl-C stops them
 	@exec $(MLOPS) up
@@ -40,7 +38,7 @@ down: setup ## Stop what make up or make demo started
 demo: setup ## Play the whole loop; ARGS=--yes approves for you, ORDERS=FILE FORMAT=… plays a file
 	@exec $(MLOPS) demo $(if $(ORDERS),--orders "$(ORDERS)" --format "$(or $(FORMAT),canonical)") $(ARGS)
 
-test: setup .venv/.peers ## Lint and run every test
+test: .venv/.peers ## Lint and run every test
 	@.ci/test
 
 truth: setup ## Hold the shipped models against the simulated shop's truth on five seeds, and play the story on three
@@ -55,7 +53,7 @@ load: setup ## Ask the service of this machine as fast as it answers, for ten se
 soak: setup ## Load the online service for ten minutes while all that it leans on comes and goes
 	@SOAK=600 .venv/bin/python -m pytest -q -rP tests/integration/test_online_service_soak.py
 
-bench: setup .venv/.peers ## Race this project against its peers; ARGS="--scale 0.1" for a tenth of the size
+bench: .venv/.peers ## Race this project against its peers; ARGS="--scale 0.1" for a tenth of the size
 	@.venv/bin/python -W ignore -m benchmarks $(ARGS)
 
 docs: setup ## Write what is generated in docs/: the picture of the rooms, the DAGs
