@@ -1,13 +1,15 @@
-"""Drift of a million rows against a million: this project, numpy's own sort and one pass over memory, scipy.
+"""Drift of a million rows against a million: this project, one pass over memory, numpy's own sort, scipy, Evidently.
 
 What belongs here: the samples, the contenders, and the budgets. What does not: what the numbers mean, which
 docs/drift.md says.
 
-The samples are in memory and the reference is profiled before the clock starts, as it is with a version.
+The samples are in memory and the reference is profiled before the clock starts, as it is with a version; Evidently
+keeps no profile and is given both samples.
 """
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 
 import numpy as np
@@ -16,13 +18,13 @@ from numpy.typing import NDArray
 from benchmarks.side_by_side import Contender, Race, race
 
 FEATURES, ROWS, ROUNDS = 50, 1_000_000, 3
-# scipy takes so long that the race against it has a part of the features.
+# scipy and Evidently take so long that the races against them have a part of the features.
 FEW = 5
 
-PASS_MAX, SORT_MAX, SCIPY_MIN = 5.0, 2.5, 4.0
+PASS_MAX, EVIDENTLY_MIN, SORT_MAX, SCIPY_MIN = 5.0, 100.0, 2.5, 4.0
 
 _HERE = "benchmarks.drift"
-_PSI, _PASS = "PSI over frozen bins", "one pass over memory"
+_PSI, _PASS, _EVIDENTLY = "PSI over frozen bins", "one pass over memory", "Evidently's PSI"
 _SORT, _OURS = "np.sort of both samples", "KS and Wasserstein, exact"
 _SCIPY = "scipy's ks_2samp and wasserstein_distance"
 
@@ -53,6 +55,28 @@ def psi(rows: int, features: int) -> Callable[[], object]:
         psi_from_counts(feature.counts, count_over(feature, window).bins)
         for feature, window in zip(frozen, windows, strict=True)
     ]
+
+
+def evidently(rows: int, features: int) -> Callable[[], object]:
+    """Return Evidently's report of every window against its reference, in a process of an environment of its own."""
+    from benchmarks.server_race import script
+
+    asked = subprocess.Popen(
+        script("evidently_psi", str(rows), str(features)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    if asked.stdout is None or asked.stdin is None or asked.stdout.readline() != "ready\n":
+        raise RuntimeError("Evidently's process did not come up")
+    stdin, stdout = asked.stdin, asked.stdout
+
+    def run() -> float:
+        stdin.write("\n")
+        return float(stdout.readline())
+
+    return run
 
 
 def sort(rows: int, features: int) -> Callable[[], object]:
@@ -89,6 +113,14 @@ def main(scale: float = 1.0) -> None:
         baseline=_PASS,
     )
     print(_budget(counted.ratio(_PSI) <= PASS_MAX, f"PSI is {counted.ratio(_PSI):.1f} passes, at most {PASS_MAX:g}"))
+    peer = race(
+        f"PSI: {FEW} features x {rows} rows",
+        [Contender(_PSI, f"{_HERE}:psi", few), Contender(_EVIDENTLY, f"{_HERE}:evidently", few)],
+        rounds=ROUNDS,
+        baseline=_PSI,
+    )
+    slower = peer.ratio(_EVIDENTLY)
+    print(_budget(slower >= EVIDENTLY_MIN, f"Evidently takes {slower:.0f} times as long, at least {EVIDENTLY_MIN:g}"))
     compared = race(
         f"KS and Wasserstein: {FEW} features x {rows} rows against {rows}",
         [
