@@ -68,6 +68,11 @@ def judge(profile: tuple[FeatureProfile, ...], nights: np.ndarray) -> np.ndarray
     return found
 
 
+def psi_of_nights(profile: FeatureProfile, nights: np.ndarray) -> np.ndarray:
+    """Return the PSI of one feature's nights."""
+    return _measured(profile, nights)[0][:, 0]
+
+
 def _measured(profile: FeatureProfile, nights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return PSI and the size of what lies outside, and the p-values of both, of one feature's nights."""
     number, rows = nights.shape

@@ -11,12 +11,22 @@ import pytest
 from include.monitoring.anytime import lifelong_alarms
 from include.monitoring.drift import measure_drift
 from include.monitoring.feature_profile import ReferenceProfile
-from tests.statistics.null_years import SNAPSHOTS, VERDICTS, WEEK, World, judge, profile_of, retrains
+from tests.statistics.null_years import (
+    SNAPSHOTS,
+    VERDICTS,
+    WEEK,
+    World,
+    judge,
+    profile_of,
+    psi_of_nights,
+    retrains,
+)
 from tests.unit.monitoring.nights import make_drift
 
 FULL = os.environ.get("STATISTICS") == "full"
 YEAR, REFERENCE = 365, SNAPSHOTS * WEEK
 YEARS = {50: 1_600, 500: 400} if FULL else {50: 4, 500: 1}
+BREACHES, WINDOWS, FALSE_ALARMS = 3, 5, 0.05
 
 pytestmark = pytest.mark.timeout(7200)
 
@@ -56,6 +66,37 @@ def test_half_a_deviation_in_five_hundred_rows_is_decided_on_within_the_policys_
     )
     assert share(decided, 5) >= 0.95
     assert np.median(found) <= np.median(decided)
+
+
+def test_a_models_test_finds_half_a_deviation_before_psi_does_at_equal_false_alarms() -> None:
+    # PSI three times in five nights, above what one year in twenty reaches of fifty features that don't change.
+    years, runs = (200, 60) if FULL else (2, 6)
+    limit = np.quantile([highest_of_a_year(seed) for seed in range(years)], 1 - FALSE_ALARMS)
+    found: dict[float, tuple[list[int], list[int]]] = {}
+    for shift in (0.3, 0.4, 0.5, 0.7) if FULL else (0.5,):
+        worlds = [World(500, features=5).nights(REFERENCE + 30, seed=1_000 + seed, shift=shift) for seed in range(runs)]
+        counted = [psi_of_nights(profile_of(each, until=REFERENCE)[0], each[REFERENCE:, 0]) for each in worlds]
+        found[shift] = (list(map(first_lifelong_alarm, worlds)), [first_above(each, limit) for each in counted])
+        told = [f"{np.mean(np.minimum(nights, 31)):.1f}" for nights in found[shift]]
+        print(f"{shift} deviations, mean nights of at most 31: lifelong {told[0]}, PSI above {limit:.3f} {told[1]}")
+    lifelong, psi = found[0.5]
+    assert np.mean(lifelong) <= 1.3 * np.mean(psi)
+
+
+def highest_of_a_year(seed: int) -> float:
+    nights = World(500).nights(REFERENCE + YEAR, seed=seed)
+    profile = profile_of(nights, until=REFERENCE)
+    return max(breached(psi_of_nights(each, nights[REFERENCE:, n])).max() for n, each in enumerate(profile))
+
+
+def first_above(psi: np.ndarray, limit: float) -> int:
+    return next((place + 1 for place, each in enumerate(breached(psi)) if each > limit), 99)
+
+
+def breached(psi: np.ndarray) -> np.ndarray:
+    """Return the limit that each night's last five nights pass three times."""
+    none = np.full(WINDOWS - 1, -np.inf)
+    return np.sort(np.lib.stride_tricks.sliding_window_view([*none, *psi], WINDOWS))[:, -BREACHES]
 
 
 def share(nights: list[int], within: int) -> float:
