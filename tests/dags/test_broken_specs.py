@@ -48,7 +48,7 @@ class Processor:
         self.config = root / "include" / "config"
         self._url = embedded_database_url(home, "airflow").replace("+psycopg", "")
         for folder in ("dags", "include", "plugins", "feature_repo"):
-            shutil.copytree(PROJECT_ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(PROJECT_ROOT / folder, root / folder)
         for path in {*(self.config / "models").iterdir()} - {self.config / "models" / "churn.yaml"}:
             path.unlink()
         shutil.copy(PROJECT_ROOT / "pyproject.toml", root)
@@ -62,7 +62,6 @@ class Processor:
         self.environment = {
             **os.environ,
             "PYTHONPATH": f"{root}{os.pathsep}{root / 'plugins'}",
-            "PYTHONDONTWRITEBYTECODE": "1",
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(root / "plugins"),
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "1",
@@ -80,8 +79,9 @@ class Processor:
     def declared(self) -> tuple[list[str], list[str]]:
         """Return the views and the services that the deployment declares to Feast."""
         code = (
-            "import json; from feature_repo.feature_services import SERVICES; from feature_repo.feature_views import "
-            "VIEWS; print(json.dumps([sorted(VIEWS), sorted(SERVICES)]))"
+            "import json; from include.adapters.feature_store.load_feast import load_feast; load_feast(); "
+            "from feature_repo.feature_services import SERVICES; from feature_repo.feature_views import VIEWS; "
+            "print(json.dumps([sorted(VIEWS), sorted(SERVICES)]))"
         )
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", code],
@@ -110,11 +110,16 @@ class Processor:
         return "\n".join(f"{filename}\n{stacktrace}" for filename, stacktrace in rows)
 
     def wait(self, dags: set[str], errors: tuple[str, ...]) -> str:
-        """Wait until exactly these DAGs stand, each read anew, and these words are among the import errors."""
+        """Wait until exactly these DAGs stand, each read anew, and these words are among the import errors.
+
+        The processor, which would parse without a pause, is awake for that long only.
+        """
         since, deadline = time.time(), time.monotonic() + 90
+        os.killpg(self.process.pid, signal.SIGCONT)
         while time.monotonic() < deadline:
             found, said = self.standing(since), self.errors()
             if found == dags and bool(said) == bool(errors) and all(words in said for words in errors):
+                os.killpg(self.process.pid, signal.SIGSTOP)
                 return said
             time.sleep(0.5)
         pytest.fail(f"{sorted(found ^ dags)} differ; import errors:\n{said}\n{self.log.read_text()[-3000:]}")
