@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # What the form of a business event asks for.
 EVENT = ("reason", "key")
+_LONGEST = 500
 
 
 def person_of(dag_run: Any) -> str:
@@ -49,14 +50,15 @@ def business_event(run_id: str, posted: Sequence[Mapping[str, Any]]) -> Training
     Raises
     ------
     UsageError
-        If none gives a reason.
+        If none gives a reason, or a decision can't keep what they give.
     """
     from include.steps.claim_training import TrainingRequest
 
-    told = [extra for extra in posted if str(extra.get("reason") or "").strip()]
+    faults = [_find_fault(extra) for extra in posted]
+    told = [extra for extra, fault in zip(posted, faults, strict=True) if fault is None]
     if not told:
         raise UsageError(
-            "a business event asks for a training and gives no reason; post it again with one: by a run of "
+            f"a business event asks for a training and {faults[0]}; post it again with one: by a run of "
             "request_retrain__<model>, or in extra.reason of the event"
         )
     # What a post says of who it is from is anybody's word; a run's own is Airflow's.
@@ -73,14 +75,25 @@ def posted_unheard(events: Iterable[AssetEventResult]) -> list[TrainingRequest]:
     """Return what each business event asks for that has started no run, in the order they were posted.
 
     Whoever waits for an asset and is paused does not hear of its events; Airflow keeps them all the same. One that
-    gives no reason asks for nothing.
+    gives no reason, or one that can't be kept, asks for nothing.
     """
     lost = (_extra(event) for event in events if event.partition_key and not event.created_dagruns)
     return [
         business_event(extra["key"], [extra])
         for extra in lost
-        if extra.get("from_rest_api") and str(extra.get("reason") or "").strip()
+        if extra.get("from_rest_api") and _find_fault(extra) is None
     ]
+
+
+def _find_fault(extra: Mapping[str, Any]) -> str | None:
+    """Say why an event asks for nothing: one that no database keeps would take down all that are heard with it."""
+    words = {word: str(extra.get(word) or "") for word in EVENT}
+    if not words["reason"].strip():
+        return "gives no reason"
+    for word, text in words.items():
+        if len(text) > _LONGEST or any(each == "\0" or "\ud800" <= each <= "\udfff" for each in text):
+            return f"gives a {word} that can't be kept; allowed are {_LONGEST} characters, no null byte, no half of one"
+    return None
 
 
 def _distinct(extras: Sequence[Mapping[str, Any]], word: str) -> tuple[str, ...]:

@@ -56,6 +56,19 @@ def test_an_event_without_a_reason_does_not_take_down_the_one_that_came_with_it(
     assert asked == TrainingRequest("r", "business event: price change", keys=("k",), requester="a business event")
 
 
+NOT_KEPT = [{"reason": "x" * 501}, {"key": "k" * 501}, {"reason": "a\0b"}, {"key": "\ud800"}]
+
+
+@pytest.mark.parametrize("words", NOT_KEPT, ids=["a long reason", "a long key", "a null byte", "half a character"])
+def test_an_event_whose_words_no_database_keeps_is_refused_and_takes_down_no_other(words):
+    strange, told = ({"from_rest_api": True, "reason": "price change", "key": "k", **each} for each in (words, {}))
+    with pytest.raises(UsageError, match="500 characters"):
+        describe_request(run("asset_triggered"), posted(strange))
+    asked = TrainingRequest("k", "business event: price change", keys=("k",), requester="a business event")
+    lost = {"timestamp": AT, "partition_key": "2026-03-01", "created_dagruns": []}
+    assert posted_unheard(SimpleNamespace(extra=extra, **lost) for extra in (strange, told)) == [asked]
+
+
 @pytest.mark.parametrize(("key", "known_by"), [(None, "r"), ("order-7", "order-7")], ids=["none", "its own"])
 def test_a_request_carries_its_reason_who_told_and_what_it_is_known_by(key, known_by):
     params = {"reason": " price change ", "key": key}
