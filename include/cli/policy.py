@@ -6,6 +6,7 @@ What belongs here: options, the table and the picture. What does not: playing a 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ import click
 
 from include.cli import options
 from include.cli.deployment import open_deployment
+from include.errors import UsageError
 
 if TYPE_CHECKING:
     from include.monitoring.backtest import Backtest
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 _PEERS = 4
 _ROW, _CELL = 26, 9
 _COLORS = {"retrain": "#0072b2", "veto": "#d55e00", "degraded": "#f0e442", "hold": "#dddddd"}
+
+
+def _check_price(_context: click.Context, parameter: click.Parameter, price: float) -> float:
+    if not math.isfinite(price):
+        raise UsageError(f"{parameter.opts[0]} {price} is no price; write a number, e.g. {parameter.opts[0]} 1.5")
+    return price
 
 
 @click.group()
@@ -38,8 +46,17 @@ def policy() -> None:
 @click.option(
     "--change", "changes", multiple=True, metavar="YYYY-MM-DD", help="Something changed then. Again for more."
 )
-@click.option("--price", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Of a retrain.")
-@click.option("--loss", type=click.FloatRange(min=0), default=0.2, show_default=True, help="Of a day with a shift.")
+@click.option(
+    "--price", type=click.FloatRange(min=0), default=1.0, callback=_check_price, show_default=True, help="Of a retrain."
+)
+@click.option(
+    "--loss",
+    type=click.FloatRange(min=0),
+    default=0.2,
+    callback=_check_price,
+    show_default=True,
+    help="Of a day with a shift.",
+)
 @click.option("--picture", type=options.OUT_FILE, help="Write an SVG: a row a policy, a cell a night.")
 @options.as_json
 def backtest(
@@ -72,7 +89,7 @@ def backtest(
         model_id,
         start=start,
         end=end,
-        others={file.stem: read_policy(file, own) for file in files},
+        others=[(file.stem, read_policy(file, own)) for file in files],
         changes=sorted(changes),
         costs=Costs(price, loss),
     )

@@ -6,7 +6,8 @@ What belongs here: reading the nights and the version that they began with. What
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def backtest_policy(
     *,
     start: str | None,
     end: str | None,
-    others: Mapping[str, DecisionSpec],
+    others: Sequence[tuple[str, DecisionSpec]],
     changes: Sequence[str],
     costs: Costs,
 ) -> list[Backtest]:
@@ -48,8 +49,8 @@ def backtest_policy(
     ----------
     start, end : str or None
         Partitions, both included; None: the first and the last that was measured.
-    others : mapping of str to DecisionSpec
-        By name.
+    others : sequence of (str, DecisionSpec)
+        Each with its name.
     changes : sequence of str
         Nights on which something is known to have changed.
 
@@ -61,22 +62,27 @@ def backtest_policy(
     Raises
     ------
     UsageError
-        If no night was measured between `start` and `end`, or a change lies outside of them.
+        If no night was measured between `start` and `end`, a change lies outside of them, or two policies have one
+        name.
     """
     spec = load_model(model_id)
     nights = _read(deployment, model_id, start, end, changes)
     trained = _trained_as_of(deployment, model_id, nights[0].partition)
-    policies = {"as it is": spec.decision, **others, "monthly": scheduled_only(spec.decision)}
+    policies = [("as it is", spec.decision), *others, ("monthly", scheduled_only(spec.decision))]
     monitoring = spec.monitoring
-    return [
+    found = [
         *(
             play_policy(name, nights, policy, monitoring, trained=trained, changes=changes, costs=costs)
-            for name, policy in policies.items()
+            for name, policy in policies
         ),
         play_naive(nights, spec.decision, monitoring, changes=changes, costs=costs),
         play_never(nights, spec.decision, changes=changes, costs=costs),
         play_hindsight(nights, spec.decision, changes=changes, costs=costs),
     ]
+    for name, times in Counter(each.policy for each in found).items():
+        if times > 1:
+            raise UsageError(f"two policies are called {name!r}; rename the file of one, by which it is called")
+    return found
 
 
 def _read(

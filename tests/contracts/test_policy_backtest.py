@@ -69,6 +69,10 @@ def test_two_policies_stand_side_by_side_and_nothing_is_written(state: StateStor
         (["--policy", "{wrong}"], "unknown key 'breeches'"),
         (["--policy", "{many}"], "breaches=9 can't be above windows=5"),
         (["--policy", "{absent}"], "absent.yaml can't be read"),
+        (["--policy", "{monthly}"], "two policies are called 'monthly'"),
+        (["--policy", "{patient}", "--policy", "{patient}"], "two policies are called 'patient'"),
+        (["--price", "nan"], "--price nan is no price"),
+        (["--loss", "inf"], "--loss inf is no price"),
     ],
 )
 def test_what_can_not_be_played_is_refused(
@@ -76,7 +80,9 @@ def test_what_can_not_be_played_is_refused(
 ) -> None:
     (tmp_path / "wrong.yaml").write_text("breeches: 2\n")
     (tmp_path / "many.yaml").write_text("breaches: 9\n")
-    files = {name: str(tmp_path / f"{name}.yaml") for name in ("wrong", "many", "absent")}
+    for name in ("monthly", "patient"):
+        (tmp_path / f"{name}.yaml").write_text("breaches: 1\n")
+    files = {name: str(tmp_path / f"{name}.yaml") for name in ("wrong", "many", "absent", "monthly", "patient")}
     result = backtest(*(option.format(**files) for option in options))
     assert said in str(result.exception)
     assert result.exception.exit_code == 2
