@@ -51,7 +51,8 @@ def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> d
     """Measure a scored partition and keep the result in place of an earlier one.
 
     The volume of later nights that were measured already is judged again: they were held against other nights before
-    them, and a night that comes late must leave what it would have left in its turn.
+    them, and a night that comes late must leave what it would have left in its turn. Nights of a model are measured one
+    after the other.
 
     Returns
     -------
@@ -66,8 +67,9 @@ def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> d
         If no version was in Production before it.
     """
     spec = load_model(model_id)
-    night = _measure(deployment, spec, partition)
-    _judge_later(deployment, spec, partition)
+    with deployment.state.alone(f"measuring {model_id}"):
+        night = _measure(deployment, spec, partition)
+        _judge_later(deployment, spec, partition)
     return {"data_quality": night.data_quality.status, **{d.feature: d.verdict for d in night.drift}}
 
 

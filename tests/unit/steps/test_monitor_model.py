@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from types import SimpleNamespace
+
 import pytest
 import yaml
 
@@ -9,7 +12,8 @@ from include.specs import services
 from include.specs.groups import load_feature_group
 from include.specs.services import load_feature_service
 from include.specs.yaml_files import CONFIG_ROOT
-from include.steps.monitor_model import nullable_features
+from include.steps import monitor_model
+from include.steps.monitor_model import measure_night, nullable_features
 
 GROUPS = ("customer_daily", "order_risk", "product_daily")
 
@@ -36,3 +40,21 @@ def test_a_feature_may_be_null_where_its_own_group_says_so(wide):
 @pytest.mark.parametrize("service", sorted(path.stem for path in (CONFIG_ROOT / "services").glob("*.yaml")))
 def test_only_features_of_the_service_are_named(service):
     assert nullable_features(service) <= set(load_feature_service(service).feature_names)
+
+
+def test_nights_of_a_model_are_measured_one_after_the_other(monkeypatch):
+    """Each reads the nights before it, and judges those after it again: at once they would miss one another."""
+    seen = []
+
+    @contextmanager
+    def alone(work):
+        seen.append(work)
+        yield
+        seen.append("over")
+
+    night = SimpleNamespace(data_quality=SimpleNamespace(status="ok"), drift=())
+    monkeypatch.setattr(monitor_model, "_measure", lambda *_: seen.append("measured") or night)
+    monkeypatch.setattr(monitor_model, "_judge_later", lambda *_: seen.append("judged"))
+    deployment = SimpleNamespace(state=SimpleNamespace(alone=alone))
+    assert measure_night(deployment, "churn", partition="2026-03-01") == {"data_quality": "ok"}
+    assert seen == ["measuring churn", "measured", "judged", "over"]
