@@ -170,11 +170,12 @@ def estimate_auc(reference: ScoredRows, current: ScoredRows, *, samples: int = 2
     weights = _likeness(reference.features, current.features, rng)
     ones = np.ones(len(labels))
     ways = [ones] if weights is None else [ones, weights]
-    values = [expected_auc(current.scores, _chances(before, labels, each, now)) for each in ways]
+    curves = [_curve(before, labels, each) for each in ways]
+    values = [expected_auc(current.scores, _chances(now, curve)) for curve in curves]
     ends = []
-    for each in ways:
+    for each, curve in zip(ways, curves, strict=True):
         drawn = [
-            _drawn_auc(current.scores, _chances(before, labels, each * times, now), rng)
+            _drawn_auc(current.scores, _chances(now, _curve(before, labels, each * times, curve)), rng)
             for times in _resamples(reference, samples, rng)
         ]
         finite = np.array(drawn)[np.isfinite(drawn)]
@@ -254,10 +255,10 @@ class _Scale:
         return np.asarray(np.log(inside / (1 - inside)))
 
 
-def _chances(before: _Floats, labels: _Floats, weights: _Floats, now: _Floats) -> _Floats:
-    """Return the chance that each current score means, by a weighted logistic curve of third degree."""
+def _curve(before: _Floats, labels: _Floats, weights: _Floats, start: _Floats | None = None) -> _Floats:
+    """Return the weighted logistic curve of third degree that says which chance a score means."""
     design = np.vander(before, 4, increasing=True)
-    beta = np.zeros(4)
+    beta = np.zeros(4) if start is None else start
     # A little ridge: labels that a score tells apart wholly would have no end.
     ridge = np.diag([1e-6, 1e-2, 1e-1, 1e-1])
     for _ in range(25):
@@ -268,7 +269,11 @@ def _chances(before: _Floats, labels: _Floats, weights: _Floats, now: _Floats) -
         beta = beta + np.clip(step, -5, 5)
         if np.abs(step).max() < 1e-6:
             break
-    return _logistic(np.vander(now, 4, increasing=True) @ beta)
+    return beta
+
+
+def _chances(now: _Floats, curve: _Floats) -> _Floats:
+    return _logistic(np.vander(now, 4, increasing=True) @ curve)
 
 
 def _logistic(log_odds: _Floats) -> _Floats:

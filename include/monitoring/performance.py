@@ -8,6 +8,7 @@ What belongs here: a metric with its interval, and the verdict on a fall. What d
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from include.monitoring.check import Check, CheckVerdict
@@ -33,6 +34,15 @@ class Reference:
     low: float
     high: float
     rows: int
+
+
+def promised_by(metrics: Mapping[str, float], name: str) -> Reference | None:
+    """Return what a version had on its test, of the metrics that it keeps; None where this is none of them."""
+    if name not in metrics:
+        return None
+    value = metrics[name]
+    low, high = metrics.get(f"{name}_low", value), metrics.get(f"{name}_high", value)
+    return Reference(value, low, high, int(metrics.get("rows", 0)))
 
 
 def judge_fall(
@@ -104,12 +114,11 @@ def judge_fall(
     )  # fmt: skip
 
 
-def tell(name: str, figure: Figure, *, rows: int, about: str) -> Check:
-    """Return a figure that is told and not judged."""
+def tell(name: str, figure: Figure, *, rows: int, about: str, reference: Reference | None = None) -> Check:
+    """Return a figure that is told and not judged, beside what it was on the version's test."""
     verdict: CheckVerdict = "unknown" if figure.value is None else "ok"
-    return Check(
-        "performance", name, figure.value, None, verdict, figure.low, figure.high, current_rows=rows, reason=about
-    )
+    was, of_rows = (None, 0) if reference is None else (reference.value, reference.rows)
+    return Check("performance", name, figure.value, None, verdict, figure.low, figure.high, was, of_rows, rows, about)
 
 
 def unjudged(name: str, why: str, *, rows: int = 0) -> Check:

@@ -230,6 +230,9 @@ class DecisionSpec(Frozen):
         float,
         Field(gt=0, le=1, description="… share of the model's gain from which a feature counts alone, at any shift"),
     ] = 0.25
+    estimated: Annotated[
+        bool, Field(description="true: an estimated fall of the AUC asks as one that came true; it is told else")
+    ] = False
     cooldown_days: Annotated[int, Field(ge=0, le=365, description="days from one retrain to the next")]
     budget_per_90_days: Annotated[int, Field(ge=0, le=90, description="most retrains in 90 days")]
     stop: Annotated[bool, Field(description="true vetoes every retrain of the model")]

@@ -110,6 +110,11 @@ class RankingModelSpec(ModelSpec):
                 f"entity.keys=[{', '.join(self.entity.keys)}] makes no lists, which task: ranking orders: the last key "
                 "names the items, those before it whom a list is for; take an entity of two keys, or task: binary"
             )
+        if self.decision.estimated:
+            raise ValueError(
+                "decision.estimated=true asks by an estimate that a ranking has none of: its score is no chance; leave "
+                "it out"
+            )
         return self
 
     @property

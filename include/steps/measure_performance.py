@@ -7,7 +7,7 @@ the verdict (``monitoring.performance``), and recording outcomes (``record_outco
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from include import partitions
 from include.monitoring.check import Check
 from include.monitoring.maturity import SHARE_MIN, mature_after
-from include.monitoring.performance import FALL_MAX, Reference, judge_fall, tell, unjudged
+from include.monitoring.performance import FALL_MAX, Reference, judge_fall, promised_by, tell, unjudged
 from include.question.labels import LABEL
 from include.scoring.lists import number_lists, rank_items
 from include.scoring.predictions import CHAMPION, DECISION, ROLE
@@ -110,7 +110,8 @@ def measure_performance(
     if not known:
         return (unjudged(judged, _too_young(spec, version, age, min(scored, default=None))),)
     rows = read_labelled(deployment, spec, known, partition=partition)
-    reference = _reference(deployment, spec, version)
+    # Its metrics are among the files whose sha256 its registration pins.
+    reference = promised_by(load_version(deployment, spec.model_id, version).metrics, judged)
     windows = [_Window(tuple(nights[-size:])) for size in WINDOWS]
     champion = rows.filter(pc.and_(pc.equal(rows[ROLE], CHAMPION), pc.equal(rows["model_version"], version)))
     checks = [
@@ -232,14 +233,3 @@ def _measure(spec: ModelSpec, rows: pa.Table) -> Measured:
             owners = rows[spec.entity.keys[0]].take(pa.array(first)).to_pylist()
             return measure_ranking(found, owners, top_k=spec.ranking.top_k, samples=samples, seed=seed)
     raise NotImplementedError(spec.task)
-
-
-def _reference(deployment: Deployment, spec: ModelSpec, version: int) -> Reference | None:
-    """Return what a version had on its test: its metrics are among the files whose sha256 its registration pins."""
-    metrics: Mapping[str, float] = load_version(deployment, spec.model_id, version).metrics
-    name = _JUDGED_BY[spec.task]
-    if name not in metrics:
-        return None
-    value = metrics[name]
-    low, high = metrics.get(f"{name}_low", value), metrics.get(f"{name}_high", value)
-    return Reference(value, low, high, int(metrics.get("rows", 0)))

@@ -19,7 +19,6 @@ from pydantic import TypeAdapter
 from include import partitions
 from include.adapters.deployment import Deployment
 from include.errors import RefusedError, UnpublishedError
-from include.features.checks import CREATED_TIMESTAMP
 from include.monitoring.data_quality import judge_data_quality, judge_volumes, quality_of, with_volumes
 from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.decision_words import SCORE
@@ -27,15 +26,17 @@ from include.monitoring.drift import measure_drift
 from include.monitoring.prediction_drift import prediction_drift
 from include.monitoring.serving_health import judge_serving
 from include.monitoring.volume import HISTORY_DAYS, REFERENCE_DAYS
-from include.scoring.predictions import CHAMPION, FEATURE_CREATED
+from include.scoring.predictions import CHAMPION
 from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, load_model
 from include.specs.services import load_feature_service
 from include.specs.sources import SourceSpec, load_source
+from include.steps.estimate_night import watch_estimate
 from include.steps.load_version import load_version
 from include.steps.measure_performance import measure_performance
 from include.steps.read_arrivals import read_delivery, read_rows_delivered, read_watched
-from include.steps.read_inputs import created_column, other_groups, read_scored
+from include.steps.read_inputs import other_groups
+from include.steps.read_scores import with_features
 from include.steps.read_tested import read_tested
 from include.tables import predictions_name
 
@@ -120,6 +121,7 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
         nullable=nullable_features(service),
     )
     since, until = partitions.start_of(partition), partitions.end_of(partition)
+    tested = read_tested(deployment, spec, loaded)
     watched = (
         prediction_drift(
             profile, _column(scored, SCORE), min_rows=spec.monitoring.min_rows, floor=spec.monitoring.prediction_ks_min
@@ -129,8 +131,9 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
             spec,
             partition,
             fall_max=spec.monitoring.performance_drop_max,
-            tested=read_tested(deployment, spec, loaded),
+            tested=tested,
         ),
+        *watch_estimate(spec, loaded, tested, scored, before, version=version),
         *judge_serving(spec.monitoring, deployment.state.serving_windows(spec.model_id, since, until)),
     )
     night = NightMetrics(
@@ -192,19 +195,6 @@ def _version_of(deployment: Deployment, spec: ModelSpec, partition: str, scores:
             f"no version of {spec.model_id} was in Production before {partition}; there is nothing to measure"
         )
     return int(version)
-
-
-def with_features(
-    deployment: Deployment, spec: ModelSpec, partition: str, scores: pa.Table, *, service: str
-) -> pa.Table:
-    """Return scores beside the features that they were computed from."""
-    keys = list(spec.entity.keys)
-    created = [created_column(group) for group in other_groups(spec, service)]
-    scored = scores.select([*keys, FEATURE_CREATED, *created]).rename_columns([*keys, CREATED_TIMESTAMP, *created])
-    inputs = read_scored(deployment, spec, partition, scored, service=service)
-    return scores.select([*keys, "score"]).join(
-        inputs.rows.select([*keys, *inputs.features]), keys=keys, join_type="left outer"
-    )
 
 
 def _column(rows: pa.Table, name: str) -> NDArray[np.float64]:

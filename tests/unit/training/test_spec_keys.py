@@ -72,6 +72,7 @@ MAKES_NO_MODEL = {
     "decision.breaches",
     "decision.features_min",
     "decision.importance_min",
+    "decision.estimated",
     "decision.cooldown_days",
     "decision.budget_per_90_days",
     "decision.stop",
