@@ -20,7 +20,7 @@ CAVEAT = (
     "an estimate: it can't see concept drift, as it takes the same score and features to mean the same chance as in "
     "the reference"
 )
-# Fewer rows of a side, or of a class of the reference, tell nothing.
+# Fewer rows of a side, or of a class or entities of the reference, tell nothing.
 ROWS_MIN, OF_A_CLASS_MIN = 100, 20
 # More rows make the estimate no surer that anybody would notice; these are drawn of them.
 ROWS_MAX = 20_000
@@ -145,7 +145,8 @@ def estimate_auc(reference: ScoredRows, current: ScoredRows, *, samples: int = 2
     Raises
     ------
     RefusedError
-        If there are fewer than `ROWS_MIN` rows on a side, or `OF_A_CLASS_MIN` of a class of the reference.
+        If there are fewer than `ROWS_MIN` rows on a side, or `OF_A_CLASS_MIN` entities, or rows of a class, of the
+        reference.
 
     Notes
     -----
@@ -221,6 +222,11 @@ def _require(reference: ScoredRows, current: ScoredRows) -> _Floats:
     for name, rows in (("reference", len(reference.scores)), ("current", len(current.scores))):
         if rows < ROWS_MIN:
             raise RefusedError(f"the {name} rows are {rows}; from fewer than {ROWS_MIN} nothing is estimated")
+    entities = len(reference.scores if reference.entities is None else np.unique(reference.entities))
+    if entities < OF_A_CLASS_MIN:
+        raise RefusedError(
+            f"the reference has rows of {entities} entities; from fewer than {OF_A_CLASS_MIN} nothing is estimated"
+        )
     positives = int(reference.labels.sum())
     if min(positives, len(reference.labels) - positives) < OF_A_CLASS_MIN:
         raise RefusedError(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from include.adapters.files.tabular import local_file
 from include.adapters.files.whole import read_rows
-from include.column_types import is_number, value_type
+from include.column_types import is_number, is_text, value_type
 from include.errors import UnreadableInputError, UsageError, nearest
 from include.monitoring.estimated_performance import (
     CAVEAT,
@@ -104,7 +104,7 @@ def estimate_performance(
     UnreadableInputError
         If a file can't be taken as a whole, or lacks a column.
     UsageError
-        If a score is no number, or a label neither 0 nor 1.
+        If a score is no number, a label neither 0 nor 1, or a row about nobody.
     RefusedError
         If there are too few rows to tell anything.
     """
@@ -117,7 +117,7 @@ def estimate_performance(
         _numbers(known, score, reference),
         _matrix(known, names, reference),
         _labels(known, label, reference),
-        None if entity is None else number_entities(known[entity].cast(pa.string()).to_pylist()),
+        None if entity is None else _entities(known, entity, reference),
     )
     check_scored(np.asarray(past.labels).astype(np.int8), past.scores.astype(np.float32))
     present = ScoredRows(_numbers(after, score, current), _matrix(after, names, current))
@@ -179,6 +179,15 @@ def _labels(rows: pa.Table, name: str, path: Path) -> NDArray[np.float64]:
     if len(strange := np.setdiff1d(found, [0.0, 1.0])):
         raise UsageError(f"{path.name}: column {name!r} has the label {strange[0]:g}; allowed are 0 and 1")
     return found
+
+
+def _entities(rows: pa.Table, name: str, path: Path) -> NDArray[np.int64]:
+    found, column = value_type(rows[name].type), rows[name]
+    if column.null_count:
+        raise UsageError(f"{column.null_count} rows of {path.name} have no {name!r}; say whom each is about")
+    if not is_text(found) and not is_number(found):
+        raise UsageError(f"{path.name}: column {name!r} is {found}; an entity is a text or a number")
+    return number_entities(column.cast(pa.string()).to_pylist())
 
 
 def _realised(rows: pa.Table, score: str, label: str, path: Path) -> float | None:

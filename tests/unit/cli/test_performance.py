@@ -74,15 +74,18 @@ def test_a_file_without_labels_has_an_estimate_and_nothing_realised(tmp_path):
         ({"bought": 2}, UsageError, "has the label 2; allowed are 0 and 1"),
         ({"bought": 0}, RefusedError, "of 400 rows of the reference 0 are positive"),
         (None, UnreadableInputError, "then.parquet has no column 'p'"),
+        ({"who": None}, UsageError, "400 rows of then.parquet have no 'who'"),
+        ({"who": [["c1"]] * 400}, UsageError, "column 'who' is list.*; an entity is a text or a number"),
+        ({"who": "c1"}, RefusedError, "rows of 1 entities"),
     ],
-    ids=["no-number", "text", "label", "one-class", "no-column"],
+    ids=["no-number", "text", "label", "one-class", "no-column", "nobody", "list", "one-entity"],
 )
 def test_what_is_no_score_or_no_label_is_refused(changes, error: type[MlopsError], why, tmp_path):
     frame = rows(400, 1)
     reference = write(
         tmp_path / "then.parquet", frame.drop(columns="p") if changes is None else frame.assign(**changes)
     )
-    done = run("--reference", reference, "--current", write(tmp_path / "now.parquet", rows(400, 2)))
+    done = run("--reference", reference, "--current", write(tmp_path / "now.parquet", rows(400, 2)), "--entity", "who")
     assert isinstance(done.exception, error)
     with pytest.raises(error, match=why):
         raise done.exception

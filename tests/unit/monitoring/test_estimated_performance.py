@@ -175,6 +175,13 @@ def test_of_too_little_nothing_is_estimated(rows, positives, why):
         estimate_auc(little, little)
 
 
+def test_of_the_rows_of_a_few_entities_nothing_is_estimated(reference):
+    """Drawn with replacement, one of them is the same each time: the interval would be narrower than that of rows."""
+    few = ScoredRows(reference.scores, reference.features, reference.labels, np.arange(len(reference.scores)) % 19)
+    with pytest.raises(RefusedError, match="rows of 19 entities"):
+        estimate_auc(few, reference)
+
+
 def test_equal_seeds_give_equal_estimates(reference):
     one, other = (estimate_auc(reference, reference, samples=20, seed=4) for _ in range(2))
     assert one == other
