@@ -28,6 +28,8 @@ PATIENCE = timedelta(days=1)
 # More of them are no cause but a symptom.
 _CAUSES = 3
 _IN_BRACKETS = re.compile(r" \(.*\)")
+# The ends of a feature's range, each of which is one person's value.
+_RANGE = re.compile(r" \([-+.e\d]+ to [-+.e\d]+\)")
 _SAID: dict[str, str] = {
     "data_incident": "the night's data can't be trusted",
     "drift": "features have shifted for as many nights as ask for a retrain",
@@ -147,7 +149,7 @@ class Message:
             lines += [f"- {cause}" for cause in limit_causes(self.alert.causes)]
             if self.alert.decision:
                 lines.append(f"decided: {self.alert.decision}")
-        return "\n".join([*lines, self.alert.link])
+        return "\n".join([*(_RANGE.sub("", line) for line in lines), self.alert.link])
 
 
 def limit_causes(causes: Sequence[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from include.monitoring.alerts import (
@@ -21,7 +22,9 @@ from include.monitoring.alerts import (
     untold,
 )
 from include.monitoring.check import Check
+from include.monitoring.drift import measure_drift
 from include.monitoring.missed_nights import Hole, MissedNight
+from include.monitoring.reference_profile import build_reference_profile
 from include.monitoring.triggers import find_triggers
 from include.monitoring.untrained import UntrainedRetrain
 from tests.unit.monitoring.nights import MONITORING, make_night, make_nights, make_policy
@@ -184,6 +187,18 @@ def test_a_message_names_three_causes_at_most_the_decision_and_the_run():
     over = replace(raised, over_on=TONIGHT, told=frozenset({("mail", False)}))
     (message,) = untold([over], "mail")
     assert message.title == f"[churn] over on {TONIGHT}: the night's data can't be trusted"
+
+
+def test_a_message_does_not_tell_the_ends_of_a_range_which_are_of_one_person_each():
+    rng = np.random.default_rng(0)
+    profile = build_reference_profile({"spend": rng.gamma(2.0, 100.0, 500)})
+    window = {"spend": np.where(rng.random(500) < 0.06, 1e6, rng.gamma(2.0, 100.0, 500))}
+    (drift,) = measure_drift(profile, window, min_rows=50, moderate=0.1, significant=0.2)
+    ends = [f"{end:g}" for end in (profile.features[0].minimum, profile.features[0].maximum)]
+    assert all(end in drift.reason for end in ends)
+    (message,) = untold([replace(alert("drift"), causes=(drift.reason,), decision=f"retrain: {drift.reason}")], "mail")
+    assert "lie beyond the reference's range, as did" in message.text
+    assert not any(end in message.text for end in ends)
 
 
 def test_a_finding_is_the_same_thing_whatever_its_causes():
