@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pyarrow.csv as pacsv
@@ -52,7 +53,6 @@ def this_project(folder: str, file: str) -> Callable[[], object]:
     from include.steps.import_source import import_file
 
     def run() -> object:
-        shutil.rmtree(Path(folder, "home"), ignore_errors=True)
         deployment = Deployment(Settings.from_env({"MLOPS_HOME": str(Path(folder, "home"))}))
         return import_file(deployment, Path(folder, file), source="orders", as_of=datetime(2030, 1, 1, tzinfo=UTC))
 
@@ -87,6 +87,7 @@ def main(scale: float = 1.0, rounds: int = 3) -> list[Race]:
             write_log(Path(name), lines)
             for file in ("orders.parquet", "orders.csv"):
                 given = {"folder": name, "file": file}
+                home = Path(name, "home")
                 races.append(
                     race(
                         f"import of {lines:,} lines, {file}",
@@ -96,6 +97,7 @@ def main(scale: float = 1.0, rounds: int = 3) -> list[Race]:
                         ],
                         rounds=rounds,
                         baseline=_BARE,
+                        before_round=partial(shutil.rmtree, home, ignore_errors=True),
                     )
                 )
     return races
