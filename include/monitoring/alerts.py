@@ -16,7 +16,7 @@ from include.monitoring.check import Check
 from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.decision_words import count, tell_check
 from include.monitoring.missed_nights import Hole, tell_holes
-from include.monitoring.triggers import Trigger, drifting, fallen_checks
+from include.monitoring.triggers import Trigger, drifting, fallen_checks, known_causes
 from include.monitoring.untrained import UntrainedRetrain
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
@@ -292,7 +292,8 @@ def _look_at_drift(tonight: NightMetrics, asks: str | None, policy: DecisionSpec
 
 
 def _look_at_performance(tonight: NightMetrics, asks: str | None, *, can_be_judged: bool) -> Look:
-    fallen = tuple(map(tell_check, fallen_checks(tonight)))
+    checks = fallen_checks(tonight)
+    fallen = known_causes(checks) or tuple(map(tell_check, checks))
     if asks is not None:
         return Look((Finding("performance", fallen or (asks,)),))
     is_over = can_be_judged and not fallen and any(map(_is_judged, tonight.checks))

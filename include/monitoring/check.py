@@ -35,6 +35,8 @@ class Check:
     reference_rows, current_rows : int
     reason : str or None
         Why there is no verdict, or what the breach is, in words with numbers.
+    causes : tuple of str
+        What a breach is mostly of, in words with numbers; three at most, and none where nobody looked.
     """
 
     watch: Watch
@@ -48,6 +50,7 @@ class Check:
     reference_rows: int = 0
     current_rows: int = 0
     reason: str | None = None
+    causes: tuple[str, ...] = ()
 
 
 def data_check(name: str, value: float, most: float, rows: int, told: str, is_breach: bool | None = None) -> Check:

@@ -61,6 +61,12 @@ def tell_check(check: Check) -> str:
     return f"{check.name} {value}{interval}{threshold} of {count(check.current_rows, 'row')}{reason}"
 
 
+def tell_checks(checks: Sequence[Check]) -> str:
+    """Say of checks what was measured, of three at most."""
+    rest = len(checks) - _CAUSES
+    return "; ".join(map(tell_check, checks[:_CAUSES])) + (f"; and {count(rest, 'check')} more" if rest > 0 else "")
+
+
 def tell_shifts(shifted: Sequence[FeatureDrift], importance: Mapping[str, float], monitoring: MonitoringSpec) -> str:
     """Say which features have shifted: three at most, first those that the model rests on and that shifted far."""
     ranked = sorted(shifted, key=lambda drift: -(drift.psi or 1.0) * importance.get(drift.feature, 1.0))
@@ -72,7 +78,8 @@ def tell_shifts(shifted: Sequence[FeatureDrift], importance: Mapping[str, float]
 def tell_cause(drifting: Sequence[FeatureDrift], importance: Mapping[str, float], monitoring: MonitoringSpec) -> str:
     """Say whether who is scored has changed, or what becomes of the same ones: a fall of performance is of either.
 
-    Only features of tonight are looked at, while performance is of nights whose labels are in: a hint, and no proof.
+    Only features of tonight are looked at, while performance is of nights whose labels are in: a hint, and no proof,
+    where nobody could look at those (`causes`).
     """
     if not drifting:
         return "no feature has shifted, so that what becomes of the same entities has changed"

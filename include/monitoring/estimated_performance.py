@@ -100,7 +100,7 @@ class BackTest:
     within: int
 
 
-def expected_auc(scores: _Floats, chances: _Floats) -> float:
+def expected_auc(scores: _Floats, chances: _Floats, weights: _Floats | None = None) -> float:
     """Return the AUC that is expected where each row is positive by a chance of its own; NaN without both classes.
 
     Parameters
@@ -108,6 +108,8 @@ def expected_auc(scores: _Floats, chances: _Floats) -> float:
     scores : ndarray of shape (n_rows,), float64
     chances : ndarray of shape (n_rows,), float64
         In [0, 1]; known labels are chances of 0 and 1.
+    weights : ndarray of shape (n_rows,), float64, optional
+        How many each row stands for. Default: one.
 
     Notes
     -----
@@ -122,7 +124,8 @@ def expected_auc(scores: _Floats, chances: _Floats) -> float:
     order = np.argsort(scores, kind="stable")
     ranked, chance = scores[order], chances[order]
     starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    positive, negative = (np.add.reduceat(each, starts) for each in (chance, 1 - chance))
+    counts = np.ones(len(order)) if weights is None else weights[order]
+    positive, negative = (np.add.reduceat(counts * each, starts) for each in (chance, 1 - chance))
     pairs = positive.sum() * negative.sum()
     if pairs <= 0:
         return float("nan")

@@ -16,7 +16,14 @@ from croniter import croniter
 from include import partitions
 from include.monitoring.check import Check
 from include.monitoring.decision_facts import NightMetrics
-from include.monitoring.decision_words import SCORE, tally_drift, tally_performance, tell_cause, tell_check, tell_shifts
+from include.monitoring.decision_words import (
+    SCORE,
+    tally_drift,
+    tally_performance,
+    tell_cause,
+    tell_checks,
+    tell_shifts,
+)
 from include.monitoring.drift import FeatureDrift
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
@@ -54,9 +61,10 @@ def find_triggers(
     fallen = breaches(nights, policy, monitoring, partition, by=fallen_checks)
     if len(fallen) >= policy.breaches:
         last = fallen[-1]
-        checks = "; ".join(map(tell_check, fallen_checks(last)))
-        cause = tell_cause(drifting(last, policy), last.importance, monitoring)
-        yield "performance", f"{tally_performance(len(fallen), policy)}; {last.partition}: {checks}; {cause}"
+        checks = fallen_checks(last)
+        causes = known_causes(checks) or (tell_cause(drifting(last, policy), last.importance, monitoring),)
+        told = f"{last.partition}: {tell_checks(checks)}; {'; '.join(causes)}"
+        yield "performance", f"{tally_performance(len(fallen), policy)}; {told}"
     drifted = breaches(nights, policy, monitoring, partition, by=partial(drifting, policy=policy))
     if len(drifted) >= policy.breaches:
         shifts = tell_shifts(drifting(drifted[-1], policy), drifted[-1].importance, monitoring)
@@ -112,6 +120,11 @@ def _counts(drift: FeatureDrift, night: NightMetrics, policy: DecisionSpec, *, i
 def fallen_checks(night: NightMetrics) -> list[Check]:
     """Return what of a night's performance, by labels that have come true, is beyond what is allowed."""
     return [check for check in night.checks if check.watch == "performance" and check.verdict == "breach"]
+
+
+def known_causes(checks: Sequence[Check]) -> tuple[str, ...]:
+    """Return what checks that are beyond what is allowed are mostly of, where somebody looked."""
+    return next((check.causes for check in checks if check.causes), ())
 
 
 def _due_at(schedule: str | None, last_trained: str | None, partition: str) -> datetime | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from include.question.labels import LABEL
 from include.scoring.lists import number_lists, rank_items
 from include.scoring.predictions import CHAMPION, DECISION, ROLE
 from include.specs.models import BinaryModelSpec, ModelSpec, RankingModelSpec
+from include.steps.explain_fall import explain_fall
 from include.steps.load_version import load_version
 from include.steps.measure_slices import measure_slices, whole_lists
 from include.steps.read_outcomes import learn_from, read_labelled
@@ -32,6 +33,7 @@ from include.training.outcome_metrics import Measured, measure_binary, measure_r
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
+    from include.adapters.registry.model_files import LoadedModel
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +113,8 @@ def measure_performance(
         return (unjudged(judged, _too_young(spec, version, age, min(scored, default=None))),)
     rows = read_labelled(deployment, spec, known, partition=partition)
     # Its metrics are among the files whose sha256 its registration pins.
-    reference = promised_by(load_version(deployment, spec.model_id, version).metrics, judged)
+    loaded = load_version(deployment, spec.model_id, version)
+    reference = promised_by(loaded.metrics, judged)
     windows = [_Window(tuple(nights[-size:])) for size in WINDOWS]
     champion = rows.filter(pc.and_(pc.equal(rows[ROLE], CHAMPION), pc.equal(rows["model_version"], version)))
     checks = [
@@ -119,6 +122,7 @@ def measure_performance(
         *_judge_slices(deployment, spec, champion, windows[-1], tested, version, age, fall_max),
         *_tell_others(spec, rows, windows[-1], version),
     ]
+    checks = _explained(deployment, spec, champion, loaded, tested, reference, checks, of_all_rows=len(windows))
     log.info(
         "performance model=%s partition=%s until=%s %s",
         spec.model_id, partition, last, {check.name: (check.value, check.verdict) for check in checks},
@@ -156,6 +160,27 @@ def _judge(
         if window is windows[-1]:
             for other in list(measured.figures)[1:]:
                 yield tell(f"{other}{window.suffix}", measured.figures[other], rows=measured.rows, about=about)
+
+
+def _explained(
+    deployment: Deployment,
+    spec: ModelSpec,
+    champion: pa.Table,
+    loaded: LoadedModel,
+    tested: pa.Table | None,
+    reference: Reference | None,
+    checks: list[Check],
+    *,
+    of_all_rows: int,
+) -> list[Check]:
+    """Return checks, of the first ones that of the widest window that is a breach with what it is of."""
+    if tested is None or reference is None or not isinstance(spec, BinaryModelSpec):
+        return checks
+    fallen = [check for check in checks[:of_all_rows] if check.verdict == "breach"]
+    if not fallen:
+        return checks
+    causes = explain_fall(deployment, spec, champion, loaded, tested, reference)
+    return [replace(check, causes=causes) if check is fallen[-1] else check for check in checks]
 
 
 def _judge_slices(

@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 from include.features.checks import EVENT_TIMESTAMP
 from include.monitoring.check import Check
 from include.monitoring.performance import Figure, Reference, judge_fall, tell, unjudged
+from include.monitoring.placements import place
 from include.monitoring.slices import Cells, cut, gather, gathered_as
 from include.question.labels import LABEL
 from include.scoring.lists import number_lists, rank_items
 from include.scoring.predictions import FEATURE_CREATED
 from include.specs.models import ModelSpec, RankingModelSpec
 from include.steps.read_slices import KNOWN_BY, read_slices
+from include.training.auc import placed_interval
 from include.training.clusters import number_entities
 from include.training.list_metrics import measure_lists, padded_mean
-from include.training.placements import place
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -61,7 +62,7 @@ class _Units:
         values, owners = self.values[chosen], self.owners[chosen]
         if self.scores is not None:
             placed = place(values == 1, self.scores[chosen], owners)
-            return Figure(None) if placed is None else Figure(placed.value, *placed.interval(level))
+            return Figure(None) if placed is None else Figure(placed.value, *placed_interval(placed, level=level))
         if not len(values):
             return Figure(None)
         whose = np.unique(owners, return_inverse=True)[1]

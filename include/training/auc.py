@@ -15,6 +15,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from include.errors import UsageError
+from include.monitoring.placements import Placements
 from include.training.clusters import number_entities
 
 _TINY = 1e-12
@@ -87,6 +88,22 @@ def auc_interval(
     positives, negatives = (len(np.unique(names[labels == label])) for label in (1, 0))
     by_size = newcombe_interval(auc(labels, scores), positives, negatives, level=level)
     return min(resampled[0], by_size[0]), max(resampled[1], by_size[1])
+
+
+def placed_interval(placed: Placements, *, level: float) -> tuple[float, float]:
+    """Return the interval of an AUC at any level: the wider on each side of the standard error's and of Newcombe's.
+
+    The first is symmetric in the log-odds of the AUC, as it may not leave [0, 1]. It lies where some hundred resamples
+    have nothing.
+    """
+    low, high = newcombe_interval(placed.value, placed.positives, placed.negatives, level=level)
+    inside = placed.value * (1 - placed.value)
+    if inside > 0 and np.isfinite(placed.deviation):
+        odds = np.log(placed.value / (1 - placed.value))
+        reach = norm.ppf((1 + level) / 2) * placed.deviation / inside
+        ends = 1 / (1 + np.exp(-np.array([odds - reach, odds + reach])))
+        low, high = min(low, float(ends[0])), max(high, float(ends[1]))
+    return low, high
 
 
 def newcombe_interval(value: float, positives: int, negatives: int, *, level: float = 0.95) -> tuple[float, float]:

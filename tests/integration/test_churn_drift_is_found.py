@@ -9,6 +9,7 @@ the same shop without that; else one shop is played, of which fewer nights are l
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ from include.steps.generate_orders import generate_orders
 from include.steps.import_source import import_file
 from include.steps.measure_performance import measure_performance
 from include.steps.read_outcomes import read_labelled
+from include.steps.read_tested import read_tested
 from include.steps.record_outcomes import record_outcomes
 from include.steps.score_batch import score_batch
 from include.training.artifacts import Signature
@@ -134,7 +136,8 @@ def play(folder: Path, seed: int, *incidents: str) -> Played:
     checks = {}
     for night in MEASURED:
         record_outcomes(deployment, "churn", partition=night)
-        checks[night] = {check.name: check for check in measure_performance(deployment, spec, night)}
+        tested = read_tested(deployment, spec, loaded) if night == MEASURED[-1] else None
+        checks[night] = {check.name: check for check in measure_performance(deployment, spec, night, tested=tested)}
     rows = read_labelled(deployment, spec, SCORED, partition=MEASURED[-1])
     nights = {night: rows.filter(pc.equal(rows["dt"], partitions.parse(night))) for night in SCORED}
     return Played(
@@ -187,6 +190,12 @@ def test_it_is_found_when_its_labels_are_known_and_on_every_night_from_then(left
         found = breaches(left, name)
         assert HORIZON <= found[0] <= HORIZON + days, name
         assert found == list(range(found[0], last + 1)), name
+    fallen = [check for check in left.checks[MEASURED[-1]].values() if check.causes]
+    assert [check.name for check in fallen] == ["auc_28_nights"]
+    kind, part = fallen[0].causes
+    assert "what becomes of the same ones has changed; by who is scored" in kind
+    # The loyal leave too, who order often.
+    assert re.match(r"total_orders_\d+d>=\d+: AUC 0\.[45]", part)
     reason = left.checks[MEASURED[-1]]["auc"].reason
     assert "of the version's test, where 5% is allowed, and not by chance" in reason
 

@@ -68,6 +68,13 @@ def test_a_night_shows_what_a_person_should_know_and_nothing_else(case):
     assert kinds(look(nights)) == expected
 
 
+def test_an_alert_names_what_a_fall_is_of_where_somebody_looked():
+    causes = ("what becomes of the same ones has changed", "country=DE: AUC 0.71")
+    checks = (FALLEN, replace(FALLEN, name="auc_7_nights", causes=causes))
+    (finding,) = look(with_checks(QUIET, *checks)).findings
+    assert finding.causes == causes
+
+
 def alert(kind, *, about="churn", subject="", over_on=None, told=()):
     return Alert(1, about, kind, subject, "2026-03-01", ("why",), "hold: why", "http://x", over_on, frozenset(told))
 

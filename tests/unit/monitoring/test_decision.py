@@ -250,6 +250,15 @@ def test_a_fall_of_performance_beside_a_shift_names_it() -> None:
     assert decision.reasons[1].startswith("5 of the last 5 nights showed a significant shift")
 
 
+def test_a_fall_whose_causes_are_known_tells_them_and_no_more_than_three_checks() -> None:
+    checks = [replace(_fallen(), name=f"auc_{n}") for n in range(5)]
+    checks[2] = replace(checks[2], causes=("what becomes of the same ones has changed", "country=DE: AUC 0.71"))
+    nights = [replace(night, checks=tuple(checks)) for night in make_nights(TONIGHT, [2] * 5)]
+    told = decided(nights).reasons[0]
+    assert told.endswith("; and 2 checks more; what becomes of the same ones has changed; country=DE: AUC 0.71")
+    assert [f"auc_{n} 0.710" in told for n in range(5)] == [True, True, True, False, False]
+
+
 @pytest.mark.parametrize("watch", ["prediction_drift", "latency", "traffic"])
 def test_what_a_new_model_would_not_mend_is_told_and_asks_for_none(watch: str) -> None:
     slow = Check(watch, "p99_ms", 140.0, 100.0, "breach", current_rows=5_000)

@@ -21,11 +21,12 @@ from sklearn.metrics import roc_auc_score
 from include import partitions
 from include.governance.lifecycle import Stage
 from include.monitoring.performance import Figure, Reference, judge_fall
+from include.monitoring.placements import place
 from include.specs.models import load_model
 from include.steps.measure_performance import measure_performance
 from include.steps.read_outcomes import read_labelled
 from include.tables import outcomes_table, predictions_table
-from include.training.placements import place
+from include.training.auc import placed_interval
 from tests.deployments import lake_only
 from tests.scoring_lake import Ledger, feature_rows, publish
 
@@ -201,7 +202,7 @@ def test_that_any_of_many_slices_is_called_fallen_is_as_unlikely_as_of_all_rows(
             for rows in (150, 200):
                 label = rng.random(rows) < 0.4
                 placed = place(label, label + rng.normal(0, 1, rows), np.arange(rows))
-                sides.append((placed.value, *placed.interval(level), rows))
+                sides.append((placed.value, *placed_interval(placed, level=level), rows))
             figure, reference = Figure(*sides[0][:3]), Reference(*sides[1])
             check = judge_fall("auc", figure, reference, rows=150, about="", fall_max=0.0)
             breaches.append(check.verdict == "breach")

@@ -1,0 +1,251 @@
+"""What a fall of performance is of: which part of the rows, and which feature of who is scored.
+
+What belongs here: the parts of rows held against one another, and sentences of three causes at most. What does not: the
+verdict on a fall (``performance``), and whether it is of who is scored or of what becomes of the same ones
+(``fall_parts``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from include.monitoring.estimated_performance import OF_A_CLASS_MIN, ScoredRows, expected_auc
+from include.monitoring.fall_parts import FallParts
+from include.monitoring.performance import Reference
+from include.monitoring.placements import Placements, place
+from include.monitoring.slices import Cells, cut
+
+_Floats = NDArray[np.float64]
+# Of the test, and of what came true.
+_Sides: TypeAlias = tuple[ScoredRows, ScoredRows]
+_Masks: TypeAlias = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+
+# That any part is named although all have fallen alike.
+_CHANCE = 0.05
+# More features tell nothing that these don't, and make the level of each stricter.
+FEATURES_MAX = 10
+_BINS = 10
+# A bin that the test hardly had stands for no more than so many of its rows.
+_WEIGHT_MAX = 20.0
+
+
+@dataclass(frozen=True)
+class FallenPart:
+    """A part of the rows that has fallen further than the others.
+
+    Attributes
+    ----------
+    name : str
+    before, now : float
+        Its AUC on the test, and as it came true.
+    of_rows : float
+        Its share of the current rows.
+    of_fall : float
+        The share of the fall of all rows that is gone without them; 1 where the others have not fallen.
+    """
+
+    name: str
+    before: float
+    now: float
+    of_rows: float
+    of_fall: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: AUC {self.now:.2f} where the test had {self.before:.2f}; without these {self.of_rows:.0%} "
+            f"of the rows {self.of_fall:.0%} of the fall is gone"
+        )
+
+
+@dataclass(frozen=True)
+class MovedFeature:
+    """A feature whose values alone, moved as they have, would have made the test harder.
+
+    Attributes
+    ----------
+    name : str
+    before, now : tuple of float
+        The quartiles of its values.
+    brings : float
+        The AUC of the test, weighted to have the current values of this feature.
+    """
+
+    name: str
+    before: tuple[float, float]
+    now: tuple[float, float]
+    brings: float
+
+    def __str__(self) -> str:
+        (was_low, was_high), (low, high) = self.before, self.now
+        return (
+            f"{self.name}: the middle half lies from {low:.3g} to {high:.3g}, on the test from {was_low:.3g} to "
+            f"{was_high:.3g}; that alone brings AUC {self.brings:.3f}"
+        )
+
+
+def find_causes(
+    reference: ScoredRows,
+    current: ScoredRows,
+    parts: FallParts | None,
+    cells: Sequence[tuple[Cells, Cells]],
+    *,
+    promise: Reference,
+    names: Sequence[str],
+) -> tuple[str, ...]:
+    """Return what a fall is of, in words: three causes at most.
+
+    Parameters
+    ----------
+    reference, current : ScoredRows
+        With labels: the version's test, and what came true of those that it scored, each entity once.
+    parts : FallParts or None
+        None where they can't be told apart.
+    cells : sequence of (Cells, Cells)
+        As `find_part` takes them.
+    promise : Reference
+        The AUC of the test.
+    names : sequence of str
+        Of the features, first those that the model rests on.
+    """
+    told = [_tell_parts(parts, promise)]
+    if (part := find_part(reference, current, cells)) is not None:
+        told.append(str(part))
+    if parts is not None and parts.is_who and (moved := find_moved(reference, current, names)) is not None:
+        told.append(str(moved))
+    return tuple(told)
+
+
+def _tell_parts(parts: FallParts | None, promise: Reference) -> str:
+    if parts is None:
+        return (
+            "those who are scored and the test have too little in common to tell whether who is scored has changed or "
+            "what becomes of them"
+        )
+    expected = parts.expected
+    alone = f"{expected.value:.3f} [{expected.low:.3f}, {expected.high:.3f}]"
+    came = f"AUC {parts.realised:.3f} where the test had {promise.value:.3f}"
+    if parts.is_who and parts.is_what:
+        return f"{came}: who is scored has changed, which alone brings {alone}, and what becomes of the same ones too"
+    if parts.is_what:
+        return f"{came}: what becomes of the same ones has changed; by who is scored {alone} was to be expected"
+    if parts.is_who:
+        return f"{came}: who is scored has changed, which alone brings {alone}"
+    return f"{came}: neither who is scored nor what becomes of the same ones has changed beyond chance"
+
+
+def cut_features(reference: ScoredRows, current: ScoredRows, names: Sequence[str]) -> Iterator[tuple[Cells, Cells]]:
+    """Cut the first features into thirds of the test; one that can't be cut is left out."""
+    for place_, name in enumerate(names[:FEATURES_MAX]):
+        before, now = reference.features[:, place_], current.features[:, place_]
+        known = before[np.isfinite(before)]
+        ends = sorted({float(f"{end:.3g}") for end in np.quantile(known, [1 / 3, 2 / 3])}) if len(known) else []
+        if ends:
+            yield cut(_column(before), name, ends), cut(_column(now), name, ends)
+
+
+def _column(values: _Floats) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(values)])
+
+
+def find_part(reference: ScoredRows, current: ScoredRows, cells: Sequence[tuple[Cells, Cells]]) -> FallenPart | None:
+    """Return the part that has fallen most clearly further than all other rows; None where none has.
+
+    Parameters
+    ----------
+    reference, current : ScoredRows
+        With labels: the version's test, and what came true.
+    cells : sequence of (Cells, Cells)
+        Of both, which part each row is of; the same names.
+
+    Notes
+    -----
+    The AUC of a part against that of the rest, on the test and now: the difference of the two falls over its standard
+    error, one-sided at 0.05 over the number of parts (Bonferroni). Where all have fallen alike a part is named one time
+    in twenty at most.
+    """
+    sides = reference, current
+    found = [
+        compared
+        for then, now in cells
+        for name in now.names
+        if (compared := _compare(name, sides, (then.are(name), now.are(name)))) is not None
+    ]
+    surely, part = max(found, key=lambda each: each[0], default=(0.0, None))
+    return part if found and surely > norm.ppf(1 - _CHANCE / len(found)) else None
+
+
+@dataclass(frozen=True)
+class _Fall:
+    was: Placements
+    came: Placements
+
+    @property
+    def size(self) -> float:
+        return self.was.value - self.came.value
+
+    @property
+    def variance(self) -> float:
+        return self.was.deviation**2 + self.came.deviation**2
+
+
+def _compare(name: str, sides: _Sides, own: _Masks) -> tuple[float, FallenPart] | None:
+    """Say how surely a part has fallen further than the rest; None where either has too few of a class on a side."""
+    part, rest = _fall(sides, own), _fall(sides, (~own[0], ~own[1]))
+    if part is None or rest is None:
+        return None
+    every = _fall(sides, (own[0] | ~own[0], own[1] | ~own[1]))
+    gone = 0.0 if every is None or every.size <= 0 else min(1.0, 1 - rest.size / every.size)
+    surely = (part.size - rest.size) / math.sqrt(part.variance + rest.variance) if gone > 0 else 0.0
+    return surely, FallenPart(name, part.was.value, part.came.value, float(own[1].mean()), gone)
+
+
+def _fall(sides: _Sides, chosen: _Masks) -> _Fall | None:
+    was, came = (_place(rows, mask) for rows, mask in zip(sides, chosen, strict=True))
+    return None if was is None or came is None else _Fall(was, came)
+
+
+def _place(rows: ScoredRows, chosen: NDArray[np.bool_]) -> Placements | None:
+    owners = np.arange(len(chosen)) if rows.entities is None else rows.entities
+    found = place(np.asarray(rows.labels)[chosen] == 1, rows.scores[chosen], owners[chosen]) if chosen.any() else None
+    return found if found is not None and min(found.positives, found.negatives) >= OF_A_CLASS_MIN else None
+
+
+def find_moved(reference: ScoredRows, current: ScoredRows, names: Sequence[str]) -> MovedFeature | None:
+    """Return the feature whose present values alone would have made the test hardest; None where none would.
+
+    The test's rows are weighted so that one feature has the values that it has now, by tenths of the test.
+    """
+    labels = np.asarray(reference.labels)
+    as_it_was = expected_auc(reference.scores, labels)
+    found = []
+    for place_, name in enumerate(names[:FEATURES_MAX]):
+        before, now = reference.features[:, place_], current.features[:, place_]
+        brings = expected_auc(reference.scores, labels, _weights(before, now))
+        if brings < as_it_was and np.isfinite(before).any() and np.isfinite(now).any():
+            found.append(MovedFeature(name, _middle_half(before), _middle_half(now), brings))
+    return min(found, key=lambda each: each.brings, default=None)
+
+
+def _weights(before: _Floats, now: _Floats) -> _Floats:
+    """Return how much likelier each value of the test is now, by tenths of the test and whether it is missing."""
+    known = before[np.isfinite(before)]
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(known) else np.empty(0)
+    bins = [
+        np.where(np.isnan(each), len(edges) + 1, np.searchsorted(edges, each, side="right")) for each in (before, now)
+    ]
+    was, came = (np.bincount(each, minlength=len(edges) + 2) / len(each) for each in bins)
+    ratio = np.divide(came, was, out=np.zeros_like(came), where=was > 0)
+    return np.asarray(np.minimum(ratio, _WEIGHT_MAX)[bins[0]])
+
+
+def _middle_half(values: _Floats) -> tuple[float, float]:
+    low, high = np.quantile(values[np.isfinite(values)], [0.25, 0.75])
+    return float(low), float(high)

@@ -1,0 +1,77 @@
+"""Whether a fall is of who is scored, or of what becomes of the same ones.
+
+What belongs here: the fall of an AUC in two parts, each with its interval. What does not: whom and which feature it is
+of (``causes``), and that there was a fall (``performance``).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from include.errors import RefusedError
+from include.monitoring.estimated_performance import ScoredRows, estimate_auc, expected_auc
+from include.monitoring.performance import Figure, Reference
+
+
+@dataclass(frozen=True)
+class FallParts:
+    """A fall from what a version had on its test to what came true.
+
+    Attributes
+    ----------
+    expected : Figure
+        What would have come true had only who is scored changed.
+    realised : float
+    is_who, is_what : bool
+        That who is scored has changed, or what becomes of the same ones, for the worse and beyond chance.
+    """
+
+    expected: Figure
+    realised: float
+    is_who: bool
+    is_what: bool
+
+
+def split_fall(
+    reference: ScoredRows, current: ScoredRows, promise: Reference, *, samples: int = 100, seed: int = 0
+) -> FallParts | None:
+    """Split a fall in two parts; None where both sides have too little in common, or there are too few rows.
+
+    Parameters
+    ----------
+    reference : ScoredRows
+        What the version was tested on, with labels.
+    current : ScoredRows
+        What it scored, with labels that came true; each entity once, so that labels are independent.
+    promise : Reference
+        The AUC of the test, with its interval.
+
+    Notes
+    -----
+    What is expected of the current rows is estimated as before their labels are known: rows of the test count by how
+    much likelier such features are among the current ones, and the same features are taken to mean the same chance.
+    Where what came true is below the 95 % interval of that, they mean another one. That who is scored has changed is
+    claimed where the interval of the fall from the test to what is expected (MOVER) is above 0. Each claim is false at
+    most one time in forty where nothing of its kind has changed.
+
+    It assumes that the features show all of who is scored that matters: what none of them shows is told as a change of
+    what becomes of the same ones. It looks at what both sides have in common, as the decomposition of Cai, Namkoong and
+    Yadlowsky does, and says nothing where that is little.
+
+    References
+    ----------
+    T. Cai, H. Namkoong, S. Yadlowsky, Diagnosing Model Performance Under Distribution Shift (arXiv 2303.02011).
+    """
+    try:
+        found = estimate_auc(reference, current, samples=samples, seed=seed)
+    except RefusedError:
+        return None
+    realised = float("nan") if current.labels is None else expected_auc(current.scores, current.labels)
+    if not found.is_corrected or not np.isfinite(realised):
+        return None
+    fall = promise.value - found.value
+    surely = fall - math.hypot(found.high - found.value, promise.value - promise.low)
+    return FallParts(Figure(found.value, found.low, found.high), realised, surely > 0, realised < found.low)

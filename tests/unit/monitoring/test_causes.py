@@ -1,0 +1,146 @@
+"""Of a fall of made rows whose truth is known it is said what it is of, and of chance nothing.
+
+CAUSES=full plays 200 worlds of each kind, else three.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from include.monitoring.causes import cut_features, find_causes, find_moved, find_part
+from include.monitoring.estimated_performance import ScoredRows
+from include.monitoring.fall_parts import FallParts, split_fall
+from include.monitoring.performance import Figure, Reference
+from include.monitoring.placements import place
+from include.monitoring.slices import Cells
+from include.training.auc import placed_interval
+
+FULL = os.environ.get("CAUSES") == "full"
+WORLDS = 200 if FULL else 3
+NAMES = ["reach", "level", "mood", "noise", "more_noise"]
+
+
+def world(rows: int, seed: int, *, who: float = 0.0, what: float = 0.0, rows_each: int = 1) -> ScoredRows:
+    """Return rows of a model that has not learned all there is.
+
+    Parameters
+    ----------
+    who : float
+        How far those who are scored have come to be others: alike in what tells most, and of another level.
+    what : float
+        How much less what tells most comes to mean.
+    """
+    rng, entities = np.random.default_rng(seed), rows // rows_each
+    lasting = np.repeat(rng.normal(size=(entities, 5)), rows_each, axis=0)
+    x = lasting * np.sqrt(0.9) + rng.normal(0, np.sqrt(0.1), lasting.shape)
+    x[:, 0] *= 1 - who / 2
+    x[:, 1] += who
+    odds = (1 - what) * 1.5 * x[:, 0] + 0.7 * x[:, 1] - 0.5 * x[:, 2] * x[:, 0]
+    labels = (rng.random(rows) < 1 / (1 + np.exp(-odds))).astype(np.float64)
+    scores = 1 / (1 + np.exp(-(1.4 * x[:, 0] + 0.6 * x[:, 1])))
+    return ScoredRows(scores, x, labels, np.repeat(np.arange(entities), rows_each))
+
+
+def promise_of(rows: ScoredRows) -> Reference:
+    placed = place(rows.labels == 1, rows.scores, rows.entities)
+    return Reference(placed.value, *placed_interval(placed, level=0.95), len(rows.scores))
+
+
+def split(seed: int, **changes: float) -> FallParts:
+    reference, current = world(3000, 10_000 + seed, rows_each=4), world(1000, seed, **changes)
+    found = split_fall(reference, current, promise_of(reference), seed=seed)
+    assert found is not None
+    assert found.realised == pytest.approx(roc_auc_score(current.labels, current.scores))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_who", "is_what"),
+    [
+        ({}, False, False),
+        ({"who": 1.0}, True, False),
+        ({"what": 0.5}, False, True),
+        ({"who": 0.8, "what": 0.5}, True, True),
+    ],
+    ids=["none", "who", "what", "both"],
+)
+def test_who_is_scored_and_what_becomes_of_them_are_told_apart(changes, is_who, is_what):
+    """What has not changed is claimed in one world of twenty at most, what has in eight of ten at least."""
+    found = [split(seed, **changes) for seed in range(WORLDS)]
+    for claims, is_true in (([f.is_who for f in found], is_who), ([f.is_what for f in found], is_what)):
+        print(changes, sum(claims), "of", WORLDS)
+        assert sum(claims) >= 0.8 * WORLDS if is_true else sum(claims) <= 0.05 * WORLDS + (0 if FULL else 1)
+
+
+def test_where_both_have_nothing_in_common_nothing_is_said():
+    reference = world(1000, 1)
+    elsewhere = world(600, 2)
+    elsewhere = ScoredRows(elsewhere.scores, elsewhere.features + 30, elsewhere.labels, elsewhere.entities)
+    parts = split_fall(reference, elsewhere, promise_of(reference))
+    assert parts is None
+    (told,) = find_causes(reference, elsewhere, parts, [], promise=promise_of(reference), names=NAMES)
+    assert "have too little in common" in told
+
+
+def test_the_part_whose_chances_have_changed_is_named_and_where_all_have_none_is():
+    """Above 1 what tells most means nothing any more; elsewhere it does what it did."""
+    reference, current = world(4000, 3, rows_each=4), world(2000, 4)
+    labels, rng = current.labels.copy(), np.random.default_rng(5)
+    is_hit = current.features[:, 0] > 0.43
+    labels[is_hit] = rng.random(is_hit.sum()) < 0.5
+    hit = ScoredRows(current.scores, current.features, labels, current.entities)
+    found = find_part(reference, hit, list(cut_features(reference, hit, NAMES)))
+    end = float(f"{np.quantile(reference.features[:, 0], 2 / 3):.3g}")
+    assert found.name == f"reach>={end:g}"
+    own = current.features[:, 0] >= end
+    assert found.now == pytest.approx(roc_auc_score(labels[own], current.scores[own]))
+    assert found.of_rows == pytest.approx(own.mean())
+    falls = [
+        roc_auc_score(reference.labels[then], reference.scores[then]) - roc_auc_score(labels[now], current.scores[now])
+        for then, now in ((reference.features[:, 0] < end, ~own), (slice(None), slice(None)))
+    ]
+    assert found.of_fall == pytest.approx(1 - falls[0] / falls[1])
+    assert found.of_fall > 0.5
+    assert f"without these {found.of_rows:.0%} of the rows {found.of_fall:.0%} of the fall is gone" in str(found)
+    alike = 0
+    for seed in range(WORLDS * 5):
+        then, now = world(2000, 100 + seed), world(1000, 900 + seed, what=0.5)
+        cells = [(Cells("c", ("a", "b"), np.arange(2000) % 2), Cells("c", ("a", "b"), np.arange(1000) % 2))]
+        alike += find_part(then, now, cells) is not None
+    print("alike", alike, "of", WORLDS * 5)
+    assert alike <= 0.05 * WORLDS * 5 + 2
+
+
+def test_the_feature_that_made_the_test_harder_is_named_in_its_own_unit():
+    reference, current = world(3000, 8, rows_each=4), world(1000, 9, who=1.0)
+    found = find_moved(reference, current, NAMES)
+    assert found.name == "reach"
+    assert found.now == pytest.approx(tuple(np.quantile(current.features[:, 0], [0.25, 0.75])))
+    assert found.brings < roc_auc_score(reference.labels, reference.scores) - 0.03
+    assert f"from {found.now[0]:.3g} to {found.now[1]:.3g}" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("is_who", "is_what", "said"),
+    [
+        (True, True, "who is scored has changed, which alone brings 0.800 .*, and what becomes of the same ones too"),
+        (False, True, "what becomes of the same ones has changed; by who is scored 0.800"),
+        (True, False, "who is scored has changed, which alone brings 0.800"),
+        (False, False, "has changed beyond chance"),
+    ],
+)
+def test_three_causes_at_most_are_told_first_which_kind(is_who, is_what, said):
+    reference, current = world(3000, 8, rows_each=4), world(1000, 9, who=1.0, what=0.5)
+    parts = FallParts(Figure(0.8, 0.78, 0.82), 0.7, is_who, is_what)
+    cells = list(cut_features(reference, current, NAMES))
+    told = find_causes(reference, current, parts, cells, promise=Reference(0.85, 0.83, 0.87, 3000), names=NAMES)
+    assert told[0].startswith("AUC 0.700 where the test had 0.850: ")
+    assert len(told) <= 3
+    assert any("reach: the middle half lies" in cause for cause in told) == is_who
+
+    assert re.search(said, told[0])
