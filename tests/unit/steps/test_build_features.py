@@ -191,20 +191,20 @@ def test_a_range_that_is_built_in_portions_is_the_one_that_is_built_at_once(
     assert in_portions.state.recorded == deployment.state.recorded
 
 
-# What a hundred lines of one order say, the days of a group that they spoil, and who is named for what.
+# What eleven lines of one order say, the days of a group that they spoil, and who is named for what.
 STOPPERS = {
-    "an order's pieces": ("order_risk", 10**7, 0.0, [3], "order_id=huge of 2024-01-03", "units"),
-    "a ratio of two sums": ("order_risk", 10**7, 1.0, [3], "order_id=huge of 2024-01-03", "order_value"),
+    "an order's pieces": ("order_risk", 10**8, 0.0, [3], "order_id=huge of 2024-01-03", "units"),
+    "a ratio of two sums": ("order_risk", 10**8, 1.0, [3], "order_id=huge of 2024-01-03", "order_value"),
     "a sum that looks back": (
         "customer_daily",
-        10**7,
+        10**8,
         1.0,
         [3, 4, 5],
         "customer_id=c3 of 2024-01-03",
         "total_spend_30d",
     ),
-    "a product": ("product_daily", 10**7, 0.0, [3, 4, 5], "product_id=p1 of 2024-01-03", "units_sold_7d"),
-    "a sum beyond its type": ("customer_daily", 10**9, 1e6, [3, 4, 5], "", "DECIMAL(18,6)"),
+    "a product": ("product_daily", 10**8, 0.0, [3, 4, 5], "product_id=p1 of 2024-01-03", "units_sold_7d"),
+    "a sum beyond its type": ("customer_daily", 10**10, 1e6, [3, 4, 5], "", "DECIMAL(18,6)"),
 }
 
 
@@ -221,7 +221,7 @@ def test_days_that_break_their_spec_are_named_and_all_others_of_the_range_are_pu
     days = [line(f"2024-01-{day:02}", customer=f"c{day}") for day in range(1, 6)]
     huge = [
         line("2024-01-03 10:00:00", customer="c3", order="huge", line=n, quantity=pieces, unit_price=price)
-        for n in range(101)
+        for n in range(11)
     ]
     publish_source(deployment.lake, orders(*days, *huge))
 
@@ -293,11 +293,11 @@ def test_a_refusal_names_the_fewest_rows_that_it_comes_of(
 
 
 def test_of_many_rows_that_it_takes_together_three_are_shown(deployment: FakeDeployment) -> None:
-    lines = [line("2024-01-01", order="o", line=n, quantity=10**7, unit_price=1.0) for n in range(101)]
+    lines = [line("2024-01-01", order="o", line=n, quantity=10**8, unit_price=1.0) for n in range(11)]
     publish_source(deployment.lake, orders(*lines))
 
     with pytest.raises(
-        RefusedError, match=r"order_value of order_id=o comes of (raw/orders \(.*\), ){2}.*and 98 more rows"
+        RefusedError, match=r"order_value of order_id=o comes of (raw/orders \(.*\), ){2}.*and 8 more rows"
     ):
         build_features(deployment, "order_risk", start="2024-01-01", end="2024-01-01")
 
