@@ -173,15 +173,16 @@ def yaml_text(values: Mapping[str, Any], meanings: Mapping[str, str] | None = No
 def _yaml_lines(values: Mapping[str, Any], prefix: str, meanings: Mapping[str, str]) -> Iterator[str]:
     indent = "  " * prefix.count(".")
     for key, value in values.items():
+        meaning = meanings.get(f"{prefix}{key}")
+        told = f"  # {meaning}" if meaning else ""
         if isinstance(value, dict) and value:
             yield f"{indent}{_yaml_scalar(key)}:"
             yield from _yaml_lines(value, f"{prefix}{key}.", meanings)
         elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
-            yield f"{indent}{_yaml_scalar(key)}:"
+            yield f"{indent}{_yaml_scalar(key)}:{told}"
             yield from (f"{indent}  - {_yaml_scalar(each)}" for each in value)
         else:
-            meaning = meanings.get(f"{prefix}{key}")
-            yield f"{indent}{_yaml_scalar(key)}: {_yaml_scalar(value)}" + (f"  # {meaning}" if meaning else "")
+            yield f"{indent}{_yaml_scalar(key)}: {_yaml_scalar(value)}{told}"
 
 
 def _yaml_scalar(value: object) -> str:

@@ -80,6 +80,7 @@ def propose_model(name: str, *, like: str, group: str | None = None, label: str 
         service = f"{name}_v1"
         values |= {"entity": asked.entity.model_dump(mode="json"), "population": "true"}
         values["features"] = {"service": service, "group": asked.group}
+        values["monitoring"]["slices"] = []
         files[service_folders()[-1] / f"{service}.yaml"] = _service_text(service, asked, values["owner"])
         to_read.append(f"population is everybody in {asked.group}, and {service} has all its numbers: choose")
     if label is not None and label != spec.label.kind:

@@ -48,7 +48,7 @@ def test_every_key_is_told_beside_its_value(overlay):
     write_model(propose_model("churn60", like="churn"))
     lines = (overlay / "churn60.yaml").read_text().splitlines()
     silent = [line for line in lines if "#" not in line]
-    assert all(line.endswith(":") for line in silent)
+    assert all(line.endswith(":") or line.lstrip().startswith("- ") for line in silent)
 
 
 NO_NAMES = ["Churn", "", "7days", "a-b", "../churn", "a b", "a\n", "x" * 51, "ä"]
