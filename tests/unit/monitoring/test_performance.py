@@ -18,13 +18,15 @@ REFERENCE = Reference(0.86, 0.84, 0.88, 2000)
         (Figure(0.82, 0.819, 0.821), REFERENCE, "ok"),
         (Figure(0.80, 0.70, 0.90), REFERENCE, "ok"),
         (Figure(0.80, 0.78, 0.82), Reference(0.86, 0.77, 0.93, 60), "ok"),
+        (Figure(0.78, 0.73, 0.83), REFERENCE, "ok"),
         (Figure(0.95, 0.94, 0.96), REFERENCE, "ok"),
         (Figure(0.30, 0.20, 0.45), REFERENCE, "breach"),
+        (Figure(0.1, 0.0, 0.2), Reference(0.0, 0.0, 0.1, 60), "ok"),
         (Figure(None), REFERENCE, "unknown"),
         (Figure(0.74, 0.70, 0.78), None, "unknown"),
     ],
-    ids=["far", "little-but-sure", "sure-but-allowed", "of-few-rows", "of-a-small-test", "better", "reversed",
-         "undefined", "no-promise"],
+    ids=["far", "little-but-sure", "sure-but-allowed", "of-few-rows", "of-a-small-test", "sure-of-one-look", "better",
+         "reversed", "nothing-promised", "undefined", "no-promise"],
 )  # fmt: skip
 def test_a_fall_is_a_breach_where_it_is_more_than_allowed_and_more_than_chance(figure, reference, verdict):
     found = judge_fall("auc", figure, reference, rows=900, about="predictions of a night")
@@ -46,14 +48,14 @@ def test_a_breach_says_what_fell_from_what_by_how_much():
 
 
 def test_where_nothing_changed_few_nights_are_a_breach():
-    """Reference and night are both drawn from one world; 2.5 in a hundred would be by the interval alone."""
+    """Reference and night are both drawn from one world; 2.5 in a hundred would be by the intervals of one look."""
     breaches = 0
     for seed in range(100):
         test = measured(*world(600, seed=seed), samples=100).figures["auc"]
         night = measured(*world(300, seed=10_000 + seed), samples=100)
         reference = Reference(test.value, test.low, test.high, 600)
         breaches += judge_fall("auc", night.figures["auc"], reference, rows=300, about="x").verdict == "breach"
-    assert breaches <= 6
+    assert breaches == 0
 
 
 def test_what_is_told_is_not_judged():
