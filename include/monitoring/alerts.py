@@ -10,13 +10,14 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal, TypeAlias
 
 from include.monitoring.check import Check
 from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.decision_words import count, tell_check
 from include.monitoring.missed_nights import Hole, tell_holes
-from include.monitoring.triggers import Trigger, drifting, fallen_checks, known_causes
+from include.monitoring.triggers import Trigger, breaches, drifting, fallen_checks, known_causes
 from include.monitoring.untrained import UntrainedRetrain
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
@@ -167,7 +168,7 @@ def limit_causes(causes: Sequence[str]) -> tuple[str, ...]:
 
 
 def look_at_night(
-    tonight: NightMetrics,
+    nights: Sequence[NightMetrics],
     asking: Collection[tuple[Trigger, str]],
     policy: DecisionSpec,
     monitoring: MonitoringSpec,
@@ -176,7 +177,8 @@ def look_at_night(
 
     Parameters
     ----------
-    tonight : NightMetrics
+    nights : sequence of NightMetrics
+        By partition, the night last; those before it as far back as the policy looks.
     asking : collection of (Trigger, str)
         What asks for a retrain of the night, and why, whatever forbids one (``triggers.find_triggers``).
     policy : DecisionSpec
@@ -185,15 +187,19 @@ def look_at_night(
     Notes
     -----
     Nothing is over because it could not be judged: broken data hides drift, a night without questions hides a slow
-    service. Drift and fallen performance are over when nothing asks any more *and* the night itself shows none.
+    service. Drift and fallen performance are raised by N of the last M nights, and over by none of them: between the
+    two an alert stays as it is, and what hovers around its threshold is told once.
     """
-    asks = dict(asking)
+    asks, tonight = dict(asking), nights[-1]
+    seen = partial(breaches, nights, policy, monitoring, tonight.partition)
     can_be_judged = tonight.data_quality.status == "ok" and tonight.rows >= monitoring.min_rows
     return put_together(
         (
             _look_at_data(tonight),
-            _look_at_drift(tonight, asks.get("drift"), policy, can_be_judged=can_be_judged),
-            _look_at_performance(tonight, asks.get("performance"), can_be_judged=can_be_judged),
+            _look_at_drift(asks.get("drift"), is_over=can_be_judged and not seen(by=partial(drifting, policy=policy))),
+            _look_at_performance(
+                tonight, asks.get("performance"), is_over=can_be_judged and not seen(by=fallen_checks)
+            ),
             _look_at_serving(tonight),
         )
     )
@@ -284,20 +290,18 @@ def _look_at_data(tonight: NightMetrics) -> Look:
     return Look((Finding("data_incident", tonight.data_quality.reasons),) if is_incident else ())
 
 
-def _look_at_drift(tonight: NightMetrics, asks: str | None, policy: DecisionSpec, *, can_be_judged: bool) -> Look:
+def _look_at_drift(asks: str | None, *, is_over: bool) -> Look:
     if asks is not None:
         return Look((Finding("drift", (asks,)),))
-    is_over = can_be_judged and not drifting(tonight, policy)
     return Look(()) if is_over else _unseen("drift")
 
 
-def _look_at_performance(tonight: NightMetrics, asks: str | None, *, can_be_judged: bool) -> Look:
+def _look_at_performance(tonight: NightMetrics, asks: str | None, *, is_over: bool) -> Look:
     checks = fallen_checks(tonight)
     fallen = known_causes(checks) or tuple(map(tell_check, checks))
     if asks is not None:
         return Look((Finding("performance", fallen or (asks,)),))
-    is_over = can_be_judged and not fallen and any(map(_is_judged, tonight.checks))
-    return Look(()) if is_over else _unseen("performance")
+    return Look(()) if is_over and any(map(_is_judged, tonight.checks)) else _unseen("performance")
 
 
 def _is_judged(check: Check) -> bool:

@@ -89,7 +89,7 @@ def _night(deployment: Deployment, model_id: str, partition: str) -> Look:
         deployment, model_id, since=partitions.shift(partition, -spec.decision.windows), until=partition
     )
     asking = find_triggers(nights, spec.decision, spec.monitoring, partition=partition, last_trained=None, event=None)
-    return look_at_night(nights[-1], list(asking), spec.decision, spec.monitoring)
+    return look_at_night(nights, list(asking), spec.decision, spec.monitoring)
 
 
 def _training(deployment: Deployment, model_id: str, now: datetime) -> Look:

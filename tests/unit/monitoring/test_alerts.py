@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from include import partitions
 from include.monitoring.alerts import (
     Alert,
     Finding,
@@ -22,12 +24,13 @@ from include.monitoring.alerts import (
     untold,
 )
 from include.monitoring.check import Check
+from include.monitoring.decision import decide
 from include.monitoring.drift import measure_drift
 from include.monitoring.missed_nights import Hole, MissedNight
 from include.monitoring.reference_profile import build_reference_profile
 from include.monitoring.triggers import find_triggers
 from include.monitoring.untrained import UntrainedRetrain
-from tests.unit.monitoring.nights import MONITORING, make_night, make_nights, make_policy
+from tests.unit.monitoring.nights import MONITORING, make_ledger, make_night, make_nights, make_policy
 
 TONIGHT = "2026-03-10"
 NOW = datetime(2026, 3, 11, 6, tzinfo=UTC)
@@ -38,7 +41,7 @@ SLOW = Check("latency", "p99_ms", 180.0, 100.0, "breach", low=170.0, high=190.0,
 
 def look(nights):
     asking = find_triggers(nights, POLICY, MONITORING, partition=TONIGHT, last_trained=None, event=None)
-    return look_at_night(nights[-1], list(asking), POLICY, MONITORING)
+    return look_at_night(nights, list(asking), POLICY, MONITORING)
 
 
 def kinds(found):
@@ -210,3 +213,25 @@ def test_a_message_does_not_tell_the_ends_of_a_range_which_are_of_one_person_eac
 
 def test_a_finding_is_the_same_thing_whatever_its_causes():
     assert Finding("drift", ("a",)).key == Finding("drift", ("b",)).key
+
+
+def test_what_hovers_around_its_threshold_is_one_decision_a_cooldown_and_one_alert():
+    """Sixty nights, on six of ten of which features have shifted: raised once, never over, decided once a cooldown."""
+    rng, open_alerts, raised, over, retrains = np.random.default_rng(4), [], 0, 0, []
+    nights = make_nights("2026-03-31", [2 * int(each) for each in rng.random(60) < 0.6])
+    for place, tonight in enumerate(nights):
+        known = nights[: place + 1]
+        ledger = make_ledger(retrain_partitions=tuple(retrains))
+        if decide(known, POLICY, MONITORING, ledger, partition=tonight.partition).action == "retrain":
+            retrains.append(tonight.partition)
+        asking = find_triggers(
+            known[-5:], POLICY, MONITORING, partition=tonight.partition, last_trained=None, event=None
+        )
+        found = look_at_night(known[-5:], list(asking), POLICY, MONITORING)
+        over += len(gone := ended(found, open_alerts))
+        new = fresh(found, open_alerts)
+        raised += len(new)
+        open_alerts = [each for each in open_alerts if each not in gone] + [alert(each.kind) for each in new]
+    gaps = [partitions.days_between(first, second) for first, second in pairwise(retrains)]
+    assert (len(retrains), min(gaps) >= POLICY.cooldown_days) == (4, True)
+    assert (raised, over) == (1, 0)
