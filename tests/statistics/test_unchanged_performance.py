@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from include.monitoring.performance import Figure, Reference, judge_fall
-from include.training.placements import place
+from include.monitoring.placements import place
 
 FULL = os.environ.get("STATISTICS") == "full"
 YEARS, NIGHTS = (40, 365) if FULL else (1, 40)
