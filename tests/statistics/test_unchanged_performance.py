@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from include.monitoring.performance import Figure, Reference, judge_fall
 from include.monitoring.placements import place
+from include.training.auc import placed_interval
 
 FULL = os.environ.get("STATISTICS") == "full"
 YEARS, NIGHTS = (40, 365) if FULL else (1, 40)
@@ -40,7 +41,7 @@ def nights(rng: np.random.Generator, count: int) -> Rows:
 def figure(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> Figure:
     placed = place(labels.ravel(), scores.ravel(), np.tile(np.arange(CUSTOMERS), len(scores)))
     assert placed is not None
-    return Figure(placed.value, *placed.interval(0.95))
+    return Figure(placed.value, *placed_interval(placed, level=0.95))
 
 
 def reference(rng: np.random.Generator) -> Reference:
