@@ -1,4 +1,4 @@
-"""A night's scores, from feature files on disk to predictions on disk: this project, and its engines streamed by hand.
+"""A night's scores, from feature files on disk to predictions on disk: this project, engines by hand, spark_udf.
 
 What belongs here: the night that is made up for it, the contenders, and the proof that their scores are equal. What
 does not: what one night of the shipped model holds in memory (``memory``).
@@ -6,7 +6,8 @@ does not: what one night of the shipped model holds in memory (``memory``).
 The night is one partition of a group of 20 doubles with a text key, as the lake keeps it; the model has 500 trees of
 depth 6. Every contender reads the same files, takes both cores, holds a part of the rows at a time, and writes the key,
 the score and the decision of each row as parquet. This project writes its table of predictions, checks the files that
-it reads, and commits.
+it reads, and commits. MLflow's ``spark_udf`` has the booster in MLflow's own flavour, and Spark reads and writes. A
+Spark is up before the clock starts, this project's after its first round.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ NAMES = [f"f{n:02}" for n in range(FEATURES)]
 ROWS_BY_HAND = 100_000
 
 _HERE = "benchmarks.batch_scoring"
-_OURS = "this project"
+_OURS, _OURS_ON_SPARK = "this project", "this project, on Spark"
 _PIECE = 1_000_000
 
 
@@ -97,6 +98,28 @@ def onnx_by_hand(root: str) -> Callable[[], None]:
     return partial(_stream, root, "onnx", lambda matrix: session.run(None, {"features": matrix})[-1][:, 1])
 
 
+def spark_udf(root: str) -> Callable[[], None]:
+    """Return MLflow's `spark_udf`, of the same Spark as this project has."""
+    import mlflow
+    import xgboost
+    from pyspark.sql import functions
+
+    from include.adapters.compute.spark_compute import SparkCompute
+
+    spark, model = SparkCompute()._session, Path(root) / "mlflow"
+    booster = xgboost.Booster(model_file=str(Path(root) / "model.ubj"))
+    mlflow.xgboost.save_model(booster, str(model), pip_requirements=["xgboost"])
+    score = mlflow.pyfunc.spark_udf(spark, str(model), result_type="float", env_manager="local")
+
+    def run() -> None:
+        rows = spark.read.parquet(str(Path(root) / "lake" / "features" / GROUP))
+        scored = rows.select(KEY, score(functions.struct(*NAMES)).alias("score"))
+        decided = scored.withColumn("decision", scored["score"] >= 0.5)
+        decided.write.mode("overwrite").parquet(str(Path(root) / "spark_udf"))
+
+    return run
+
+
 def _stream(root: str, name: str, predict: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> None:
     with _writer(Path(root) / f"{name}.parquet") as writer:
         for batch in _batches(root):
@@ -119,9 +142,9 @@ def _batches(root: str) -> Iterator[pa.RecordBatch]:
         yield from pq.ParquetFile(path).iter_batches(ROWS_BY_HAND, columns=[KEY, *NAMES])
 
 
-def write_night(root: Path, rows: int) -> None:
+def write_night(root: Path, rows: int, *, compute: str = "local") -> None:
     """Write the specs, the version and the night's features."""
-    _write_specs(root / "specs")
+    _write_specs(root / "specs", compute)
     _write_version(root)
     deployment_in(root).lake.rewrite(f"features/{GROUP}", [NIGHT], lambda _: _features(rows))
 
@@ -154,7 +177,7 @@ def _write_version(root: Path) -> None:
     (root / "model.onnx").write_bytes(to_onnx(booster))
 
 
-def _write_specs(folder: Path) -> None:
+def _write_specs(folder: Path, compute: str) -> None:
     from include.specs.models import load_model
 
     for name in ("features", "services"):
@@ -171,6 +194,8 @@ def _write_specs(folder: Path) -> None:
         "model_id": MODEL, "registered_name": MODEL, "features": {"service": f"{GROUP}_v1", "group": GROUP},
         "population": "f00 IS NOT NULL",
     }  # fmt: skip
+    model["scoring"]["compute"] = compute
+    model["monitoring"]["slices"] = []
     (folder / "features" / f"{GROUP}.yaml").write_text(yaml.safe_dump(group))
     # Nothing is built: the night is written as it is.
     (folder / "features" / f"{GROUP}.sql").write_text("SELECT * FROM orders WHERE dt BETWEEN $start_day AND $end_day")
@@ -180,17 +205,29 @@ def _write_specs(folder: Path) -> None:
 
 def _require_equal(root: Path) -> None:
     """Compare the scores that every contender has left."""
-    ours = pads.dataset(root / "lake" / "predictions" / MODEL).to_table(columns=[KEY, "score"]).sort_by(KEY)
-    for name in ("xgboost", "onnx"):
-        theirs = pq.read_table(root / f"{name}.parquet").sort_by(KEY)
+    ours = _scores(root / "lake" / "predictions" / MODEL)
+    others = {name: root / f"{name}.parquet" for name in ("xgboost", "onnx")}
+    others |= {"spark_udf": root / "spark_udf", _OURS_ON_SPARK: _on_spark(root) / "lake" / "predictions" / MODEL}
+    for name, path in others.items():
+        theirs = _scores(path)
         if not ours[KEY].combine_chunks().equals(theirs[KEY].combine_chunks()):
             raise RuntimeError(f"{name}: not the rows of this project")
         np.testing.assert_allclose(theirs["score"].to_numpy(), ours["score"].to_numpy(), atol=1e-6, err_msg=name)
-    print(f"{ours.num_rows:,} scores equal to those of both by hand", flush=True)
+    print(f"{ours.num_rows:,} scores equal to those of all others", flush=True)
+
+
+def _scores(path: Path) -> pa.Table:
+    return pads.dataset(path).to_table(columns=[KEY, "score"]).sort_by(KEY)
+
+
+def _on_spark(root: Path) -> Path:
+    """Return the folder of the same night, of a model whose spec has Spark score it."""
+    return root / "on_spark"
 
 
 def _forget_scores(root: Path) -> None:
-    shutil.rmtree(root / "lake" / "predictions", ignore_errors=True)
+    for folder in (root, _on_spark(root)):
+        shutil.rmtree(folder / "lake" / "predictions", ignore_errors=True)
 
 
 def _contenders(root: Path) -> list[Contender]:
@@ -199,6 +236,8 @@ def _contenders(root: Path) -> list[Contender]:
         Contender(_OURS, f"{_HERE}:this_project", here),
         Contender("XGBoost by hand: streamed inplace_predict", f"{_HERE}:xgboost_by_hand", here),
         Contender("ONNX Runtime by hand, streamed", f"{_HERE}:onnx_by_hand", here),
+        Contender(_OURS_ON_SPARK, f"{_HERE}:this_project", {"root": str(_on_spark(root))}),
+        Contender("MLflow's spark_udf", f"{_HERE}:spark_udf", here),
     ]
 
 
@@ -213,7 +252,9 @@ def main(scale: float = 1.0, rounds: int = 3) -> list[Race]:
         with tempfile.TemporaryDirectory(prefix="mlops-bench-") as scratch:
             root = Path(scratch)
             write_night(root, rows)
-            contenders = _contenders(root)[: 2 if most else 3]
+            contenders = _contenders(root)[: 2 if most else None]
+            if not most:
+                write_night(_on_spark(root), rows, compute="spark")
             forget = partial(_forget_scores, root)
             races.append(
                 race(_title(rows), contenders, rounds=1 if most else rounds, baseline=_OURS, before_round=forget)
