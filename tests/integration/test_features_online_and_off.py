@@ -109,6 +109,7 @@ def test_a_model_that_has_no_vectors_yet_does_not_keep_the_others_from_theirs(
     model = yaml.safe_load((config / "models" / "churn.yaml").read_text())
     names = {"model_id": "another", "registered_name": "another", "population": "true"}
     model |= {**names, "features": {**model["features"], **features}}
+    model["monitoring"]["slices"] = []
     (config / "models" / "another.yaml").write_text(yaml.safe_dump(model))
     assert {"another", "churn"} <= set(load_specs().models)
     shutil.rmtree(deployment.settings.home / "lake" / LOG)
