@@ -112,7 +112,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         seen.resumed = read_until(again, "stays up")
         seen.answers = {url: answer_of(url) for url in re.findall(r"(?:http|file)://[^\s;]+", seen.resumed)}
         again.send_signal(signal.SIGINT)
-        seen.exit_code = again.wait(90)
+        seen.exit_code = again.wait(180)
         yield seen
     finally:
         for process in filter(None, (first, again)):
@@ -186,7 +186,7 @@ def test_every_order_of_a_night_is_scored_once_and_every_list_is_whole(deploymen
 
 def test_other_arguments_in_the_same_home_are_refused(shown):
     other = demo(shown.home, "--nights", "5")
-    said, _ = other.communicate(timeout=60)
+    said, _ = other.communicate(timeout=180)
     assert other.returncode == 1
     assert "holds a demo of a simulated shop, seed 7" in said
     assert "--fresh" in said
@@ -199,7 +199,7 @@ def test_the_home_keeps_the_demos_overlay_and_refuses_another(shown, tmp_path):
     assert (told in shown.asked, told in shown.resumed) == (True, True)
     assert settings_of(shown.home).specs_overlay == overlay
     other = demo(shown.home, MLOPS_SPECS=str(tmp_path))
-    said, _ = other.communicate(timeout=60)
+    said, _ = other.communicate(timeout=180)
     assert other.returncode == 2
     assert f"{shown.home} was made with {overlay}" in said
 

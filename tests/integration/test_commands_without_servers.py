@@ -159,7 +159,7 @@ def test_a_command_beside_a_home_that_is_up_uses_its_server_and_leaves_it(home):
     try:
         server = home.postgres.pid()
         for process in [commands.start(home.env, *LEDGER), commands.start(home.env, *LEDGER)]:
-            printed, told = process.communicate(timeout=60)
+            printed, told = process.communicate(timeout=180)
             assert (process.returncode, told, json.loads(printed)["model"]) == (0, "", "churn")
         assert home.postgres.pid() == server
         assert home.postgres.is_ready()
@@ -207,6 +207,6 @@ def test_what_needs_no_database_starts_none(tmp_path, arguments):
     compared = ["--reference", str(orders), "--current", str(orders), "--columns", "quantity"]
     home = Home(tmp_path / "home")
     process = commands.start(home.env, *(arguments if arguments[-1] != "ORDERS" else [*arguments[:-1], *compared]))
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=180)
     assert (process.returncode, told) == (0, "")
     assert not home.home.exists()

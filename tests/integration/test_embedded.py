@@ -82,7 +82,7 @@ class Up:
         return closed and not self.members() and not ProcessTable(self.home).records()
 
 
-def until(is_true, timeout_s=60) -> bool:
+def until(is_true, timeout_s=120) -> bool:
     deadline = time.monotonic() + timeout_s
     while not is_true():
         if time.monotonic() > deadline:
@@ -101,7 +101,7 @@ def test_a_busy_port_is_a_clear_error_and_leaves_nothing(tmp_path):
         taken.listen()
         port = str(taken.getsockname()[1])
         up = Up(tmp_path / "home", MLOPS_PORT=port)
-        said, _ = up.process.communicate(timeout=60)
+        said, _ = up.process.communicate(timeout=180)
     assert up.process.returncode == 1
     assert f"port {port} of 127.0.0.1 is busy; set MLOPS_PORT" in said
     assert not up.members()
@@ -114,7 +114,7 @@ def test_an_overlay_that_is_not_there_or_not_the_homes_stops_the_start(tmp_path,
         make_home(home, HomeSettings(tmp_path / made_with))
         overlay.mkdir()
     up = Up(home, MLOPS_SPECS=str(overlay))
-    said, _ = up.process.communicate(timeout=60)
+    said, _ = up.process.communicate(timeout=180)
     assert up.process.returncode == 2
     told = f"but {home} was made with {tmp_path / 'another'}" if made_with else f"{str(overlay)!r} is not a folder"
     assert told in said
@@ -153,7 +153,7 @@ def test_two_homes_a_killed_terminal_a_second_start_and_ctrl_c(tmp_path):
             ada.request("POST", "/variables", {"key": "hers", "value": "no"})
 
         second = Up(tmp_path / "one")
-        said, _ = second.process.communicate(timeout=60)
+        said, _ = second.process.communicate(timeout=180)
         assert (second.process.returncode, "is up already" in said) == (1, True)
         assert api.is_healthy()
 
@@ -174,11 +174,11 @@ def test_two_homes_a_killed_terminal_a_second_start_and_ctrl_c(tmp_path):
             assert ("waiting for the end of the commands" in said, printed) == (True, "0\n")
             api = again.api()
             beside = commands.start(commands.environment(one.home), "registry", "verify", "--json")
-            printed, told = beside.communicate(timeout=60)
+            printed, told = beside.communicate(timeout=180)
             assert (beside.returncode, json.loads(printed)["ok"]) == (0, True), told
             assert api.request("GET", "/variables/kept")["value"] == "yes"
             again.process.send_signal(signal.SIGINT)
-            assert again.process.wait(60) == 0
+            assert again.process.wait(180) == 0
             assert until(lambda: again.gone(api), 10), again.members()
         finally:
             again.process.kill()

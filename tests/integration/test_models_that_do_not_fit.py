@@ -161,7 +161,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command on a home that is not there yet; it is not there afterwards."""
     home = folder / "home"
     process = commands.start(commands.environment(home, MLOPS_SPECS=str(folder / "specs")), *arguments)
-    told = process.communicate(timeout=60)
+    told = process.communicate(timeout=180)
     assert not home.exists()
     return subprocess.CompletedProcess(arguments, process.returncode, *told)
 
