@@ -41,8 +41,8 @@ demo: setup ## Play the whole loop; ARGS=--yes approves for you, ORDERS=FILE FOR
 test: .venv/.peers ## Lint and run every test
 	@.ci/test
 
-truth: setup ## Hold the shipped models against the simulated shop's truth on five seeds, and play the story on three
-	@TRUTH=full .venv/bin/python -m pytest -q -rP tests/integration/test_models_against_the_truth.py tests/integration/test_story_on_seeds.py
+truth: setup ## Hold the shipped models against five simulated shops' truth, play the story on three, and a real shop's year
+	@TRUTH=full .venv/bin/python -m pytest -q -rP tests/integration/test_models_against_the_truth.py tests/integration/test_story_on_seeds.py tests/integration/test_a_real_shops_year.py
 
 test-statistics: setup ## Play years without a change, and changes, and count what monitoring makes of them
 	@STATISTICS=full .venv/bin/python -m pytest -q -rP tests/statistics

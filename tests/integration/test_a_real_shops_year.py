@@ -1,0 +1,235 @@
+"""A real gift shop's year, night by night: what was an incident, what asked for a retrain, and what came of it.
+
+The log begins on its shop's first day that anybody knows, so that what looks back on all of it grows with it. It ends
+before Christmas: the Christmas that it begins with comes again, 52 weeks later, by the same customers. TRUTH=full
+(`make truth`) plays all nights; else they are counted, which needs no model.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from include import partitions
+from include.adapters.deployment import Deployment
+from include.adapters.state.decisions import DecisionRow
+from include.errors import RefusedError
+from include.governance.lifecycle import LedgerMove, Stage
+from include.monitoring.decision_facts import NightMetrics
+from include.monitoring.triggers import drifting
+from include.monitoring.volume import VolumeLimits, judge_volume
+from include.settings import PROJECT_ROOT
+from include.specs.models import load_model
+from include.specs.sources import load_source
+from include.steps.build_features import build_features
+from include.steps.build_training_set import build_training_set
+from include.steps.claim_training import TrainingRequest, claim_training
+from include.steps.decide_retrain import decide_retrain
+from include.steps.find_untrained import record_failure
+from include.steps.gate_candidate import gate_candidate
+from include.steps.generate_orders import deliver_night
+from include.steps.heal_features import heal_features
+from include.steps.import_source import import_delivery, import_file
+from include.steps.monitor_model import load_nights, measure_night
+from include.steps.move_model import promote_version, stage_or_refuse
+from include.steps.record_outcomes import record_outcomes
+from include.steps.score_batch import score_batch
+from include.steps.split_source import split_source
+from include.steps.train_model import train_model
+from tests.deployments import deployed_beside
+from tests.real_data import real_data
+
+pytestmark = pytest.mark.timeout(7200)
+
+FULL = os.environ.get("TRUTH") == "full"
+SPECS = PROJECT_ROOT / "include" / "config" / "overlays" / "online_retail"
+FIRST, LAST = "2010-12-01", "2012-01-09"
+# Tried once a week since the windows of training have an example to fit on, the first version that passes its gates.
+TOO_EARLY, TRAINED = "2011-05-19", "2011-05-26"
+NIGHTS = partitions.span(partitions.shift(TRAINED, 1), LAST)
+# Of the days on which the shop is closed over Christmas, the Saturdays are as closed as ever.
+CLOSED = partitions.span("2011-12-23", "2012-01-02")
+INCIDENTS = {"2011-12-21", *(day for day in CLOSED if partitions.parse(day).strftime("%a") != "Sat")}
+TOLD = ["2011-10-30", "2011-11-06", "2011-11-11", "2012-01-08"]
+BANK_HOLIDAYS = {"2011-05-30", "2011-08-29"}
+# Who last ordered before the closure is not scored any more: half of all.
+HALVED = set(partitions.span("2012-01-06", LAST))
+# What grows while the log is young, and what depends on the day of the week.
+GROWING, RECENCY = (
+    {"tenure_days", "avg_order_gap_days", "total_orders_180d", "total_spend_180d"},
+    "days_since_last_order",
+)
+BY_DRIFT = [
+    "2011-06-09", "2011-06-23", "2011-07-07", "2011-07-21", "2011-08-04", "2011-08-24", "2011-09-07", "2011-09-21",
+    "2011-10-05", "2011-10-19", "2011-11-02", "2011-11-22", "2011-12-20",
+]  # fmt: skip
+BY_SCHEDULE = ["2011-12-06", "2012-01-03"]
+HORIZON = load_model("churn").label.horizon_days
+
+
+def with_another_christmas() -> pd.DataFrame:
+    """Return the log, and its first Christmas again as orders of their own, on the same days of the week."""
+    log = pd.read_parquet(real_data("online_retail/online_retail.parquet"))
+    again = log[log["InvoiceDate"].between("2010-12-11", "2011-01-11")]
+    again = again.assign(
+        InvoiceNo=again["InvoiceNo"] + "-again", InvoiceDate=again["InvoiceDate"] + pd.Timedelta(weeks=52)
+    )
+    return pd.concat([log, again], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def log() -> pd.DataFrame:
+    return with_another_christmas()
+
+
+def test_by_its_rows_alone_the_closure_is_an_incident_and_the_season_is_told(log: pd.DataFrame) -> None:
+    counted = log["InvoiceDate"].dt.strftime("%Y-%m-%d").value_counts()
+    days = {day: int(counted.get(day, 0)) for day in partitions.span(FIRST, LAST)}
+    policy = load_model("churn").monitoring
+    limits = VolumeLimits(policy.delivered_ratio_min, policy.delivered_ratio_max, policy.volume_ratio_max)
+    found = {day: judge_volume("rows", days, day, limits) for day in partitions.span("2011-10-15", LAST)}
+    assert {day for day, check in found.items() if check.verdict == "breach"} == INCIDENTS
+    assert [day for day, check in found.items() if check.verdict == "ok" and check.reason] == TOLD
+
+
+@dataclass(frozen=True)
+class Year:
+    """What was measured, decided and moved, by night."""
+
+    nights: dict[str, NightMetrics]
+    decisions: dict[str, DecisionRow]
+    moves: tuple[LedgerMove, ...]
+    refused_before: str
+
+
+@pytest.fixture(scope="module")
+def year(home: Path, log: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Year]:
+    folder = tmp_path_factory.mktemp("year")
+    log.to_parquet(folder / "log.parquet")
+    with deployed_beside(home, folder, "year", specs=SPECS) as deployment:
+        refused = begin(deployment, folder / "log.parquet", folder / "shop")
+        for night in NIGHTS:
+            play(deployment, folder / "shop" / "arrivals", night)
+        yield Year(
+            {night.partition: night for night in load_nights(deployment, "churn", until=LAST)},
+            {d.partition: d for d in deployment.state.decisions("churn") if d.run_id.startswith("night")},
+            deployment.state.ledger("churn"),
+            refused,
+        )
+
+
+def begin(deployment: Deployment, log: Path, folder: Path) -> str:
+    """Play up to the first version, and return what a gate says of one that was trained a week before it."""
+    split = split_source(log, load_source("orders"), file_format="online-retail", nights=len(NIGHTS), folder=folder)
+    as_of = partitions.end_of(split.history_end)
+    import_file(deployment, split.history, source="orders", file_format="online-retail", as_of=as_of)
+    build_features(deployment, "customer_daily", start=FIRST, end=TRAINED)
+    early = train_model(deployment, build_training_set(deployment, "churn", as_of=TOO_EARLY))
+    (refused,) = (gate.reason for gate in gate_candidate(deployment, early).gates if gate.verdict == "fail")
+    train(deployment, TRAINED, TrainingRequest("first", "the first version", by_hand=True))
+    return refused
+
+
+def play(deployment: Deployment, arrivals: Path, night: str) -> None:
+    deliver_night(arrivals, night, deployment.settings.home / "landing")
+    import_delivery(deployment, night, source="orders", cross_check=False)
+    build_features(deployment, "customer_daily", start=night, end=night)
+    heal_features(deployment, "customer_daily")
+    score_batch(deployment, "churn", partition=night)
+    record_outcomes(deployment, "churn", partition=night)
+    measure_night(deployment, "churn", partition=night)
+    if decide_retrain(deployment, "churn", partition=night, run_id=f"night {night}").acted:
+        train(deployment, night, TrainingRequest(f"training {night}"))
+
+
+def train(deployment: Deployment, as_of: str, request: TrainingRequest) -> None:
+    """Train on a decision; what passes its gates is approved at once, what does not is kept beside the decision."""
+    claim_training(deployment, "churn", partition=as_of, request=request)
+    candidate = train_model(deployment, build_training_set(deployment, "churn", as_of=as_of))
+    try:
+        stage_or_refuse(deployment, candidate)
+    except RefusedError as no:
+        record_failure(deployment, "churn", run_id=request.run_id, why=str(no))
+    else:
+        promote_version(deployment, "churn", version=candidate.version, actor="ada", reason="gates passed")
+
+
+def without_incident(year: Year) -> list[NightMetrics]:
+    return [night for night in year.nights.values() if night.data_quality.status == "ok"]
+
+
+def without(night: NightMetrics, features: set[str]) -> NightMetrics:
+    return replace(night, drift=tuple(drift for drift in night.drift if drift.feature not in features))
+
+
+if FULL:  # The nights are not played else.
+
+    def test_each_night_is_decided_and_a_week_before_the_first_version_none_passes(year: Year) -> None:
+        assert list(year.nights) == list(year.decisions) == NIGHTS
+        assert year.refused_before.startswith("AUC 0.67")
+
+    def test_the_closure_is_an_incident_and_never_a_retrain(year: Year) -> None:
+        vetoed = {night for night, decision in year.decisions.items() if decision.action == "veto"}
+        assert vetoed == BANK_HOLIDAYS | INCIDENTS | HALVED
+        for night in vetoed - HALVED:
+            assert "rows of orders delivered" in year.decisions[night].reasons[0], night
+        assert [night for night in CLOSED if year.decisions[night].acted] == []
+
+    def test_the_season_is_told_as_volume_and_no_incident(year: Year) -> None:
+        delivered = {
+            night: check
+            for night, measured in year.nights.items()
+            for check in measured.checks
+            if check.name == "rows of orders delivered"
+        }
+        told = [night for night, check in delivered.items() if check.verdict == "ok" and check.reason]
+        assert [night for night in told if night >= "2011-10-15"] == TOLD
+        assert {year.nights[night].data_quality.status for night in TOLD[:3]} == {"ok"}
+
+    def test_it_retrains_each_cooldown_while_the_log_grows(year: Year) -> None:
+        acted = {night: decision.trigger for night, decision in year.decisions.items() if decision.acted}
+        assert acted == dict.fromkeys(BY_DRIFT, "drift") | dict.fromkeys(BY_SCHEDULE, "schedule")
+
+    def test_nothing_asks_but_what_grows_with_the_log_and_recency(year: Year) -> None:
+        policy, ok = load_model("churn").decision, without_incident(year)
+        left_out: tuple[set[str], ...] = (set(), GROWING, {*GROWING, RECENCY})
+        counted = [sum(bool(drifting(without(night, each), policy)) for night in ok) for each in left_out]
+        print(f"of {len(ok)} nights without an incident count, without what grows, without recency too: {counted}")
+        assert counted[0] > 0.8 * len(ok)
+        assert counted[1] < 0.1 * len(ok)
+        assert counted[2] == 0
+
+    def test_recency_shifts_on_the_days_of_the_week_that_a_reference_does_not_have(year: Year) -> None:
+        trained = {move.version: move.evidence.as_of for move in year.moves if move.evidence is not None}
+        of_same, of_others = [], []
+        for night in without_incident(year):
+            if night.model_version is not None and night.partition < CLOSED[0]:
+                is_same = (partitions.days_between(trained[night.model_version], night.partition) + HORIZON) % 7 == 0
+                shifted = any(drift.feature == RECENCY and drift.verdict == "significant" for drift in night.drift)
+                (of_same if is_same else of_others).append(shifted)
+        print(f"{sum(of_same)} of {len(of_same)} nights of the same day, {sum(of_others)} of {len(of_others)} others")
+        assert not any(of_same)
+        assert sum(of_others) > 0.5 * len(of_others)
+
+    def test_a_version_that_is_replaced_each_cooldown_is_never_judged_by_what_came_true(year: Year) -> None:
+        judged = {check.verdict for night in year.nights.values() for check in night.checks if check.name == "auc"}
+        assert judged == {"unknown"}
+
+    def test_what_passes_is_in_production_and_what_the_schedule_alone_asked_must_be_better(year: Year) -> None:
+        promoted = [m.partition for m in year.moves if m.to_stage == Stage.PRODUCTION]
+        assert promoted == sorted({TRAINED, *BY_DRIFT, *BY_SCHEDULE} - {"2011-12-06"})
+        gains = {
+            move.evidence.as_of: gate.value
+            for move in year.moves
+            if move.evidence is not None
+            for gate in move.evidence.gates
+            if gate.gate == "champion" and gate.value is not None
+        }
+        print("AUC against the version in Production:", {night: round(gain, 3) for night, gain in gains.items()})
+        assert gains["2011-06-09"] > 0.02
+        assert max(gain for night, gain in gains.items() if night > "2011-06-23") < 0.01
