@@ -172,11 +172,12 @@ def find_part(reference: ScoredRows, current: ScoredRows, cells: Sequence[tuple[
     in twenty at most.
     """
     sides = reference, current
+    every = _fall(sides, (np.ones(len(reference.scores), bool), np.ones(len(current.scores), bool)))
     found = [
         compared
         for then, now in cells
         for name in now.names
-        if (compared := _compare(name, sides, (then.are(name), now.are(name)))) is not None
+        if (compared := _compare(name, sides, (then.are(name), now.are(name)), every)) is not None
     ]
     surely, part = max(found, key=lambda each: each[0], default=(0.0, None))
     return part if found and surely > norm.ppf(1 - _CHANCE / len(found)) else None
@@ -196,12 +197,11 @@ class _Fall:
         return self.was.deviation**2 + self.came.deviation**2
 
 
-def _compare(name: str, sides: _Sides, own: _Masks) -> tuple[float, FallenPart] | None:
+def _compare(name: str, sides: _Sides, own: _Masks, every: _Fall | None) -> tuple[float, FallenPart] | None:
     """Say how surely a part has fallen further than the rest; None where either has too few of a class on a side."""
     part, rest = _fall(sides, own), _fall(sides, (~own[0], ~own[1]))
     if part is None or rest is None:
         return None
-    every = _fall(sides, (own[0] | ~own[0], own[1] | ~own[1]))
     gone = 0.0 if every is None or every.size <= 0 else min(1.0, 1 - rest.size / every.size)
     surely = (part.size - rest.size) / math.sqrt(part.variance + rest.variance) if gone > 0 else 0.0
     return surely, FallenPart(name, part.was.value, part.came.value, float(own[1].mean()), gone)
