@@ -18,15 +18,13 @@ from include.monitoring.check import Check
 from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.estimated_performance import CAVEAT, EstimatedAuc, ScoredRows, back_test, estimate_auc
 from include.monitoring.performance import Figure, judge_fall, promised_by, tell, unjudged
-from include.question.labels import LABEL
 from include.question.matrix import feature_matrix
 from include.scoring.predictions import CHAMPION, ROLE
 from include.specs.models import BinaryModelSpec, ModelSpec
 from include.steps.load_version import load_version
-from include.steps.read_scores import with_features
+from include.steps.read_scores import scored_rows, with_features
 from include.steps.read_tested import read_tested
 from include.tables import predictions_name
-from include.training.clusters import number_entities
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -135,12 +133,7 @@ def _reference(spec: ModelSpec, loaded: LoadedModel, tested: pa.Table | None) ->
             f"the lake does not keep training set {loaded.manifest.set_id} any more: what scores of this version of "
             f"{spec.model_id} meant on its test is not known"
         )
-    return ScoredRows(
-        tested["score"].to_numpy().astype(np.float64),
-        _matrix(tested, loaded.signature.feature_names),
-        tested[LABEL].to_numpy().astype(np.float64),
-        number_entities(tested[spec.entity.keys[0]].to_pylist()),
-    )
+    return scored_rows(spec, tested, loaded.signature.feature_names)
 
 
 def _matrix(rows: pa.Table, names: Sequence[str]) -> np.ndarray:

@@ -6,7 +6,7 @@ and that there was a fall (``measure_performance``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,17 +16,14 @@ import pyarrow.compute as pc
 from include import partitions
 from include.features.checks import EVENT_TIMESTAMP
 from include.monitoring.causes import cut_features, find_causes
-from include.monitoring.estimated_performance import ScoredRows
 from include.monitoring.fall_parts import split_fall
 from include.monitoring.performance import Reference
 from include.monitoring.slices import Cells, cut, gather, gathered_as
 from include.question.labels import LABEL
-from include.question.matrix import feature_matrix
 from include.scoring.predictions import CHAMPION, FEATURE_CREATED, ROLE
-from include.steps.read_scores import with_features
+from include.steps.read_scores import scored_rows, with_features
 from include.steps.read_slices import KNOWN_BY, read_slices
 from include.tables import predictions_name
-from include.training.clusters import number_entities
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -61,7 +58,7 @@ def explain_fall(
     """
     names = sorted(loaded.signature.feature_names, key=lambda name: -loaded.model.importance.get(name, 0.0))
     now = _newest(deployment, spec, rows, loaded.signature.feature_service)
-    reference, current = _scored(spec, tested, names), _scored(spec, now, names)
+    reference, current = scored_rows(spec, tested, names), scored_rows(spec, now, names)
     parts = split_fall(reference, current, promise, seed=spec.training.seed)
     cells = [*_slices(deployment, spec, tested, now), *cut_features(reference, current, names)]
     return find_causes(reference, current, parts, cells, promise=promise, names=names)
@@ -86,15 +83,6 @@ def _newest(deployment: Deployment, spec: BinaryModelSpec, rows: pa.Table, servi
         if sum(map(len, found)) >= _ENOUGH:
             break
     return pa.concat_tables(found)
-
-
-def _scored(spec: BinaryModelSpec, rows: pa.Table, names: Sequence[str]) -> ScoredRows:
-    return ScoredRows(
-        rows["score"].to_numpy().astype(np.float64),
-        feature_matrix(rows, names).astype(np.float64),
-        rows[LABEL].to_numpy().astype(np.float64),
-        number_entities(rows[spec.entity.keys[0]].to_pylist()),
-    )
 
 
 def _slices(

@@ -1,18 +1,24 @@
 """Read a night's scores beside the features that they were computed from.
 
-What belongs here: joining the two. What does not: the features as they were known (``read_inputs``), and what is made
-of them.
+What belongs here: joining the two, and rows with labels as estimates take them. What does not: the features as they
+were known (``read_inputs``), and what is made of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from include.features.checks import CREATED_TIMESTAMP
+from include.monitoring.estimated_performance import ScoredRows
+from include.question.labels import LABEL
+from include.question.matrix import feature_matrix
 from include.scoring.predictions import FEATURE_CREATED
 from include.steps.read_inputs import created_column, other_groups, read_scored
+from include.training.clusters import number_entities
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -29,4 +35,22 @@ def with_features(
     inputs = read_scored(deployment, spec, partition, scored, service=service)
     return scores.select([*keys, "score"]).join(
         inputs.rows.select([*keys, *inputs.features]), keys=keys, join_type="left outer"
+    )
+
+
+def scored_rows(spec: ModelSpec, rows: pa.Table, names: Sequence[str]) -> ScoredRows:
+    """Return labelled rows as estimates and causes take them.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        The entity keys, the features, ``label`` and ``score``.
+    names : sequence of str
+        Of the features, in the order in which they are wanted.
+    """
+    return ScoredRows(
+        rows["score"].to_numpy().astype(np.float64),
+        feature_matrix(rows, names).astype(np.float64),
+        rows[LABEL].to_numpy().astype(np.float64),
+        number_entities(rows[spec.entity.keys[0]].to_pylist()),
     )
