@@ -32,16 +32,14 @@ from include.steps.claim_training import TrainingRequest, claim_training
 from include.steps.decide_retrain import decide_retrain
 from include.steps.find_untrained import record_failure
 from include.steps.gate_candidate import gate_candidate
-from include.steps.generate_orders import deliver_night
-from include.steps.heal_features import heal_features
-from include.steps.import_source import import_delivery, import_file
+from include.steps.import_source import import_file
 from include.steps.monitor_model import load_nights, measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.record_outcomes import record_outcomes
-from include.steps.score_batch import score_batch
 from include.steps.split_source import split_source
 from include.steps.train_model import train_model
 from tests.deployments import deployed_beside
+from tests.played_nights import score_night
 from tests.real_data import real_data
 
 pytestmark = pytest.mark.timeout(7200)
@@ -136,11 +134,7 @@ def begin(deployment: Deployment, log: Path, folder: Path) -> str:
 
 
 def play(deployment: Deployment, arrivals: Path, night: str) -> None:
-    deliver_night(arrivals, night, deployment.settings.home / "landing")
-    import_delivery(deployment, night, source="orders", cross_check=False)
-    build_features(deployment, "customer_daily", start=night, end=night)
-    heal_features(deployment, "customer_daily")
-    score_batch(deployment, "churn", partition=night)
+    score_night(deployment, arrivals, night)
     record_outcomes(deployment, "churn", partition=night)
     measure_night(deployment, "churn", partition=night)
     if decide_retrain(deployment, "churn", partition=night, run_id=f"night {night}").acted:

@@ -27,14 +27,12 @@ from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.claim_training import TrainingRequest, claim_training
 from include.steps.decide_retrain import decide_retrain
-from include.steps.generate_orders import deliver_night
-from include.steps.heal_features import heal_features
-from include.steps.import_source import import_delivery, import_file
+from include.steps.import_source import import_file
 from include.steps.monitor_model import measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
-from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
 from tests.deployments import deployed_beside
+from tests.played_nights import score_night
 from tests.raw_orders import DELIVERIES
 
 pytestmark = pytest.mark.timeout(900)
@@ -72,11 +70,7 @@ def play(deployment: Deployment, plan: DemoPlan) -> None:
     build_features(deployment, "customer_daily", start=plan.features_from["customer_daily"], end=plan.history_end)
     train(deployment, plan.trained_as_of, TrainingRequest("first", "the first version", by_hand=True))
     for night in plan.nights:
-        deliver_night(Path(plan.arrivals), night, deployment.settings.home / "landing")
-        import_delivery(deployment, night, source="orders", cross_check=False)
-        build_features(deployment, "customer_daily", start=night, end=night)
-        heal_features(deployment, "customer_daily")
-        score_batch(deployment, "churn", partition=night)
+        score_night(deployment, Path(plan.arrivals), night)
         measure_night(deployment, "churn", partition=night)
         if decide_retrain(deployment, "churn", partition=night, run_id=f"night {night}").acted:
             train(deployment, night, TrainingRequest(f"training {night}"))
