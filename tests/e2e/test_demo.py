@@ -29,7 +29,7 @@ from include.specs.models import load_model
 from tests.browser import chromium, watch
 from tests.e2e.loop import SELDOM_PARSED
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 NIGHTS = ["2026-03-14", "2026-03-15"]
 MODELS = ["churn", "fraud", "recommendation"]
