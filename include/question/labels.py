@@ -5,7 +5,7 @@ What belongs here: the calendar of snapshots, and the promises of a label's stat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import pyarrow as pa
@@ -50,6 +50,15 @@ def snapshot_days(as_of: str, label: LabelSpec, training: TrainingSpec) -> list[
     last = partitions.shift(as_of, -label.horizon_days)
     back = range(0, training.window_days, training.snapshot_every_days)
     return [partitions.shift(last, -days) for days in back][::-1]
+
+
+def tell_one_weekday(training: TrainingSpec) -> Iterator[str]:
+    """Say where all examples stand on one day of the week."""
+    if (step := training.snapshot_every_days) % 7 == 0:
+        yield (
+            f"training.snapshot_every_days={step} is a multiple of 7: all examples stand on one day of the week, and "
+            "what depends on it has shifted on the other six; with 4, four weeks of test have each day once"
+        )
 
 
 def known_labels(labelled: pa.Table, keys: Sequence[str], *, known_until: datetime, kind: str) -> pa.Table:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from include.column_types import is_number, is_text
 from include.errors import MlopsError, one_line
 from include.features.checks import EVENT_TIMESTAMP, expected_schema
-from include.question.labels import KNOWN_AT, LABEL, known_labels, snapshot_days
+from include.question.labels import KNOWN_AT, LABEL, known_labels, snapshot_days, tell_one_weekday
 from include.specs.groups import load_feature_group
 from include.specs.labels import EXAMPLES, LabelKind, load_label_kind
 from include.specs.models import ModelSpec
@@ -68,7 +68,7 @@ def check_model(deployment: Deployment, spec: ModelSpec, *, as_of: datetime, see
     found = (*_wrong_with_population(deployment, spec), *_wrong_with_label(deployment, spec, as_of, seed))
     if found:
         return ModelCheck(tuple(f"{spec.model_id}.yaml: {said}" for said in found), ())
-    return ModelCheck((), (*spec.gates.tell_idle(), *_cost(deployment, spec)))
+    return ModelCheck((), (*spec.gates.tell_idle(), *tell_one_weekday(spec.training), *_cost(deployment, spec)))
 
 
 def _wrong_with_population(deployment: Deployment, spec: ModelSpec) -> Iterator[str]:

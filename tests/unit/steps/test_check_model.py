@@ -138,7 +138,12 @@ def test_a_label_of_another_entity_is_named(overlay):
     assert "customer_id" in said
 
 
-def test_a_gate_that_any_model_passes_is_told(overlay):
+def test_a_gate_that_any_model_passes_and_snapshots_of_one_day_of_the_week_are_told(overlay):
     write_model(propose_model("mine", like="churn"))
-    (overlay / "mine.yaml").write_text((overlay / "mine.yaml").read_text().replace("auc_min: 0.85", "auc_min: 0.5"))
-    assert "gates.auc_min=0.5 is no threshold" in check(load_model("mine"), overlay).told[0]
+    text = (overlay / "mine.yaml").read_text()
+    for shipped, idle in {"auc_min: 0.85": "auc_min: 0.5", "snapshot_every_days: 4": "snapshot_every_days: 14"}.items():
+        text = text.replace(shipped, idle)
+    (overlay / "mine.yaml").write_text(text)
+    gate, snapshots, *_ = check(load_model("mine"), overlay).told
+    assert "gates.auc_min=0.5 is no threshold" in gate
+    assert "training.snapshot_every_days=14 is a multiple of 7" in snapshots
