@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
+from include.errors import MlopsError
 from include.monitoring.check import Check
 from include.monitoring.maturity import SHARE_MIN, mature_after
 from include.monitoring.performance import FALL_MAX, Reference, judge_fall, promised_by, tell, unjudged
@@ -120,7 +121,7 @@ def measure_performance(
     checks = [
         *_judge(spec, champion, windows, reference, version, age, fall_max),
         *_judge_slices(deployment, spec, champion, windows[-1], tested, version, age, fall_max),
-        *_tell_others(spec, rows, windows[-1], version),
+        *_tell_others(deployment, spec, rows, windows[-1], version),
     ]
     checks = _explained(deployment, spec, champion, loaded, tested, reference, checks, of_all_rows=len(windows))
     log.info(
@@ -201,8 +202,13 @@ def _judge_slices(
         )  # fmt: skip
 
 
-def _tell_others(spec: ModelSpec, rows: pa.Table, window: _Window, version: int) -> Iterator[Check]:
-    """Tell the metric of what other versions scored, and of what was scored in other roles."""
+def _tell_others(
+    deployment: Deployment, spec: ModelSpec, rows: pa.Table, window: _Window, version: int
+) -> Iterator[Check]:
+    """Tell the metric of what other versions scored, beside what it was on their tests, and of other roles.
+
+    A version that was replaced before its labels came is told so, and asks for nothing: it has been answered.
+    """
     judged = _JUDGED_BY[spec.task]
     pairs = rows.group_by([ROLE, "model_version"]).aggregate([]).to_pylist()
     for pair in sorted(pairs, key=lambda each: (each[ROLE], each["model_version"])):
@@ -214,10 +220,22 @@ def _tell_others(spec: ModelSpec, rows: pa.Table, window: _Window, version: int)
         if labelled.num_rows < spec.monitoring.min_rows:
             continue
         measured = _measure(spec, own)
-        about = f"{window} by version {other} as {role}, which is not judged"
         yield tell(
-            f"{judged}{window.suffix}_{role}_v{other}", measured.figures[judged], rows=measured.rows, about=about
+            f"{judged}{window.suffix}_{role}_v{other}",
+            measured.figures[judged],
+            rows=measured.rows,
+            about=f"{window} by version {other} as {role}, which is not judged",
+            reference=_promise(deployment, spec, other),
         )
+
+
+def _promise(deployment: Deployment, spec: ModelSpec, version: int) -> Reference | None:
+    """Return what a version that is told had on its test; None where its files are no more what was registered."""
+    try:
+        return promised_by(load_version(deployment, spec.model_id, version).metrics, _JUDGED_BY[spec.task])
+    except MlopsError as err:
+        log.warning("performance model=%s version=%d can't be read: %s", spec.model_id, version, err)
+        return None
 
 
 def _within(rows: pa.Table, window: _Window) -> pa.Table:

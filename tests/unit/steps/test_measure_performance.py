@@ -19,6 +19,7 @@ import yaml
 from sklearn.metrics import roc_auc_score
 
 from include import partitions
+from include.errors import MlopsError
 from include.governance.lifecycle import Stage
 from include.monitoring.performance import Figure, Reference, judge_fall
 from include.monitoring.placements import place
@@ -236,7 +237,7 @@ def test_an_earlier_night_is_judged_by_what_was_known_then(deployment):
 
 def test_other_versions_and_roles_are_told_and_judge_nothing(deployment):
     found = checks(deployment, NIGHTS[34])["auc_28_nights_challenger_v2"]
-    assert (found.verdict, found.threshold, found.reference) == ("ok", None, None)
+    assert (found.verdict, found.threshold, found.reference) == ("ok", None, METRICS["auc"])
     assert found.reason.endswith("by version 2 as challenger, which is not judged")
 
 
@@ -249,7 +250,21 @@ def test_after_a_promotion_the_version_that_is_gone_is_told_and_the_new_one_wait
     assert found["auc"].reason.endswith(
         "by version 2: it scored none of them; its first night is judged 5 days after it"
     )
-    assert found["auc_28_nights_champion_v1"].value > 0.7
+    gone = found["auc_28_nights_champion_v1"]
+    assert gone.value > 0.7
+    assert (gone.verdict, gone.threshold, gone.reference) == ("ok", None, METRICS["auc"])
+
+
+def test_a_version_that_is_told_and_cannot_be_read_holds_no_night_up(deployment, monkeypatch):
+    def load(_name, version, *, registered):
+        if version == 2:
+            raise MlopsError("its files are not what was registered")
+        return SimpleNamespace(metrics=METRICS)
+
+    monkeypatch.setattr(deployment.model_registry, "load", load)
+    found = checks(deployment, NIGHTS[34])
+    assert found["auc"].verdict == "ok"
+    assert found["auc_28_nights_challenger_v2"].reference is None
 
 
 def test_a_version_without_metrics_of_its_own_is_measured_and_not_judged(deployment, monkeypatch):
