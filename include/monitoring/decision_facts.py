@@ -53,9 +53,11 @@ class LedgerFacts:
     last_trained_partition : str or None
         As-of day of the newest training.
     retrain_partitions : tuple of str
-        Partitions of the retrains that acted, each as often as one did; without those that came to nothing.
+        Partitions of the retrains that acted, each as often as one did; without those of the next two.
     failed_partitions : tuple of str
-        Partitions of the retrains that acted since the last training that came to a version, and came to nothing.
+        Partitions of the retrains that acted since the last version that passed its gates, and came to no version.
+    refused_partitions : tuple of str
+        Of those that came to a version that did not.
     candidate_waiting : bool
         A candidate waits for its approval.
     training_waiting : str or None
@@ -72,6 +74,7 @@ class LedgerFacts:
     last_trained_partition: str | None
     retrain_partitions: tuple[str, ...] = ()
     failed_partitions: tuple[str, ...] = ()
+    refused_partitions: tuple[str, ...] = ()
     candidate_waiting: bool = False
     training_waiting: str | None = None
     untrained: UntrainedRetrain | None = None

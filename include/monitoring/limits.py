@@ -11,6 +11,8 @@ from include.monitoring.decision_words import CANDIDATE_WAITS, count, waiting
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 _BUDGET_DAYS = 90
+# A refused version is trained again when its test has other rows: asked each night, a gate lets one pass by chance.
+_REFUSED_DAYS = 7
 
 
 def veto(policy: DecisionSpec, tonight: NightMetrics | None) -> str | None:
@@ -73,14 +75,22 @@ def _cooling_down(policy: DecisionSpec, ledger: LedgerFacts, partition: str) -> 
 
 
 def _backing_off(policy: DecisionSpec, ledger: LedgerFacts, partition: str) -> str | None:
-    """Say that trainings failed lately: after one the next night may try again, after a further one twice as late."""
-    ages = _ages(ledger.failed_partitions, ledger, partition)
+    """Say that retrains came to nothing lately: each one has the next tried twice as late.
+
+    In the long run they are no more than the policy lets retrains be that come to something.
+    """
+    refused = _ages(ledger.refused_partitions, ledger, partition)
+    ages = sorted([*_ages(ledger.failed_partitions, ledger, partition), *refused])
     if not ages:
         return None
-    wait = min(2 ** (len(ages) - 1), policy.cooldown_days)
+    is_refused = ages[0] in refused
+    pace = max(policy.cooldown_days, -(-_BUDGET_DAYS // max(policy.budget_per_90_days, 1)))
+    wait = min((_REFUSED_DAYS if is_refused else 1) * 2 ** (len(ages) - 1), pace)
     if ages[0] >= wait:
         return None
-    came = f"the last retrain, {count(ages[0], 'day')} ago, came to nothing" + (
-        f", as {count(len(ages) - 1, 'other')} before it" if len(ages) > 1 else ""
+    came = (
+        f"the last retrain, {count(ages[0], 'day')} ago, came to "
+        + ("a version that its gates refused" if is_refused else "nothing")
+        + (f", as {count(len(ages) - 1, 'other')} before it came to nothing" if len(ages) > 1 else "")
     )
     return f"{came}; the next is tried {count(wait, 'day')} after it"

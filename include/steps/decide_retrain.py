@@ -7,8 +7,8 @@ speaks for or against a retrain (`monitoring.decision`), and whether a decision 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from include import partitions
@@ -29,6 +29,7 @@ from include.steps.record_decision import record_decision
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
+    from include.adapters.state.decisions import DecisionRow
 
 log = logging.getLogger(__name__)
 
@@ -75,19 +76,18 @@ def judge_request(deployment: Deployment, model_id: str, partition: str, *, even
 def _facts(deployment: Deployment, model_id: str, *, before: str | None) -> LedgerFacts:
     """Return what was known of a model before a partition, so that a replay sees what the first run saw; None: now."""
     moves = [move for move in deployment.state.ledger(model_id) if before is None or move.partition < before]
-    trained = {move.evidence.as_of for move in moves if move.evidence is not None}
-    last_trained = max(trained, default=None)
-    retrained, failed = _retrains(deployment, model_id, before, trained)
+    retrains = _retrains(deployment, model_id, before, moves)
     production = holder(moves, Stage.PRODUCTION)
     return LedgerFacts(
         production_version=production,
-        last_trained_partition=last_trained,
-        retrain_partitions=retrained,
-        failed_partitions=tuple(night for night in failed if last_trained is None or night > last_trained),
+        last_trained_partition=max(_as_of(moves), default=None),
+        retrain_partitions=retrains.counting,
+        failed_partitions=retrains.failed,
+        refused_partitions=retrains.refused,
         candidate_waiting=holder(moves, Stage.STAGING) is not None,
         training_waiting=next(iter(find_waiting(deployment, model_id, before=before)), None),
         untrained=find_untrained(deployment, model_id, before=before),
-        newest_example=_newest_example(load_model(model_id), moves, production, retrained),
+        newest_example=_newest_example(load_model(model_id), moves, production, retrains.counting),
         is_live=before is None,
     )
 
@@ -103,16 +103,41 @@ def _newest_example(
     return partitions.shift(as_of, -spec.label.horizon_days)
 
 
-def _retrains(
-    deployment: Deployment, model_id: str, before: str | None, trained: Collection[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the nights of retrains that acted: those that count, and those that have come to nothing.
+@dataclass(frozen=True)
+class _Retrains:
+    """The nights of retrains that acted: those that count, and those since the last that did that came to nothing."""
 
-    A training that came to nothing has spent neither cooldown nor budget: what asked for it asks again.
+    counting: tuple[str, ...]
+    failed: tuple[str, ...]
+    refused: tuple[str, ...]
+
+
+def _retrains(deployment: Deployment, model_id: str, before: str | None, moves: Sequence[LedgerMove]) -> _Retrains:
+    """Tell the retrains that acted apart.
+
+    One that came to nothing, or whose version its gates refused, has spent neither cooldown nor budget: what asked for
+    it asks again.
     """
-    acted = [d for d in deployment.state.decisions(model_id) if d.acted and (before is None or d.partition < before)]
-    failed = {d.partition for d in acted if d.failed_at is not None and d.partition not in trained}
-    return tuple(sorted(d.partition for d in acted if d.partition not in failed)), tuple(sorted(failed))
+    acted = _acted(deployment, model_id, before)
+    nights = [decision.partition for decision in acted]
+    staged = _as_of(move for move in moves if move.to_stage == Stage.STAGING)
+    refused = _as_of(moves) - staged
+    failed = {decision.partition for decision in acted if decision.failed_at is not None} - staged - refused
+    since = {night for night in nights if night > max(staged, default="")}
+    return _Retrains(
+        counting=tuple(sorted(night for night in nights if night not in failed | refused)),
+        failed=tuple(sorted(since & failed)),
+        refused=tuple(sorted(since & refused)),
+    )
+
+
+def _acted(deployment: Deployment, model_id: str, before: str | None) -> list[DecisionRow]:
+    decisions = deployment.state.decisions(model_id)
+    return [each for each in decisions if each.acted and (before is None or each.partition < before)]
+
+
+def _as_of(moves: Iterable[LedgerMove]) -> set[str]:
+    return {move.evidence.as_of for move in moves if move.evidence is not None}
 
 
 def _judge(deployment: Deployment, model_id: str, partition: str, facts: LedgerFacts, *, event: str | None) -> Decision:

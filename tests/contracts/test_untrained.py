@@ -124,12 +124,16 @@ def test_what_came_to_nothing_holds_no_later_retrain_back(deployment):
     assert find_untrained(deployment, "churn").trained_by == "train-2"
 
 
-def test_what_came_to_nothing_has_spent_neither_cooldown_nor_budget_until_a_version_comes_of_it(
-    deployment, monkeypatch
-):
+@pytest.fixture
+def cooldown(monkeypatch) -> None:
+    """Have a retrain wait for two weeks after another one."""
     spec = load_model("churn")
     waits = spec.model_copy(update={"decision": spec.decision.model_copy(update={"cooldown_days": 14})})
     monkeypatch.setattr("include.steps.decide_retrain.load_model", lambda _: waits)
+
+
+@pytest.mark.usefixtures("cooldown")
+def test_what_came_to_nothing_has_spent_neither_cooldown_nor_budget_until_a_version_comes_of_it(deployment):
     event = "new prices"
     assert "cooldown" in judge_night(deployment, "churn", NEXT, event=event).reasons[0]
     fail(MlopsError("no room"))
@@ -139,6 +143,18 @@ def test_what_came_to_nothing_has_spent_neither_cooldown_nor_budget_until_a_vers
     trained = MoveRequest("churn", 2, RETRAINED, "train_model", "passed", evidence=make_evidence(RETRAINED))
     deployment.state.append_moves(lifecycle.stage_candidate(moves, trained))
     assert "cooldown" in judge_night(deployment, "churn", NEXT, event=event).reasons[0]
+
+
+@pytest.mark.usefixtures("cooldown")
+def test_a_version_that_its_gates_refused_has_spent_no_cooldown_and_is_tried_again_a_week_later(deployment):
+    event, moves = "new prices", deployment.state.ledger("churn")
+    refused = MoveRequest("churn", 2, RETRAINED, "train_model", "gates not passed", evidence=make_evidence(RETRAINED))
+    deployment.state.append_moves(lifecycle.refuse_candidate(moves, refused))
+    fail(RefusedError("gates not passed"))
+    assert "its gates refused" in judge_night(deployment, "churn", NEXT, event=event).reasons[0]
+    measured(deployment, "2026-03-08")
+    assert judge_night(deployment, "churn", "2026-03-08", event=event).action == "retrain"
+    assert find_untrained(deployment, "churn") is None
 
 
 def test_once_a_version_of_its_day_is_there_nothing_is_told_any_more(deployment):

@@ -212,8 +212,8 @@ def test_a_night_long_ago_is_no_evidence_of_the_last_nights() -> None:
         (("2011-09-17", "2011-09-18"), "retrain"),
         (("2011-09-14", "2011-09-16", "2011-09-17"), "hold"),
         (("2011-09-13", "2011-09-15", "2011-09-16"), "retrain"),
-        (tuple(f"2011-09-0{day}" for day in range(1, 8)), "hold"),
-        (tuple(f"2011-09-0{day}" for day in range(1, 7)), "retrain"),
+        (tuple(f"2011-09-0{day}" for day in range(1, 7)), "hold"),
+        (tuple(f"2011-09-0{day}" for day in range(1, 6)), "retrain"),
         ((TONIGHT, "2011-09-21"), "retrain"),
     ],
 )
@@ -223,6 +223,27 @@ def test_a_training_that_came_to_nothing_is_tried_again_and_each_time_twice_as_l
     decision = decided(make_nights(TONIGHT, [2] * 5), ledger=make_ledger(failed_partitions=failed))
     assert decision.action == action
     assert (action == "retrain") != ("came to nothing" in decision.reasons[0])
+
+
+@pytest.mark.parametrize(
+    ("refused", "policy", "action"),
+    [
+        (("2011-09-14",), {}, "hold"),
+        (("2011-09-13",), {}, "retrain"),
+        (("2011-08-01", "2011-09-07"), {}, "hold"),
+        (("2011-08-01", "2011-09-06"), {}, "retrain"),
+        (("2011-07-01", "2011-08-01", "2011-09-05"), {}, "retrain"),
+        (("2011-09-17",), {"cooldown_days": 0, "budget_per_90_days": 30}, "retrain"),
+        (("2011-09-18",), {"cooldown_days": 0, "budget_per_90_days": 30}, "hold"),
+    ],
+)
+def test_a_refused_version_spends_no_cooldown_and_is_not_tried_again_each_night(
+    refused: tuple[str, ...], policy: dict[str, int], action: str
+) -> None:
+    ledger = make_ledger(refused_partitions=refused)
+    decision = decided(make_nights(TONIGHT, [2] * 5), make_policy(**policy), ledger=ledger)
+    assert decision.action == action
+    assert (action == "hold") == ("a version that its gates refused" in decision.reasons[0])
 
 
 def _fallen(verdict: str = "breach") -> Check:
