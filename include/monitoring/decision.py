@@ -21,9 +21,10 @@ from include.monitoring.decision_words import (
     tally_performance,
     tell_breaches,
     tell_reference,
+    tell_young,
     waiting,
 )
-from include.monitoring.triggers import Trigger, breaches, drifting, fallen_checks, find_triggers
+from include.monitoring.triggers import Trigger, breaches, drifting, fallen_checks, find_triggers, shifted_young
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 Action = Literal["retrain", "hold", "veto"]
@@ -115,6 +116,8 @@ def _until(history: Sequence[NightMetrics], partition: str) -> list[NightMetrics
 def _asides(tonight: NightMetrics | None, ledger: LedgerFacts, policy: DecisionSpec) -> Iterator[str]:
     if tonight is not None:
         yield from tell_breaches(tonight.checks)
+        if young := shifted_young(tonight):
+            yield tell_young(young, tonight.young)
         if drifting(tonight, policy) and ledger.newest_example is not None:
             yield tell_reference(tonight.model_version, ledger.newest_example)
     if ledger.training_waiting is not None:

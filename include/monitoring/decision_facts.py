@@ -32,6 +32,8 @@ class NightMetrics:
         What else is watched of the night: its data, predictions, performance, and how it was answered online.
     importance : mapping of str to float
         Each feature's share of what the version learned; empty of a night from before it was kept.
+    young : mapping of str to int
+        Features that look back further than there was history when the reference was sampled, and by how many days.
     """
 
     partition: str
@@ -41,6 +43,7 @@ class NightMetrics:
     model_version: int | None = None
     checks: tuple[Check, ...] = ()
     importance: Mapping[str, float] = field(default_factory=dict)
+    young: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

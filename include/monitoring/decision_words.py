@@ -26,10 +26,12 @@ def waiting(night: str) -> str:
 
 def tally_drift(found: int, policy: DecisionSpec) -> str:
     """Say how many nights showed a shift."""
-    features = count(policy.features_min, "feature")
-    rested_on = f"or any of one that is {policy.importance_min:.0%} of the model"
+    features, share = count(policy.features_min, "feature"), f"{policy.importance_min:.0%} of the model"
     nights = count(policy.windows, "night")
-    return f"{found} of the last {nights} showed a significant shift of at least {features}, {rested_on}"
+    return (
+        f"{found} of the last {nights} showed a significant shift of at least {features} that are {share}, or any of "
+        "one that is alone"
+    )
 
 
 def tally_performance(found: int, policy: DecisionSpec) -> str:
@@ -102,6 +104,17 @@ def tell_reference(version: int | None, newest_example: str) -> str:
     return (
         f"version {version} was trained on examples up to {newest_example}, the last whose labels were known: what has "
         "shifted since is no part of its reference yet, and stays a shift until a later training"
+    )
+
+
+def tell_young(shifted: Sequence[FeatureDrift], young: Mapping[str, int]) -> str:
+    """Say of shifts that they ask for nothing, and how much history their reference lacks."""
+    lacking = max(young[drift.feature] for drift in shifted)
+    rest = len(shifted) - _CAUSES
+    named = ", ".join(drift.feature for drift in shifted[:_CAUSES]) + (f" and {rest} more" if rest > 0 else "")
+    return (
+        f"a shift of {named} asks for nothing: they look back further than there was history when the reference was "
+        f"sampled, by {count(lacking, 'day')} at most"
     )
 
 

@@ -101,20 +101,34 @@ def breaches(
 def drifting(night: NightMetrics, policy: DecisionSpec) -> list[FeatureDrift]:
     """Return the features whose shift has a night count; none where it does not.
 
-    It does where enough have shifted significantly together, or where one that the model rests on has shifted at all:
-    half a deviation is a PSI of 0.25, which chance keeps below 0.2 on every tenth night. The score is judged elsewhere,
-    and is no cause of its own.
+    It does where enough have shifted significantly that the model rests on together, or where one that it rests on
+    alone has shifted at all: half a deviation is a PSI of 0.25, which chance keeps below 0.2 on every tenth night. The
+    score is judged elsewhere, and is no cause of its own; a feature that is young is judged later.
     """
-    shifted = [
-        drift for drift in night.drift if drift.feature != SCORE and drift.verdict in ("moderate", "significant")
-    ]
-    is_enough = sum(drift.verdict == "significant" for drift in shifted) >= policy.features_min
-    return [drift for drift in shifted if _counts(drift, night, policy, is_enough=is_enough)]
+    shifted = _find_shifted(night, young=False)
+    together = [drift for drift in shifted if drift.verdict == "significant"]
+    is_enough = len(together) >= policy.features_min and _are_rested_on(together, night, policy)
+    return [drift for drift in shifted if (is_enough and drift in together) or _is_rested_on(drift, night, policy)]
 
 
-def _counts(drift: FeatureDrift, night: NightMetrics, policy: DecisionSpec, *, is_enough: bool) -> bool:
-    is_rested_on = night.importance.get(drift.feature, 0.0) >= policy.importance_min
-    return is_rested_on or (is_enough and drift.verdict == "significant")
+def shifted_young(night: NightMetrics) -> list[FeatureDrift]:
+    """Return the features that have shifted and ask for nothing, as their reference lacks history."""
+    return _find_shifted(night, young=True)
+
+
+def _find_shifted(night: NightMetrics, *, young: bool) -> list[FeatureDrift]:
+    shifted = [drift for drift in night.drift if drift.verdict in ("moderate", "significant")]
+    return [drift for drift in shifted if drift.feature != SCORE and (drift.feature in night.young) == young]
+
+
+def _is_rested_on(drift: FeatureDrift, night: NightMetrics, policy: DecisionSpec) -> bool:
+    return night.importance.get(drift.feature, 0.0) >= policy.importance_min
+
+
+def _are_rested_on(drifts: Sequence[FeatureDrift], night: NightMetrics, policy: DecisionSpec) -> bool:
+    """Say whether features are enough of the model together; a night from before that was kept is taken for one."""
+    share = sum(night.importance.get(drift.feature, 0.0) for drift in drifts)
+    return not night.importance or share >= policy.importance_min
 
 
 def fallen_checks(night: NightMetrics) -> list[Check]:

@@ -74,6 +74,13 @@ class ColumnSpec(Frozen):
     min: Annotated[float | None, Field(description="least value; null: any")] = None
     max: Annotated[float | None, Field(description="greatest value; null: any")] = None
     nulls_max: Annotated[Fraction, Field(description="most of a partition's share of nulls")] = 0.0
+    lookback_days: Annotated[
+        Days | None,
+        Field(
+            description="days of history that a value is made of; of less history its shift is told and asks for no "
+            "retrain; null: none"
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _min_is_not_above_max(self) -> ColumnSpec:

@@ -224,11 +224,11 @@ class DecisionSpec(Frozen):
     windows: Annotated[int, Field(ge=1, le=90, description="nights that are looked at, M")]
     breaches: Annotated[int, Field(ge=1, le=90, description="of them that must have shifted, N")]
     features_min: Annotated[
-        int, Field(ge=1, description="features that must have shifted significantly on such a night, or …")
+        int, Field(ge=1, description="features that must have shifted significantly on such a night, and …")
     ]
     importance_min: Annotated[
         float,
-        Field(gt=0, le=1, description="… share of the model's gain from which a feature counts alone, at any shift"),
+        Field(gt=0, le=1, description="… share of the model's gain that they hold; one that does counts at any shift"),
     ] = 0.25
     estimated: Annotated[
         bool, Field(description="true: an estimated fall of the AUC asks as one that came true; it is told else")

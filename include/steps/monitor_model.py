@@ -32,6 +32,7 @@ from include.specs.models import ModelSpec, load_model
 from include.specs.services import load_feature_service
 from include.specs.sources import SourceSpec, load_source
 from include.steps.estimate_night import watch_estimate
+from include.steps.find_young import find_young
 from include.steps.load_version import load_version
 from include.steps.measure_performance import measure_performance
 from include.steps.read_arrivals import read_delivery, read_rows_delivered, read_watched
@@ -110,13 +111,14 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
         since=partitions.shift(partition, -HISTORY_DAYS),
         until=partitions.shift(partition, -1),
     )
+    rows_delivered = {each.source: read_rows_delivered(deployment, each, until=partition) for each in sources}
     quality, checks = judge_data_quality(
         spec.monitoring,
         night=partition,
         rows_scored={**{night.partition: night.rows for night in before}, partition: scored.num_rows},
         drift=drift,
         deliveries={each.source: read_delivery(deployment, each, partition) for each in sources},
-        rows_delivered={each.source: read_rows_delivered(deployment, each, until=partition) for each in sources},
+        rows_delivered=rows_delivered,
         watched=[found for each in sources for found in read_watched(deployment, spec, each, partition)],
         nullable=nullable_features(service),
     )
@@ -137,7 +139,14 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
         *judge_serving(spec.monitoring, deployment.state.serving_windows(spec.model_id, since, until)),
     )
     night = NightMetrics(
-        partition, scored.num_rows, quality, drift, version, (*checks, *watched), loaded.model.importance
+        partition,
+        scored.num_rows,
+        quality,
+        drift,
+        version,
+        (*checks, *watched),
+        loaded.model.importance,
+        find_young(spec, loaded, rows_delivered),
     )
     _keep(deployment, spec, night)
     log.info(

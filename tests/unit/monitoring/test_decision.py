@@ -55,8 +55,8 @@ def test_a_drift_decision_explains_itself_with_numbers() -> None:
     decision = decided(make_nights(TONIGHT, [0, 0, 2, 2, 2]))
     assert outcome(decision) == ("retrain", "drift")
     assert decision.reasons == (
-        "3 of the last 5 nights showed a significant shift of at least 2 features, "
-        "or any of one that is 25% of the model; 2011-09-20: f0 psi 0.310 > 0.2 (0.010 expected by chance), "
+        "3 of the last 5 nights showed a significant shift of at least 2 features that are 25% of the model, "
+        "or any of one that is alone; 2011-09-20: f0 psi 0.310 > 0.2 (0.010 expected by chance), "
         "f1 psi 0.310 > 0.2 (0.010 expected by chance)",
     )
 
@@ -80,8 +80,8 @@ def test_a_shift_that_a_retrain_could_not_learn_yet_is_explained(shifted: int, i
 
 def test_a_quiet_night_says_what_it_would_have_taken() -> None:
     assert decided(make_nights(TONIGHT, [0, 2, 0, 0, 0])).reasons == (
-        "nothing asks for a retrain: 1 of the last 5 nights showed a significant shift of at least 2 features, "
-        "or any of one that is 25% of the model, 3 needed",
+        "nothing asks for a retrain: 1 of the last 5 nights showed a significant shift of at least 2 features that are "
+        "25% of the model, or any of one that is alone, 3 needed",
     )
 
 
@@ -91,8 +91,8 @@ def test_a_shift_of_the_score_is_no_feature() -> None:
         for n in make_nights(TONIGHT, [0] * 5)
     ]
     assert decided(nights).reasons == (
-        "nothing asks for a retrain: 0 of the last 5 nights showed a significant shift of at least 2 features, "
-        "or any of one that is 25% of the model, 3 needed",
+        "nothing asks for a retrain: 0 of the last 5 nights showed a significant shift of at least 2 features that are "
+        "25% of the model, or any of one that is alone, 3 needed",
     )
 
 
@@ -411,6 +411,22 @@ def test_one_feature_that_the_model_rests_on_counts_alone(psi: float, importance
     shares = {"f0": importance, "score": 1.0}
     nights = [replace(night, drift=drift, importance=shares) for night in make_nights(TONIGHT, [0] * 5)]
     assert decided(nights).action == action
+
+
+@pytest.mark.parametrize(("share", "action"), [(0.125, "retrain"), (0.12, "hold")])
+def test_features_that_the_model_hardly_uses_do_not_count_together(share: float, action: str) -> None:
+    shares = {"f0": share, "f1": share, "f2": 1 - 2 * share}
+    nights = [replace(night, importance=shares) for night in make_nights(TONIGHT, [2] * 5)]
+    assert decided(nights).action == action
+
+
+def test_a_shift_of_a_feature_whose_reference_lacks_history_is_told_and_asks_for_nothing() -> None:
+    nights = [replace(night, young={"f0": 20, "f3": 90}) for night in make_nights(TONIGHT, [2] * 5)]
+    decision = decided(nights)
+    assert decision.action == "hold"
+    assert decision.reasons[0].startswith("nothing asks for a retrain: 0 of the last 5 nights")
+    assert decision.reasons[1].startswith("a shift of f0 asks for nothing: ")
+    assert decision.reasons[1].endswith("by 20 days at most")
 
 
 @given(_nights, _policies, _ledgers)
