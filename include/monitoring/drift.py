@@ -1,8 +1,7 @@
 """The drift of a window: every feature counted over its frozen bins and given a verdict.
 
-What belongs here: from a reference profile and a window to one judged row per feature. What does
-not: whether the night's data can be trusted (``data_quality``) and what is done about a
-shift (``decision``).
+What belongs here: from a counted window to one judged row per feature. What does not: counting it
+(``window_counts``), whether its data can be trusted (``data_quality``), what is done about a shift (``decision``).
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from include.monitoring.binning import BinCounts, count_over
-from include.monitoring.columns import Kind, find_change, numeric_values, rounded_to
+from include.monitoring.binning import BinCounts
+from include.monitoring.columns import Kind
 from include.monitoring.feature_profile import FeatureProfile, ReferenceProfile
 from include.monitoring.outside import outside_psi, range_pvalue, unseen_pvalue
 from include.monitoring.psi import adjust_for_multiplicity, psi_expected, psi_from_counts, psi_pvalue
-from include.monitoring.two_sample import NumericComparison, compare_with_sketch
+from include.monitoring.two_sample import NumericComparison
+from include.monitoring.window_counts import ColumnCounts, WindowCounts
 
 Verdict = Literal["schema", "significant", "moderate", "stable", "insufficient"]
 
@@ -133,7 +133,16 @@ def measure_drift(
     missing rows and one for unseen categories; and, since bins are open to infinity, the share of rows beyond the
     reference's range, taken as PSI of two cells: with none in the reference, 2 % is moderate and 3.5 % significant.
     """
-    measured = [_measured(feature, columns, min_rows) for feature in profile.features]
+    window = WindowCounts(profile)
+    window.add(columns)
+    return judge_drift(window, min_rows=min_rows, moderate=moderate, significant=significant, level=level)
+
+
+def judge_drift(
+    window: WindowCounts, *, min_rows: int, moderate: float, significant: float, level: float = SIGNIFICANCE_LEVEL
+) -> tuple[FeatureDrift, ...]:
+    """Judge a window that was counted in batches; otherwise as `measure_drift`."""
+    measured = [_measured(column, min_rows) for column in window.columns.values()]
     tests = [pvalue for each in measured for pvalue in _pvalues(each.drift)]
     adjusted = iter(adjust_for_multiplicity(tests).tolist())
     limits = (moderate, significant, level)
@@ -157,22 +166,19 @@ def _pvalues(drift: FeatureDrift) -> list[float]:
     return [pvalue for pvalue in (drift.psi_pvalue, drift.outside_pvalue) if pvalue is not None]
 
 
-def _measured(feature: FeatureProfile, columns: Mapping[str, NDArray[Any]], min_rows: int) -> _Measured:
-    has_values = feature.rows > feature.missing
-    if changed := find_change(feature.name, feature.kind if has_values else None, columns):
-        rows = max((len(values) for values in columns.values()), default=0)
-        return _Measured(replace(_without_verdict(feature, None, rows, changed), verdict="schema"))
-    values = columns[feature.name]
-    if feature.unjudged is not None and feature.known is None:
-        return _Measured(_without_verdict(feature, None, len(values), feature.unjudged))
-    counted = count_over(feature, values)
+def _measured(column: ColumnCounts, min_rows: int) -> _Measured:
+    feature, counted = column.feature, column.counted
+    if column.changed is not None:
+        return _Measured(replace(_without_verdict(feature, None, column.rows, column.changed), verdict="schema"))
+    if counted is None:
+        return _Measured(_without_verdict(feature, None, column.rows, feature.unjudged))
     for side, rows in (("reference", feature.rows), ("window", counted.rows)):
         if rows < max(min_rows, 1):
             few = f"the {side} has {rows} rows, below {min_rows}"
             return _Measured(_without_verdict(feature, counted, counted.rows, few))
     if feature.kind == "categorical":
         return _measured_categories(feature, counted)
-    return _measured_numbers(feature, counted, values)
+    return _measured_numbers(feature, counted, column.compare())
 
 
 def _over_bins(feature: FeatureProfile, counted: BinCounts) -> FeatureDrift:
@@ -186,11 +192,7 @@ def _over_bins(feature: FeatureProfile, counted: BinCounts) -> FeatureDrift:
     )
 
 
-def _measured_numbers(feature: FeatureProfile, counted: BinCounts, values: NDArray[Any]) -> _Measured:
-    numbers = rounded_to(counted.precision, numeric_values(feature.name, values))
-    compared = compare_with_sketch(
-        feature.numbers.rounded(counted.precision), numbers, design_effect=feature.effect.mean
-    )
+def _measured_numbers(feature: FeatureProfile, counted: BinCounts, compared: NumericComparison | None) -> _Measured:
     independent = (feature.rows - feature.missing) / feature.effect.mean
     outside = feature.rows_outside / feature.effect.mean
     return _Measured(

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
 from include.monitoring.check import Check
-from include.monitoring.columns import rounded_to
-from include.monitoring.feature_profile import FeatureProfile, ReferenceProfile
-from include.monitoring.two_sample import NumericComparison, compare_with_sketch
+from include.monitoring.feature_profile import FeatureProfile
+from include.monitoring.two_sample import NumericComparison
+from include.monitoring.window_counts import ColumnCounts
 
 # The distance of two unit normals 0.25 apart, half a moderate shift by PSI: less moves no decision.
 DISTANCE_FLOOR = 0.1
@@ -24,28 +21,18 @@ _COVERAGE = 0.95
 
 
 def prediction_drift(
-    profile: ReferenceProfile,
-    scores: NDArray[np.floating],
-    *,
-    min_rows: int,
-    level: float = LEVEL,
-    floor: float = DISTANCE_FLOOR,
-    score: str = "score",
+    scores: ColumnCounts | None, *, min_rows: int, level: float = LEVEL, floor: float = DISTANCE_FLOOR
 ) -> Check:
     """Compare a night's scores with those of the version's own reference.
 
     Parameters
     ----------
-    profile : ReferenceProfile
-        Of the version that scored.
-    scores : ndarray of shape (n_rows,)
-        NaN is left out.
+    scores : ColumnCounts or None
+        Counted over the reference of the version that scored; None where that has no score. NaN is left out.
     min_rows : int
         With fewer scores on either side there is no verdict.
     level, floor : float
         A breach is a distance above the floor that is less likely than the level by chance.
-    score : str
-        What the profile calls the score.
 
     Returns
     -------
@@ -61,20 +48,16 @@ def prediction_drift(
     ----------
     Massart (1990), The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality, Ann. Probab. 18.
     """
-    feature = next((each for each in profile.features if each.name == score), None)
-    values = np.asarray(scores, dtype=np.float64)
-    values = values[~np.isnan(values)]
+    feature = scores.feature if scores is not None else None
     rows = feature.numbers.rows + feature.numbers.infinite if feature is not None else 0
-    missing, compared = _why_not(feature, rows, len(values), min_rows), None
-    if feature is not None and missing is None:
-        rounded = rounded_to(feature.precision, values)
-        compared = compare_with_sketch(feature.numbers, rounded, design_effect=feature.effect.mean)
+    counted = scores.counted if scores is not None else None
+    found = counted.rows - counted.missing if counted is not None else 0
+    missing = _why_not(feature, rows, found, min_rows)
+    compared = scores.compare() if scores is not None and missing is None else None
     if feature is None or compared is None:
-        return Check(
-            "prediction_drift", "ks_distance", None, floor, "unknown", None, None, None, rows, len(values), missing
-        )
+        return Check("prediction_drift", "ks_distance", None, floor, "unknown", None, None, None, rows, found, missing)
     distance = compared.ks.statistic
-    around = _band(rows / feature.effect.mean) + _band(len(values)) + feature.numbers.error
+    around = _band(rows / feature.effect.mean) + _band(found) + feature.numbers.error
     return Check(
         watch="prediction_drift",
         name="ks_distance",
@@ -85,7 +68,7 @@ def prediction_drift(
         high=min(distance + around, 1.0),
         reference=0.0,
         reference_rows=rows,
-        current_rows=len(values),
+        current_rows=found,
         reason=_words(compared, level, floor),
     )
 

@@ -86,7 +86,8 @@ def compare_numeric(reference: NDArray[np.float64], current: NDArray[np.float64]
         return None
     with np.errstate(invalid="ignore", over="ignore"):
         deviation = float(expected.std())
-    return _compared(expected, actual, deviation=deviation, independent_rows=len(expected))
+    gap, area = _largest_gap(expected, actual), _area_between(expected, actual)
+    return _judged(gap, area, (len(expected), len(actual)), deviation=deviation)
 
 
 def compare_with_sketch(
@@ -124,22 +125,25 @@ def compare_with_sketch(
     expected = np.repeat(*reference.points())
     if not len(expected) or not len(actual):
         return None
-    deviation = math.nan if reference.infinite else reference.deviation
-    independent = max(len(expected) / design_effect, 1.0)
-    return _compared(expected, actual, deviation=deviation, independent_rows=independent, error=reference.error)
+    gap, area = _largest_gap(expected, actual), _area_between(expected, actual)
+    return judge_with_sketch(reference, gap, area, rows=len(actual), design_effect=design_effect)
 
 
-def _compared(
-    expected: NDArray[np.float64],
-    actual: NDArray[np.float64],
-    *,
-    deviation: float,
-    independent_rows: float,
-    error: float = 0.0,
+def judge_with_sketch(
+    reference: QuantileSketch, gap: float, area: float, *, rows: int, design_effect: float
 ) -> NumericComparison:
-    statistic, distance = _largest_gap(expected, actual), _area_between(expected, actual)
+    """Return a comparison with a frozen sample, given both statistics of a window of so many values."""
+    deviation = math.nan if reference.infinite else reference.deviation
+    independent = max((reference.rows + reference.infinite) / design_effect, 1.0)
+    return _judged(gap, area, (independent, rows), deviation=deviation, error=reference.error)
+
+
+def _judged(
+    statistic: float, distance: float, rows: tuple[float, int], *, deviation: float, error: float = 0.0
+) -> NumericComparison:
+    expected, actual = rows
     # One value against one has an effective size of 0.5, which scipy rounds to 0 and answers with NaN.
-    effective_rows = max(round(independent_rows * len(actual) / (independent_rows + len(actual))), 1)
+    effective_rows = max(round(expected * actual / (expected + actual)), 1)
     pvalue = _ks_pvalue(max(statistic - error, 0.0), effective_rows)
     finite = math.isfinite(distance)
     normalisable = finite and math.isfinite(deviation) and deviation > 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from pydantic import TypeAdapter
 
 from include import partitions
@@ -22,11 +22,12 @@ from include.errors import RefusedError, UnpublishedError
 from include.monitoring.data_quality import judge_data_quality, judge_volumes, quality_of, with_volumes
 from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.decision_words import SCORE
-from include.monitoring.drift import measure_drift
+from include.monitoring.drift import judge_drift
 from include.monitoring.prediction_drift import prediction_drift
 from include.monitoring.serving_health import judge_serving
 from include.monitoring.volume import HISTORY_DAYS, REFERENCE_DAYS
-from include.scoring.predictions import CHAMPION
+from include.monitoring.window_counts import WindowCounts
+from include.scoring.predictions import CHAMPION, ROLE
 from include.specs.groups import load_feature_group
 from include.specs.models import ModelSpec, load_model
 from include.specs.services import load_feature_service
@@ -37,16 +38,20 @@ from include.steps.load_version import load_version
 from include.steps.measure_performance import measure_performance
 from include.steps.read_arrivals import read_delivery, read_rows_delivered, read_watched
 from include.steps.read_inputs import other_groups
-from include.steps.read_scores import with_features
+from include.steps.read_scores import in_slices_with_features
 from include.steps.read_tested import read_tested
 from include.tables import predictions_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from include.adapters.registry.model_files import LoadedModel
+
 log = logging.getLogger(__name__)
 
 _NIGHT = TypeAdapter(NightMetrics)
+# An estimate says no more of ten million rows than of so many, and would hold them all.
+_ROWS_OF_AN_ESTIMATE = 524_288
 
 
 def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> dict[str, str]:
@@ -94,12 +99,10 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
     scores = _champion_rows(deployment, spec, partition)
     version = _version_of(deployment, spec, partition, scores)
     loaded = load_version(deployment, spec.model_id, version)
-    profile, names = loaded.profile, [feature.name for feature in loaded.profile.features]
     service = loaded.signature.feature_service
-    scored = with_features(deployment, spec, partition, scores, service=service)
-    drift = measure_drift(
-        profile,
-        {name: _column(scored, name) for name in names},
+    window, sample = _counted(deployment, spec, partition, scores, loaded)
+    drift = judge_drift(
+        window,
         min_rows=spec.monitoring.min_rows,
         moderate=spec.monitoring.psi_moderate,
         significant=spec.monitoring.psi_significant,
@@ -115,7 +118,7 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
     quality, checks = judge_data_quality(
         spec.monitoring,
         night=partition,
-        rows_scored={**{night.partition: night.rows for night in before}, partition: scored.num_rows},
+        rows_scored={**{night.partition: night.rows for night in before}, partition: scores.num_rows},
         drift=drift,
         deliveries={each.source: read_delivery(deployment, each, partition) for each in sources},
         rows_delivered=rows_delivered,
@@ -126,7 +129,7 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
     tested = read_tested(deployment, spec, loaded)
     watched = (
         prediction_drift(
-            profile, _column(scored, SCORE), min_rows=spec.monitoring.min_rows, floor=spec.monitoring.prediction_ks_min
+            window.columns.get(SCORE), min_rows=spec.monitoring.min_rows, floor=spec.monitoring.prediction_ks_min
         ),
         *measure_performance(
             deployment,
@@ -135,12 +138,12 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
             fall_max=spec.monitoring.performance_drop_max,
             tested=tested,
         ),
-        *watch_estimate(spec, loaded, tested, scored, before, version=version),
+        *watch_estimate(spec, loaded, tested, sample, before, version=version),
         *judge_serving(spec.monitoring, deployment.state.serving_windows(spec.model_id, since, until)),
     )
     night = NightMetrics(
         partition,
-        scored.num_rows,
+        scores.num_rows,
         quality,
         drift,
         version,
@@ -153,6 +156,20 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
         "measure_night model=%s partition=%s rows=%d data=%s", spec.model_id, partition, night.rows, quality.status
     )
     return night
+
+
+def _counted(
+    deployment: Deployment, spec: ModelSpec, partition: str, scores: pa.Table, loaded: LoadedModel
+) -> tuple[WindowCounts, pa.Table]:
+    """Return a night counted over the version's reference, and its rows, or as many of them evenly as can be held."""
+    window, sample = WindowCounts(loaded.profile), list[pa.Table]()
+    every, seen = -(-scores.num_rows // _ROWS_OF_AN_ESTIMATE) or 1, 0
+    service = loaded.signature.feature_service
+    for rows in in_slices_with_features(deployment, spec, partition, scores, service=service):
+        window.add({name: _column(rows, name) for name in window.columns})
+        sample.append(rows.take(pa.array(range(-seen % every, rows.num_rows, every), pa.int64())))
+        seen += rows.num_rows
+    return window, pa.concat_tables(sample)
 
 
 def _judge_later(deployment: Deployment, spec: ModelSpec, partition: str) -> None:
@@ -192,8 +209,7 @@ def _champion_rows(deployment: Deployment, spec: ModelSpec, partition: str) -> p
             f"{table} of {partition} is not published: score it before it is monitored (mlops score --model "
             f"{spec.model_id} --date {partition})"
         )
-    rows = deployment.lake.read(table, start=partition, end=partition)
-    return rows.filter(pc.equal(rows["role"], CHAMPION))
+    return deployment.lake.read(table, keys=[partition], where=ds.field(ROLE) == CHAMPION)
 
 
 def _version_of(deployment: Deployment, spec: ModelSpec, partition: str, scores: pa.Table) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from include.adapters.feature_store.as_of_join import FeatureRows, features_as_of
 from include.adapters.lake.portions import ROWS_AT_ONCE, fitting
@@ -163,7 +164,8 @@ def _read(
     published = _published(deployment, group.table, days, as_for)
 
     def chosen(keys: Sequence[str]) -> pa.Table:
-        rows = deployment.lake.read(group.table, keys=keys, version=sources[group.table])
+        among = _among(scored, group.entity.keys[0]) if scored is not None else None
+        rows = deployment.lake.read(group.table, keys=keys, where=among, version=sources[group.table])
         rows = _versions_known(rows, group.entity.keys, scored=scored)
         # Who was scored was in the population then.
         return rows if scored is not None else select_population(deployment, spec, rows)
@@ -178,6 +180,12 @@ def _read(
     names = [*spec.entity.keys, EVENT_TIMESTAMP, CREATED_TIMESTAMP, *(created_column(other.group) for other in others)]
     unpublished = tuple(day for day in days if day not in published)
     return Inputs(rows.select([*names, *service.feature_names]), service.feature_names, sources, unpublished)
+
+
+def _among(scored: pa.Table, key: str) -> ds.Expression | None:
+    """Return the span of a key that those who were scored have: files are in its order, and read where it lies."""
+    first, last = pc.min_max(scored[key]).as_py().values()
+    return (ds.field(key) >= first) & (ds.field(key) <= last) if first is not None else None
 
 
 def _published(

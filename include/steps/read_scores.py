@@ -6,19 +6,23 @@ were known (``read_inputs``), and what is made of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from include.features.checks import CREATED_TIMESTAMP
+from include.features.row_order import ordered
 from include.monitoring.estimated_performance import ScoredRows
 from include.question.labels import LABEL
 from include.question.matrix import feature_matrix
 from include.scoring.predictions import FEATURE_CREATED
 from include.steps.read_inputs import created_column, other_groups, read_scored
 from include.training.clusters import number_entities
+
+# Each slice is looked for in the files of the night once more.
+ROWS_OF_A_SLICE = 524_288
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -36,6 +40,19 @@ def with_features(
     return scores.select([*keys, "score"]).join(
         inputs.rows.select([*keys, *inputs.features]), keys=keys, join_type="left outer"
     )
+
+
+def in_slices_with_features(
+    deployment: Deployment, spec: ModelSpec, partition: str, scores: pa.Table, *, service: str
+) -> Iterator[pa.Table]:
+    """Yield scores beside the features that they were computed from, in the order of their keys; one slice at least.
+
+    A slice has at most `ROWS_OF_A_SLICE` rows, which are held at once.
+    """
+    scores = ordered(scores, spec.entity.keys)
+    for start in range(0, max(scores.num_rows, 1), ROWS_OF_A_SLICE):
+        part = scores.slice(start, ROWS_OF_A_SLICE)
+        yield with_features(deployment, spec, partition, part, service=service)
 
 
 def scored_rows(spec: ModelSpec, rows: pa.Table, names: Sequence[str]) -> ScoredRows:

@@ -26,6 +26,7 @@ from include.refs import CandidateRef
 from include.scoring.predictions import CHALLENGER, CHAMPION
 from include.specs.model_sections import FeaturesSpec
 from include.specs.models import load_model, model_ids
+from include.steps import read_scores
 from include.steps.audit_features import audit_features
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
@@ -241,6 +242,25 @@ def test_roles_survive_each_others_writes_and_monitoring_reads_the_champion(depl
         both.sort_by([("role", "ascending"), ("order_id", "ascending")])
     )
     assert deployment.state.publications("predictions/returned")[NEXT] == alone.num_rows
+
+
+def test_a_night_in_slices_is_measured_as_the_whole_is(deployment, in_production, monkeypatch):
+    score_batch(deployment, "winback", partition=NEXT)
+    measure_night(deployment, "winback", partition=NEXT)
+    whole = night_of(deployment, "winback", NEXT)
+    read = []
+    kept = read_scores.with_features
+    monkeypatch.setattr(read_scores, "ROWS_OF_A_SLICE", 7)
+    monkeypatch.setattr(
+        read_scores, "with_features", lambda *args, **kwargs: read.append(kept(*args, **kwargs)) or read[-1]
+    )
+
+    measure_night(deployment, "winback", partition=NEXT)
+
+    assert (len(read), sum(rows.num_rows for rows in read)) == (-(-whole.rows // 7), whole.rows)
+    assert len(read) > 3
+    assert not pa.concat_tables(read)["churn_risk_score"].null_count
+    assert night_of(deployment, "winback", NEXT) == whole
 
 
 def test_monitoring_measures_what_was_scored_not_what_stands_now(deployment, in_production, shop):

@@ -29,7 +29,7 @@ from include.errors import MlopsError, nearest
 from include.settings import Settings
 
 if TYPE_CHECKING:
-    from pyarrow.dataset import Dataset
+    from pyarrow.dataset import Dataset, Expression
 
     from include.adapters.lake.portions import Change, Reach, Rewriting
     from include.adapters.lake.span import FileFilter, Span
@@ -160,9 +160,15 @@ class LakeAdapter:
         end: str | None = None,
         keys: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
+        where: Expression | None = None,
         version: int | None = None,
     ) -> pa.Table:
         """Read partitions `start` to `end`, both included, or the ones of `keys`; all where none are given.
+
+        Parameters
+        ----------
+        where : pyarrow.dataset.Expression, optional
+            Of columns: only rows for which it holds; what lies elsewhere in a file is not read.
 
         Returns
         -------
@@ -182,7 +188,7 @@ class LakeAdapter:
         names = list(columns) if columns is not None else None
         found = self._dataset(self.delta(table, version), table, wanted, version=version)
         try:
-            return found.to_table(columns=names)
+            return found.to_table(columns=names, filter=where)
         except FileNotFoundError as err:
             if version is None:
                 raise unreachable(self.uri, table, err) from err

@@ -5,12 +5,21 @@ import json
 import numpy as np
 import pytest
 
+from include.monitoring.check import Check
+from include.monitoring.feature_profile import ReferenceProfile
 from include.monitoring.prediction_drift import prediction_drift
 from include.monitoring.profile_json import profile_from_json, profile_to_json
 from include.monitoring.reference_profile import build_reference_profile
+from include.monitoring.window_counts import WindowCounts
 
 RNG = np.random.default_rng(0)
 PROFILE = build_reference_profile({"score": RNG.beta(2, 5, 2_000).astype(np.float32)})
+
+
+def checked(profile: ReferenceProfile, night: np.ndarray, *, min_rows: int) -> Check:
+    window = WindowCounts(profile)
+    window.add({"score": night})
+    return prediction_drift(window.columns.get("score"), min_rows=min_rows)
 
 
 def scores(rows: int, *, shift: float = 0.0, seed: int = 1) -> np.ndarray:
@@ -18,7 +27,7 @@ def scores(rows: int, *, shift: float = 0.0, seed: int = 1) -> np.ndarray:
 
 
 def test_scores_of_the_same_population_are_fine() -> None:
-    check = prediction_drift(PROFILE, scores(1_000), min_rows=200)
+    check = checked(PROFILE, scores(1_000), min_rows=200)
     assert (check.watch, check.name, check.verdict, check.threshold, check.reason) == (
         "prediction_drift", "ks_distance", "ok", 0.1, None,
     )  # fmt: skip
@@ -31,7 +40,7 @@ def test_scores_that_moved_are_a_breach_with_an_interval_around_the_true_distanc
     grid = np.linspace(0, 1, 2_001)
     truth = np.max(beta.cdf(grid, 2, 5) - beta.cdf(grid - 0.08, 2, 5))
     for seed in range(20):
-        check = prediction_drift(PROFILE, scores(800, shift=0.08, seed=seed), min_rows=200)
+        check = checked(PROFILE, scores(800, shift=0.08, seed=seed), min_rows=200)
         assert check.verdict == "breach"
         assert "distance" in str(check.reason)
         assert check.low is not None
@@ -45,7 +54,7 @@ def test_scores_that_moved_are_a_breach_with_an_interval_around_the_true_distanc
     ids=["sure but small", "large but by chance", "large and sure"],
 )
 def test_a_breach_is_both_large_and_beyond_chance(rows: int, shift: float, verdict: str) -> None:
-    assert prediction_drift(PROFILE, scores(rows, shift=shift, seed=4), min_rows=50).verdict == verdict
+    assert checked(PROFILE, scores(rows, shift=shift, seed=4), min_rows=50).verdict == verdict
 
 
 def test_the_same_entities_several_times_make_the_test_less_sure() -> None:
@@ -53,7 +62,7 @@ def test_the_same_entities_several_times_make_the_test_less_sure() -> None:
     every = build_reference_profile({"score": np.tile(once, 8)}, clusters=np.tile(np.arange(100), 8))
     independent = build_reference_profile({"score": np.tile(once, 8)})
     night = scores(120, shift=0.07)
-    assert [prediction_drift(each, night, min_rows=50).verdict for each in (independent, every)] == ["breach", "ok"]
+    assert [checked(each, night, min_rows=50).verdict for each in (independent, every)] == ["breach", "ok"]
 
 
 def test_what_cannot_be_compared_is_unknown_and_says_why() -> None:
@@ -67,6 +76,6 @@ def test_what_cannot_be_compared_is_unknown_and_says_why() -> None:
         "has no score": (build_reference_profile({"x": scores(500)}), scores(500)),
     }
     for said, (profile, night) in cases.items():
-        check = prediction_drift(profile, night, min_rows=200)
+        check = checked(profile, night, min_rows=200)
         assert (check.verdict, check.value, check.low) == ("unknown", None, None)
         assert said in str(check.reason)
