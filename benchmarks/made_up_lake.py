@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -165,3 +166,26 @@ def write_night(folder: Path, customers: int, lines_per_customer: int = LINES_PE
     (few / "version").rename(folder / "version")
     write_lake(folder, customers, lines_per_customer)
     build_features(deployment_in(folder), GROUP, start=END, end=END)
+
+
+def write_scored_night(folder: Path, customers: int) -> None:
+    """Write a lake with the scores of its last day."""
+    from include.steps.score_batch import score_batch
+
+    write_night(folder, customers)
+    score_batch(deployment_in(folder), MODEL, partition=END)
+
+
+def write_day(folder: Path, rows: int, features: int) -> None:
+    """Write a file of so many rows and features, half of them counts, as large as a night's of a large shop."""
+    rng = np.random.default_rng(18)
+    names = [f"feature_{number}" for number in range(features)]
+    schema = pa.schema([pa.field(name, pa.float64()) for name in names])
+    with pq.ParquetWriter(folder / "day.parquet", schema) as writer:
+        for first in range(0, rows, _PIECE):
+            count = min(_PIECE, rows - first)
+            columns = [
+                rng.lognormal(size=count) if number % 2 else rng.poisson(3, count).astype(np.float64)
+                for number in range(features)
+            ]
+            writer.write_table(pa.table(columns, schema=schema), row_group_size=250_000)

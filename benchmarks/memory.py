@@ -1,4 +1,4 @@
-"""How much memory imports, feature builds, training sets and scores take at most, as orders, customers and days grow.
+"""How much memory imports, builds, training sets, scores and their measures take at most, as orders and days grow.
 
 What belongs here: the sizes, and their budgets. What does not: what there is before (``made_up_lake``), and how a
 process is watched (``side_by_side``).
@@ -25,9 +25,11 @@ from benchmarks.made_up_lake import (
     GROUP,
     MODEL,
     deployment_in,
+    write_day,
     write_lake,
     write_log,
     write_night,
+    write_scored_night,
     write_snapshots,
     write_version,
 )
@@ -38,7 +40,7 @@ from include.settings import Settings
 from include.steps.build_features import build_features
 from include.steps.import_source import import_file
 
-IMPORT_MB, BUILD_MB, MODEL_MB = 1_500, 2_000, 2_000
+IMPORT_MB, BUILD_MB, MODEL_MB, DAY_MB = 1_500, 2_000, 2_000, 500
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,30 @@ def score_night(folder: Path) -> object:
     return score_batch(deployment_in(folder), MODEL, partition=END)
 
 
+def measure_scores(folder: Path) -> object:
+    """Measure the last night."""
+    from include.steps.monitor_model import measure_night
+
+    return measure_night(deployment_in(folder), MODEL, partition=END)
+
+
+def count_day(folder: Path) -> object:
+    """Judge the drift of a day, a batch of its file at a time, against its own first rows."""
+    import pyarrow.parquet as pq
+
+    from include.monitoring.drift import judge_drift
+    from include.monitoring.reference_profile import build_reference_profile
+    from include.monitoring.window_counts import WindowCounts
+
+    file, window = pq.ParquetFile(folder / "day.parquet", pre_buffer=False), None
+    for batch in file.iter_batches(batch_size=131_072):
+        columns = {name: batch[name].to_numpy() for name in batch.schema.names}
+        window = window or WindowCounts(build_reference_profile(columns))
+        window.add(columns)
+    assert window is not None
+    return judge_drift(window, min_rows=50, moderate=0.1, significant=0.2)
+
+
 def sizes(scale: float = 1.0) -> list[Size]:
     """Return what is measured, the smallest first."""
 
@@ -118,8 +144,13 @@ def sizes(scale: float = 1.0) -> list[Size]:
         ),
         Size("the same, and a version", partial(write_snapshots, customers=many), write_version, MODEL_MB),
         Size(f"score a night of {many:,} customers", partial(write_night, customers=many), score_night, MODEL_MB),
+        Size(f"measure it, {many:,} customers", partial(write_scored_night, customers=many), measure_scores, MODEL_MB),
     ]
-    return [*imports, *builds, *models]
+    days = [
+        Size(f"drift of a day of {rows:,} rows × 20", partial(write_day, rows=rows, features=20), count_day, DAY_MB)
+        for rows in map(scaled, (1_000_000, 10_000_000))
+    ]
+    return [*imports, *builds, *models, *days]
 
 
 def measure(size: Size) -> tuple[float, float]:
