@@ -50,8 +50,7 @@ def prediction_drift(
     """
     feature = scores.feature if scores is not None else None
     rows = feature.numbers.rows + feature.numbers.infinite if feature is not None else 0
-    counted = scores.counted if scores is not None else None
-    found = counted.rows - counted.missing if counted is not None else 0
+    found = scores.valued if scores is not None else 0
     missing = _why_not(feature, rows, found, min_rows)
     compared = scores.compare() if scores is not None and missing is None else None
     if feature is None or compared is None:

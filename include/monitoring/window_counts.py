@@ -56,6 +56,11 @@ class ColumnCounts:
                 self._compared = StreamedComparison(feature.numbers.rounded(counted.precision))
             self._compared.add(rounded_to(counted.precision, numeric_values(feature.name, values)))
 
+    @property
+    def valued(self) -> int:
+        """Rows that have a value, of those that were counted."""
+        return self.counted.rows - self.counted.missing if self.counted is not None else 0
+
     def compare(self) -> NumericComparison | None:
         """Return the distances from the reference's numbers; None where a side has none."""
         return self._compared.result(design_effect=self.feature.effect.mean) if self._compared is not None else None
