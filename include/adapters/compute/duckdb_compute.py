@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as fs
 
-from include.adapters.compute.duckdb_session import open_session
+from include.adapters.compute.duckdb_session import open_closed_session, open_session
 from include.errors import MlopsError
 from include.quality.sql import columns, literal
 from include.settings import MEMORY_LIMIT
@@ -77,9 +77,12 @@ class DuckDbCompute:
         MlopsError
             If it is not one SELECT, or DuckDB refuses it or fails.
         """
-        with self.open_session(purpose=purpose) as connection:
+        in_memory = all(isinstance(relation, pa.Table) for relation in relations.values())
+        opened = open_closed_session if in_memory else open_session
+        with opened(purpose=purpose, memory_limit=self.memory_limit) as connection:
             files = [path for name, relation in relations.items() for path in declare(connection, name, relation)]
-            _close(connection, files)
+            if not in_memory:
+                _close(connection, files)
             statements = connection.extract_statements(sql)
             if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
                 raise MlopsError(

@@ -5,9 +5,12 @@ What belongs here: what every session has alike, and that nothing of it is left.
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 import duckdb
 
@@ -15,6 +18,9 @@ from include.errors import MlopsError, UncomputableError
 
 # Of what DuckDB says: it writes a large number out.
 _LONGEST = 200
+_SPILL = "mlops-duckdb-"
+# By process and memory limit: what a process has forked from is not its own.
+_closed: dict[tuple[int, str], duckdb.DuckDBPyConnection] = {}
 
 
 @contextmanager
@@ -38,26 +44,73 @@ def open_session(*, purpose: str, memory_limit: str) -> Iterator[duckdb.DuckDBPy
     MlopsError
         If DuckDB refuses a statement or fails.
     """
-    with TemporaryDirectory(prefix="mlops-duckdb-") as spill:
-        config: dict[str, str | int | bool] = {
-            "memory_limit": memory_limit,
-            "temp_directory": spill,
-            "autoinstall_known_extensions": False,
-            "python_enable_replacements": False,
-        }
-        try:
-            with duckdb.connect(config=config) as connection:
-                connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+    with (
+        TemporaryDirectory(prefix=_SPILL) as spill,
+        _explained(purpose, memory_limit),
+        _opened(memory_limit, spill) as connection,
+    ):
+        yield connection
+
+
+@contextmanager
+def open_closed_session(*, purpose: str, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a session that reads no file and sets nothing; otherwise as `open_session`.
+
+    It shares a DuckDB with all such sessions of the process, and the memory limit with those at once: to open one of
+    its own takes ten times as long as what most ask of it. What is registered is seen by this session alone.
+    """
+    key = os.getpid(), memory_limit
+    try:
+        with _explained(purpose, memory_limit):
+            if key not in _closed:
+                _closed[key] = _open_closed(memory_limit)
+            with _closed[key].cursor() as connection:
                 yield connection
-        except duckdb.OutOfMemoryException as err:
-            raise MlopsError(
-                f"{purpose} can't be computed by DuckDB: {_first_line(err)}; give it more than MLOPS_MEMORY_LIMIT="
-                f"{memory_limit}, or more room in the temporary folder"
-            ) from err
-        except (duckdb.DataError, duckdb.InvalidInputException) as err:
-            raise UncomputableError(f"{purpose} can't be computed by DuckDB: {_first_line(err)}") from err
-        except duckdb.Error as err:
-            raise MlopsError(f"{purpose} can't be computed by DuckDB: {str(err).strip()}") from err
+    except MlopsError as err:
+        if isinstance(err.__cause__, duckdb.FatalException | duckdb.InternalException):
+            # It answers nothing after such a one.
+            _closed.pop(key, None)
+        raise
+
+
+def _open_closed(memory_limit: str) -> duckdb.DuckDBPyConnection:
+    spill = mkdtemp(prefix=_SPILL)
+    atexit.register(_remove, spill, os.getpid())
+    connection = _opened(memory_limit, spill)
+    connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true")
+    return connection
+
+
+def _remove(spill: str, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _opened(memory_limit: str, spill: str) -> duckdb.DuckDBPyConnection:
+    config: dict[str, str | int | bool] = {
+        "memory_limit": memory_limit,
+        "temp_directory": spill,
+        "autoinstall_known_extensions": False,
+        "python_enable_replacements": False,
+    }
+    connection = duckdb.connect(config=config)
+    connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+    return connection
+
+
+@contextmanager
+def _explained(purpose: str, memory_limit: str) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.OutOfMemoryException as err:
+        raise MlopsError(
+            f"{purpose} can't be computed by DuckDB: {_first_line(err)}; give it more than MLOPS_MEMORY_LIMIT="
+            f"{memory_limit}, or more room in the temporary folder"
+        ) from err
+    except (duckdb.DataError, duckdb.InvalidInputException) as err:
+        raise UncomputableError(f"{purpose} can't be computed by DuckDB: {_first_line(err)}") from err
+    except duckdb.Error as err:
+        raise MlopsError(f"{purpose} can't be computed by DuckDB: {str(err).strip()}") from err
 
 
 def _first_line(err: duckdb.Error) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.adapters.compute import duckdb_compute
-from include.adapters.compute.duckdb_session import open_session
+from include.adapters.compute.duckdb_session import open_closed_session, open_session
 from include.adapters.compute.spark_compute import _configuration
 from include.adapters.deployment import Deployment
 from include.errors import MlopsError
@@ -91,6 +92,47 @@ def test_what_does_not_fit_is_told_with_the_setting_that_gives_more():
         con.execute("SELECT list(range) FROM range(50000000)").fetchall()
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM mine",
+        f"SELECT * FROM read_text('{__file__}')",
+        f"COPY (SELECT 1) TO '{__file__}.copy'",
+        "ATTACH 'x.db'",
+        "SET TimeZone = 'Asia/Tokyo'",
+        "SET GLOBAL memory_limit = '100GB'",
+        "LOAD httpfs",
+        "PRAGMA database_list; SELECT nothing",
+    ],
+)
+def test_a_closed_session_reads_no_file_sets_nothing_and_sees_no_other(statement):
+    with open_closed_session(purpose="one", memory_limit="200MB") as one:
+        one.register("mine", ROWS)
+        with (
+            pytest.raises(MlopsError, match="the other can't be computed"),
+            open_closed_session(purpose="the other", memory_limit="200MB") as other,
+        ):
+            other.execute(statement).fetchall()
+        assert one.execute("SELECT n, current_setting('TimeZone') FROM mine").fetchall() == [(1, "UTC")]
+
+
+def test_closed_sessions_share_a_budget_and_a_process_that_was_forked_opens_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    limit = "123MB"
+
+    def asked() -> list[tuple[str]]:
+        with open_closed_session(purpose="test", memory_limit=limit) as con:
+            return con.execute("SELECT current_setting('memory_limit')").fetchall()
+
+    assert [asked() for _ in range(3)] == [[("117.3 MiB",)]] * 3
+    [folder] = tmp_path.iterdir()
+    if (child := os.fork()) == 0:
+        os._exit(0 if asked() == [("117.3 MiB",)] and len(list(tmp_path.iterdir())) == 2 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert folder.is_dir()
+    assert folder.stat().st_mode & 0o077 == 0
+
+
 def test_whoever_computes_for_a_deployment_keeps_to_its_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deployment = Deployment(Settings.from_env({"MLOPS_HOME": str(tmp_path), "MLOPS_MEMORY_LIMIT": "300MB"}))
     pq.write_table(make_orders(days=3), tmp_path / "orders.parquet")
@@ -101,6 +143,7 @@ def test_whoever_computes_for_a_deployment_keeps_to_its_budget(tmp_path: Path, m
         return open_session(**options)
 
     monkeypatch.setattr(duckdb_compute, "open_session", open_noted)
+    monkeypatch.setattr(duckdb_compute, "open_closed_session", open_noted)
     for _ in range(2):
         as_of = datetime(2030, 1, 1, tzinfo=UTC)
         import_file(deployment, tmp_path / "orders.parquet", source="orders", as_of=as_of)
