@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from include.adapters.registry.model_files import LoadedModel
+    from include.scoring.model import Engine, ScoringModel
 
 ROWS, MOST_ROWS, FEATURES, TREES, DEPTH = 1_000_000, 10_000_000, 20, 500, 6
 NIGHT = "2024-01-31"
@@ -43,6 +44,7 @@ MODEL, GROUP, KEY = "wide", "wide_daily", "customer_id"
 NAMES = [f"f{n:02}" for n in range(FEATURES)]
 ROWS_BY_HAND = 100_000
 
+_UNREAD: Any = None
 _HERE = "benchmarks.batch_scoring"
 _OURS, _OURS_ON_SPARK = "this project", "this project, on Spark"
 _PIECE = 1_000_000
@@ -75,11 +77,17 @@ class _Registry:
         from include.training.artifacts import Signature
 
         names = tuple((name, "float64") for name in NAMES)
-        files = {"native": (self._root / "model.ubj").read_bytes(), "onnx": (self._root / "model.onnx").read_bytes()}
-        unread: Any = None
-        return LoadedModel(
-            ScoringModel(tuple(NAMES), **files), Signature(f"{GROUP}_v1", (KEY,), names, "binary"), unread, {}, unread
-        )
+        native, onnx = (self._root / "model.ubj").read_bytes(), (self._root / "model.onnx").read_bytes()
+        model = ScoringModel(tuple(NAMES), native=native, onnx=onnx)
+        signature = Signature(f"{GROUP}_v1", (KEY,), names, "binary")
+        return LoadedModel(model, signature, _UNREAD, {}, _UNREAD, engine=_engine(model))
+
+
+def _engine(model: ScoringModel) -> Engine:
+    """Return the engine that the version would have been registered with."""
+    from include.steps.choose_engine import choose_engine
+
+    return choose_engine(model, np.random.default_rng(2).normal(size=(1000, FEATURES)).astype(np.float32)).usable
 
 
 def xgboost_by_hand(root: str) -> Callable[[], None]:

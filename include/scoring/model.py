@@ -1,26 +1,27 @@
-"""One way to call a trained model, whichever of its two formats computes the score.
+"""One way to call a trained model, whichever engine computes the score.
 
-What belongs here: scoring a matrix with the native booster or with ONNX Runtime. What does not:
-where the bytes come from, and what a score leads to.
+What belongs here: scoring a matrix with the native booster, by oneDAL or with ONNX Runtime. What does not: where the
+bytes come from, which engine is the right one (``engine_choice``), and what a score leads to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from include.errors import MlopsError, UsageError
 from include.scoring.importance import feature_importance
+from include.scoring.onedal_trees import Scoring, to_onedal
 
 if TYPE_CHECKING:
     import onnxruntime
     import xgboost
 
-Engine: TypeAlias = Literal["native", "onnx"]
+Engine: TypeAlias = Literal["native", "onedal", "onnx"]
 
 ONNX_INPUT = "features"
 
@@ -31,7 +32,8 @@ class ScoringModel:
     A classifier's score is the probability of the positive class, in [0, 1]. A ranking's is a margin without bounds or
     unit: it orders the items of one list, and says nothing across lists.
 
-    Each format is loaded at its first use: serving never loads XGBoost, batch never ONNX Runtime.
+    Each format is loaded at its first use: serving never loads XGBoost, batch never ONNX Runtime. oneDAL reads the
+    native one.
 
     Parameters
     ----------
@@ -64,8 +66,9 @@ class ScoringModel:
         ----------
         matrix : ndarray of shape (n_rows, n_features), float32
             NaN is missing. No rows give no scores.
-        engine : {"native", "onnx"}
-            Native is about four times faster for many rows, ONNX about forty times for one.
+        engine : {"native", "onedal", "onnx"}
+            Native is about twice as fast as ONNX for many rows, oneDAL twice as fast as native; ONNX is about forty
+            times as fast as native for one.
         feature_names : sequence of str, optional
             What the caller's columns are; compared with the model's.
 
@@ -79,14 +82,20 @@ class ScoringModel:
         UsageError
             If names, width or dtype are not the model's, a value is infinite, or there is no such engine.
         """
-        if engine not in ("native", "onnx"):
-            raise UsageError(f"engine={engine!r} is not one of: native, onnx")
+        if engine not in get_args(Engine):
+            raise UsageError(f"engine={engine!r} is not one of: {', '.join(get_args(Engine))}")
         if feature_names is not None:
             self._check_names(tuple(feature_names))
         self._check_matrix(matrix)
         if not len(matrix):
             return np.empty(0, dtype=np.float32)
-        return self._predict_native(matrix) if engine == "native" else self._predict_onnx(matrix)
+        match engine:
+            case "native":
+                return self._predict_native(matrix)
+            case "onedal":
+                return self._onedal(matrix)
+            case "onnx":
+                return self._predict_onnx(matrix)
 
     @cached_property
     def importance(self) -> dict[str, float]:
@@ -133,6 +142,10 @@ class ScoringModel:
             return xgboost.Booster({"nthread": self._threads}, model_file=bytearray(self._native))
         except xgboost.core.XGBoostError as err:
             raise MlopsError("the native model can't be read by XGBoost; train the version again") from err
+
+    @cached_property
+    def _onedal(self) -> Scoring:
+        return to_onedal(self._booster)
 
     @cached_property
     def _onnx_outputs(self) -> list[str]:

@@ -247,8 +247,9 @@ def _forgetting(deployment: Deployment, scorers: list[Scorer], rewriting: Rewrit
 def _manifest(scorer: Scorer, scoring: Scoring, version: int, failure: str | None) -> ScoringManifest:
     night, tally = scorer.night, scoring.tallies[scorer.role]
     return ScoringManifest(
-        night.spec.model_id, night.partition, scorer.role, scorer.model_version, night.service, "native",
-        night.sources, tally.account, tally.decided, version, failure if scorer.role == CHAMPION else None,
+        night.spec.model_id, night.partition, scorer.role, scorer.model_version, night.service,
+        scorer.loaded.engine, night.sources, tally.account, tally.decided, version,
+        failure if scorer.role == CHAMPION else None,
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from include.adapters.registry.model_files import LoadedModel
     from include.steps.read_night import Night, Slice
 
-# Each holds a slice; the native engine scores one on one core.
+# Each holds a slice; an engine scores one on one core.
 _MAX_THREADS = 4
 _INSTANT = pa.timestamp("us", tz="UTC")
 
@@ -66,7 +66,7 @@ class Scorer:
             return prediction_rows(
                 self.night.spec,
                 read.rows,
-                self.loaded.model.predict(matrix),
+                self.loaded.model.predict(matrix, engine=self.loaded.engine),
                 partition=self.night.partition,
                 model_version=self.model_version,
                 role=self.role,

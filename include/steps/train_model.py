@@ -15,6 +15,7 @@ from include.governance.lifecycle import stages
 from include.refs import CandidateRef, TrainingSetRef
 from include.specs.models import ModelSpec, load_model
 from include.steps.anchor_history import anchor_history
+from include.steps.choose_engine import with_engine
 from include.training.artifacts import checksums
 from include.training.manifest import TrainingSetManifest, spec_sha256
 from include.training.version import train_version
@@ -59,6 +60,7 @@ def train_model(deployment: Deployment, training_set: TrainingSetRef) -> Candida
             f"the spec of {spec.model_id} changed after training set {manifest.set_id} was built; build the set again"
         )
     trained = train_version(spec, manifest, examples)
+    files = with_engine(trained.files, trained.tested)
     with deployment.state.alone(f"registering {spec.registered_name}"):
         # Who trained on the same set meanwhile has registered it: one set is one version.
         known = _find(deployment, spec, training_set)
@@ -67,12 +69,12 @@ def train_model(deployment: Deployment, training_set: TrainingSetRef) -> Candida
         registered = deployment.model_registry.register(
             spec.registered_name,
             run_name=f"{spec.model_id}-{manifest.set_id}",
-            files=trained.files,
+            files=files,
             params=_params(spec, manifest),
             metrics=trained.metrics,
             tags=_tags(spec, manifest),
         )
-        _record(deployment, spec, registered, checksums(trained.files))
+        _record(deployment, spec, registered, checksums(files))
     log.info(
         "train model=%s set=%s rows=%d version=%d %s",
         spec.model_id, manifest.set_id, manifest.rows, registered.version, trained.evaluation,

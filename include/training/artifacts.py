@@ -22,6 +22,8 @@ REFERENCE_PROFILE = "reference_profile.json"
 METRICS = "metrics.json"
 MODEL_CARD = "model_card.md"
 MANIFEST = "manifest.json"
+# `include.scoring.engine_choice.EngineChoice`: what scores nights, and what that was measured by.
+ENGINES = "engines.json"
 # `manifest.spec_text`, as it is: its sha256 is the manifest's ``spec_sha256``.
 SPEC = "spec.json"
 CHECKSUMS = "checksums.json"

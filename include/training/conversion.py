@@ -5,8 +5,6 @@ What belongs here: the conversion and its proof. What does not: scoring in produ
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
@@ -15,6 +13,7 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 
 from include.errors import MlopsError
 from include.scoring.model import ONNX_INPUT, ScoringModel
+from include.scoring.onedal_trees import objective_of
 
 # Both add float32 leaves, in another order: 5e-7 is usual, 1e-5 is no rounding any more.
 PARITY_MAX = 1e-5
@@ -29,7 +28,7 @@ def to_onnx(booster: xgboost.Booster) -> bytes:
     # The converter reads only the names f0…fN, and the caller's booster keeps its own.
     renamed = booster.copy()
     renamed.feature_names = [f"f{index}" for index in range(booster.num_features())]
-    if _objective(booster).startswith("rank:"):
+    if objective_of(booster).startswith("rank:"):
         # The converter knows no ranking, whose margin is the sum of its trees as a regression's prediction is.
         renamed.set_param({"objective": "reg:squarederror"})
     # Without a name the converter draws a random one.
@@ -39,8 +38,12 @@ def to_onnx(booster: xgboost.Booster) -> bytes:
     return bytes(graph.SerializeToString(deterministic=True))
 
 
-def _objective(booster: xgboost.Booster) -> str:
-    return str(json.loads(booster.save_config())["learner"]["objective"]["name"])
+def with_missing(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the rows, copies of the first with every feature missing in turn, and one without any."""
+    missing = np.repeat(matrix[:1], matrix.shape[1] + 1, axis=0)
+    np.fill_diagonal(missing, np.nan)
+    missing[-1] = np.nan
+    return np.concatenate([matrix, missing])
 
 
 def check_parity(model: ScoringModel, matrix: NDArray[np.float32]) -> float:
@@ -50,17 +53,14 @@ def check_parity(model: ScoringModel, matrix: NDArray[np.float32]) -> float:
     ----------
     model : ScoringModel
     matrix : ndarray of shape (n_rows, n_features), float32
-        Real rows. A copy with every feature missing in turn, and one row without any, are added.
+        Real rows, asked `with_missing`.
 
     Raises
     ------
     MlopsError
         If a score differs by more than `PARITY_MAX`, of margins beyond 1 by more than that share of the largest.
     """
-    missing = np.repeat(matrix[:1], matrix.shape[1] + 1, axis=0)
-    np.fill_diagonal(missing, np.nan)
-    missing[-1] = np.nan
-    rows = np.concatenate([matrix, missing])
+    rows = with_missing(matrix)
     native = model.predict(rows, engine="native")
     difference = float(np.abs(native - model.predict(rows, engine="onnx")).max(initial=0))
     allowed = PARITY_MAX * float(np.abs(native).max(initial=1))

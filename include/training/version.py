@@ -48,11 +48,14 @@ class TrainedVersion:
         Of the test window.
     metrics : mapping of str to float
         The evaluation's, and the largest difference between the two formats.
+    tested : ndarray of shape (n_rows, n_features), float32
+        The rows of the test window.
     """
 
     files: Mapping[str, bytes]
     evaluation: Evaluation
     metrics: Mapping[str, float]
+    tested: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def train_version(spec: ModelSpec, manifest: TrainingSetManifest, examples: pa.T
         **{name: text.encode() for name, text in texts.items()},
         **{f"plots/{name}": png for name, png in plots.items()},
     }
-    return TrainedVersion(artifacts.with_checksums(files), judged.evaluation, metrics)
+    return TrainedVersion(artifacts.with_checksums(files), judged.evaluation, metrics, test)
 
 
 def _profile(

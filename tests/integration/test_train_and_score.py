@@ -23,6 +23,7 @@ from include.adapters.lake.training_sets import read_training_set
 from include.adapters.registry.model_registry import ModelRegistryAdapter
 from include.errors import MlopsError, RefusedError, UnpublishedError, UsageError
 from include.refs import CandidateRef, TrainingSetRef
+from include.scoring.engine_choice import EngineChoice
 from include.settings import PROJECT_ROOT, Settings
 from include.specs.models import load_model
 from include.steps.audit_features import audit_features
@@ -224,6 +225,17 @@ def test_the_candidate_passes_its_gates_with_numbers(deployment, candidate):
     }
     assert 0.6 < reports["auc"].value < 1
     assert 0 < reports["latency"].value < 50
+
+
+def test_a_version_is_registered_with_the_engine_of_its_nights_and_what_it_follows_from(deployment, candidate):
+    registered = deployment.state.registration("churn", candidate.version).files
+    files = deployment.model_registry.read("churn-predictor", candidate.version, registered=registered)
+    choice = EngineChoice.from_json(files["engines.json"])
+    assert {"native", "onnx"} <= set(choice.measured)
+    assert all(each.us_per_row > 0 and each.difference <= 1e-6 for each in choice.measured.values())
+    assert f"Nights are scored by **{choice.engine}**" in files["model_card.md"].decode()
+    loaded = deployment.model_registry.load("churn-predictor", candidate.version, registered=registered)
+    assert loaded.engine == choice.usable
 
 
 def test_too_few_rows_are_refused_with_the_numbers(deployment):

@@ -14,9 +14,11 @@ from pathlib import Path
 from include.errors import MlopsError
 from include.monitoring.feature_profile import ReferenceProfile
 from include.monitoring.profile_json import profile_from_json
-from include.scoring.model import ScoringModel
+from include.scoring.engine_choice import EngineChoice
+from include.scoring.model import Engine, ScoringModel
 from include.training.artifacts import (
     CHECKSUMS,
+    ENGINES,
     MANIFEST,
     METRICS,
     NATIVE_MODEL,
@@ -51,6 +53,8 @@ class LoadedModel:
         The training set's; a field that the file lacks is empty, for the gates to judge.
     spec : str or None
         `include.training.manifest.spec_text` of what made it; None of a version from before that was kept.
+    engine : {"native", "onedal", "onnx"}
+        Of its nights; native of a version from before it was chosen, and where what was chosen is not installed.
     """
 
     model: ScoringModel
@@ -59,6 +63,7 @@ class LoadedModel:
     metrics: Mapping[str, float]
     manifest: TrainingSetManifest
     spec: str | None = None
+    engine: Engine = "native"
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -148,6 +153,7 @@ def unpack(files: Mapping[str, bytes]) -> LoadedModel:
         metrics=metrics_from_json(files[METRICS].decode()),
         manifest=TrainingSetManifest.from_incomplete_json(files[MANIFEST].decode()),
         spec=files[SPEC].decode() if SPEC in files else None,
+        engine=EngineChoice.from_json(files[ENGINES]).usable if ENGINES in files else "native",
     )
 
 

@@ -1,7 +1,8 @@
-"""One interface, two engines, and what neither of them takes."""
+"""One interface, three engines, and what neither of them takes."""
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 
@@ -15,6 +16,8 @@ from include.training.conversion import to_onnx
 from include.training.fitting import to_bytes
 
 NAMES = ("a", "b")
+_NO_ONEDAL = pytest.mark.skipif(importlib.util.find_spec("daal4py") is None, reason="uv sync --group onedal")
+ENGINES = ["native", "onnx", pytest.param("onedal", marks=_NO_ONEDAL)]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,7 @@ def model(booster) -> ScoringModel:
     return ScoringModel(NAMES, native=to_bytes(booster), onnx=to_onnx(booster))
 
 
-@pytest.mark.parametrize("engine", ["native", "onnx"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_scores_are_xgboosts_own(model, booster, engine):
     matrix = np.array([[1, 2], [-1, np.nan], [0, 0]], dtype=np.float32)
     expected = booster.predict(xgboost.DMatrix(matrix, feature_names=list(NAMES)))
@@ -40,7 +43,7 @@ def test_scores_are_xgboosts_own(model, booster, engine):
     np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("engine", ["native", "onnx"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_no_rows_give_no_scores(model, engine):
     assert model.predict(np.empty((0, 2), np.float32), engine=engine).shape == (0,)
 
@@ -55,7 +58,7 @@ def test_no_rows_give_no_scores(model, engine):
     ],
     ids=["too wide", "one dimension", "float64", "infinite"],
 )
-@pytest.mark.parametrize("engine", ["native", "onnx"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_what_is_not_the_models_is_refused(model, engine, matrix, told):
     with pytest.raises(UsageError, match=told):
         model.predict(matrix, engine=engine)
@@ -70,7 +73,7 @@ def test_names_that_are_not_the_models_are_refused(model, names, told):
 
 
 def test_an_unknown_engine_is_refused(model):
-    with pytest.raises(UsageError, match="native, onnx"):
+    with pytest.raises(UsageError, match="native, onedal, onnx"):
         model.predict(np.zeros((1, 2), np.float32), engine="gpu")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from include.adapters.lake.scoring_manifests import read_scoring_manifests
 from include.cli import pipeline
 from include.governance.lifecycle import Stage
 from include.scoring.manifest import NightAccount, ScoringManifest
+from include.scoring.model import ScoringModel
 from include.specs.models import load_model
 from include.steps.find_stale_scores import find_stale_scores
 from include.steps.read_night import read_partition
@@ -116,6 +118,20 @@ def test_who_was_skipped_makes_no_score_stale(deployment: Any, incomplete: str) 
     publish_scores(deployment, NIGHT, [each for each in CUSTOMERS if each not in LONG_AGO])
     [stale] = find_stale_scores(deployment, load_model(MODEL), until=NIGHT)
     assert stale.scores == 3
+
+
+def test_the_engine_of_the_version_scores_the_night_and_the_manifest_says_so(deployment, monkeypatch) -> None:
+    load, predict, asked = deployment.model_registry.load, ScoringModel.predict, set()
+
+    def predicting(model: ScoringModel, matrix: Any, *, engine: Any) -> Any:
+        asked.add(engine)
+        return predict(model, matrix)
+
+    monkeypatch.setattr(ScoringModel, "predict", predicting)
+    monkeypatch.setattr(deployment.model_registry, "load", lambda *v, **how: replace(load(*v, **how), engine="onnx"))
+    score_batch(deployment, MODEL, partition=NIGHT)
+    assert asked == {"onnx"}
+    assert [each.engine for each in read_scoring_manifests(deployment.lake, MODEL, NIGHT)] == ["onnx"]
 
 
 def test_the_manifest_says_what_made_the_scores_and_from_what(deployment: Any, tmp_path: Path) -> None:

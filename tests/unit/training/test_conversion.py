@@ -75,6 +75,14 @@ def test_a_ranking_refuses_columns_in_another_order(engine):
         model.predict(make_rows()[0], engine=engine, feature_names=NAMES[::-1])
 
 
+def test_onedal_adds_the_trees_of_a_ranking_as_xgboost_does():
+    pytest.importorskip("daal4py", reason="uv sync --group onedal")
+    booster = fit_lists()
+    model, rows = ScoringModel(NAMES, native=to_bytes(booster), onnx=b""), make_rows(10_000, seed=9)[0]
+    native = model.predict(rows)
+    assert np.abs(native - model.predict(rows, engine="onedal")).max() <= 1e-6 * max(1, np.abs(native).max())
+
+
 def test_a_ranking_converted_twice_gives_identical_bytes_and_stays_one():
     booster = fit_lists()
     before = to_bytes(booster)
