@@ -70,6 +70,7 @@ def this_project(root: str) -> Callable[[], object]:
 class _Registry:
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._engine: Engine | None = None
 
     def load(self, _name: str, _version: int, *, registered: Mapping[str, str] | None) -> LoadedModel:
         from include.adapters.registry.model_files import LoadedModel
@@ -79,8 +80,10 @@ class _Registry:
         names = tuple((name, "float64") for name in NAMES)
         native, onnx = (self._root / "model.ubj").read_bytes(), (self._root / "model.onnx").read_bytes()
         model = ScoringModel(tuple(NAMES), native=native, onnx=onnx)
+        # As a version has it from its registration.
+        self._engine = self._engine or _engine(model)
         signature = Signature(f"{GROUP}_v1", (KEY,), names, "binary")
-        return LoadedModel(model, signature, _UNREAD, {}, _UNREAD, engine=_engine(model))
+        return LoadedModel(model, signature, _UNREAD, {}, _UNREAD, engine=self._engine)
 
 
 def _engine(model: ScoringModel) -> Engine:
