@@ -83,13 +83,17 @@ class DuckDbCompute:
             files = [path for name, relation in relations.items() for path in declare(connection, name, relation)]
             if not in_memory:
                 _close(connection, files)
-            statements = connection.extract_statements(sql)
-            if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-                raise MlopsError(
-                    f"{purpose} can't be computed by DuckDB: it is to be one SELECT, and is "
-                    f"{', '.join(statement.type.name for statement in statements) or 'no statement'}"
-                )
+            _require_select(connection, sql, purpose)
             return _run(connection, sql, dict(parameters or {}))
+
+
+def _require_select(connection: duckdb.DuckDBPyConnection, sql: str, purpose: str) -> None:
+    found = [statement.type for statement in connection.extract_statements(sql)]
+    if found != [duckdb.StatementType.SELECT]:
+        raise MlopsError(
+            f"{purpose} can't be computed by DuckDB: it is to be one SELECT, and is "
+            f"{', '.join(kind.name for kind in found) or 'no statement'}"
+        )
 
 
 def _run(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Parameter]) -> pa.Table:
