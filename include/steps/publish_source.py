@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from include.adapters.compute.duckdb_compute import declare, parquet_sql
 from include.adapters.lake.portions import in_pieces
@@ -174,12 +175,11 @@ def _counted(pieces: Iterator[pa.Table], spec: SourceSpec, counts: MergeCounts, 
 def _rejected_corrections(
     deployment: Deployment, judged: Judged, spec: SourceSpec
 ) -> Mapping[tuple[int, date | None], int]:
-    if not judged.rejected or not deployment.lake.exists(spec.raw.name):
+    rejected = [path for path in judged.rejected if pq.read_metadata(path).num_rows]
+    if not rejected or not deployment.lake.exists(spec.raw.name):
         return {}
     with deployment.duckdb.open_session(purpose=f"the rows of {spec.raw.name} that were to be corrected") as con:
-        con.execute(f"CREATE VIEW rejected AS SELECT * FROM {parquet_sql(judged.rejected)}")
-        if not con.execute("SELECT 1 FROM rejected LIMIT 1").fetchall():
-            return {}
+        con.execute(f"CREATE VIEW rejected AS SELECT * FROM {parquet_sql(rejected)}")
         declare(con, "present", deployment.lake.dataset(spec.raw.name))
         found = con.execute(
             f"SELECT _file, day, count(*) FROM rejected SEMI JOIN present USING ({columns(spec.key)}) GROUP BY ALL"

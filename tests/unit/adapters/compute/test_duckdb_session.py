@@ -155,7 +155,6 @@ def test_whoever_computes_for_a_deployment_keeps_to_its_budget(tmp_path: Path, m
         "what is set aside in quarantine/orders",
         "the merge into raw/orders",
         "the days of raw/orders that hold these rows",
-        "the rows of raw/orders that were to be corrected",
         "features",
     }
 
