@@ -96,7 +96,7 @@ def decide(
         find_triggers(nights, policy, monitoring, partition=partition, last_trained=last_trained, event=event)
     )
     told = tuple(reason for _, reason in asking) + tuple(_asides(tonight, ledger, policy))
-    if (forbidden := limits.veto(policy, tonight)) is not None:
+    if (forbidden := limits.veto(policy, nights, tonight)) is not None:
         return Decision("veto", "none", tuple(dict.fromkeys((forbidden, *told))))
     if (forbidden := limits.hold(policy, monitoring, ledger, tonight, partition)) is not None:
         return Decision("hold", "none", tuple(dict.fromkeys((forbidden, *told))))

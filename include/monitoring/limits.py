@@ -5,7 +5,10 @@ What belongs here: one reason in words, the first that holds. What does not: wha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from include import partitions
+from include.monitoring.check import Check
 from include.monitoring.decision_facts import LedgerFacts, NightMetrics
 from include.monitoring.decision_words import CANDIDATE_WAITS, count, waiting
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
@@ -15,13 +18,42 @@ _BUDGET_DAYS = 90
 _REFUSED_DAYS = 7
 
 
-def veto(policy: DecisionSpec, tonight: NightMetrics | None) -> str | None:
+def veto(policy: DecisionSpec, nights: Sequence[NightMetrics], tonight: NightMetrics | None) -> str | None:
     """Say why no retrain may start, whoever asks for it; None where one may."""
     if policy.stop:
         return "the stop switch is on (decision.stop: true); no retrain starts"
-    if tonight is not None and tonight.data_quality.status == "incident":
+    if tonight is None:
+        return None
+    if tonight.data_quality.status == "incident":
         return f"data incident, not a reason to retrain: {'; '.join(tonight.data_quality.reasons) or 'no detail'}"
+    if (since := _lasting(nights, tonight)) is not None:
+        return (
+            f"the data incident of {since.partition} is not known to be over: no rows are usual on this day of the "
+            f"week, and none came ({'; '.join(since.data_quality.reasons)})"
+        )
     return None
+
+
+def _lasting(nights: Sequence[NightMetrics], tonight: NightMetrics) -> NightMetrics | None:
+    """Return the last night of an incident of volume, if all nights since could not have shown that it is over."""
+    silent, day = _silent(tonight), tonight.partition
+    for night in reversed(nights[:-1]):
+        day = partitions.shift(day, -1)
+        if not silent or night.partition != day:
+            return None
+        if any(check.name in silent and check.verdict == "breach" for check in night.checks):
+            return night
+        silent &= _silent(night)
+    return None
+
+
+def _silent(night: NightMetrics) -> set[str]:
+    """Return what of a night's volume was nothing, where nothing is usual."""
+    return {check.name for check in night.checks if check.name.startswith("rows ") and _is_nothing(check)}
+
+
+def _is_nothing(check: Check) -> bool:
+    return check.watch == "data_quality" and check.verdict == "unknown" and check.current_rows == 0
 
 
 def hold(

@@ -57,17 +57,12 @@ TOLD = ["2011-10-30", "2011-11-06", "2011-11-11", "2012-01-08"]
 BANK_HOLIDAYS = {"2011-05-30", "2011-08-29"}
 # Who last ordered before the closure is not scored any more: half of all.
 HALVED = set(partitions.span("2012-01-06", LAST))
-# What grows while the log is young, and what depends on the day of the week.
-GROWING, RECENCY = (
-    {"tenure_days", "avg_order_gap_days", "total_orders_180d", "total_spend_180d"},
-    "days_since_last_order",
-)
-BY_DRIFT = [
-    "2011-06-09", "2011-06-23", "2011-07-07", "2011-07-21", "2011-08-04", "2011-08-24", "2011-09-07", "2011-09-21",
-    "2011-10-05", "2011-10-19", "2011-11-02", "2011-11-22", "2011-12-20",
-]  # fmt: skip
-BY_SCHEDULE = ["2011-12-06", "2012-01-03"]
-HORIZON = load_model("churn").label.horizon_days
+RECENCY = "days_since_last_order"
+# The schedule alone asks, and what it asked for that was not better than the version in Production was refused. What is
+# due in the closure waits for the first night of orders.
+BY_SCHEDULE = ["2011-06-09", "2011-06-30", "2011-07-31", "2011-08-31", "2011-09-30", "2011-10-31", "2011-11-30"]
+AFTER_THE_CLOSURE = "2012-01-03"
+REFUSED = {"2011-06-30", "2011-08-31", "2011-09-30", "2011-11-30"}
 
 
 def with_another_christmas() -> pd.DataFrame:
@@ -157,22 +152,21 @@ def without_incident(year: Year) -> list[NightMetrics]:
     return [night for night in year.nights.values() if night.data_quality.status == "ok"]
 
 
-def without(night: NightMetrics, features: set[str]) -> NightMetrics:
-    return replace(night, drift=tuple(drift for drift in night.drift if drift.feature not in features))
+def verdict_of(night: NightMetrics, feature: str) -> str:
+    return next(drift.verdict for drift in night.drift if drift.feature == feature)
 
 
 if FULL:  # The nights are not played else.
 
     def test_each_night_is_decided_and_a_week_before_the_first_version_none_passes(year: Year) -> None:
         assert list(year.nights) == list(year.decisions) == NIGHTS
-        assert year.refused_before.startswith("AUC 0.67")
+        assert year.refused_before.startswith("AUC 0.66")
 
     def test_the_closure_is_an_incident_and_never_a_retrain(year: Year) -> None:
         vetoed = {night for night, decision in year.decisions.items() if decision.action == "veto"}
-        assert vetoed == BANK_HOLIDAYS | INCIDENTS | HALVED
+        assert vetoed == BANK_HOLIDAYS | INCIDENTS | {*CLOSED} | HALVED
         for night in vetoed - HALVED:
             assert "rows of orders delivered" in year.decisions[night].reasons[0], night
-        assert [night for night in CLOSED if year.decisions[night].acted] == []
 
     def test_the_season_is_told_as_volume_and_no_incident(year: Year) -> None:
         delivered = {
@@ -185,38 +179,35 @@ if FULL:  # The nights are not played else.
         assert [night for night in told if night >= "2011-10-15"] == TOLD
         assert {year.nights[night].data_quality.status for night in TOLD[:3]} == {"ok"}
 
-    def test_it_retrains_each_cooldown_while_the_log_grows(year: Year) -> None:
+    def test_while_the_log_is_young_only_the_schedule_retrains(year: Year) -> None:
         acted = {night: decision.trigger for night, decision in year.decisions.items() if decision.acted}
-        assert acted == dict.fromkeys(BY_DRIFT, "drift") | dict.fromkeys(BY_SCHEDULE, "schedule")
+        assert acted == dict.fromkeys([*BY_SCHEDULE, AFTER_THE_CLOSURE], "schedule")
 
-    def test_nothing_asks_but_what_grows_with_the_log_and_recency(year: Year) -> None:
+    def test_what_grows_with_the_log_has_shifted_on_all_nights_and_asks_on_none(year: Year) -> None:
         policy, ok = load_model("churn").decision, without_incident(year)
-        left_out: tuple[set[str], ...] = (set(), GROWING, {*GROWING, RECENCY})
-        counted = [sum(bool(drifting(without(night, each), policy)) for night in ok) for each in left_out]
-        print(f"of {len(ok)} nights without an incident count, without what grows, without recency too: {counted}")
-        assert counted[0] > 0.8 * len(ok)
-        assert counted[1] < 0.1 * len(ok)
-        assert counted[2] == 0
+        counted = sum(bool(drifting(night, policy)) for night in ok)
+        grown = sum(bool(drifting(replace(night, young={}), policy)) for night in ok)
+        print(f"of {len(ok)} nights without an incident {counted} count, and would {grown} but for what is young")
+        assert counted == 0
+        assert grown > 0.8 * len(ok)
 
-    def test_recency_shifts_on_the_days_of_the_week_that_a_reference_does_not_have(year: Year) -> None:
-        trained = {move.version: move.evidence.as_of for move in year.moves if move.evidence is not None}
-        of_same, of_others = [], []
-        for night in without_incident(year):
-            if night.model_version is not None and night.partition < CLOSED[0]:
-                is_same = (partitions.days_between(trained[night.model_version], night.partition) + HORIZON) % 7 == 0
-                shifted = any(drift.feature == RECENCY and drift.verdict == "significant" for drift in night.drift)
-                (of_same if is_same else of_others).append(shifted)
-        print(f"{sum(of_same)} of {len(of_same)} nights of the same day, {sum(of_others)} of {len(of_others)} others")
-        assert not any(of_same)
-        assert sum(of_others) > 0.5 * len(of_others)
+    def test_recency_has_hardly_shifted_against_a_reference_of_all_days_of_the_week(year: Year) -> None:
+        nights = [night for night in without_incident(year) if night.partition < CLOSED[0]]
+        shifted = [night for night in nights if verdict_of(night, RECENCY) == "significant"]
+        print(f"{RECENCY} has shifted significantly on {len(shifted)} of {len(nights)} nights")
+        assert len(shifted) < 0.1 * len(nights)
 
-    def test_a_version_that_is_replaced_each_cooldown_is_never_judged_by_what_came_true(year: Year) -> None:
-        judged = {check.verdict for night in year.nights.values() for check in night.checks if check.name == "auc"}
-        assert judged == {"unknown"}
+    def test_a_version_that_lives_long_enough_is_judged_by_what_came_true(year: Year) -> None:
+        judged = {
+            night.partition: check for night in year.nights.values() for check in night.checks if check.name == "auc"
+        }
+        known = [night for night, check in judged.items() if check.verdict != "unknown"]
+        print(f"performance has a verdict on {len(known)} nights, from {min(known)} on")
+        assert {judged[night].verdict for night in known} == {"ok"}
 
-    def test_what_passes_is_in_production_and_what_the_schedule_alone_asked_must_be_better(year: Year) -> None:
+    def test_what_the_schedule_alone_asked_is_in_production_where_it_is_better(year: Year) -> None:
         promoted = [m.partition for m in year.moves if m.to_stage == Stage.PRODUCTION]
-        assert promoted == sorted({TRAINED, *BY_DRIFT, *BY_SCHEDULE} - {"2011-12-06"})
+        assert [night for night in promoted if night < CLOSED[0]] == sorted({TRAINED, *BY_SCHEDULE} - REFUSED)
         gains = {
             move.evidence.as_of: gate.value
             for move in year.moves
@@ -225,5 +216,5 @@ if FULL:  # The nights are not played else.
             if gate.gate == "champion" and gate.value is not None
         }
         print("AUC against the version in Production:", {night: round(gain, 3) for night, gain in gains.items()})
-        assert gains["2011-06-09"] > 0.02
-        assert max(gain for night, gain in gains.items() if night > "2011-06-23") < 0.01
+        assert min(gains[night] for night in BY_SCHEDULE if night not in REFUSED) > 0
+        assert max(gains[night] for night in REFUSED) < 0

@@ -34,6 +34,33 @@ def outcome(decision: Decision) -> tuple[str, str]:
     return decision.action, decision.trigger
 
 
+def delivered(day: int, rows: int, verdict: str) -> NightMetrics:
+    """Return a night on which everything has shifted, by how many rows were delivered."""
+    status = "incident" if verdict == "breach" else "ok"
+    check = Check("data_quality", "rows of orders delivered", None, None, verdict, current_rows=rows)
+    return replace(make_night(f"2011-09-{day}", shifted=4, status=status), checks=(check,))
+
+
+@pytest.mark.parametrize(
+    ("before", "rows", "verdict", "action"),
+    [
+        ([delivered(19, 0, "breach")], 0, "unknown", "veto"),
+        ([delivered(18, 0, "breach"), delivered(19, 0, "unknown")], 0, "unknown", "veto"),
+        ([delivered(18, 0, "breach"), delivered(19, 900, "ok")], 0, "unknown", "retrain"),
+        ([delivered(18, 0, "breach")], 0, "unknown", "retrain"),
+        ([delivered(19, 0, "breach")], 900, "ok", "retrain"),
+        ([delivered(19, 900, "ok")], 0, "unknown", "retrain"),
+    ],
+    ids=["the day after", "two days", "it was over", "a night is missing", "it is over", "there was none"],
+)
+def test_a_day_on_which_nothing_is_usual_and_nothing_comes_ends_no_incident(before, rows, verdict, action) -> None:
+    policy = make_policy(schedule="0 0 20 9 *", windows=2, breaches=2)
+    decision = decided([*before, delivered(20, rows, verdict)], policy)
+    assert decision.action == action
+    if action == "veto":
+        assert f"incident of {before[0].partition} is not known to be over" in decision.reasons[0]
+
+
 @pytest.mark.parametrize(
     ("shifts", "action"),
     [
