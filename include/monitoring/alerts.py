@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal, TypeAlias
 
+from include import partitions
 from include.monitoring.check import Check
 from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.decision_words import count, tell_check
@@ -26,6 +27,8 @@ AlertKind: TypeAlias = Literal[
 ]
 # The requirement's number: somebody answers within a day, and a training takes minutes.
 PATIENCE = timedelta(days=1)
+# What was over longer ago is news to nobody: a connection that is new is not told of all that ever was.
+LATE_NIGHTS = 7
 # More of them are no cause but a symptom.
 _CAUSES = 3
 _IN_BRACKETS = re.compile(r" \(.*\)")
@@ -127,10 +130,19 @@ class Alert:
 
 @dataclass(frozen=True)
 class Message:
-    """What is sent of an alert, once to each connection when it is raised and once when it is over."""
+    """What is sent of an alert, once to each connection when it is raised and once when it is over.
+
+    Attributes
+    ----------
+    alert : Alert
+    is_over : bool
+    is_first : bool
+        Whether nothing was sent of it before: what was over before a message got through is told whole, in one.
+    """
 
     alert: Alert
     is_over: bool
+    is_first: bool = True
 
     @property
     def title(self) -> str:
@@ -145,8 +157,9 @@ class Message:
         """The message whole: three causes at most, what was decided, and where to look."""
         lines = [self.title]
         if self.is_over:
-            lines.append(f"it had been so since {self.alert.since}")
-        else:
+            late = "; nothing of it had got through until now" if self.is_first else ""
+            lines.append(f"it had been so since {self.alert.since}{late}")
+        if self.is_first:
             lines += [f"- {cause}" for cause in limit_causes(self.alert.causes)]
             if self.alert.decision:
                 lines.append(f"decided: {self.alert.decision}")
@@ -266,17 +279,22 @@ def ended(look: Look, alerts: Collection[Alert]) -> tuple[Alert, ...]:
     return tuple(a for a in alerts if a.over_on is None and a.key not in found and a.kind not in look.unseen)
 
 
-def untold(alerts: Collection[Alert], connection: str) -> Iterator[Message]:
-    """Yield what a connection has not been told yet: what is open, and the end of what it was told of.
+def untold(alerts: Collection[Alert], connection: str, *, night: str) -> Iterator[Message]:
+    """Yield what a connection has not been told yet: what is open, and what is over.
 
-    What was raised and over before a message got through is told to nobody.
+    What was raised and over before a message got through is one message, until a week after its end.
+
+    Parameters
+    ----------
+    night : str
+        The one that is looked at.
     """
     for alert in alerts:
-        was_told = (connection, False) in alert.told
-        if alert.over_on is None and not was_told:
-            yield Message(alert, is_over=False)
-        if alert.over_on is not None and was_told and (connection, True) not in alert.told:
-            yield Message(alert, is_over=True)
+        is_over, is_first = alert.over_on is not None, (connection, False) not in alert.told
+        if (connection, True) in alert.told or not (is_over or is_first):
+            continue
+        if alert.over_on is None or not is_first or night <= partitions.shift(alert.over_on, LATE_NIGHTS):
+            yield Message(alert, is_over, is_first)
 
 
 def _unseen(kind: AlertKind) -> Look:

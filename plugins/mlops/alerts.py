@@ -4,15 +4,19 @@ What belongs here: Airflow's side of an alert: the callbacks of tasks, links, co
 alerts there are (``steps.raise_alerts``), and their words (``monitoring.alerts``).
 
 The callbacks run in the process of a task that has ended, so that an alert costs no process of its own. Airflow gives
-them twenty seconds (``task_success_overtime``): what has not got through by then is sent with the next night.
+them twenty seconds (``task_success_overtime``). Each connection has a thread, and they have twelve seconds together:
+what has not got through by then is sent with the next night, however slowly somebody answers.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import closing
 from datetime import UTC, datetime
 from html import escape
+from threading import Thread
+from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlparse
 
@@ -30,7 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT_S = 5
+# Of what a connection does not answer to at all, and of all connections together, however slowly they answer.
+_SILENCE_S, _TOGETHER_S = 5, 12
 # A part of a webhook's path, or a value of its query, that is as long as this lets whoever knows it post.
 _TOKEN_LENGTH_MIN = 8
 
@@ -55,7 +60,7 @@ class AlertNotifier(BaseNotifier):
 
         deployment, day = Deployment.from_env(), partitions.resolve(context)
         raise_alerts(deployment, self.model_id, partition=day, now=datetime.now(UTC), link=_links(context))
-        send_untold(deployment, self.model_id)
+        send_untold(deployment, [self.model_id], night=day)
 
 
 class MissingNightsNotifier(BaseNotifier):
@@ -67,30 +72,54 @@ class MissingNightsNotifier(BaseNotifier):
         from include.steps.raise_alerts import raise_missing
 
         deployment, day = Deployment.from_env(), partitions.resolve(context)
-        for about in raise_missing(deployment, partition=day, link=_links(context)):
-            send_untold(deployment, about)
+        send_untold(deployment, raise_missing(deployment, partition=day, link=_links(context)), night=day)
 
 
-def send_untold(deployment: Deployment, about: str) -> None:
-    """Send each connection what it has not been told of a model or a group; one that fails is left for the next night.
+def send_untold(deployment: Deployment, abouts: Collection[str], *, night: str, seconds: float = _TOGETHER_S) -> None:
+    """Send each connection what it has not been told of models or groups; one that fails is left for the next night.
 
-    A message whose sender is killed before that is recorded is sent once more.
+    A message whose sender is killed, or whose time is over, before that is recorded is sent once more.
+
+    Parameters
+    ----------
+    abouts : collection of str
+    night : str
+        The one that was looked at.
+    seconds : float
+        What all connections have together, side by side.
     """
+    until = monotonic() + seconds
+    senders = {
+        connection_id: Thread(target=_send, args=(deployment, abouts, night, connection_id), daemon=True)
+        for connection_id in deployment.settings.alert_connections
+    }
+    for sender in senders.values():
+        sender.start()
+    for connection_id, sender in senders.items():
+        sender.join(max(until - monotonic(), 0))
+        if sender.is_alive():
+            told = "connection %s has not taken its alerts within %g seconds; what is left is sent with the next night"
+            log.warning(told, connection_id, seconds)
+
+
+def _send(deployment: Deployment, abouts: Collection[str], night: str, connection_id: str) -> None:
     from include.monitoring.alerts import untold
 
-    for connection_id in deployment.settings.alert_connections:
-        for message in untold(deployment.state.alerts(about), connection_id):
-            try:
-                make_notifier(BaseHook.get_connection(connection_id), message).notify({})
-            except MlopsError as err:
-                log.warning("alert %r is not sent: %s", message.title, err)
-                break
-            # Whatever a provider raises, the night has not failed; what it says may hold a webhook's address.
-            except Exception as err:
-                told = "alert %r did not get through to connection %s (%s); it is sent with the next night"
-                log.warning(told, message.title, connection_id, type(err).__name__)
-                break
-            deployment.state.record_message(message, connection_id)
+    waiting = [
+        message for about in abouts for message in untold(deployment.state.alerts(about), connection_id, night=night)
+    ]
+    for message in waiting:
+        try:
+            make_notifier(BaseHook.get_connection(connection_id), message).notify({})
+        except MlopsError as err:
+            log.warning("alert %r is not sent: %s", message.title, err)
+            return
+        # Whatever a provider raises, the night has not failed; what it says may hold a webhook's address.
+        except Exception as err:
+            told = "alert %r did not get through to connection %s (%s); it is sent with the next night"
+            log.warning(told, message.title, connection_id, type(err).__name__)
+            return
+        deployment.state.record_message(message, connection_id)
 
 
 def make_notifier(connection: Connection, message: Message) -> BaseNotifier:
@@ -123,6 +152,18 @@ def make_notifier(connection: Connection, message: Message) -> BaseNotifier:
 def _webhook(connection: Connection, message: Message) -> BaseNotifier:
     from airflow.providers.http.notifications.http import HttpNotifier
 
+    class Webhook(HttpNotifier):
+        """Airflow's, but that nothing is read of an answer, and that one which sends elsewhere has taken nothing."""
+
+        def notify(self, context: Context) -> None:
+            with closing(self.hook.run(self.endpoint, json=self.json, extra_options=self.extra_options)) as answer:
+                answer.raise_for_status()
+                if answer.is_redirect:
+                    raise UsageError(
+                        f"connection {connection.conn_id} answers {answer.status_code}, that the alert shall go "
+                        "elsewhere; put the address that it names into the connection"
+                    )
+
     address = urlparse(connection.host or "")
     for part in [*address.path.split("/"), *(pair.partition("=")[2] for pair in address.query.split("&"))]:
         if len(part) >= _TOKEN_LENGTH_MIN:
@@ -138,7 +179,9 @@ def _webhook(connection: Connection, message: Message) -> BaseNotifier:
         "over_on": alert.over_on,
         "link": alert.link,
     }
-    return HttpNotifier(http_conn_id=connection.conn_id, json=told, extra_options={"timeout": _TIMEOUT_S})
+    # A POST that is sent elsewhere arrives there as a GET, without the alert.
+    options = {"timeout": _SILENCE_S, "stream": True, "check_response": False, "allow_redirects": False}
+    return Webhook(http_conn_id=connection.conn_id, json=told, extra_options=options)
 
 
 def _email(connection: Connection, message: Message) -> BaseNotifier:

@@ -6,9 +6,10 @@ import json
 import logging
 import socketserver
 from collections.abc import Iterator
+from contextlib import suppress
 from email import message_from_string
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from threading import Event, Thread
 from types import SimpleNamespace
 
 import pytest
@@ -28,16 +29,33 @@ HOLE = Hole("model", "churn", MissedNight(DAY, "scores", "score_batch__churn did
 
 
 class Inbox(BaseHTTPRequestHandler):
-    """Takes what is posted; answers with the status that its server was given."""
+    """Takes what is posted; answers with the status that its server was given, and what else it has to say."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.taken.append((self.path, json.loads(body)))
         self.send_response(self.server.status)
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+        with suppress(OSError):
+            for part in self.server.says:
+                self.wfile.write(part)
+
+    def do_GET(self) -> None:
+        self.send_response(200)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
+
+
+class Dripping(BaseHTTPRequestHandler):
+    """Takes a connection, and never comes to the end of its first header."""
+
+    def handle(self) -> None:
+        with suppress(OSError):
+            for byte in self.server.drip():
+                self.wfile.write(byte)
 
 
 class Mailbox(socketserver.StreamRequestHandler):
@@ -55,7 +73,7 @@ class Mailbox(socketserver.StreamRequestHandler):
 
 def serve(server_class, handler) -> Iterator[SimpleNamespace]:
     with server_class(("127.0.0.1", 0), handler) as server:
-        server.taken, server.status = [], 200
+        server.taken, server.status, server.says = [], 200, ()
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         yield server
         server.shutdown()
@@ -99,10 +117,10 @@ def look(deployment, night, *findings) -> None:
 
 def test_each_connection_gets_what_begins_and_what_is_over_once(deployment, inbox, mailbox):
     for _ in range(2):
-        send_untold(deployment, "churn")
+        send_untold(deployment, ["churn"], night=NEXT)
     look(deployment, NEXT)
     for _ in range(2):
-        send_untold(deployment, "churn")
+        send_untold(deployment, ["churn"], night=NEXT)
     assert [(path, body["state"], body["kind"]) for path, body in inbox.taken] == [
         (f"/services/{TOKEN}", "raised", "drift"),
         (f"/services/{TOKEN}", "resolved", "drift"),
@@ -115,23 +133,50 @@ def test_each_connection_gets_what_begins_and_what_is_over_once(deployment, inbo
     assert "&lt;showed&gt;" in html
 
 
-@pytest.mark.parametrize("how", ["refuses", "is gone"])
+@pytest.mark.parametrize("how", ["refuses at length", "sends elsewhere", "is gone"])
 def test_a_connection_that_fails_is_told_the_next_night_and_holds_up_no_other(
     deployment, inbox, mailbox, monkeypatch, caplog, how
 ):
-    if how == "refuses":
-        inbox.status = 500
-    else:
+    inbox.status = {"refuses at length": 500, "sends elsewhere": 302}.get(how, 200)
+    inbox.says = [b"x" * 1_000_000] * 10
+    if how == "is gone":
         connect(monkeypatch, "chat", conn_type="http", host=f"http://127.0.0.1:1/services/{TOKEN}")
     with caplog.at_level(logging.DEBUG, logger="mlops"):
-        send_untold(deployment, "churn")
-    assert "did not get through to connection chat" in caplog.text
+        send_untold(deployment, ["churn"], night=NEXT)
+    said = "connection chat answers 302" if how == "sends elsewhere" else "did not get through to connection chat"
+    assert said in caplog.text
+    assert len(caplog.text) < 10_000
     assert TOKEN not in "".join(r.getMessage() for r in caplog.records if r.name.startswith("mlops"))
     assert len(mailbox.taken) == 1
     inbox.status, before = 200, len(inbox.taken)
     connect(monkeypatch, "chat", conn_type="http", host=f"http://127.0.0.1:{inbox.server_address[1]}/services/{TOKEN}")
-    send_untold(deployment, "churn")
+    send_untold(deployment, ["churn"], night=NEXT)
     assert (len(inbox.taken) - before, len(mailbox.taken)) == (1, 1)
+
+
+def test_a_connection_that_answers_without_end_holds_up_nothing_and_is_told_whole_when_it_is_up(
+    deployment, inbox, mailbox, caplog
+):
+    is_up = Event()
+
+    def drip() -> Iterator[bytes]:
+        while not is_up.wait(0.05):
+            yield b"."
+
+    inbox.status, inbox.RequestHandlerClass = 200, Dripping
+    inbox.drip = drip
+    with caplog.at_level(logging.WARNING, logger="mlops"):
+        send_untold(deployment, ["churn"], night=DAY, seconds=0.5)
+    assert "connection chat has not taken its alerts within 0.5 seconds" in caplog.text
+    assert len(mailbox.taken) == 1
+    is_up.set()
+    inbox.RequestHandlerClass = Inbox
+    look(deployment, NEXT)
+    for _ in range(2):
+        send_untold(deployment, ["churn"], night=NEXT)
+    told = [(body["state"], "nothing of it had got through" in body["text"]) for _, body in inbox.taken]
+    assert told == [("resolved", True)]
+    assert len(mailbox.taken) == 2
 
 
 def test_what_airflows_own_hook_logs_of_a_webhook_hides_its_token(deployment, monkeypatch):
@@ -139,7 +184,7 @@ def test_what_airflows_own_hook_logs_of_a_webhook_hides_its_token(deployment, mo
 
     in_query, address = "S1gnature+of/a-workflow", f"/services/{TOKEN}?sv=1&sig="
     connect(monkeypatch, "chat", conn_type="http", host=f"http://127.0.0.1:1{address}{in_query}")
-    send_untold(deployment, "churn")
+    send_untold(deployment, ["churn"], night=NEXT)
     hidden = str(redact(f"Max retries exceeded with url: {address}{in_query}"))
     assert TOKEN not in hidden
     assert in_query not in hidden
@@ -156,17 +201,17 @@ WRONG = {
 def test_a_connection_that_can_not_be_used_says_why_and_fails_nothing(deployment, monkeypatch, caplog, case):
     fields, said = WRONG[case]
     connect(monkeypatch, "chat", **fields)
-    message = next(untold(deployment.state.alerts("churn"), "chat"))
+    message = next(untold(deployment.state.alerts("churn"), "chat", night=NEXT))
     with pytest.raises(UsageError, match=said):
         make_notifier(BaseHook.get_connection("chat"), message)
     with caplog.at_level(logging.WARNING, logger="mlops"):
-        send_untold(deployment, "churn")
+        send_untold(deployment, ["churn"], night=NEXT)
     assert "is not sent" in caplog.text
 
 
 def test_a_connection_that_there_is_not_fails_nothing(deployment, monkeypatch, mailbox):
     monkeypatch.delenv("AIRFLOW_CONN_CHAT")
-    send_untold(deployment, "churn")
+    send_untold(deployment, ["churn"], night=NEXT)
     assert len(mailbox.taken) == 1
 
 

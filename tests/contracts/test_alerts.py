@@ -142,11 +142,11 @@ def test_a_message_that_got_through_is_not_due_again_to_that_connection(deployme
     deployment.state.record_look(
         "churn", Look((Finding("drift", ("why",)),)), partition=NIGHTS[0], decision="", link=link
     )
-    (message,) = untold(deployment.state.alerts("churn"), "mail")
+    (message,) = untold(deployment.state.alerts("churn"), "mail", night=NIGHTS[0])
     for _ in range(2):
         deployment.state.record_message(message, "mail")
-    assert list(untold(deployment.state.alerts("churn"), "mail")) == []
-    assert len(list(untold(deployment.state.alerts("churn"), "chat"))) == 1
+    assert list(untold(deployment.state.alerts("churn"), "mail", night=NIGHTS[0])) == []
+    assert len(list(untold(deployment.state.alerts("churn"), "chat", night=NIGHTS[0]))) == 1
     deployment.state.record_look("churn", Look(()), partition=NIGHTS[1], decision="", link=link)
-    assert [m.is_over for m in untold(deployment.state.alerts("churn"), "mail")] == [True]
-    assert list(untold(deployment.state.alerts("group x"), "mail")) == []
+    assert [m.is_over for m in untold(deployment.state.alerts("churn"), "mail", night=NIGHTS[0])] == [True]
+    assert list(untold(deployment.state.alerts("group x"), "mail", night=NIGHTS[0])) == []

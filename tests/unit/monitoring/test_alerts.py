@@ -11,6 +11,7 @@ import pytest
 
 from include import partitions
 from include.monitoring.alerts import (
+    LATE_NIGHTS,
     Alert,
     Finding,
     Look,
@@ -169,7 +170,7 @@ def test_missing_nights_are_one_alert_while_any_is_missing_without_anybodys_valu
 
 
 def said(alerts):
-    return [message.is_over for message in untold(alerts, "mail")]
+    return [message.is_over for message in untold(alerts, "mail", night=TONIGHT)]
 
 
 def test_each_connection_is_told_once_when_raised_and_once_when_over():
@@ -179,12 +180,25 @@ def test_each_connection_is_told_once_when_raised_and_once_when_over():
     assert said([alert("drift", told=[("chat", False)])]) == [False]
     assert said([alert("drift", over_on=TONIGHT, told=[begun])]) == [True]
     assert said([alert("drift", over_on=TONIGHT, told=[begun, ("mail", True)])]) == []
-    assert said([alert("drift", over_on=TONIGHT)]) == []
+
+
+def test_what_began_and_ended_before_a_message_got_through_is_one_message_for_a_week():
+    over = replace(alert("drift", over_on=TONIGHT), causes=("a",), decision="hold")
+    (late,) = untold([over], "mail", night=partitions.shift(TONIGHT, LATE_NIGHTS))
+    assert late.text.splitlines() == [
+        f"[churn] over on {TONIGHT}: features have shifted for as many nights as ask for a retrain",
+        f"it had been so since {over.since}; nothing of it had got through until now",
+        "- a",
+        "decided: hold",
+        "http://x",
+    ]
+    assert said([replace(over, told=frozenset({("mail", True)}))]) == []
+    assert list(untold([over], "mail", night=partitions.shift(TONIGHT, LATE_NIGHTS + 1))) == []
 
 
 def test_a_message_names_three_causes_at_most_the_decision_and_the_run():
     raised = replace(alert("data_incident"), causes=("a", "b", "c", "d"), decision="veto: a data incident")
-    (message,) = untold([raised], "mail")
+    (message,) = untold([raised], "mail", night=TONIGHT)
     assert message.text.splitlines() == [
         "[churn] 2026-03-01: the night's data can't be trusted",
         "- a",
@@ -195,7 +209,7 @@ def test_a_message_names_three_causes_at_most_the_decision_and_the_run():
     ]
     assert limit_causes(("a", "b", "c")) == ("a", "b", "c")
     over = replace(raised, over_on=TONIGHT, told=frozenset({("mail", False)}))
-    (message,) = untold([over], "mail")
+    (message,) = untold([over], "mail", night=TONIGHT)
     assert message.title == f"[churn] over on {TONIGHT}: the night's data can't be trusted"
 
 
@@ -206,7 +220,9 @@ def test_a_message_does_not_tell_the_ends_of_a_range_which_are_of_one_person_eac
     (drift,) = measure_drift(profile, window, min_rows=50, moderate=0.1, significant=0.2)
     ends = [f"{end:g}" for end in (profile.features[0].minimum, profile.features[0].maximum)]
     assert all(end in drift.reason for end in ends)
-    (message,) = untold([replace(alert("drift"), causes=(drift.reason,), decision=f"retrain: {drift.reason}")], "mail")
+    (message,) = untold(
+        [replace(alert("drift"), causes=(drift.reason,), decision=f"retrain: {drift.reason}")], "mail", night=TONIGHT
+    )
     assert "lie beyond the reference's range, as did" in message.text
     assert not any(end in message.text for end in ends)
 
