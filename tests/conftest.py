@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from include.adapters.feature_store.load_feast import load_feast
@@ -27,6 +28,9 @@ os.environ["MLOPS_HOME"] = str(_HOME)
 os.environ["MLOPS_SPECS"] = str(write_overlay(_HOME / "overlay"))
 os.environ.update(airflow_environment(Settings.from_env(), port=1))
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+# How long an example takes says something of the machine, and nothing of the code.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 # Before the module of a test imports it: as the product does, in a third of the time.
 load_feast()
 

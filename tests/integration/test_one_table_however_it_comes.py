@@ -123,7 +123,7 @@ def deliver(deployment: Deployment, parts: list[pa.Table]) -> ImportAccount:
     return import_delivery(deployment, NIGHT, source="orders", cross_check=False)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10_000), rows=st.integers(1, 60), parts=st.integers(1, 5))
 def test_what_is_published_is_in_the_table_and_all_else_is_set_aside(tmp_path_factory, seed, rows, parts):
     dirty = make_dirty_orders(rows, seed=seed)

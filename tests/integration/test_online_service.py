@@ -515,9 +515,7 @@ def test_whatever_the_document_allows_or_forbids_is_answered_as_it_says(
     statuses: Counter[int] = Counter()
     for operation in operations:
 
-        @hypothesis.settings(
-            max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
-        )
+        @hypothesis.settings(max_examples=25, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck))
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def answer(case: schemathesis.Case) -> None:
             found = case.call()

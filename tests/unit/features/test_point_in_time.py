@@ -91,7 +91,7 @@ def cases(draw: st.DrawFn) -> tuple[Case, list[list[int]]]:
 
 
 @given(cases())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_order_and_split_of_the_rows_gives_what_a_plain_loop_gives(
     drawn: tuple[Case, list[list[int]]],
 ) -> None:

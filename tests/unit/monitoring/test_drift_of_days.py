@@ -17,7 +17,7 @@ def measured(profile, window):
 
 
 @given(st.integers(0, 2**32 - 1).map(np.random.default_rng), st.sampled_from(["numbers", "texts"]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_seven_stored_days_have_the_psi_of_their_week(rng: np.random.Generator, kind: str) -> None:
     def draw(rows: int, moved: float) -> np.ndarray:
         if kind == "texts":

@@ -21,7 +21,7 @@ def draw(rng: np.random.Generator) -> np.ndarray:
 
 
 @given(_samples)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_distance_from_a_sketch_is_that_from_the_sample_within_its_error(rng: np.random.Generator) -> None:
     reference, current = draw(rng), draw(rng)
     frozen = sketch(reference)
@@ -33,7 +33,7 @@ def test_the_distance_from_a_sketch_is_that_from_the_sample_within_its_error(rng
 
 
 @given(_samples)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_small_sample_is_kept_whole(rng: np.random.Generator) -> None:
     reference, current = rng.normal(size=int(rng.integers(1, SKETCH_SIZE + 1))), rng.normal(size=300)
     found, exact = compare_with_sketch(sketch(reference), current), compare_numeric(reference, current)

@@ -201,7 +201,7 @@ def test_a_profile_of_fifty_features_is_small() -> None:
 
 
 @given(st.integers(0, 2**32 - 1).map(np.random.default_rng))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_counts_of_days_add_up_to_those_of_the_week(rng: np.random.Generator) -> None:
     def draw(rows: int) -> dict[str, np.ndarray]:
         numbers = rng.choice([rng.normal(size=rows), np.floor(rng.exponential(1, rows))])

@@ -57,7 +57,7 @@ def test_counted_rows_say_what_the_rows_themselves_say(reference, window, monkey
         assert found.wasserstein == pytest.approx(whole.wasserstein, rel=0.01, abs=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     cuts=st.lists(st.integers(0, 600), max_size=6),
     order=st.randoms(use_true_random=False),

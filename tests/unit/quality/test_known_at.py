@@ -69,7 +69,7 @@ def test_around_every_clock_change_a_row_is_known_when_its_day_is_over(zone, day
     assert in_sql(spec, times, None) == [spec.end_of_day(local_day(spec, at).isoformat()) for at in times]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.sampled_from(ZONES),
     st.sampled_from(STARTS),
@@ -85,7 +85,7 @@ def test_a_row_is_known_when_its_own_day_and_that_of_its_delivery_are_over(zone,
     assert all(at < known for at, known in zip(times, own, strict=True))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(ZONES), st.sampled_from(STARTS), st.dates(FIRST.date(), LAST.date()))
 def test_days_follow_one_another_and_none_is_over_before_the_one_before_it(zone, day_starts, night):
     spec = source(zone, day_starts)

@@ -40,7 +40,7 @@ CONDITIONS = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(condition=CONDITIONS, rows=st.lists(st.fixed_dictionaries(VALUES), min_size=1, max_size=6))
 def test_what_python_answers_is_what_duckdb_answers(condition: str, rows: list[dict]) -> None:
     holds = row_condition(condition, DTYPES)

@@ -82,7 +82,7 @@ def test_the_same_scores_are_within_a_margin_once_there_are_enough_and_never_bet
     assert -0.01 < found.low < 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(5, 60), st.integers(5, 60))
 def test_to_swap_the_versions_is_to_change_the_sign(seed, positives, negatives):
     labels, own, other, names = make_rows(np.random.default_rng(seed), positives=positives, negatives=negatives)
@@ -92,7 +92,7 @@ def test_to_swap_the_versions_is_to_change_the_sign(seed, positives, negatives):
     assert there.low <= there.difference <= there.high
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_the_order_of_the_rows_and_a_scale_make_no_difference(seed):
     rng = np.random.default_rng(seed)

@@ -18,7 +18,7 @@ WORDS = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(values=st.lists(st.sampled_from(WORDS), max_size=4))
 @example(values=["2024-01-01", "2024-01-01 10:00:00"])
 @example(values=["1", "true"])

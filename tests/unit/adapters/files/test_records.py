@@ -124,7 +124,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     return names, draw(st.lists(row, max_size=8))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     table=tables(),
     delimiter=st.sampled_from(",;\t|"),
@@ -169,7 +169,7 @@ SOUP = st.lists(
 ).map(b"".join)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(names=st.sampled_from([b"a\n", b"a,b\n", b'\n"a",b,c\r\n', b"a,b\r"]), soup=SOUP, block=st.integers(1, 20))
 @example(names=b"a,b\n", soup=b'1,"a\r\nb"\r\n', block=9)
 def test_any_bytes_are_read_as_the_grammar_says_or_refused(names, soup, block):

@@ -15,7 +15,7 @@ from include.adapters.files.writing import writer
 TEXTS = st.text(st.sampled_from('ab,;" \r\né\ufeff'), max_size=5)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(TEXTS, TEXTS), max_size=6), width=st.integers(1, 2))
 @pytest.mark.parametrize("extension", [".csv", ".parquet"])
 def test_any_texts_that_are_written_are_read_again(tmp_path, rows, width, extension):

@@ -48,7 +48,7 @@ def test_a_source_says_which_words_mean_nothing():
     assert found.null_words == 2
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     values=st.lists(st.none() | st.text(st.sampled_from("aNUL \xa0\u200bé\u4e00"), max_size=6), max_size=9),
     cut=st.integers(0, 9),

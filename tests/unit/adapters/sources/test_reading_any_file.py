@@ -29,7 +29,7 @@ COLUMNS = (
 )
 TEXTS = st.text(st.sampled_from('a,;\t" \r\né0'), min_size=1, max_size=5).map(lambda text: f"x{text}x")
 ROWS = st.lists(st.tuples(TEXTS, st.integers(-(2**63), 2**63 - 1), TEXTS), min_size=1, max_size=12)
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def written(rows: list[tuple[str, int, str]], delimiter: str, end: str, quoting: int) -> str:
