@@ -6,7 +6,7 @@ where the history is kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -84,6 +84,11 @@ def stages(moves: Sequence[LedgerMove]) -> dict[int, Stage]:
 def holder(moves: Sequence[LedgerMove], stage: Stage) -> int | None:
     """Return the version that stands at `stage`, Staging or Production; None where nobody does."""
     return next((version for version, at in stages(moves).items() if at == stage), None)
+
+
+def trained_as_of(moves: Iterable[LedgerMove]) -> set[str]:
+    """Return the days that the versions of some moves were trained as of, where that is known."""
+    return {move.evidence.as_of for move in moves if move.evidence is not None}
 
 
 def production_at(moves: Sequence[LedgerMove], partition: str) -> int | None:

@@ -40,12 +40,15 @@ class StreamedComparison:
 
     def __init__(self, reference: QuantileSketch) -> None:
         self._reference = reference
+        self._has_values = len(reference.points()[0]) > 0
         self._kept: list[NDArray[np.float64]] = []
         self._cells: _Cells | None = None
         self.rows = 0
 
     def add(self, numbers: NDArray[np.float64]) -> None:
-        """Take a batch in; NaN is left out."""
+        """Take a batch in; NaN is left out. There is nothing to keep where the sketch has no values."""
+        if not self._has_values:
+            return
         ordered = np.sort(numbers)
         ordered = ordered[: np.searchsorted(ordered, np.nan)]
         self.rows += len(ordered)
@@ -53,7 +56,7 @@ class StreamedComparison:
             self._cells.add(ordered)
             return
         self._kept.append(ordered)
-        if self.rows > WHOLE_ROWS and len(self._reference.points()[0]):
+        if self.rows > WHOLE_ROWS:
             self._cells = _Cells(self._reference)
             for each in self._kept:
                 self._cells.add(each)
@@ -74,38 +77,27 @@ class StreamedComparison:
         return judge_with_sketch(self._reference, gap, area, rows=self.rows, design_effect=design_effect)
 
 
-class _Edges:
-    """How many rows lie below each of some values, and up to it."""
-
-    def __init__(self, values: NDArray[np.float64]) -> None:
-        self.values = values
-        self.below, self.up_to = np.zeros(len(values), dtype=np.int64), np.zeros(len(values), dtype=np.int64)
-
-    def add(self, ordered: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Count an ordered batch, and return its own counts."""
-        below = np.searchsorted(ordered, self.values, "left")
-        up_to = np.searchsorted(ordered, self.values, "right")
-        self.below += below
-        self.up_to += up_to
-        return below, up_to
-
-
 class _Cells:
-    """Rows around the values of a sketch, and their sums strictly between two edges."""
+    """Rows at, below and between edges: the sketch's values, and the ends of cells between them."""
 
     def __init__(self, reference: QuantileSketch) -> None:
         values, weights = reference.points()
         values, places = np.unique(values, return_inverse=True)
-        self._values = _Edges(values)
-        self._reached = np.cumsum(np.bincount(places, weights)) / weights.sum()
-        self._edges = _Edges(_refined(values[np.isfinite(values)]))
-        self._sums = np.zeros(len(self._edges.values) + 1)
+        reached = np.append(0.0, np.cumsum(np.bincount(places, weights)) / weights.sum())
+        self._edges = _refined(values)
+        # The sketch's function before each edge, and from it on.
+        self._before = reached[np.searchsorted(values, self._edges, "left")]
+        self._level = reached[np.searchsorted(values, self._edges, "right")]
+        self._below, self._up_to = np.zeros((2, len(self._edges)), dtype=np.int64)
+        self._sums = np.zeros(len(self._edges) + 1)
         self._rows = 0
 
     def add(self, ordered: NDArray[np.float64]) -> None:
+        below = np.searchsorted(ordered, self._edges, "left")
+        up_to = np.searchsorted(ordered, self._edges, "right")
+        self._below += below
+        self._up_to += up_to
         self._rows += len(ordered)
-        self._values.add(ordered)
-        below, up_to = self._edges.add(ordered)
         ends = np.stack([np.append(0, up_to), np.append(below, len(ordered))], axis=1)
         # Each cell's rows by themselves: a value that is far out takes no digit of another cell's.
         with np.errstate(invalid="ignore", over="ignore"):
@@ -113,25 +105,23 @@ class _Cells:
             self._sums += np.where(ends[:, 0] < ends[:, 1], sums, 0.0)
 
     def largest_gap(self) -> float:
-        before = np.append(0.0, self._reached[:-1])
-        gaps = self._reached - self._values.up_to / self._rows, before - self._values.below / self._rows
+        gaps = self._level - self._up_to / self._rows, self._before - self._below / self._rows
         return float(np.abs(gaps).max())
 
     def area(self) -> float:
         """Return the area between the functions; not finite where the window or the sketch is not."""
-        values = self._edges.values
-        if not np.isfinite(self._values.values).all():
+        edges = self._edges
+        if not np.isfinite(edges).all():
             return math.inf
         with np.errstate(invalid="ignore", over="ignore"):
             # The sketch's function is 0 before its first value and 1 after the last.
-            outer = values[0] * self._edges.below[0] - self._sums[0]
-            outer += self._sums[-1] - values[-1] * (self._rows - self._edges.up_to[-1])
+            outer = edges[0] * self._below[0] - self._sums[0] + self._sums[-1]
+            outer -= edges[-1] * (self._rows - self._up_to[-1])
             return float(outer / self._rows + self._between().sum())
 
     def _between(self) -> NDArray[np.float64]:
-        low, high = self._edges.values[:-1], self._edges.values[1:]
-        first, last = self._edges.up_to[:-1] / self._rows, self._edges.below[1:] / self._rows
-        level = self._reached[np.searchsorted(self._values.values, low, side="right") - 1]
+        low, high, level = self._edges[:-1], self._edges[1:], self._level[:-1]
+        first, last = self._up_to[:-1] / self._rows, self._below[1:] / self._rows
         # Under the window's function: what was reached before the cell, and each row of it from its value on.
         under = first * (high - low) + (last - first) * high - self._sums[1:-1] / self._rows
         with np.errstate(divide="ignore"):
@@ -142,9 +132,7 @@ class _Cells:
 
 
 def _refined(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ascending values with the ends of equal cells between each two."""
-    if not len(values):
-        return values
-    shares = np.arange(_CELLS) / _CELLS
-    within = values[:-1, None] * (1 - shares) + values[1:, None] * shares
+    """Return ascending values, and between each two that are finite the ends of equal cells."""
+    finite, shares = values[np.isfinite(values)], np.arange(_CELLS) / _CELLS
+    within = finite[:-1, None] * (1 - shares) + finite[1:, None] * shares
     return np.unique(np.append(within.ravel(), values))

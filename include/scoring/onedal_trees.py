@@ -6,13 +6,14 @@ What belongs here: the conversion, which is made in memory at a load. What does 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from include.scoring.convertible import convertible
 
 if TYPE_CHECKING:
     import xgboost
@@ -37,11 +38,7 @@ def to_onedal(booster: xgboost.Booster) -> Scoring:
 
     # Whoever scores has threads of its own, one for each slice.
     daal4py.daalinit(1)
-    converted = booster.copy()
-    is_ranking = objective_of(booster).startswith("rank:")
-    if is_ranking:
-        # As for ONNX: it knows no ranking, whose margin is what a regression of the same trees predicts.
-        converted.set_param({"objective": "reg:squarederror"})
+    converted, is_ranking = convertible(booster)
     model = daal4py.mb.convert_model(converted)
 
     def score(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -49,8 +46,3 @@ def to_onedal(booster: xgboost.Booster) -> Scoring:
         return np.asarray(scores, dtype=np.float32).reshape(-1)
 
     return score
-
-
-def objective_of(booster: xgboost.Booster) -> str:
-    """Return what a booster was fitted for, in XGBoost's words."""
-    return str(json.loads(booster.save_config())["learner"]["objective"]["name"])

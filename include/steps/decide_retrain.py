@@ -7,13 +7,13 @@ speaks for or against a retrain (`monitoring.decision`), and whether a decision 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from include import partitions
 from include.errors import MlopsError
-from include.governance.lifecycle import LedgerMove, Stage, holder
+from include.governance.lifecycle import LedgerMove, Stage, holder, trained_as_of
 from include.monitoring.decision import Decision, decide
 from include.monitoring.decision_facts import LedgerFacts
 from include.monitoring.missed_nights import MissedNight, tell_missed
@@ -25,11 +25,11 @@ from include.steps.find_stale_scores import StaleScores, find_stale_scores
 from include.steps.find_untrained import find_untrained
 from include.steps.find_waiting import find_waiting
 from include.steps.monitor_model import load_nights, measure_night
+from include.steps.read_decision import read_acted
 from include.steps.record_decision import record_decision
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
-    from include.adapters.state.decisions import DecisionRow
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def _facts(deployment: Deployment, model_id: str, *, before: str | None) -> Ledg
     production = holder(moves, Stage.PRODUCTION)
     return LedgerFacts(
         production_version=production,
-        last_trained_partition=max(_as_of(moves), default=None),
+        last_trained_partition=max(trained_as_of(moves), default=None),
         retrain_partitions=retrains.counting,
         failed_partitions=retrains.failed,
         refused_partitions=retrains.refused,
@@ -118,10 +118,10 @@ def _retrains(deployment: Deployment, model_id: str, before: str | None, moves: 
     One that came to nothing, or whose version its gates refused, has spent neither cooldown nor budget: what asked for
     it asks again.
     """
-    acted = _acted(deployment, model_id, before)
+    acted = read_acted(deployment, model_id, before=before)
     nights = [decision.partition for decision in acted]
-    staged = _as_of(move for move in moves if move.to_stage == Stage.STAGING)
-    refused = _as_of(moves) - staged
+    staged = trained_as_of(move for move in moves if move.to_stage == Stage.STAGING)
+    refused = trained_as_of(moves) - staged
     failed = {decision.partition for decision in acted if decision.failed_at is not None} - staged - refused
     since = {night for night in nights if night > max(staged, default="")}
     return _Retrains(
@@ -129,15 +129,6 @@ def _retrains(deployment: Deployment, model_id: str, before: str | None, moves: 
         failed=tuple(sorted(since & failed)),
         refused=tuple(sorted(since & refused)),
     )
-
-
-def _acted(deployment: Deployment, model_id: str, before: str | None) -> list[DecisionRow]:
-    decisions = deployment.state.decisions(model_id)
-    return [each for each in decisions if each.acted and (before is None or each.partition < before)]
-
-
-def _as_of(moves: Iterable[LedgerMove]) -> set[str]:
-    return {move.evidence.as_of for move in moves if move.evidence is not None}
 
 
 def _judge(deployment: Deployment, model_id: str, partition: str, facts: LedgerFacts, *, event: str | None) -> Decision:

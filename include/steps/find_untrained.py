@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from include.governance.lifecycle import trained_as_of
 from include.monitoring.untrained import UntrainedRetrain
+from include.steps.read_decision import read_acted
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -22,12 +24,11 @@ def find_untrained(deployment: Deployment, model_id: str, *, before: str | None 
 
     An earlier one is not looked for: who retrained after it has made up for it.
     """
-    acted = [d for d in deployment.state.decisions(model_id) if d.acted and (before is None or d.partition < before)]
+    acted = read_acted(deployment, model_id, before=before)
     if not acted or acted[-1].trained_by is None:
         return None
     last = acted[-1]
-    trained = {move.evidence.as_of for move in deployment.state.ledger(model_id) if move.evidence is not None}
-    if last.partition in trained:
+    if last.partition in trained_as_of(deployment.state.ledger(model_id)):
         return None
     return UntrainedRetrain(model_id, last.partition, str(last.trained_by), last.failed_at)
 

@@ -167,7 +167,7 @@ def _counted(
     service = loaded.signature.feature_service
     for rows in in_slices_with_features(deployment, spec, partition, scores, service=service):
         window.add({name: _column(rows, name) for name in window.columns})
-        sample.append(rows.take(pa.array(range(-seen % every, rows.num_rows, every), pa.int64())))
+        sample.append(rows.take(np.arange(-seen % every, rows.num_rows, every)))
         seen += rows.num_rows
     return window, pa.concat_tables(sample)
 

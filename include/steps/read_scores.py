@@ -21,12 +21,12 @@ from include.scoring.predictions import FEATURE_CREATED
 from include.steps.read_inputs import created_column, other_groups, read_scored
 from include.training.clusters import number_entities
 
-# Each slice is looked for in the files of the night once more.
-ROWS_OF_A_SLICE = 524_288
-
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
     from include.specs.models import ModelSpec
+
+# Each slice is looked for in the files of the night once more.
+ROWS_OF_A_SLICE = 524_288
 
 
 def with_features(

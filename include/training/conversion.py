@@ -12,8 +12,8 @@ from onnxmltools import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from include.errors import MlopsError
+from include.scoring.convertible import convertible
 from include.scoring.model import ONNX_INPUT, ScoringModel
-from include.scoring.onedal_trees import objective_of
 
 # Both add float32 leaves, in another order: 5e-7 is usual, 1e-5 is no rounding any more.
 PARITY_MAX = 1e-5
@@ -26,11 +26,8 @@ def to_onnx(booster: xgboost.Booster) -> bytes:
     give equal bytes.
     """
     # The converter reads only the names f0…fN, and the caller's booster keeps its own.
-    renamed = booster.copy()
+    renamed, _ = convertible(booster)
     renamed.feature_names = [f"f{index}" for index in range(booster.num_features())]
-    if objective_of(booster).startswith("rank:"):
-        # The converter knows no ranking, whose margin is the sum of its trees as a regression's prediction is.
-        renamed.set_param({"objective": "reg:squarederror"})
     # Without a name the converter draws a random one.
     graph = convert_xgboost(
         renamed, name="booster", initial_types=[(ONNX_INPUT, FloatTensorType([None, booster.num_features()]))]

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as fs
 
-from include.adapters.compute.duckdb_session import open_closed_session, open_session
+from include.adapters.compute.duckdb_session import close_to_files, open_closed_session, open_session
 from include.errors import MlopsError
 from include.quality.sql import columns, literal
 from include.settings import MEMORY_LIMIT
@@ -82,7 +82,7 @@ class DuckDbCompute:
         with opened(purpose=purpose, memory_limit=self.memory_limit) as connection:
             files = [path for name, relation in relations.items() for path in declare(connection, name, relation)]
             if not in_memory:
-                _close(connection, files)
+                close_to_files(connection, but=files)
             _require_select(connection, sql, purpose)
             return _run(connection, sql, dict(parameters or {}))
 
@@ -117,14 +117,6 @@ def _run(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, 
                 connection.interrupt()
                 wait([running], timeout=_PATIENCE_S)
             raise
-
-
-def _close(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
-    """Leave a session no file but these, and its temporary folder, for as long as it is open."""
-    connection.execute(
-        f"SET allowed_paths = [{', '.join(map(literal, files))}]; SET enable_external_access = false; "
-        "SET lock_configuration = true"
-    )
 
 
 @dataclass(frozen=True)

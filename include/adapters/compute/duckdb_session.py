@@ -8,13 +8,14 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory, mkdtemp
 
 import duckdb
 
 from include.errors import MlopsError, UncomputableError
+from include.quality.sql import literal
 
 # Of what DuckDB says: it writes a large number out.
 _LONGEST = 200
@@ -77,8 +78,17 @@ def _open_closed(memory_limit: str) -> duckdb.DuckDBPyConnection:
     spill = mkdtemp(prefix=_SPILL)
     atexit.register(_remove, spill, os.getpid())
     connection = _opened(memory_limit, spill)
-    connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    close_to_files(connection, but=())
     return connection
+
+
+def close_to_files(connection: duckdb.DuckDBPyConnection, *, but: Sequence[str]) -> None:
+    """Leave a session no file but these, and its temporary folder, for as long as it is open; nor is anything set."""
+    connection.execute(
+        f"SET allowed_paths = [{', '.join(map(literal, but))}]; SET enable_external_access = false; "
+        "SET lock_configuration = true"
+    )
 
 
 def _remove(spill: str, owner: int) -> None:
