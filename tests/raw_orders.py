@@ -115,7 +115,7 @@ def publish_source(lake: LakeAdapter, raw: pa.Table) -> None:
     lake.replace("raw/orders", raw, keys=days)
     keys = partitions.span(days[0], days[-1])
     arrived = pa.array([partitions.parse(key) for key in keys])
-    counts = {"rows_in": 1, "rows_published": 1, "rows_quarantined": 0}
+    counts = {"rows_in": 1, "rows_published": 1, "rows_quarantined": 0, "rejected_corrections": 0}
     columns = {name: pa.array([count] * len(keys)) for name, count in counts.items()}
     columns["has_arrived"] = pa.array([True] * len(keys))
     months = pa.array([key[:7] for key in keys])

@@ -7,6 +7,7 @@ and quality are computed, and what is to be done about a night (``decide_retrain
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -76,7 +77,9 @@ def measure_night(deployment: Deployment, model_id: str, *, partition: str) -> d
     spec = load_model(model_id)
     with deployment.state.alone(f"measuring {model_id}"):
         night = _measure(deployment, spec, partition)
-        _judge_later(deployment, spec, partition)
+        # The night itself last: one that is there is measured by nobody else, and what was killed before is made again.
+        for judged in (*_judge_later(deployment, spec, night), night):
+            _keep(deployment, spec, judged)
     return {"data_quality": night.data_quality.status, **{d.feature: d.verdict for d in night.drift}}
 
 
@@ -151,7 +154,6 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
         loaded.model.importance,
         find_young(spec, loaded, rows_delivered),
     )
-    _keep(deployment, spec, night)
     log.info(
         "measure_night model=%s partition=%s rows=%d data=%s", spec.model_id, partition, night.rows, quality.status
     )
@@ -172,10 +174,12 @@ def _counted(
     return window, pa.concat_tables(sample)
 
 
-def _judge_later(deployment: Deployment, spec: ModelSpec, partition: str) -> None:
+def _judge_later(deployment: Deployment, spec: ModelSpec, night: NightMetrics) -> Iterator[NightMetrics]:
+    """Yield the nights after one that are other ones beside it."""
+    partition = night.partition
     since, until = partitions.shift(partition, -HISTORY_DAYS), partitions.shift(partition, REFERENCE_DAYS)
     nights = load_nights(deployment, spec.model_id, since=since, until=until)
-    rows_scored = {night.partition: night.rows for night in nights}
+    rows_scored = {**{each.partition: each.rows for each in nights}, partition: night.rows}
 
     @cache
     def rows_delivered(version: int) -> dict[str, dict[str, int]]:
@@ -193,7 +197,7 @@ def _judge_later(deployment: Deployment, spec: ModelSpec, partition: str) -> Non
         )
         checks = with_volumes(later.checks, volumes)
         if checks != later.checks:
-            _keep(deployment, spec, replace(later, checks=checks, data_quality=quality_of(checks)))
+            yield replace(later, checks=checks, data_quality=quality_of(checks))
 
 
 def _keep(deployment: Deployment, spec: ModelSpec, night: NightMetrics) -> None:

@@ -54,7 +54,8 @@ def test_nights_of_a_model_are_measured_one_after_the_other(monkeypatch):
 
     night = SimpleNamespace(data_quality=SimpleNamespace(status="ok"), drift=())
     monkeypatch.setattr(monitor_model, "_measure", lambda *_: seen.append("measured") or night)
-    monkeypatch.setattr(monitor_model, "_judge_later", lambda *_: seen.append("judged"))
+    monkeypatch.setattr(monitor_model, "_judge_later", lambda *_: seen.append("judged") or [])
+    monkeypatch.setattr(monitor_model, "_keep", lambda *_: seen.append("kept"))
     deployment = SimpleNamespace(state=SimpleNamespace(alone=alone))
     assert measure_night(deployment, "churn", partition="2026-03-01") == {"data_quality": "ok"}
-    assert seen == ["measuring churn", "measured", "judged", "over"]
+    assert seen == ["measuring churn", "measured", "judged", "kept", "over"]
