@@ -7,6 +7,7 @@ What belongs here: the log of deliveries and the tables of sources in, plain val
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -39,19 +40,23 @@ def read_delivery(deployment: Deployment, source: SourceSpec, partition: str) ->
 
 
 def read_rows_delivered(deployment: Deployment, source: SourceSpec, *, until: str) -> dict[str, int]:
-    """Return the rows that each day up to one was delivered with.
+    """Return the rows that each day of the deliverer's clock up to one was delivered with.
 
-    Of a day that has a delivery of its own, those of that day in it, else those of the history that holds it. A day
-    that has none, after the first that has, is 0.
+    Of a day that has a delivery of its own, those of that day in it, else those that the history which holds it has of
+    the UTC day of its name. A day that has none, after the first that has, is 0.
     """
     if not deployment.lake.exists(source.deliveries.name):
         return {}
     records = deployment.lake.read(source.deliveries.name, columns=[DAY, "delivered", "has_arrived", "rows_in"])
     own: Counter[str] = Counter()
     history: Counter[str] = Counter()
-    for record in records.filter(records["has_arrived"]).to_pylist():
-        counted = history if record["delivered"] is None else own
-        counted[record[DAY].isoformat()] += record["rows_in"]
+    parts = cache(source.partitions_of)
+    for record in records.to_pylist():
+        day, delivered = record[DAY].isoformat(), record["delivered"]
+        if delivered is None and record["has_arrived"]:
+            history[day] += record["rows_in"]
+        elif delivered is not None and day in parts(delivered):
+            own[delivered] += record["rows_in"]
     known = {**history, **own}
     first = min(known, default=until)
     return {day: known.get(day, 0) for day in partitions.span(first, until)} if known and first <= until else {}

@@ -29,7 +29,7 @@ from include.steps.build_features import build_features
 from include.steps.check_source import check_file
 from include.steps.heal_features import heal_features
 from include.steps.import_source import ImportAccount, import_delivery, import_file
-from include.steps.read_arrivals import read_delivery
+from include.steps.read_arrivals import read_delivery, read_rows_delivered
 from include.steps.split_source import split_source
 from tests.deployments import lake_only
 from tests.unit.quality.orders_builder import order, table
@@ -44,6 +44,7 @@ CLOCKS = {
     "a bar of new york, spring": ("bar", *SPRING),
     "a bar of new york, autumn": ("bar", *AUTUMN),
 }
+ONE = timedelta(days=1)
 SOURCES = {
     "new_york": {"time_zone": "America/New_York"},
     "berlin": {"time_zone": "Europe/Berlin"},
@@ -139,6 +140,14 @@ def test_the_account_of_a_night_is_of_its_whole_local_day(by_nights, clock):
         assert (night.rows_delivered, night.rows_published) == (account.rows_in, account.rows_published)
 
 
+def test_a_nights_volume_is_of_its_whole_local_day_however_long_and_whatever_came_since(by_nights, clock):
+    spec, days = clock
+    rows = {str(day): len(sold(spec, day)) for day in days}
+    assert {*rows.values()} in ({47, 49}, {49, 51})
+    for place, day in enumerate(map(str, days), start=1):
+        assert read_rows_delivered(by_nights[0], spec, until=day) == dict([*rows.items()][:place])
+
+
 def test_a_history_gives_the_table_and_the_arrivals_of_the_nights(by_nights, clock, tmp_path):
     spec, days = clock
     deployment = lake_only(tmp_path / "history")
@@ -180,24 +189,51 @@ def test_what_lies_past_the_local_day_is_of_the_future_and_nothing_before_its_en
     assert account.rules["ordered_at_after_as_of"] == 1
 
 
-def test_times_without_a_zone_are_of_the_deliverers_clock(tmp_path, clock):
+def test_times_without_a_zone_are_of_the_deliverers_clock_however_they_come(tmp_path, clock):
     spec, days = clock
-    zone = ZoneInfo(spec.time_zone)
-    naive = lake_only(tmp_path / "naive")
-    told = {}
-    for day in days:
-        walls = [at.astimezone(zone).replace(tzinfo=None) for at in sold(spec, day)]
-        # An hour that the clock shows twice is read as the second one: each wall time once.
-        for wall in dict.fromkeys(walls):
-            told[wall] = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    zone, naive, history = ZoneInfo(spec.time_zone), lake_only(tmp_path / "naive"), lake_only(tmp_path / "history")
+    read = {wall: instant(wall, zone) for day in days for wall in walls_of(spec, day)}
+    by_day = {day: [wall for wall in read if opens(spec, day) <= read[wall] < opens(spec, day + ONE)] for day in days}
+
+    def deliver_walls(day: date) -> ImportAccount:
         folder = Path(naive.settings.home) / "landing" / spec.source / f"dt={day}"
-        folder.mkdir(parents=True)
-        rows = lines(dict.fromkeys(walls)).to_pylist()
-        text = [{**row, "ordered_at": row["ordered_at"].strftime("%Y-%m-%d %H:%M:%S.%f")} for row in rows]
-        csv.write_csv(pa.Table.from_pylist(text), folder / "rows.csv")
+        csv.write_csv(told(by_day[day]), made(folder) / "rows.csv")
         (folder / "_SUCCESS").touch()
-        assert import_delivery(naive, str(day), source=spec.source, cross_check=False).rows_quarantined == 0
-    assert [at for at, *_ in stored(naive, spec)] == sorted(told.values())
+        return import_delivery(naive, str(day), source=spec.source, cross_check=False)
+
+    assert sum(deliver_walls(day).rows_quarantined for day in days) == 0
+    assert [at for at, *_ in stored(naive, spec)] == sorted(read.values())
+    changed = days[2]
+    again = deliver_walls(changed)
+    assert again.unchanged == again.rows_in == len(by_day[changed])
+    csv.write_csv(told(read), tmp_path / "log.csv")
+    account = import_file(history, tmp_path / "log.csv", source=spec.source, as_of=opens(spec, days[-1] + ONE))
+    assert (account.rows_quarantined, account.time_zone) == (0, spec.time_zone)
+    assert history.lake.digest(spec.raw.name) == naive.lake.digest(spec.raw.name)
+
+
+def walls_of(spec: SourceSpec, day: date) -> list[datetime]:
+    """Return what the clock shows each half hour of a local day, once, and what it leaves out."""
+    zone = ZoneInfo(spec.time_zone)
+    shown = [at.astimezone(zone).replace(tzinfo=None) for at in sold(spec, day)]
+    first = shown[0]
+    return sorted({*shown, *(first + timedelta(minutes=30 * n) for n in range(48))})
+
+
+def instant(wall: datetime, zone: ZoneInfo) -> datetime:
+    """Return when a clock shows a time: of an hour that it has twice the second, else what the offset before says."""
+    folds = (wall.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+    return min(folds, key=lambda at: at.utcoffset() or timedelta()).astimezone(UTC)
+
+
+def told(walls: Iterable[datetime]) -> pa.Table:
+    rows = lines(walls).to_pylist()
+    return pa.Table.from_pylist([{**row, "ordered_at": f"{row['ordered_at']:%Y-%m-%d %H:%M:%S.%f}"} for row in rows])
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @pytest.mark.parametrize("zone", ["UTC", None], ids=["aware", "naive"])
