@@ -20,7 +20,12 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as fs
 
-from include.adapters.compute.duckdb_session import close_to_files, open_closed_session, open_session
+from include.adapters.compute.duckdb_session import (
+    close_to_files,
+    open_closed_session,
+    open_own_session,
+    open_session,
+)
 from include.errors import MlopsError
 from include.quality.sql import columns, literal
 from include.settings import MEMORY_LIMIT
@@ -78,7 +83,7 @@ class DuckDbCompute:
             If it is not one SELECT, or DuckDB refuses it or fails.
         """
         in_memory = all(isinstance(relation, pa.Table) for relation in relations.values())
-        opened = open_closed_session if in_memory else open_session
+        opened = open_closed_session if in_memory else open_own_session
         with opened(purpose=purpose, memory_limit=self.memory_limit) as connection:
             files = [path for name, relation in relations.items() for path in declare(connection, name, relation)]
             if not in_memory:

@@ -9,7 +9,9 @@ import atexit
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 
 import duckdb
@@ -20,23 +22,25 @@ from include.quality.sql import literal
 # Of what DuckDB says: it writes a large number out.
 _LONGEST = 200
 _SPILL = "mlops-duckdb-"
-# By process and memory limit: what a process has forked from is not its own.
-_closed: dict[tuple[int, str], duckdb.DuckDBPyConnection] = {}
+# By process, memory limit and whether it is closed to files: what a process has forked from is not its own.
+_shared: dict[tuple[int, str, bool], duckdb.DuckDBPyConnection] = {}
+_numbers = count()
 
 
 @contextmanager
 def open_session(*, purpose: str, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB in memory; it is closed, and its temporary folder removed, whatever happens in the body.
+    """Open a session in memory for statements of our own; what they made is gone after the body, whatever happens.
 
-    Its time zone is UTC. A name in a statement means a registered table, never a Python variable that happens to be
-    called so. No extension is downloaded.
+    Its time zone is UTC. A name in a statement means a table of the session, never a Python variable that happens to be
+    called so. No extension is downloaded. It shares a DuckDB with all such sessions of the process, and the memory
+    limit with those at once: to open one of its own takes twenty times as long.
 
     Parameters
     ----------
     purpose : str
         What is computed, for error messages, e.g. ``"feature group customer_daily"``.
     memory_limit : str
-        As ``Settings.memory_limit``; above it DuckDB spills to the temporary folder.
+        As ``Settings.memory_limit``; above it DuckDB spills to a temporary folder, which goes with the process.
 
     Raises
     ------
@@ -45,6 +49,36 @@ def open_session(*, purpose: str, memory_limit: str) -> Iterator[duckdb.DuckDBPy
     MlopsError
         If DuckDB refuses a statement or fails.
     """
+    with _explained(purpose, memory_limit), _share(memory_limit, is_closed=False) as shared:
+        name = f"session_{next(_numbers)}"
+        shared.cursor().execute(f"ATTACH ':memory:' AS {name}")
+        try:
+            with shared.cursor() as connection:
+                connection.execute(f"USE {name}")
+                yield connection
+        finally:
+            # A DuckDB that has failed for good answers nothing, and is given up.
+            with suppress(duckdb.Error):
+                shared.cursor().execute(f"DETACH {name}")
+
+
+@contextmanager
+def open_closed_session(*, purpose: str, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a session for another's statements, which reads no file and sets nothing; otherwise as `open_session`.
+
+    What is registered is seen by this session alone.
+    """
+    with (
+        _explained(purpose, memory_limit),
+        _share(memory_limit, is_closed=True) as shared,
+        shared.cursor() as connection,
+    ):
+        yield connection
+
+
+@contextmanager
+def open_own_session(*, purpose: str, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a session on a DuckDB of its own, which `close_to_files` can close; otherwise as `open_session`."""
     with (
         TemporaryDirectory(prefix=_SPILL) as spill,
         _explained(purpose, memory_limit),
@@ -54,32 +88,29 @@ def open_session(*, purpose: str, memory_limit: str) -> Iterator[duckdb.DuckDBPy
 
 
 @contextmanager
-def open_closed_session(*, purpose: str, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a session that reads no file and sets nothing; otherwise as `open_session`.
-
-    It shares a DuckDB with all such sessions of the process, and the memory limit with those at once: to open one of
-    its own takes ten times as long as what most ask of it. What is registered is seen by this session alone.
-    """
-    key = os.getpid(), memory_limit
+def _share(memory_limit: str, *, is_closed: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    key = os.getpid(), memory_limit, is_closed
+    if key not in _shared:
+        _shared[key] = _open_shared(memory_limit, is_closed=is_closed)
     try:
-        with _explained(purpose, memory_limit):
-            if key not in _closed:
-                _closed[key] = _open_closed(memory_limit)
-            with _closed[key].cursor() as connection:
-                yield connection
-    except MlopsError as err:
-        if isinstance(err.__cause__, duckdb.FatalException | duckdb.InternalException):
-            # It answers nothing after such a one.
-            _closed.pop(key, None)
+        yield _shared[key]
+    except (duckdb.FatalException, duckdb.InternalException):
+        # It answers nothing after such a one.
+        _shared.pop(key, None)
         raise
 
 
-def _open_closed(memory_limit: str) -> duckdb.DuckDBPyConnection:
+def _open_shared(memory_limit: str, *, is_closed: bool) -> duckdb.DuckDBPyConnection:
     spill = mkdtemp(prefix=_SPILL)
+    try:
+        connection = _opened(memory_limit, spill)
+    except BaseException:
+        Path(spill).rmdir()
+        raise
     atexit.register(_remove, spill, os.getpid())
-    connection = _opened(memory_limit, spill)
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
-    close_to_files(connection, but=())
+    if is_closed:
+        close_to_files(connection, but=())
     return connection
 
 

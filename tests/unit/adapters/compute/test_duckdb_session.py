@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.adapters.compute import duckdb_compute
-from include.adapters.compute.duckdb_session import open_closed_session, open_session
+from include.adapters.compute import duckdb_compute, duckdb_session
+from include.adapters.compute.duckdb_session import open_closed_session, open_own_session, open_session
 from include.adapters.compute.spark_compute import _configuration
 from include.adapters.deployment import Deployment
 from include.errors import MlopsError
@@ -29,6 +29,7 @@ class WhateverError(Exception):
     pass
 
 
+@pytest.mark.parametrize("opened", [open_session, open_own_session])
 @pytest.mark.parametrize(
     ("fails", "told"),
     [
@@ -41,17 +42,22 @@ class WhateverError(Exception):
     ],
     ids=["no statement", "a wrong value", "another error", "an interrupt", "closed already", "nothing"],
 )
-def test_a_session_is_closed_and_its_folder_removed_whatever_happens(tmp_path, monkeypatch, fails, told):
+def test_a_session_is_closed_and_what_it_made_is_gone_whatever_happens(tmp_path, monkeypatch, opened, fails, told):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(duckdb_session, "_shared", {})
     kept = []
 
     def use() -> None:
-        with open_session(purpose="the purpose", memory_limit="60MB") as con:
+        with opened(purpose="the purpose", memory_limit="60MB") as con:
             kept.append(con)
             con.execute("CREATE TABLE t AS SELECT range AS n, random() AS x FROM range(1000000)")
             con.execute("SELECT * FROM t ORDER BY x").fetchone()
-            assert list(tmp_path.iterdir()) != []
+            assert spilled() != []
             fails(con)
+
+    def spilled() -> list[Path]:
+        # DuckDB's mark of whose the folder is stays as long as the folder.
+        return [path for path in tmp_path.rglob("*") if path.is_file() and not path.name.endswith("_owner")]
 
     if told is None:
         use()
@@ -59,16 +65,40 @@ def test_a_session_is_closed_and_its_folder_removed_whatever_happens(tmp_path, m
         with pytest.raises(told, match="the purpose" if told is MlopsError else None):
             use()
 
-    assert list(tmp_path.iterdir()) == []
+    assert spilled() == []
+    assert opened is open_session or list(tmp_path.iterdir()) == []
     with pytest.raises(duckdb.ConnectionException):
         kept[0].execute("SELECT 1")
+    with opened(purpose="the next", memory_limit="60MB") as con:
+        assert con.execute("SELECT table_name FROM duckdb_tables()").fetchall() == []
+        assert con.execute("SELECT count(*) FROM duckdb_databases() WHERE NOT internal").fetchone()[0] <= 2
 
 
-def test_a_session_that_can_not_be_opened_names_its_purpose_and_leaves_no_folder(tmp_path, monkeypatch):
+def test_sessions_side_by_side_have_tables_of_their_own():
+    with (
+        open_session(purpose="one", memory_limit="90MB") as one,
+        open_session(purpose="the other", memory_limit="90MB") as other,
+    ):
+        for n, con in enumerate((one, other)):
+            con.execute(f"CREATE TABLE t AS SELECT {n} AS n")
+            con.execute("CREATE VIEW v AS SELECT n FROM t")
+        assert [con.execute("SELECT n FROM v").fetchone() for con in (one, other)] == [(0,), (1,)]
+
+
+def test_a_duckdb_that_has_failed_for_good_is_given_up_for_another(monkeypatch):
+    monkeypatch.setattr(duckdb_session, "_shared", {})
+    for opened in (open_session, open_closed_session):
+        with pytest.raises(MlopsError, match="the purpose"), opened(purpose="the purpose", memory_limit="90MB"):
+            raise duckdb.FatalException("database has been invalidated")
+    assert duckdb_session._shared == {}
+
+
+@pytest.mark.parametrize("opened", [open_session, open_closed_session, open_own_session])
+def test_a_session_that_can_not_be_opened_names_its_purpose_and_leaves_no_folder(tmp_path, monkeypatch, opened):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with (
         pytest.raises(MlopsError, match="the purpose can't be computed by DuckDB"),
-        open_session(purpose="the purpose", memory_limit="much"),
+        opened(purpose="the purpose", memory_limit="much"),
     ):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -144,6 +174,7 @@ def test_whoever_computes_for_a_deployment_keeps_to_its_budget(tmp_path: Path, m
 
     monkeypatch.setattr(duckdb_compute, "open_session", open_noted)
     monkeypatch.setattr(duckdb_compute, "open_closed_session", open_noted)
+    monkeypatch.setattr(duckdb_compute, "open_own_session", open_noted)
     for _ in range(2):
         as_of = datetime(2030, 1, 1, tzinfo=UTC)
         import_file(deployment, tmp_path / "orders.parquet", source="orders", as_of=as_of)
