@@ -35,6 +35,9 @@ _TREES = 40
 _ALIKE_MIN = 0.5
 _LARGEST = float(np.finfo(np.float32).max)
 _WINDOWS_MAX = 10
+# Of a curve of third degree.
+_TERMS = 4
+_OF_THE_HESSIAN = np.add.outer(np.arange(_TERMS), np.arange(_TERMS))
 
 _Floats = NDArray[np.float64]
 
@@ -121,16 +124,7 @@ def expected_auc(scores: _Floats, chances: _Floats, weights: _Floats | None = No
     >>> expected_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0.0, 0.0, 1.0, 1.0]))
     0.75
     """
-    order = np.argsort(scores, kind="stable")
-    ranked, chance = scores[order], chances[order]
-    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    counts = np.ones(len(order)) if weights is None else weights[order]
-    positive, negative = (np.add.reduceat(counts * each, starts) for each in (chance, 1 - chance))
-    pairs = positive.sum() * negative.sum()
-    if pairs <= 0:
-        return float("nan")
-    below = np.cumsum(negative) - negative
-    return float(np.sum(positive * (below + negative / 2)) / pairs)
+    return _Ranking(scores).auc(chances, np.ones(len(scores)) if weights is None else weights)
 
 
 def estimate_auc(reference: ScoredRows, current: ScoredRows, *, samples: int = 200, seed: int = 0) -> EstimatedAuc:
@@ -169,17 +163,17 @@ def estimate_auc(reference: ScoredRows, current: ScoredRows, *, samples: int = 2
     rng = np.random.default_rng(seed)
     reference, current = _some(reference, rng), _some(current, rng)
     labels = labels if reference.labels is None else reference.labels
-    log_odds = _Scale(reference.scores)
-    before, now = log_odds(reference.scores), log_odds(current.scores)
+    log_odds, ranking = _Scale(reference.scores), _Ranking(current.scores)
+    before, now = _powers(log_odds(reference.scores)), _powers(log_odds(current.scores))
     weights = _likeness(reference.features, current.features, rng)
     ones = np.ones(len(labels))
     ways = [ones] if weights is None else [ones, weights]
     curves = [_curve(before, labels, each) for each in ways]
-    values = [expected_auc(current.scores, _chances(now, curve)) for curve in curves]
+    values = [ranking.auc(_chances(now, curve), np.ones(len(current.scores))) for curve in curves]
     ends = []
     for each, curve in zip(ways, curves, strict=True):
         drawn = [
-            _drawn_auc(current.scores, _chances(now, _curve(before, labels, each * times, curve)), rng)
+            _drawn_auc(ranking, _chances(now, _curve(before, labels, each * times, curve)), rng)
             for times in _resamples(reference, samples, rng)
         ]
         finite = np.array(drawn)[np.isfinite(drawn)]
@@ -245,6 +239,24 @@ def _some(rows: ScoredRows, rng: np.random.Generator) -> ScoredRows:
     return rows.take(np.sort(rng.choice(len(rows.scores), ROWS_MAX, replace=False)))
 
 
+class _Ranking:
+    """The order of scores, found once for all chances that they may mean."""
+
+    def __init__(self, scores: _Floats) -> None:
+        self._order = np.argsort(scores, kind="stable")
+        ranked = scores[self._order]
+        self._starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+
+    def auc(self, chances: _Floats, weights: _Floats) -> float:
+        chance, counts = chances[self._order], weights[self._order]
+        positive, negative = (np.add.reduceat(counts * each, self._starts) for each in (chance, 1 - chance))
+        pairs = positive.sum() * negative.sum()
+        if pairs <= 0:
+            return float("nan")
+        below = np.cumsum(negative) - negative
+        return float(np.sum(positive * (below + negative / 2)) / pairs)
+
+
 class _Scale:
     """The log-odds of a score, or a score of another scale as it is, standardised by the reference."""
 
@@ -264,25 +276,31 @@ class _Scale:
         return np.asarray(np.log(inside / (1 - inside)))
 
 
+def _powers(log_odds: _Floats) -> _Floats:
+    """Return what the curve is made of, a row a power, and behind it what its Hessian is."""
+    return np.ascontiguousarray(np.vander(log_odds, 2 * _TERMS - 1, increasing=True).T)
+
+
 def _curve(before: _Floats, labels: _Floats, weights: _Floats, start: _Floats | None = None) -> _Floats:
     """Return the weighted logistic curve of third degree that says which chance a score means."""
-    design = np.vander(before, 4, increasing=True)
-    beta = np.zeros(4) if start is None else start
+    beta = np.zeros(_TERMS) if start is None else start
     # A little ridge: labels that a score tells apart wholly would have no end.
-    ridge = np.diag([1e-6, 1e-2, 1e-1, 1e-1])
+    ridge = np.array([1e-6, 1e-2, 1e-1, 1e-1])
     for _ in range(25):
-        chance = _logistic(design @ beta)
-        slope = design.T @ (weights * (labels - chance)) - ridge @ beta
-        curve = (design * (weights * chance * (1 - chance))[:, None]).T @ design + ridge
-        step = np.linalg.solve(curve, slope)
+        chance = _chances(before, beta)
+        slope = before[:_TERMS] @ (weights * (labels - chance)) - ridge * beta
+        # The powers of an entry of the Hessian add up to those of its row and its column.
+        moments = before @ (weights * chance * (1 - chance))
+        step = np.linalg.solve(moments[_OF_THE_HESSIAN] + np.diag(ridge), slope)
         beta = beta + np.clip(step, -5, 5)
-        if np.abs(step).max() < 1e-6:
+        # Newton's next step is about the square of this one.
+        if np.abs(step).max() < 1e-4:
             break
     return beta
 
 
 def _chances(now: _Floats, curve: _Floats) -> _Floats:
-    return _logistic(np.vander(now, 4, increasing=True) @ curve)
+    return _logistic(curve @ now[:_TERMS])
 
 
 def _logistic(log_odds: _Floats) -> _Floats:
@@ -325,5 +343,5 @@ def _resamples(reference: ScoredRows, samples: int, rng: np.random.Generator) ->
     ]
 
 
-def _drawn_auc(scores: _Floats, chances: _Floats, rng: np.random.Generator) -> float:
-    return expected_auc(scores, (rng.random(len(chances)) < chances).astype(np.float64))
+def _drawn_auc(ranking: _Ranking, chances: _Floats, rng: np.random.Generator) -> float:
+    return ranking.auc((rng.random(len(chances)) < chances).astype(np.float64), np.ones(len(chances)))
