@@ -23,9 +23,9 @@ help: ## List the verbs
 
 setup: .venv/.complete ## Make the environment (.venv) from the lock file
 
-# Spark, the peers of the benchmarks, and a real log of 35 MB: half a gigabyte that nothing but tests and benchmarks needs.
+# Spark, oneDAL, the peers of the benchmarks, and a real log of 35 MB: over half a gigabyte that tests and benchmarks need.
 .venv/.complete: groups :=
-.venv/.peers: groups := --group spark --group bench --group data
+.venv/.peers: groups := --group spark --group bench --group data --group onedal
 .venv/.complete .venv/.peers: uv.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.13, 3.12 or 3.11 on PATH; install one, e.g. python3.11" >&2; exit 2; }
 	@test -x "$(UV)" || { echo "getting uv"; $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'; }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 
@@ -12,12 +11,19 @@ import xgboost
 
 from include.errors import MlopsError, UsageError
 from include.scoring.model import ScoringModel
+from include.scoring.onedal_trees import is_installed
 from include.training.conversion import to_onnx
 from include.training.fitting import to_bytes
+from tests.real_data import require
 
 NAMES = ("a", "b")
-_NO_ONEDAL = pytest.mark.skipif(importlib.util.find_spec("daal4py") is None, reason="uv sync --group onedal")
-ENGINES = ["native", "onnx", pytest.param("onedal", marks=_NO_ONEDAL)]
+
+
+@pytest.fixture(params=["native", "onnx", "onedal"])
+def engine(request) -> str:
+    if request.param == "onedal" and not is_installed():
+        require("oneDAL is not installed (uv sync --group onedal)")
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +40,6 @@ def model(booster) -> ScoringModel:
     return ScoringModel(NAMES, native=to_bytes(booster), onnx=to_onnx(booster))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_scores_are_xgboosts_own(model, booster, engine):
     matrix = np.array([[1, 2], [-1, np.nan], [0, 0]], dtype=np.float32)
     expected = booster.predict(xgboost.DMatrix(matrix, feature_names=list(NAMES)))
@@ -43,7 +48,6 @@ def test_scores_are_xgboosts_own(model, booster, engine):
     np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_no_rows_give_no_scores(model, engine):
     assert model.predict(np.empty((0, 2), np.float32), engine=engine).shape == (0,)
 
@@ -58,7 +62,6 @@ def test_no_rows_give_no_scores(model, engine):
     ],
     ids=["too wide", "one dimension", "float64", "infinite"],
 )
-@pytest.mark.parametrize("engine", ENGINES)
 def test_what_is_not_the_models_is_refused(model, engine, matrix, told):
     with pytest.raises(UsageError, match=told):
         model.predict(matrix, engine=engine)

@@ -7,8 +7,10 @@ import pytest
 
 from include.errors import MlopsError, UsageError
 from include.scoring.model import ScoringModel
+from include.scoring.onedal_trees import is_installed
 from include.training.conversion import PARITY_MAX, check_parity, to_onnx
 from include.training.fitting import fit_classifier, fit_ranker, to_bytes
+from tests.real_data import require
 from tests.unit.training.examples_builder import make_spec
 
 NAMES = ("spend", "orders", "gap")
@@ -76,7 +78,8 @@ def test_a_ranking_refuses_columns_in_another_order(engine):
 
 
 def test_onedal_adds_the_trees_of_a_ranking_as_xgboost_does():
-    pytest.importorskip("daal4py", reason="uv sync --group onedal")
+    if not is_installed():
+        require("oneDAL is not installed (uv sync --group onedal)")
     booster = fit_lists()
     model, rows = ScoringModel(NAMES, native=to_bytes(booster), onnx=b""), make_rows(10_000, seed=9)[0]
     native = model.predict(rows)
