@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,13 +22,20 @@ from include.serving.staged_chunks import ProcessFolder, StagedChunk, left_folde
 
 log = logging.getLogger(__name__)
 
-# Adds rows to the lake, given what they share and their chunk's number: once, however often it is called.
-Sink: TypeAlias = Callable[[RowSource, pa.Table, int], None]
-
 _LOOK_S = 1.0
 # What is online is looked at so often; so are folders of processes that have ended.
 _ROUND_S = 60.0
 _RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class Sink(Protocol):
+    """Where rows go; both raise MlopsError where it does not take them."""
+
+    def has(self, source: RowSource, number: int) -> bool:
+        """Say whether it has a chunk, by what its rows share and its number: asks, and needs no row for that."""
+
+    def add(self, source: RowSource, rows: pa.Table, number: int) -> None:
+        """Add the rows of a chunk: once, however often it is called."""
 
 
 class Committer:
@@ -41,7 +47,7 @@ class Committer:
         Below it, each process has a folder.
     folder : ProcessFolder
         The process's own.
-    sink : callable
+    sink : Sink
     versions : OnlineVersions
 
     Attributes
@@ -84,11 +90,12 @@ class Committer:
         while True:
             is_over = self._end.is_set()
             try:
-                if looked_at is None or time.monotonic() - looked_at >= _ROUND_S:
+                is_due = looked_at is None or time.monotonic() - looked_at >= _ROUND_S
+                if is_due:
                     looked_at = time.monotonic()
-                    self._look()
-                    self._take_over()
-                self.committed += self._commit(self._folder)
+                    for service in list(self._services):
+                        self._versions.look(service)
+                self._commit_all(of_others=is_due)
             except Exception:
                 # Nobody has foreseen it; without the thread chunks would lie there until the next start.
                 log.exception("serving log: chunks could not be committed")
@@ -97,11 +104,18 @@ class Committer:
                 return
             self._end.wait(_LOOK_S if not self._failures else _RETRY_S[min(self._failures, len(_RETRY_S)) - 1])
 
-    def _look(self) -> None:
-        for service in list(self._services):
-            self._versions.look(service)
+    def _commit_all(self, *, of_others: bool) -> None:
+        """Commit what is sealed, and what processes left that have ended."""
+        attempt = Attempt(self._sink, self._versions)
+        if of_others:
+            self._take_over(attempt)
+        self.committed += attempt.commit(self._folder)
+        self._failures = self._failures + 1 if attempt.problem else 0
+        if attempt.problem and attempt.problem != self._problem:
+            log.error("serving log: chunks wait in %s: %s", self._root, attempt.problem)
+        self._problem = attempt.problem
 
-    def _take_over(self) -> None:
+    def _take_over(self, attempt: Attempt) -> None:
         """Commit what processes left that have ended, and tell how much of theirs is lost."""
         for folder in left_folders(self._root):
             folder.seal_torn()
@@ -113,43 +127,63 @@ class Committer:
                 )  # fmt: skip
                 self.lost += count
                 folder.counts().forget_lost()
-            count = self._commit(folder)
+            count = attempt.commit(folder)
             if count:
                 log.info("serving log: %d rows that %s left are in the lake", count, folder.path.name)
             folder.let_go()
 
-    def _commit(self, folder: ProcessFolder) -> int:
-        """Commit the sealed chunks of a folder and return their rows; of one work none before an earlier one."""
+
+class Attempt:
+    """Commits what can be, and gives up early: of a lake that is down each model is asked for once, and nothing read.
+
+    Parameters
+    ----------
+    sink : Sink
+    versions : OnlineVersions
+
+    Attributes
+    ----------
+    problem : str or None
+        Why chunks are left.
+    """
+
+    def __init__(self, sink: Sink, versions: OnlineVersions) -> None:
+        self.problem: str | None = None
+        self._sink, self._versions = sink, versions
+        self._away: set[str] = set()
+        self._looked: set[str] = set()
+
+    def commit(self, folder: ProcessFolder) -> int:
+        """Commit the sealed chunks of a folder and return their rows; of one version none before an earlier one."""
         committed, held_up = 0, set[str]()
-        chunks = folder.chunks()
-        if chunks:
-            # What was online until now is certain from now on.
-            self._look()
-        for chunk in chunks:
-            source, batches = chunk.read()
-            if source.work in held_up:
+        for chunk in folder.chunks():
+            if chunk.model_id in self._away or chunk.of in held_up:
                 continue
             try:
-                self._commit_chunk(chunk, source, batches)
-            except MlopsError as err:
-                held_up.add(source.work)
-                self._tell(str(err))
-            else:
-                committed += batches.num_rows
-        if chunks:
-            self._failures = self._failures + 1 if held_up else 0
-        if not held_up:
-            self._tell(None)
+                committed += self._commit_chunk(chunk)
+            except (MlopsError, pa.ArrowException, OSError) as err:
+                held_up.add(chunk.of)
+                self.problem = f"{chunk.path.name}: {err}"
         return committed
 
-    def _commit_chunk(self, chunk: StagedChunk, source: RowSource, batches: pa.Table) -> None:
-        if batches.num_rows:
-            asked = pc.cast(batches["asked_at"], pa.int64()).to_pylist()
+    def _commit_chunk(self, chunk: StagedChunk) -> int:
+        source = chunk.source()
+        try:
+            is_there = self._sink.has(source, chunk.number)
+        except MlopsError:
+            self._away.add(chunk.model_id)
+            raise
+        rows = chunk.rows()
+        if rows.num_rows and not is_there:
+            self._look(source.feature_service)
+            asked = pc.cast(rows["asked_at"], pa.int64()).to_numpy()
             versions = self._versions.at(source.feature_service, asked)
-            self._sink(source, lake_rows(source, batches, versions), chunk.number)
+            self._sink.add(source, lake_rows(source, rows, versions), chunk.number)
         chunk.path.unlink()
+        return int(rows.num_rows)
 
-    def _tell(self, problem: str | None) -> None:
-        if problem is not None and problem != self._problem:
-            log.error("serving log: chunks wait in %s: %s", self._folder.path, problem)
-        self._problem = problem
+    def _look(self, service: str) -> None:
+        """Look once: what was online until now is certain from now on."""
+        if service not in self._looked:
+            self._looked.add(service)
+            self._versions.look(service)

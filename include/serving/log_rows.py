@@ -149,7 +149,7 @@ def count_rows(noted: Iterable[Noted]) -> list[int]:
     return [len(each.scored) for each in noted]
 
 
-def lake_rows(source: RowSource, batches: pa.Table, versions: Sequence[str | None]) -> pa.Table:
+def lake_rows(source: RowSource, batches: pa.Table, versions: pa.Array) -> pa.Table:
     """Return staged rows as the lake's table has them.
 
     Parameters
@@ -157,8 +157,8 @@ def lake_rows(source: RowSource, batches: pa.Table, versions: Sequence[str | Non
     source : RowSource
     batches : pyarrow.Table
         As `make_batch` makes them.
-    versions : sequence of str or None
-        Of each row, the versions of tables that were online when it was read; None where that is not known.
+    versions : pyarrow.Array of string
+        Of each row, the versions of tables that were online when it was read; null where that is not known.
     """
     count = batches.num_rows
     matrix = np.asarray(pc.list_flatten(batches[_VECTOR]).to_numpy(), dtype=np.float32)
@@ -169,8 +169,6 @@ def lake_rows(source: RowSource, batches: pa.Table, versions: Sequence[str | Non
         # Where there is no score, none is decided.
         decided = decides_for(score.to_numpy(), source.decides_from)
         decision = pa.array(decided, pa.bool_(), mask=score.is_null().to_numpy())
-    is_comparable = batches[_COMPARABLE].to_pylist()
-    known = [version if fits else None for version, fits in zip(versions, is_comparable, strict=True)]
     own: dict[str, object] = {
         name: batches[name] for name in batches.column_names if name not in (_VECTOR, _COMPARABLE)
     }
@@ -180,7 +178,7 @@ def lake_rows(source: RowSource, batches: pa.Table, versions: Sequence[str | Non
         "is_answer": _constant(source.is_answer, count, pa.bool_()),
         "decision": pa.nulls(count, pa.bool_()) if decision is None else decision,
         "feature_service": _constant(source.feature_service, count, pa.string()),
-        "table_versions": pa.array(known, pa.string()),
+        "table_versions": pc.if_else(batches[_COMPARABLE], versions, None),
         "service_process": _constant(source.process, count, pa.string()),
     }
     # Null is what a model was given as NaN.

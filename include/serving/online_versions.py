@@ -12,9 +12,13 @@ from __future__ import annotations
 import json
 import logging
 import time
-from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from include.errors import MlopsError
 from include.steps.verify_online import versions_online
@@ -62,15 +66,12 @@ class OnlineVersions:
         kept.append(found)
         del times[:-_KEPT], kept[:-_KEPT]
 
-    def at(self, service: str, times_us: Sequence[int]) -> list[str | None]:
-        """Return the versions that were online at times, as JSON; None where that is not certain."""
+    def at(self, service: str, times_us: NDArray[np.int64]) -> pa.Array:
+        """Return the versions that were online at times, as JSON; null where that is not certain."""
         looks, found = self._times.get(service, []), self._found.get(service, [])
-        known = []
-        for time_us in times_us:
-            after = bisect_right(looks, time_us)
-            is_certain = 0 < after < len(looks) and found[after - 1] == found[after]
-            known.append(found[after] if is_certain else None)
-        return known
+        between = [after if after == before else None for before, after in pairwise(found)]
+        after = np.searchsorted(looks, times_us, side="right")
+        return pa.array([None, *between, None], pa.string()).take(pa.array(after))
 
 
 def look_at(deployment: Deployment) -> Callable[[str], tuple[Mapping[str, int], Mapping[str, int | None]]]:

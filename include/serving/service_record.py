@@ -15,22 +15,17 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from include.adapters.lake.online_log import append_vectors
-from include.serving.log_rows import RowSource
+from include.serving.lake_sink import LakeSink
 from include.serving.online_versions import OnlineVersions, look_at
 from include.serving.prediction_log import PredictionLog
 from include.serving.recorder import Recorder
 from include.serving.shadow import Shadow
 from include.serving.staging import LogLimits
 from include.serving.window_writer import WindowWriter
-from include.tables import OF_NOBODY, online_vectors_table
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
     from include.monitoring.serving_windows import ServingWindow
-    from include.serving.committing import Sink
 
 
 @dataclass
@@ -76,20 +71,9 @@ def open_record(deployment: Deployment, models: Collection[str], *, limits: LogL
         # The state is opened when there is something to write: it may not be up when the process starts.
         deployment.state.record_windows(windows)
 
-    log = PredictionLog(process, root, _lake_sink(deployment), OnlineVersions(look_at(deployment)), limits)
+    log = PredictionLog(process, root, LakeSink(deployment.lake), OnlineVersions(look_at(deployment)), limits)
     recorder = Recorder(log, models)
     windows = WindowWriter(recorder.close_window, write_windows)
     shadow = Shadow(recorder)
     recorder.look_on = shadow.offer
     return ServiceRecord(log, recorder, windows, shadow)
-
-
-def _lake_sink(deployment: Deployment) -> Sink:
-    def commit(source: RowSource, rows: pa.Table, number: int) -> None:
-        # Whose data the rows are is for whoever erases; here it is a name and its columns.
-        table = online_vectors_table(source.model_id, source.keys, OF_NOBODY)
-        numbers = rows["sequence_number"]
-        note = {"rows": str(rows.num_rows), "first": str(numbers[0].as_py()), "last": str(numbers[-1].as_py())}
-        append_vectors(deployment.lake, table, rows, work=source.work, number=number, note=note)
-
-    return commit

@@ -45,11 +45,25 @@ class StagedChunk:
     path: Path
     number: int
 
-    def read(self) -> tuple[RowSource, pa.Table]:
-        """Return what its rows share, and the rows: all that were written whole."""
+    @property
+    def of(self) -> str:
+        """Model and version, as its name says them."""
+        return self.path.stem.partition("-")[2]
+
+    @property
+    def model_id(self) -> str:
+        """Model, as its name says it."""
+        return self.of.rpartition("-")[0]
+
+    def source(self) -> RowSource:
+        """Return what its rows share; no row is read."""
         with self.path.open("rb") as file, pa.ipc.open_stream(file) as stream:
-            batches = list(_whole_batches(stream))
-            return RowSource.of(stream.schema), pa.Table.from_batches(batches, schema=stream.schema)
+            return RowSource.of(stream.schema)
+
+    def rows(self) -> pa.Table:
+        """Return its rows: all that were written whole."""
+        with self.path.open("rb") as file, pa.ipc.open_stream(file) as stream:
+            return pa.Table.from_batches(list(_whole_batches(stream)), schema=stream.schema)
 
 
 class ChunkWriter:
@@ -70,12 +84,14 @@ class ChunkWriter:
         self._file: IO[bytes] = self._path.open("xb")
         self._stream = pa.ipc.new_stream(self._file, source.schema, options=_OPTIONS)
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows; a process that is killed leaves them, a machine that stops once `sync` has returned."""
+    def write(self, batch: pa.RecordBatch) -> int:
+        """Add rows, return their bytes; a process that is killed leaves them, a machine that stops once `sync` was."""
+        before = self._file.tell()
         self._stream.write_batch(batch)
         self._file.flush()
         self.rows += batch.num_rows
         self._is_synced = False
+        return self._file.tell() - before
 
     def sync(self) -> None:
         """Have on the disk what was written."""
@@ -95,7 +111,7 @@ class ChunkWriter:
         """Seal it as it is, where it can't be written any more: what was safe is read."""
         with suppress(OSError):
             self._file.close()
-        self._path.rename(self._path.with_suffix(_SEALED))
+        _seal_whole(self._path)
 
 
 class ProcessFolder:
@@ -134,10 +150,6 @@ class ProcessFolder:
         if self._lock is not None:
             self._lock.close()
 
-    def bytes(self) -> int:
-        """Return what its chunks have."""
-        return sum(path.stat().st_size for path in self.path.glob("*-*") if path.exists())
-
     def chunks(self) -> list[StagedChunk]:
         """Return the sealed chunks, oldest first."""
         return [StagedChunk(path, int(path.name.split("-")[0])) for path in sorted(self.path.glob(f"*{_SEALED}"))]
@@ -145,12 +157,7 @@ class ProcessFolder:
     def seal_torn(self) -> None:
         """Seal what a process that has ended left open; a chunk without a whole beginning goes."""
         for path in sorted(self.path.glob(f"*{_OPEN}")):
-            chunk = StagedChunk(path, 0)
-            try:
-                has_rows = chunk.read()[1].num_rows > 0
-            except (pa.ArrowException, OSError):
-                has_rows = False
-            path.rename(path.with_suffix(_SEALED)) if has_rows else path.unlink()
+            _seal_whole(path)
 
     def counts(self) -> RowCounts:
         """Return the numbers of rows that outlive the process."""
@@ -198,12 +205,34 @@ class RowCounts:
         return self._names.read_text().splitlines() if self._names.exists() else []
 
 
+def staged_bytes(root: Path) -> int:
+    """Return what the chunks of all processes have."""
+    return sum(_size(path) for path in root.glob("*/*-*"))
+
+
 def left_folders(root: Path) -> Iterator[ProcessFolder]:
     """Yield the folders of processes that have ended, held."""
     for path in sorted(root.iterdir()) if root.is_dir() else ():
         folder = ProcessFolder(path)
         if path.is_dir() and folder.take():
             yield folder
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        # It was committed meanwhile.
+        return 0
+
+
+def _seal_whole(path: Path) -> None:
+    """Seal a chunk that was not ended, where it has whole rows; one that has none goes."""
+    try:
+        has_rows = StagedChunk(path, 0).rows().num_rows > 0
+    except (pa.ArrowException, OSError):
+        has_rows = False
+    path.rename(path.with_suffix(_SEALED)) if has_rows else path.unlink()
 
 
 def _whole_batches(stream: pa.ipc.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from include.serving.log_buffer import LogBuffer, Portion
 from include.serving.log_rows import RowSource
-from include.serving.staged_chunks import ChunkWriter, ProcessFolder, RowCounts
+from include.serving.staged_chunks import ChunkWriter, ProcessFolder, RowCounts, staged_bytes
 from include.serving.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class LogLimits:
     chunk_rows, chunk_seconds : int, float
         With or after which a chunk is committed: a file in the lake.
     staged_bytes : int
-        On the disk.
+        On the disk, of all processes that share it.
     """
 
     buffered_rows: int = 100_000
@@ -76,7 +76,7 @@ class Stager:
         self.offer = self._buffer.offer
         self._open: dict[Tally, _Open] = {}
         self._counts: RowCounts | None = None
-        self._number = 0
+        self._number = self._room = 0
         self._problem: str | None = None
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
@@ -101,6 +101,7 @@ class Stager:
         # Whoever looks for folders of processes that have ended may have this one for a moment.
         if self._folder.take(wait_s=1.0):
             self._counts = self._folder.counts()
+            self._measure()
             for tally in self._buffer.tallies():
                 self._mark(tally)
         self._thread = threading.Thread(target=self._run, name="prediction-log-staging", daemon=True)
@@ -123,6 +124,7 @@ class Stager:
                 if is_due:
                     staged_at = time.monotonic()
                     self._sync(is_over=is_over)
+                    self._measure()
             except Exception:
                 # Nobody has foreseen it; without the thread the log would end here, and nobody would know.
                 log.exception("serving log: rows could not be staged")
@@ -142,13 +144,12 @@ class Stager:
     def _write(self, tally: Tally, batch: pa.RecordBatch) -> bool:
         """Write rows of a version, and say whether they are safe."""
         try:
-            if self._counts is None or self._folder.bytes() > self._limits.staged_bytes:
-                raise OSError(f"{self._folder.path} holds all that may wait for the lake, or another process has it")
+            self._check_room()
             if tally not in self._open:
                 self._number += 1
                 writer = ChunkWriter(self._folder.path, self._number, self._buffer.source(tally))
                 self._open[tally] = _Open(writer, time.monotonic())
-            self._open[tally].writer.write(batch)
+            self._room -= self._open[tally].writer.write(batch)
         except (OSError, pa.ArrowException) as err:
             if (broken := self._open.pop(tally, None)) is not None:
                 broken.writer.abandon()
@@ -156,6 +157,19 @@ class Stager:
             return False
         self._tell(None)
         return True
+
+    def _measure(self) -> None:
+        """Look how much more may wait for the lake; until the next look it is counted."""
+        self._room = self._limits.staged_bytes - staged_bytes(self._folder.path.parent)
+
+    def _check_room(self) -> None:
+        if self._counts is None:
+            raise OSError(f"another process has {self._folder.path}; start the service again")
+        if self._room <= 0:
+            raise OSError(
+                f"{self._folder.path.parent} has the {self._limits.staged_bytes:,} bytes that may wait for the lake; "
+                "until it takes them (MLOPS_LAKE_URI), a row that is dropped is a sequence_number that is not there"
+            )
 
     def _sync(self, *, is_over: bool) -> None:
         """Have what was written on the disk, and seal what is large or old enough."""

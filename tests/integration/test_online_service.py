@@ -654,7 +654,7 @@ def test_what_is_online_is_certain_where_it_is_the_newest_in_the_lake(deployment
     for _ in range(2):
         versions.look(service)
     table = load_feature_group(load_model("churn").features.group).table
-    (known,) = versions.at(service, [15])
+    (known,) = versions.at(service, np.array([15])).to_pylist()
     assert json.loads(known)[table] == deployment.lake.version(table)
 
 

@@ -75,8 +75,7 @@ def append_once(
     for _ in range(_MAX_ATTEMPTS):
         try:
             delta = _table(lake, table, rows, partition_by)
-            there = delta.transaction_version(work)
-            if there is not None and there >= number:
+            if _has(delta, work, number):
                 return False
             if missing := _missing(delta, rows):
                 delta.alter.add_columns(list(Schema.from_arrow(pa.schema(missing)).fields))
@@ -92,6 +91,22 @@ def append_once(
             log.info("lake table=%s added=%d work=%s number=%d", table, files.rows, work, number)
             return True
     raise MlopsError(f"lake table {table}: {_MAX_ATTEMPTS} commits in a row met another writer; add the rows later")
+
+
+def is_added(lake: LakeAdapter, table: str, *, work: str, number: int) -> bool:
+    """Say whether rows of a work are in a table that is there: what it costs to ask has nothing to do with them.
+
+    Raises
+    ------
+    MlopsError
+        If the lake can't be reached.
+    """
+    return _has(lake.delta(table), work, number)
+
+
+def _has(delta: DeltaTable, work: str, number: int) -> bool:
+    there = delta.transaction_version(work)
+    return there is not None and there >= number
 
 
 def _table(lake: LakeAdapter, table: str, rows: pa.Table, partition_by: str) -> DeltaTable:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,12 +18,13 @@ import pyarrow as pa
 import pytest
 
 from include.adapters.lake.delta_lake import LakeAdapter
-from include.adapters.lake.online_log import append_vectors
 from include.errors import MlopsError
+from include.serving.committing import Attempt
+from include.serving.lake_sink import LakeSink
 from include.serving.log_rows import Noted, RowSource
 from include.serving.online_versions import OnlineVersions
 from include.serving.prediction_log import PredictionLog
-from include.serving.staged_chunks import ProcessFolder
+from include.serving.staged_chunks import ChunkWriter, ProcessFolder, StagedChunk
 from include.serving.staging import LogLimits
 from include.serving.tally import Tally
 from include.tables import OF_NOBODY, online_vectors_table
@@ -40,18 +41,22 @@ class Lake:
     path: Path
     is_down: bool = False
     is_silent: bool = False
+    asked: int = 0
     calls: int = 0
-    waits: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.adapter = LakeAdapter(self.path.as_uri())
+        self.sink = LakeSink(self.adapter)
 
-    def take(self, source: RowSource, rows: pa.Table, number: int) -> None:
-        self.calls += 1
-        self.waits.set()
+    def has(self, source: RowSource, number: int) -> bool:
+        self.asked += 1
         if self.is_down:
             raise MlopsError("the lake is down")
-        append_vectors(self.adapter, TABLE, rows, work=source.work, number=number)
+        return self.sink.has(source, number)
+
+    def add(self, source: RowSource, rows: pa.Table, number: int) -> None:
+        self.calls += 1
+        self.sink.add(source, rows, number)
         if self.is_silent:
             raise MlopsError("nobody answers")
 
@@ -70,7 +75,7 @@ def online(versions: dict[str, int] | None = None) -> OnlineVersions:
 
 
 def open_log(tmp_path: Path, lake: Lake, *, process: str = "p", limits: LogLimits = QUICK, share: float = 1.0):
-    log = PredictionLog(process, tmp_path / "staged", lake.take, online(), limits)
+    log = PredictionLog(process, tmp_path / "staged", lake, online(), limits)
     tally = Tally("churn", 1, "champion")
     log.add_source(tally, make_source(process), share=share)
     return log, tally
@@ -146,19 +151,32 @@ def test_only_what_the_store_had_now_is_held_against_the_truth(tmp_path, lake, s
     assert row["fallback"] == scored.get("fallback")
 
 
-def test_while_the_lake_is_down_chunks_wait_and_then_all_are_in_it_once(tmp_path: Path, lake: Lake):
+def test_while_the_lake_is_down_chunks_wait_unread_and_then_all_are_in_it_once(
+    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
+):
     lake.is_down = True
+    rows, read = StagedChunk.rows, []
+    monkeypatch.setattr(StagedChunk, "rows", lambda chunk: read.append(lake.is_down) or rows(chunk))
     log, tally = open_log(tmp_path, lake)
     log.start()
+    other = Tally("churn", 2, "challenger")
+    log.add_source(other, make_source("p", version=2, role="challenger"), share=1.0)
     for number in range(200):
-        answer(log, tally, number)
+        answer(log, tally if number % 2 else other, number)
         time.sleep(0.001)
-    until(lambda: log.account().buffered == 0 and lake.calls > 0)
+    until(lambda: log.account().buffered == 0 and lake.asked > 0)
+    waiting = ProcessFolder(tmp_path / "staged" / "p").chunks()
+    tried = Lake(tmp_path / "lake", is_down=True)
+    Attempt(tried, online()).commit(ProcessFolder(tmp_path / "staged" / "p"))
+    assert {chunk.of for chunk in waiting} == {"churn-1", "churn-2"}
+    assert tried.asked == 1
     assert (log.account().staged, log.account().committed) == (200, 0)
     lake.is_down = False
     until(lambda: log.account().committed == 200)
     log.stop()
-    assert numbers(lake.rows()) == list(range(1, 201))
+    assert numbers(lake.rows()) == sorted([*range(1, 101)] * 2)
+    assert read
+    assert True not in read
 
 
 def test_a_chunk_whose_commit_nobody_confirmed_is_in_the_lake_once(tmp_path: Path, lake: Lake):
@@ -166,11 +184,20 @@ def test_a_chunk_whose_commit_nobody_confirmed_is_in_the_lake_once(tmp_path: Pat
     log, tally = open_log(tmp_path, lake)
     log.start()
     answer(log, tally, 1, rows=5)
-    until(lambda: lake.calls >= 2)
-    lake.is_silent = False
+    until(lambda: log.account().committed == 5)
     log.stop()
     assert numbers(lake.rows()) == [1, 2, 3, 4, 5]
-    assert log.account().committed == 5
+    assert (lake.calls, lake.asked) == (1, 2)
+
+
+def test_a_table_that_is_gone_is_not_made_anew_where_it_was(tmp_path: Path, lake: Lake):
+    log, tally = open_log(tmp_path, lake)
+    log.start()
+    answer(log, tally, 1)
+    log.stop()
+    lake.path.rename(tmp_path / "elsewhere")
+    with pytest.raises(MlopsError, match="is not any more; bring it back"):
+        lake.has(make_source("p"), 2)
 
 
 def test_what_finds_no_room_is_counted_and_what_came_first_is_kept(tmp_path: Path, lake: Lake):
@@ -187,18 +214,27 @@ def test_what_finds_no_room_is_counted_and_what_came_first_is_kept(tmp_path: Pat
     assert numbers(lake.rows()) == [*range(1, 101), 131]
 
 
-def test_the_disk_is_bounded_too(tmp_path: Path, lake: Lake):
+def test_the_disk_is_bounded_too_for_all_processes_together(
+    tmp_path: Path, lake: Lake, caplog: pytest.LogCaptureFixture
+):
     lake.is_down = True
+    beside = ProcessFolder(tmp_path / "staged" / "beside")
+    assert beside.take()
+    (beside.path / "0000000001-churn-1.open").write_bytes(bytes(8_000))
     log, tally = open_log(tmp_path, lake, limits=LogLimits(stage_seconds=0.01, chunk_seconds=0.01, staged_bytes=20_000))
     log.start()
     for number in range(60):
         answer(log, tally, number, rows=20)
         until(lambda: log.account().buffered == 0)
+    mine = sum(path.stat().st_size for path in (tmp_path / "staged" / "p").glob("*-*"))
     lake.is_down = False
     log.stop()
 
     account = log.account()
     assert 0 < account.dropped < 1200
+    # The rows of one look are all that may be above it.
+    assert 12_000 <= mine < 17_000
+    assert "20,000 bytes that may wait for the lake" in caplog.text
     assert account.committed == 1200 - account.dropped
     assert numbers(lake.rows()) == list(range(1, account.committed + 1))
 
@@ -282,19 +318,19 @@ def test_a_version_whose_rows_the_lake_refuses_holds_up_no_other(tmp_path: Path,
     log, tally = open_log(tmp_path, lake)
     other = Tally("churn", 2, "challenger")
     log.add_source(other, make_source("p", version=2, role="challenger"), share=1.0)
-    refused = lake.take
+    add = lake.add
 
-    def take(source: RowSource, rows: pa.Table, number: int) -> None:
+    def refuse(source: RowSource, rows: pa.Table, number: int) -> None:
         if source.version == 1:
             raise MlopsError("it can't hold them")
-        refused(source, rows, number)
+        add(source, rows, number)
 
-    log._committer._sink = take
+    lake.add = refuse
     log.start()
     answer(log, tally, 1)
     answer(log, other, 2)
     until(lambda: log.account().committed == 1)
-    log._committer._sink = refused
+    lake.add = add
     log.stop()
     assert {row["model_version"] for row in lake.rows()} == {1, 2}
 
@@ -305,5 +341,19 @@ def test_versions_are_certain_only_between_two_looks_that_agree_with_the_lake():
     versions = OnlineVersions(lambda _: next(looks), lambda: next(times))
     for _ in range(4):
         versions.look("s")
-    assert versions.at("s", [5, 15, 25, 35, 45]) == [None, '{"x": 1}', None, None, None]
-    assert versions.at("another", [15]) == [None]
+    found = versions.at("s", np.array([5, 10, 15, 25, 35, 45])).to_pylist()
+    assert found == [None, '{"x": 1}', '{"x": 1}', None, None, None]
+    assert versions.at("another", np.array([15])).to_pylist() == [None]
+
+
+def test_a_chunk_that_the_disk_had_no_room_for_the_beginning_of_goes(tmp_path: Path):
+    folder = ProcessFolder(tmp_path / "p")
+    assert folder.take()
+    writer = ChunkWriter(folder.path, 1, make_source("p"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        writer.abandon()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert folder.chunks() == []
