@@ -1,7 +1,8 @@
 """Score one partition with the version that governs it, or with one that stands in its shadow.
 
-What belongs here: who scores a night, and one commit of it with the record of what made it. What does not: which
-version governs a partition, which is the ledger's, who is asked about (``read_night``), and scoring (``score_night``).
+What belongs here: who scores a night, at once or night after night. What does not: which version governs a partition,
+which is the ledger's, who is asked about (``read_night``), scoring (``score_night``), and the commit
+(``commit_scores``).
 """
 
 from __future__ import annotations
@@ -11,29 +12,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from include import partitions
-from include.adapters.lake.role_rows import replace_roles
-from include.adapters.lake.scoring_manifests import read_scoring_manifests, remove_manifest, write_manifest
-from include.errors import NotYetError, RefusedError, UnpublishedError, one_line
+from include.errors import NotYetError, RefusedError, UnpublishedError
 from include.governance.lifecycle import staging_at
 from include.monitoring.missed_nights import MissedNight, tell_missed
-from include.refs import PredictionsRef
-from include.scoring.manifest import ScoringManifest
 from include.scoring.predictions import CHALLENGER, CHAMPION
-from include.scoring.slices import UnorderedError
 from include.specs.models import load_model
+from include.steps.commit_scores import commit_scores, tell_failure
 from include.steps.load_version import load_version
-from include.steps.read_night import ROWS_OF_A_SLICE, open_night
-from include.steps.score_night import ChallengerError, Run, Scorer, Scoring, in_threads
-from include.tables import features_name, predictions_name
+from include.steps.read_night import open_night
+from include.steps.score_night import Run, Scorer, in_threads
+from include.tables import features_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    import pyarrow as pa
-    from pyarrow.dataset import Dataset
+    from collections.abc import Mapping
 
     from include.adapters.deployment import Deployment
-    from include.adapters.lake.portions import Rewriting
+    from include.refs import PredictionsRef
     from include.specs.models import ModelSpec
 
 log = logging.getLogger(__name__)
@@ -74,20 +68,34 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
         If the partition's features are not published, or the version can't be loaded.
     """
     spec = load_model(model_id)
-    champion = deployment.state.production_version_at(model_id, partition)
+    # The tables' versions are those of who writes last.
+    with deployment.state.alone(f"scoring {model_id} {partition}"):
+        asked, failure = choose_scorers(deployment, spec, partition, shadow=shadow)
+        return commit_scores(deployment, asked, failure, _run_of(spec))
+
+
+def choose_scorers(
+    deployment: Deployment, spec: ModelSpec, partition: str, *, shadow: int | None = None
+) -> tuple[list[Scorer], str | None]:
+    """Return who scores a night, the champion first, and why the challenger that should does not.
+
+    Raises
+    ------
+    RefusedError, MlopsError
+        As `score_batch`.
+    """
+    champion = deployment.state.production_version_at(spec.model_id, partition)
     model_version = champion if shadow is None else shadow
     if model_version is None:
         raise RefusedError(
-            f"no version of {model_id} was in Production before {partition}; since when one is, says mlops registry "
-            f"ledger --model {model_id}"
+            f"no version of {spec.model_id} was in Production before {partition}; since when one is, says mlops "
+            f"registry ledger --model {spec.model_id}"
         )
     role = CHAMPION if shadow is None else CHALLENGER
-    # The tables' versions are those of who writes last.
-    with deployment.state.alone(f"scoring {model_id} {partition}"):
-        asked, failure = [_scorer(deployment, spec, partition, role, model_version)], None
-        if role == CHAMPION and spec.scoring.challenger:
-            asked, failure = _with_challenger(deployment, asked[0])
-        return _write(deployment, asked, failure)
+    scorer = _scorer(deployment, spec, partition, role, model_version)
+    if role == CHAMPION and spec.scoring.challenger:
+        return _with_challenger(deployment, scorer)
+    return [scorer], None
 
 
 def score_range(deployment: Deployment, model_id: str, *, start: str, end: str) -> ScoredRange:
@@ -139,7 +147,7 @@ def _scorer(
         )
     service = loaded.signature.feature_service
     night = open_night(deployment, spec, partition, service=service, versions=versions)
-    return Scorer(role, model_version, loaded, night)
+    return Scorer(role=role, model_version=model_version, engine=loaded.engine, night=night, loaded=loaded)
 
 
 def _with_challenger(deployment: Deployment, champion: Scorer) -> tuple[list[Scorer], str | None]:
@@ -152,106 +160,12 @@ def _with_challenger(deployment: Deployment, champion: Scorer) -> tuple[list[Sco
         beside = _scorer(deployment, spec, partition, CHALLENGER, version, versions=champion.night.sources)
         return [champion, replace(beside, is_beside=True)], None
     except Exception as err:  # Whatever it is, nobody relies on that version's scores.
-        return [champion], _failed(version, err)
+        return [champion], tell_failure(version, err)
 
 
-def _write(deployment: Deployment, scorers: list[Scorer], failure: str | None) -> PredictionsRef:
-    """Write the predictions of a night, then what made them, then that they are published."""
-    first = scorers[0]
-    model_id, partition = first.night.spec.model_id, first.night.partition
-    before = {each.role: each for each in read_scoring_manifests(deployment.lake, model_id, partition)}
-    done = _commit(deployment, scorers, failure)
-    for manifest in done.manifests:
-        write_manifest(deployment.lake, manifest)
-    if len(done.manifests) < len(scorers) and CHALLENGER in before:
-        # Its scores are those that it had.
-        write_manifest(deployment.lake, before[CHALLENGER])
-    if first.role == CHAMPION:
-        counts = [(partition, done.manifests[0].account.scored)]
-        deployment.state.record_publications(predictions_name(model_id), counts, done.version)
-    return done.tell()
-
-
-@dataclass(frozen=True)
-class _Committed:
-    """A commit of predictions, and what is to be told of it."""
-
-    manifests: list[ScoringManifest]
-    version: int
-
-    def tell(self) -> PredictionsRef:
-        for each in self.manifests:
-            log.info(
-                "score model=%s partition=%s role=%s version=%d rows=%d skipped=%s incomplete=%s outside_population=%d",
-                each.model_id, each.partition, each.role, each.model_version, each.account.scored,
-                dict(each.account.skipped), dict(each.account.incomplete), each.account.outside_population,
-            )  # fmt: skip
-        first, account = self.manifests[0], self.manifests[0].account
-        if first.challenger_failure:
-            log.warning("score model=%s partition=%s: %s", first.model_id, first.partition, first.challenger_failure)
-        return PredictionsRef(
-            first.model_id, first.partition, first.model_version, account.scored, first.decided, self.version,
-            outside_population=account.outside_population,
-            skipped=sum(account.skipped.values()),
-            challenger=self.manifests[1].model_version if len(self.manifests) > 1 else None,
-            challenger_failure=first.challenger_failure,
-        )  # fmt: skip
-
-
-def _commit(deployment: Deployment, scorers: list[Scorer], failure: str | None) -> _Committed:
-    """Score and commit; anew without a challenger that fails, and at once where rows are not in their order."""
-    night, table = scorers[0].night, predictions_name(scorers[0].night.spec.model_id)
-    rows_at_once: int | None = ROWS_OF_A_SLICE
-    while True:
-        scoring = Scoring(tuple(scorers), rows_at_once, _run_of(night.spec))
-        rewriting = replace_roles([each.role for each in scorers], scoring.schema, scoring.pieces)
-        forgetting = _forgetting(deployment, scorers, rewriting)
-        try:
-            version = deployment.lake.rewrite(table, [night.partition], forgetting).version
-        except ChallengerError as err:
-            failure = _failed(scorers[1].model_version, err.__cause__ or err)
-            scorers = scorers[:1]
-        except UnorderedError:
-            log.warning(
-                "score model=%s partition=%s: the rows of %s are not in the order of their keys; all are held at once",
-                night.spec.model_id, night.partition, features_name(night.spec.features.group),
-            )  # fmt: skip
-            rows_at_once = None
-        else:
-            return _Committed([_manifest(each, scoring, version, failure) for each in scorers], version)
-
-
-def _run_of(spec: ModelSpec) -> Run:
+def _run_of(spec: ModelSpec) -> Run[Scorer]:
     if spec.scoring.compute == "local":
         return in_threads
     from include.steps.score_on_spark import on_spark
 
     return on_spark
-
-
-def _forgetting(deployment: Deployment, scorers: list[Scorer], rewriting: Rewriting) -> Rewriting:
-    """Return a rewriting that removes what says what made the scores, once it knows that they will be others.
-
-    Whoever is stopped between that and the end leaves scores of which nothing says what made them.
-    """
-
-    def forgetting(present: Dataset | None) -> Iterator[pa.Table]:
-        for place, rows in enumerate(rewriting(present)):
-            for scorer in scorers if place == 0 else ():
-                remove_manifest(deployment.lake, scorer.night.spec.model_id, scorer.night.partition, scorer.role)
-            yield rows
-
-    return forgetting
-
-
-def _manifest(scorer: Scorer, scoring: Scoring, version: int, failure: str | None) -> ScoringManifest:
-    night, tally = scorer.night, scoring.tallies[scorer.role]
-    return ScoringManifest(
-        night.spec.model_id, night.partition, scorer.role, scorer.model_version, night.service,
-        scorer.loaded.engine, night.sources, tally.account, tally.decided, version,
-        failure if scorer.role == CHAMPION else None,
-    )  # fmt: skip
-
-
-def _failed(version: int, err: BaseException) -> str:
-    return f"version {version}, in Staging, did not score as challenger: {one_line(err)}"

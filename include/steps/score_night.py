@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import pyarrow as pa
 
@@ -27,7 +27,8 @@ from include.steps.read_inputs import created_column, other_groups
 if TYPE_CHECKING:
     from include.adapters.lake.role_rows import Piece
     from include.adapters.registry.model_files import LoadedModel
-    from include.steps.read_night import Night, Slice
+    from include.scoring.model import Engine
+    from include.steps.read_night import Night, Part, Slice
 
 # Each holds a slice; an engine scores one on one core.
 _MAX_THREADS = 4
@@ -38,13 +39,13 @@ class ChallengerError(Exception):
     """The challenger can't score the night, for the reason that caused this."""
 
 
-@dataclass(frozen=True)
-class Scorer:
+@dataclass(frozen=True, kw_only=True)
+class Pass:
     """A version in a role, and the night as it reads it; one that scores beside the champion may fail."""
 
     role: str
     model_version: int
-    loaded: LoadedModel
+    engine: Engine
     night: Night
     is_beside: bool = False
 
@@ -52,6 +53,13 @@ class Scorer:
     def created(self) -> list[str]:
         """The columns that say when other groups' rows had become known."""
         return [created_column(group) for group in other_groups(self.night.spec, self.night.service)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer(Pass):
+    """A pass whose version is loaded, so that it can be made here."""
+
+    loaded: LoadedModel
 
     def score(self, read: Slice) -> pa.Table:
         """Return the predictions of a slice.
@@ -66,7 +74,7 @@ class Scorer:
             return prediction_rows(
                 self.night.spec,
                 read.rows,
-                self.loaded.model.predict(matrix, engine=self.loaded.engine),
+                self.loaded.model.predict(matrix, engine=self.engine),
                 partition=self.night.partition,
                 model_version=self.model_version,
                 role=self.role,
@@ -80,7 +88,8 @@ class Scorer:
 
 # What was read together and what it became, by role; several may tell of one slice, each of other roles.
 Scored: TypeAlias = tuple[NightAccount, dict[str, pa.Table]]
-Run: TypeAlias = Callable[[Sequence[Scorer], int | None], Iterator[Scored]]
+_Pass = TypeVar("_Pass", bound=Pass)
+Run: TypeAlias = Callable[[Sequence[_Pass], int | None], Iterator[Scored]]
 
 
 @dataclass
@@ -92,24 +101,24 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """Scorers of one night, those of one service side by side: for them it is read once.
+class Scoring(Generic[_Pass]):
+    """Passes over one night, those of one service side by side: for them it is read once.
 
     Attributes
     ----------
-    scorers : tuple of Scorer
+    scorers : tuple of Pass
         One for each role.
     rows_at_once : int or None
         As of ``Night.slices``.
     run : callable
-        Scores the slices of a night by several scorers of one service.
+        Scores the slices of a night in several passes of one service.
     tallies : dict of str to Tally
         By role, of the last time that the predictions were gone through.
     """
 
-    scorers: tuple[Scorer, ...]
+    scorers: tuple[_Pass, ...]
     rows_at_once: int | None
-    run: Run
+    run: Run[_Pass]
     tallies: dict[str, Tally] = field(default_factory=dict)
 
     @property
@@ -133,11 +142,11 @@ class Scoring:
                         held[role] = []
             yield from ((role, _whole(rows, self.schema)) for role, rows in held.items() if rows)
 
-    def _by_service(self) -> list[list[Scorer]]:
+    def _by_service(self) -> list[list[_Pass]]:
         services = dict.fromkeys(scorer.night.service for scorer in self.scorers)
         return [[scorer for scorer in self.scorers if scorer.night.service == service] for service in services]
 
-    def _score(self, scorers: Sequence[Scorer]) -> Iterator[Mapping[str, pa.Table]]:
+    def _score(self, scorers: Sequence[_Pass]) -> Iterator[Mapping[str, pa.Table]]:
         """Yield the predictions of each slice by role, and add to the tallies."""
         try:
             for account, made in self.run(scorers, self.rows_at_once):
@@ -159,10 +168,10 @@ def score_slice(scorers: Sequence[Scorer], stored: pa.Table) -> Scored:
     return read.account, {scorer.role: scorer.score(read) for scorer in scorers}
 
 
-def in_threads(scorers: Sequence[Scorer], rows_at_once: int | None) -> Iterator[Scored]:
-    """Score the slices of a night in threads of this process, and yield what comes of them in order."""
+def in_threads(scorers: Sequence[Scorer], rows_at_once: int | None, *, part: Part | None = None) -> Iterator[Scored]:
+    """Score the slices of a night, or of a part, in threads of this process, and yield what comes of them in order."""
     threads = min(os.cpu_count() or 1, _MAX_THREADS)
-    slices = scorers[0].night.slices(rows_at_once=rows_at_once)
+    slices = scorers[0].night.slices(rows_at_once=rows_at_once, part=part)
     return ahead(partial(score_slice, scorers), slices, threads=threads)
 
 

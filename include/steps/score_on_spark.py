@@ -28,6 +28,7 @@ from include.steps.score_night import ChallengerError, Scored, Scorer, score_sli
 
 if TYPE_CHECKING:
     from include.adapters.registry.model_files import LoadedModel
+    from include.scoring.model import Engine
 
 _ROLE, _ACCOUNT, _FAILED = b"role", b"account", b"failed"
 
@@ -38,6 +39,7 @@ class _Told:
 
     role: str
     model_version: int
+    engine: Engine
     loaded: LoadedModel
     is_beside: bool
 
@@ -77,7 +79,7 @@ class _Work:
             lake=LakeAdapter(self.lake_uri, self.storage_options), duckdb=DuckDbCompute(self.memory_limit)
         )
         night = Night(reader, load_model(self.model_id), self.partition, self.service, self.sources)
-        return [Scorer(each.role, each.model_version, each.loaded, night, each.is_beside) for each in self.scorers]
+        return [Scorer(night=night, **vars(each)) for each in self.scorers]
 
 
 def on_spark(scorers: Sequence[Scorer], rows_at_once: int | None) -> Iterator[Scored]:
@@ -85,7 +87,7 @@ def on_spark(scorers: Sequence[Scorer], rows_at_once: int | None) -> Iterator[Sc
     night = scorers[0].night
     parts: list[Part | None] = [None] if rows_at_once is None else [*night.parts(rows_at_once=ROWS_AT_ONCE)]
     lake, settings = night.deployment.lake, night.deployment.settings
-    told = tuple(_Told(each.role, each.model_version, each.loaded, each.is_beside) for each in scorers)
+    told = tuple(_Told(each.role, each.model_version, each.engine, each.loaded, each.is_beside) for each in scorers)
     work = _Work(
         lake.uri, lake.storage_options, settings.memory_limit, settings.specs_overlay, night.spec.model_id,
         night.partition, night.service, night.sources, told, rows_at_once,

@@ -18,7 +18,7 @@ from include.adapters.lake.scoring_manifests import read_scoring_manifests
 from include.errors import MlopsError
 from include.governance.lifecycle import Stage
 from include.scoring.model import ScoringModel
-from include.steps import score_batch as score_batch_module
+from include.steps import commit_scores as commit_module
 from include.steps.read_night import Night
 from include.steps.score_batch import score_batch
 from tests.scoring_lake import BEFORE, NIGHT, feature_rows, publish, scoring_lake
@@ -39,7 +39,7 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (specs / f"{MODEL}.yaml").write_text(yaml.safe_dump(values))
     monkeypatch.setenv("MLOPS_SPECS", str(specs))
     monkeypatch.setattr(portions, "ROWS_AT_ONCE", 70)
-    monkeypatch.setattr(score_batch_module, "ROWS_OF_A_SLICE", 40)
+    monkeypatch.setattr(commit_module, "ROWS_OF_A_SLICE", 40)
     made = scoring_lake(tmp_path, SERVICES)
     for model_id, version in SERVICES:
         made.state.record_registration(model_id, version, run_id="r", files={})

@@ -21,7 +21,7 @@ from include.errors import AlteredError
 from include.governance.lifecycle import Stage
 from include.scoring.model import ScoringModel
 from include.specs.models import load_model
-from include.steps import score_batch as score_batch_module
+from include.steps import commit_scores as commit_module
 from include.steps.read_night import read_partition
 from include.steps.score_batch import score_batch
 from tests.scoring_lake import NIGHT, feature_rows, publish, scoring_lake
@@ -76,7 +76,7 @@ KILLED_AT: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "before the commit": lambda patch: patch.setattr(LakeAdapter, "_rewrite_once", _without_commit),
     "after the commit": lambda patch: patch.setattr(LakeAdapter, "rewrite", after(LakeAdapter.rewrite)),
     "after the manifest": lambda patch: patch.setattr(
-        score_batch_module, "write_manifest", after(score_batch_module.write_manifest)
+        commit_module, "write_manifest", after(commit_module.write_manifest)
     ),
 }
 
@@ -91,7 +91,7 @@ def _without_commit(self: LakeAdapter, *given: Any) -> None:
 
 def in_small_parts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(portions, "ROWS_AT_ONCE", 50)
-    patch.setattr(score_batch_module, "ROWS_OF_A_SLICE", 30)
+    patch.setattr(commit_module, "ROWS_OF_A_SLICE", 30)
 
 
 def score_and_die(folder: Path, night: str, where: str) -> None:

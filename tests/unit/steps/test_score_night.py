@@ -14,7 +14,7 @@ import pytest
 from include.adapters.lake import portions
 from include.governance.lifecycle import Stage
 from include.specs.models import load_model
-from include.steps import score_batch as score_batch_module
+from include.steps import commit_scores as commit_module
 from include.steps import score_night
 from include.steps.read_night import Night, open_night, read_partition
 from include.steps.score_batch import score_batch
@@ -53,7 +53,7 @@ def test_no_more_slices_are_held_than_are_scored_and_wait(deployment: Any, monke
     monkeypatch.setattr(Night, "slices", slices)
     monkeypatch.setattr(score_night, "prediction_rows", rows)
     monkeypatch.setattr(score_night, "_MAX_THREADS", 2)
-    monkeypatch.setattr(score_batch_module, "ROWS_OF_A_SLICE", 20)
+    monkeypatch.setattr(commit_module, "ROWS_OF_A_SLICE", 20)
 
     assert score_batch(deployment, CHURN, partition=NIGHT).rows > 500
     assert held == [0]
@@ -76,7 +76,7 @@ def test_a_list_has_the_ranks_of_all_its_items_wherever_slices_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
 ) -> None:
     monkeypatch.setenv("MLOPS_SPECS", str(SPECS))
-    monkeypatch.setattr(score_batch_module, "ROWS_OF_A_SLICE", rows_at_once)
+    monkeypatch.setattr(commit_module, "ROWS_OF_A_SLICE", rows_at_once)
     monkeypatch.setattr(portions, "ROWS_AT_ONCE", 100)
     made = scoring_lake(tmp_path, {(RANKING, 1): "shelf_v1"})
     made.state.move(RANKING, 1, Stage.PRODUCTION)
