@@ -18,7 +18,8 @@ from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.scoring_manifests import read_scoring_manifests
 from include.governance.lifecycle import Stage
 from include.settings import Settings
-from include.steps import score_batch as score_batch_module
+from include.specs.yaml_files import forget_names
+from include.steps import commit_scores as commit_module
 from include.steps import score_on_spark
 from include.steps.score_batch import score_batch
 from tests.real_data import require
@@ -52,7 +53,7 @@ def deployment(lake_settings: Settings, specs: Path, tmp_path: Path, monkeypatch
     """Return a lake in which a night of two models is several tasks, each of several slices."""
     monkeypatch.setattr(score_on_spark, "ROWS_AT_ONCE", 150)
     monkeypatch.setattr(portions, "ROWS_AT_ONCE", 130)
-    monkeypatch.setattr(score_batch_module, "ROWS_OF_A_SLICE", 20)
+    monkeypatch.setattr(commit_module, "ROWS_OF_A_SLICE", 20)
     made = scoring_lake(tmp_path, SERVICES)
     made.settings, made.lake = replace(lake_settings, specs_overlay=specs), LakeAdapter.from_settings(lake_settings)
     for model_id, version in SERVICES:
@@ -71,6 +72,7 @@ def write_scoring(specs: Path, model_id: str, **said: Any) -> None:
     values = yaml.safe_load(path.read_text())
     values["scoring"] = {**values.get("scoring", {}), **said}
     path.write_text(yaml.safe_dump(values))
+    forget_names()
 
 
 def scores(deployment: Any, model_id: str) -> pa.Table:
