@@ -61,6 +61,28 @@ class PredictionsRef:
 
 
 @dataclass(frozen=True)
+class ChunkRef:
+    """A chunk of a night that is to be scored, by its number in a plan that stands in the lake."""
+
+    model_id: str
+    partition: str
+    plan_id: str
+    number: int
+
+
+@dataclass(frozen=True)
+class StagedRef:
+    """The file in which a chunk's scores wait for the commit, and why the challenger has none in it that should."""
+
+    model_id: str
+    partition: str
+    plan_id: str
+    number: int
+    sha256: str
+    challenger_failure: str | None = None
+
+
+@dataclass(frozen=True)
 class DecisionRef:
     """A recorded decision, by its number among the model's."""
 

@@ -182,6 +182,11 @@ def scoring_manifests_name(model_id: str) -> str:
     return f"scoring_manifests/{model_id}"
 
 
+def staged_scores_name(model_id: str) -> str:
+    """Return the name of the folder of a model's scores that wait for the commit of their night."""
+    return f"staged_scores/{model_id}"
+
+
 def outcomes_name(model_id: str) -> str:
     """Return the name of a model's table of what became of whom it scored."""
     return f"outcomes/{model_id}"
@@ -395,6 +400,17 @@ def scoring_manifests_folder(model_id: str) -> FolderSpec:
         whose=OF_NOBODY,
         # As the scores themselves.
         kept_days=None,
+    )
+
+
+def staged_scores_folder(model_id: str, whose: Whose) -> FolderSpec:
+    """Return the folder of a model's scores that wait for the commit of their night."""
+    return FolderSpec(
+        name=staged_scores_name(model_id),
+        file="the scores of one chunk of a night that several tasks score, or the plan that the chunks share",
+        whose=whose,
+        kept_days=None,
+        kept="until the night is committed; of a run that failed, until the night or one a day later is planned",
     )
 
 

@@ -43,5 +43,6 @@ def list_folders() -> list[FolderSpec]:
         tables.LEDGER_HEADS,
         *(tables.training_sets_folder(spec.model_id, spec.entity.whose) for spec in load_models()),
         *(tables.scoring_manifests_folder(spec.model_id) for spec in load_models()),
+        *(tables.staged_scores_folder(spec.model_id, spec.entity.whose) for spec in load_models()),
         *(tables.quality_reports_folder(spec.group) for spec in load_feature_groups()),
     ]

@@ -135,9 +135,27 @@ class ScoringSpec(Frozen):
         Literal["local", "spark"],
         Field(description="where scores are computed: on the cores of the task's own worker, or by Spark"),
     ] = "local"
+    chunk_rows: Annotated[
+        int | None,
+        Field(
+            ge=1_000,
+            le=5_000_000,
+            description="rows of the night's features that a task of its own scores, so that a night is scored by many "
+            "workers; null: by one task",
+        ),
+    ] = None
     challenger: Annotated[
         bool, Field(description="true has the version in Staging score each night beside the one in Production")
     ] = False
+
+    @model_validator(mode="after")
+    def _one_way_to_many_workers(self) -> ScoringSpec:
+        if self.chunk_rows is not None and self.compute == "spark":
+            raise ValueError(
+                f"compute='spark' and chunk_rows={self.chunk_rows} are two ways to many workers; take compute: local, "
+                "or leave chunk_rows out"
+            )
+        return self
 
 
 class BinaryScoringSpec(ScoringSpec):

@@ -35,6 +35,11 @@ log = logging.getLogger(__name__)
 _Pass = TypeVar("_Pass", bound=Pass)
 
 
+def scoring_of(model_id: str, partition: str) -> str:
+    """Return the work that one process at a time does, of all that choose, plan or commit the scores of a night."""
+    return f"scoring {model_id} {partition}"
+
+
 def commit_scores(
     deployment: Deployment, scorers: Sequence[_Pass], failure: str | None, run: Run[_Pass]
 ) -> PredictionsRef:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from include.adapters.lake.staged_scores import remove_plans
 from include.adapters.lake.training_sets import read_training_set
 from include.errors import MlopsError, UsageError
 from include.specs.groups import FeatureGroupSpec, load_feature_groups
 from include.specs.lake_tables import list_tables
+from include.specs.models import load_models
 from include.specs.sources import SourceSpec, load_people, load_sources
 from include.steps.expire_history import Pin, list_pins
 from include.steps.find_person import FoundPerson, find_person, find_rows, mark_rows
@@ -95,6 +97,9 @@ def forget_person(deployment: Deployment, person_id: str, *, source: SourceSpec,
     # could not be completed. A night in between writes again what it had read before: hence all of it twice, the
     # second time after the sources.
     for erased in (copies, [*sources, *copies]):
+        # Scores that wait for their commit would bring the person back; their nights are planned again.
+        for spec in load_models():
+            remove_plans(deployment.lake, spec.model_id)
         rows += Counter({table.name: _erase_rows(deployment, table, person) for table in erased})
         online += _erase_online(deployment, person)
     found, gone = dict(rows), dict(online)

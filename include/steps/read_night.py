@@ -113,11 +113,15 @@ class Night:
         """
         stored, keys = self._stored(), list(self._cut_by)
         schema = pa.schema([stored.schema.field(key) for key in keys])
-        batches = read_batches(stored, rows_at_once=rows_at_once, columns=keys)
+        batches = read_batches(stored, rows_at_once=max(1, rows_at_once // _BATCHES_OF_A_SLICE), columns=keys)
         start = 0
         for each in in_slices(batches, schema, keys=keys, rows_at_once=rows_at_once):
             yield start, start + each.num_rows
             start += each.num_rows
+
+    def count_stored(self) -> int:
+        """Return how many rows are stored, all versions of an entity."""
+        return int(self._stored().count_rows())
 
     @property
     def _cut_by(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from include.governance.lifecycle import staging_at
 from include.monitoring.missed_nights import MissedNight, tell_missed
 from include.scoring.predictions import CHALLENGER, CHAMPION
 from include.specs.models import load_model
-from include.steps.commit_scores import commit_scores, tell_failure
+from include.steps.commit_scores import commit_scores, scoring_of, tell_failure
 from include.steps.load_version import load_version
 from include.steps.read_night import open_night
 from include.steps.score_night import Run, Scorer, in_threads
@@ -69,7 +69,7 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
     """
     spec = load_model(model_id)
     # The tables' versions are those of who writes last.
-    with deployment.state.alone(f"scoring {model_id} {partition}"):
+    with deployment.state.alone(scoring_of(model_id, partition)):
         asked, failure = choose_scorers(deployment, spec, partition, shadow=shadow)
         return commit_scores(deployment, asked, failure, _run_of(spec))
 

@@ -126,7 +126,8 @@ def test_the_list_names_what_the_loop_writes_and_nothing_else(deployment):
 def test_what_is_no_table_is_a_folder_of_the_list(deployment):
     root = deployment.settings.home / "lake"
     folders = {f"{path.parent.name}/{path.name}" for path in root.glob("*/*")} - set(list_stored(deployment.lake))
-    assert folders == {folder.name for folder in list_folders()}
+    # Scores wait for a commit of several tasks alone, and nothing of them is left after it.
+    assert folders == {folder.name for folder in list_folders() if not folder.name.startswith("staged_scores/")}
 
 
 def test_every_table_has_the_columns_that_the_list_says(deployment):

@@ -76,6 +76,8 @@ def test_the_last_key_of_a_ranking_names_the_item(tmp_path):
         ("ranking", "ranking.top_k", 0, "ranking.top_k=0: .*greater than or equal to 1"),
         ("ranking", "ranking.top_k", 2.5, "ranking.top_k=2.5: .*integer"),
         ("ranking", "ranking.topk", 3, "unknown key 'ranking.topk'; allowed: top_k; did you mean 'top_k'"),
+        ("ranking", "scoring", {"compute": "spark", "chunk_rows": 1_000}, "chunk_rows=1000 are two ways to many"),
+        ("ranking", "scoring.chunk_rows", 999, "scoring.chunk_rows=999: .*greater than or equal to 1000"),
         ("ranking", "gates.ndcg_min", None, "gates.ndcg_min is missing"),
         ("ranking", "gates.ndcg_min", 1.2, "gates.ndcg_min=1.2: .*less than or equal to 1"),
         (

@@ -109,8 +109,12 @@ def stop_at(deployment: Any, patch: pytest.MonkeyPatch, nth: int, *, after: bool
 
 def test_every_row_of_the_customer_is_removed_and_counted_and_nobody_elses(tmp_path):
     deployment = make_deployment(tmp_path)
+    waiting = tmp_path / "lake" / "staged_scores" / "churn" / f"{DAY}.plan" / "00000.arrow"
+    waiting.parent.mkdir(parents=True)
+    waiting.touch()
     erased = forget(deployment)
     assert_only_others_are_left(deployment)
+    assert not waiting.parent.exists()
     assert erased.rows == {
         ORDERS: 2, QUARANTINE: 1, **dict.fromkeys(OF_CUSTOMERS, 1), **dict.fromkeys(OF_ORDERS, 2)
     }  # fmt: skip

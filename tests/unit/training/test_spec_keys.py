@@ -48,6 +48,7 @@ MAKES_NO_MODEL = {
     "gates.scheduled_gain",
     "approval.response_timeout_hours",
     "scoring.challenger",
+    "scoring.chunk_rows",
     "scoring.compute",
     "scoring.incomplete",
     "scoring.rescore_days",
