@@ -5,14 +5,20 @@ The version that the ledger puts in Production before that night scores its enti
 spec's `scoring.rescore_days`, are scored again where a correction has reached their features since; what is healed
 while the night is scored is found by the next one.
 
+Where the spec has `scoring.chunk_rows`, `plan` chooses the version and pins the tables, a mapped `score_chunk` scores
+each chunk of the night on any worker and stages a file in the lake, and `commit` makes one commit of all, with the rows
+that one task would give.
+
 - **In**: assets `features_<group>` of the model's group and of all groups that its feature service reads, their lake
   tables, the promotion ledger.
 - **Out**: lake table `predictions/<model>`, with `scoring.challenger` of the version in Staging too; what made the
   scores and what became of every row, `scoring_manifests/<model>`; asset `predictions_<model>`.
 - **Hazards**: where no version was in Production before the night, the task skips: there is nothing to score with. An
   older version may read groups that the spec does not any more: the task tries again for an hour until they are there.
-- **Re-run**: clear the task; a range goes through `rescore_range__<model>`, which leaves the nights that can't be
-  scored yet and says which; the others are monitored as any night is. The same night twice gives the same rows.
+  Of two runs that plan the chunks of one night the later one goes on, and the other's tasks fail and say so.
+- **Re-run**: clear the task, of a night in chunks `plan` with all that follow it; a range goes through
+  `rescore_range__<model>`, which scores each night in one task, leaves the nights that can't be scored yet and says
+  which; the others are monitored as any night is. The same night twice gives the same rows.
 """
 
 from __future__ import annotations
@@ -37,6 +43,61 @@ from mlops.dag_defaults import (
     titled,
 )
 
+# Of the task that finds out which version scores: an hour for groups that only an older version in Production reads,
+# whose events are not waited for.
+_RETRIES = 12
+
+
+def _score_in_one_task(spec: ModelSpec) -> None:
+    @task(outlets=[assets.predictions(spec.model_id)], retries=_RETRIES)
+    def score(outlet_events=None, **context) -> object:
+        from include.adapters.deployment import Deployment
+        from include.steps.score_batch import score_batch
+
+        day = partitions.resolve(context)
+        with refusals_skip():
+            scored = score_batch(Deployment.from_env(), spec.model_id, partition=day)
+        outlet_events[assets.predictions(spec.model_id)].add_partitions(day)
+        return scored
+
+    score()
+
+
+def _score_in_chunks(spec: ModelSpec) -> None:
+    @task(retries=_RETRIES)
+    def plan(**context) -> list:
+        from include.adapters.deployment import Deployment
+        from include.steps.score_chunks import plan_chunks
+
+        with refusals_skip():
+            return plan_chunks(Deployment.from_env(), spec.model_id, partition=partitions.resolve(context))
+
+    @task
+    def score_chunk(chunk) -> object:
+        from include.adapters.deployment import Deployment
+        from include.steps.score_chunks import score_chunk
+
+        return score_chunk(Deployment.from_env(), chunk)
+
+    @task(outlets=[assets.predictions(spec.model_id)])
+    def commit(staged, outlet_events=None) -> object:
+        from include.adapters.deployment import Deployment
+        from include.steps.score_chunks import commit_chunks
+
+        committed = commit_chunks(Deployment.from_env(), list(staged))
+        outlet_events[assets.predictions(spec.model_id)].add_partitions(committed.partition)
+        return committed
+
+    @task
+    def remove_staged(chunks) -> None:
+        from include.adapters.deployment import Deployment
+        from include.steps.score_chunks import remove_staged
+
+        remove_staged(Deployment.from_env(), chunks[0])
+
+    chunks = plan()
+    commit(score_chunk.expand(chunk=chunks)) >> remove_staged(chunks)
+
 
 def build_dags(spec: ModelSpec) -> None:
     @dag(
@@ -54,18 +115,6 @@ def build_dags(spec: ModelSpec) -> None:
         tags=[Tag.INFERENCE, spec.model_id],
     )
     def score_batch() -> None:
-        # An hour for groups that only an older version in Production reads: their events are not waited for.
-        @task(outlets=[assets.predictions(spec.model_id)], retries=12)
-        def score(outlet_events=None, **context) -> object:
-            from include.adapters.deployment import Deployment
-            from include.steps.score_batch import score_batch
-
-            day = partitions.resolve(context)
-            with refusals_skip():
-                scored = score_batch(Deployment.from_env(), spec.model_id, partition=day)
-            outlet_events[assets.predictions(spec.model_id)].add_partitions(day)
-            return scored
-
         @task(outlets=[assets.predictions(spec.model_id)])
         def rescore_stale(outlet_events=None, **context) -> list[str]:
             from include.adapters.deployment import Deployment
@@ -78,7 +127,10 @@ def build_dags(spec: ModelSpec) -> None:
             outlet_events[assets.predictions(spec.model_id)].add_partitions([night.partition for night in stale])
             return [str(night) for night in stale]
 
-        score()
+        if spec.scoring.chunk_rows is None:
+            _score_in_one_task(spec)
+        else:
+            _score_in_chunks(spec)
         rescore_stale()
 
     @dag(

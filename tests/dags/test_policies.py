@@ -124,6 +124,21 @@ def test_tasks_and_edges_are_as_drawn(bag, dag_id):
     assert {t.task_id: set(t.downstream_task_ids) for t in bag.dags[dag_id].tasks} == TOPOLOGY[dag_id]
 
 
+def test_a_night_in_chunks_is_planned_and_committed_once_around_a_task_for_each_chunk(bag_of_chunks):
+    dag = bag_of_chunks.dags["score_batch__churn"]
+    assert {t.task_id: set(t.downstream_task_ids) for t in dag.tasks} == {
+        "plan": {"score_chunk", "remove_staged"},
+        "score_chunk": {"commit"},
+        "commit": {"remove_staged"},
+        "remove_staged": set(),
+        "rescore_stale": set(),
+    }
+    assert [t.task_id for t in dag.tasks if t.is_mapped] == ["score_chunk"]
+    assert {t.task_id for t in dag.tasks if t.outlets} == {"commit", "rescore_stale"}
+    assert all(t.retries >= 1 and t.execution_timeout and t.owner == SPECS.models["churn"].owner for t in dag.tasks)
+    assert set(bag_of_chunks.dags["score_batch__fraud"].task_ids) == set(PER_MODEL["score_batch"])
+
+
 @pytest.mark.parametrize("dag_id", TOPOLOGY)
 def test_what_a_task_returns_is_kept_once_and_not_again_key_by_key(bag, dag_id):
     assert [task.task_id for task in bag.dags[dag_id].tasks if getattr(task, "multiple_outputs", False)] == []

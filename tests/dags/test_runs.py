@@ -235,10 +235,13 @@ def test_the_version_is_made_again_to_the_bit_and_one_that_there_is_not_fails(ba
     assert (state, tasks) == ("failed", {"reproduce": "failed"})
 
 
-def test_a_training_that_nothing_has_started_is_asked_for_again_by_the_next_night(bag, deployment):
+def test_a_training_that_nothing_has_started_is_asked_for_again_by_the_next_night(bag, bag_of_chunks, deployment):
     assert [d.trained_by for d in deployment.state.decisions("churn") if d.acted][-1] is None
-    for dag_id in ("ingest_orders", "materialize_features__customer_daily", "score_batch__churn"):
+    for dag_id in ("ingest_orders", "materialize_features__customer_daily"):
         run(bag, dag_id, conf={"partition": LATER})
+    run(bag_of_chunks, "score_batch__churn", conf={"partition": LATER})
+    assert deployment.lake.read("predictions/churn", start=LATER, end=LATER).num_rows > 50
+    assert emitted("score_batch__churn", "commit") == [LATER]
     tasks = run(bag, "monitor_model__churn", conf={"partition": LATER})
     assert (tasks["signal"], tasks["ask_again"]) == ("skipped", "success")
     assert emitted("monitor_model__churn", "ask_again") == [NIGHT]
