@@ -69,7 +69,7 @@ DECIDE = (
 WRITES = (*OUTCOMES, *MEASURE, *DECIDE, "event")
 BEFORE_THE_EVENT = "decide's success"
 KILLED_AFTER = (*WRITES[:-1], BEFORE_THE_EVENT, WRITES[-1])
-# What was given up before that makes no decision of the night.
+# After these the task is given up as well. Outcomes that a night has not recorded are told as the next one knows them.
 GIVEN_UP = (*MEASURE, *DECIDE[1:3], BEFORE_THE_EVENT)
 TASKS = ("record_outcomes", "measure", "decide", "ask_again", "signal")
 _WRITTEN = (
