@@ -27,6 +27,7 @@ Role = Literal["viewer", "user", "op", "admin"]
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 STATE_OWNER_URL = "MLOPS_STATE_OWNER_URL"
+SERVING_CACHE_URL = "MLOPS_SERVING_CACHE_URL"
 SERVING_PORT, DEFAULT_SERVING_PORT = "MLOPS_SERVING_PORT", 8090
 # The role that owns the embedded state; the application's is called as the database is.
 STATE_OWNER = "state_owner"
@@ -101,6 +102,8 @@ class Settings:
         Address that the online service listens on by itself; on another than this machine's own it needs keys.
     serving_in_flight : int
         Requests that a process of it answers at once; more are turned away.
+    serving_cache_url : str or None
+        Redis in which processes of it share what they read online, where a model's spec says so.
     alert_connections : tuple of str
         Airflow's connections that alerts go over; none where nobody is told.
     code_commit, image_digest : str or None
@@ -126,6 +129,7 @@ class Settings:
     serving_port: int | None
     serving_host: str
     serving_in_flight: int
+    serving_cache_url: str | None
     alert_connections: tuple[str, ...]
     code_commit: str | None
     image_digest: str | None
@@ -170,6 +174,7 @@ class Settings:
             serving_port=_port(env, SERVING_PORT),
             serving_host=env.get("MLOPS_SERVING_HOST") or "127.0.0.1",
             serving_in_flight=_whole(env, "MLOPS_SERVING_IN_FLIGHT", 256, most=100_000, what="requests"),
+            serving_cache_url=_database(env, SERVING_CACHE_URL, "", ("redis://", "rediss://")) or None,
             alert_connections=_connections(env, "MLOPS_ALERTS"),
             code_commit=env.get("MLOPS_CODE_COMMIT"),
             image_digest=env.get("MLOPS_IMAGE_DIGEST"),

@@ -22,8 +22,9 @@ from include.adapters.online.open_store import OnlineStoreDownError
 from include.scoring.lists import rank_items
 from include.serving.asks import Ask, AskReader, narrowed
 from include.serving.candidates import Candidates
+from include.serving.feature_rows import FeatureRow
 from include.serving.lineup import Lineup
-from include.serving.online_features import FeatureRow, OnlineFeatureReader, age_seconds
+from include.serving.online_features import OnlineFeatureReader, age_seconds
 from include.serving.refusal import Refusal
 from include.serving.routing import canary_salt, is_canary
 from include.serving.served_version import ServedVersion

@@ -19,49 +19,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from include.adapters.online.keys import Key
 from include.adapters.online.open_store import OnlineStoreDownError
 from include.adapters.online.reading import OnlineColumn, OnlineFeatures, OnlineReader
 from include.adapters.online.stored_values import MICROSECOND
 from include.errors import MlopsError
-
-# How an entity stands with the model: `scored` is the only one that has a score.
-Standing: TypeAlias = Literal["scored", "unknown", "stale", "outside"]
+from include.serving.feature_rows import FeatureRow, Standing
+from include.serving.shared_rows import SharedRows
 
 # Entities whose last values are kept, some hundred bytes each.
 _KEPT = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureRow:
-    """One entity's features, as the store had them.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n_features,), float64
-        NaN for null, and for what is withheld because it is stale or missing.
-    standing : str
-    event_us : int or None
-        Event time of the row of the model's own group, microseconds since 1970.
-    status : tuple of str
-        Of each feature ``present``, ``stale`` or ``missing``.
-    events : tuple of int or None
-        Event time of each feature.
-    source : str
-        ``store``, ``cache``, or ``last`` where the store was down.
-    """
-
-    values: NDArray[np.float64]
-    standing: Standing
-    event_us: int | None
-    status: tuple[str, ...]
-    events: tuple[int | None, ...]
-    source: Literal["store", "cache", "last"] = "store"
 
 
 @dataclass(frozen=True)
@@ -80,6 +50,8 @@ class ReadPlan:
         Says of rows, by columns, whether the population's condition holds. None: it does for all.
     ttls_us : mapping of str to int
         How long a feature's value serves.
+    kind : str
+        What tells rows that are read so from those that are read otherwise, in every process.
     """
 
     prepare: Callable[[], OnlineReader]
@@ -87,6 +59,7 @@ class ReadPlan:
     own: tuple[str, ...]
     holds: Callable[[Mapping[str, Sequence[object]]], Sequence[bool]] | None
     ttls_us: Mapping[str, int]
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -105,14 +78,17 @@ class OnlineFeatureReader:
     ----------
     plan : ReadPlan
     cache_s : float
-        Seconds for which a row that was read answers again; never longer than its values serve.
+        Seconds for which a row that was read in the process answers again; never longer than its values serve.
     keeps_last : bool
         Whether rows stand in for the store where it is down.
+    shared : SharedRows or None
+        Rows that other processes read, which answer as long as their values serve.
     """
 
     plan: ReadPlan
     cache_s: float = 0.0
     keeps_last: bool = False
+    shared: SharedRows | None = None
     _waiting: queue.SimpleQueue[_Waiting | None] = field(default_factory=queue.SimpleQueue, init=False)
     _kept: OrderedDict[Key, tuple[float, FeatureRow]] = field(default_factory=OrderedDict, init=False)
     _reader: OnlineReader | None = field(default=None, init=False)
@@ -204,13 +180,26 @@ class OnlineFeatureReader:
             begin = end
 
     def _read(self, keys: Sequence[Key], at: datetime | None) -> list[FeatureRow]:
-        if self._reader is None:
-            self._reader = self.plan.prepare()
-        now = datetime.now(UTC) if at is None else at
-        rows = feature_rows(self._reader.read(keys, at=now), self.plan)
+        rows = self._ask(keys, at) if at is not None or self.shared is None else self._share(self.shared, keys)
         if at is None and (self.cache_s > 0 or self.keeps_last):
             self._keep(keys, rows)
         return rows
+
+    def _share(self, shared: SharedRows, keys: Sequence[Key]) -> list[FeatureRow]:
+        """Return rows that some process has read, and read the others for all."""
+        now_us = time.time_ns() // 1000
+        known = {key: row for key, row in shared.find(keys).items() if now_us <= self._end_us(row)}
+        if wanted := [key for key in dict.fromkeys(keys) if key not in known]:
+            read = dict(zip(wanted, self._ask(wanted, None), strict=True))
+            shared.keep({key: row for key, row in read.items() if now_us <= self._end_us(row)}, read_us=now_us)
+            known |= read
+        return [known[key] for key in keys]
+
+    def _ask(self, keys: Sequence[Key], at: datetime | None) -> list[FeatureRow]:
+        if self._reader is None:
+            self._reader = self.plan.prepare()
+        now = datetime.now(UTC) if at is None else at
+        return feature_rows(self._reader.read(keys, at=now), self.plan)
 
     def _keep(self, keys: Sequence[Key], rows: Sequence[FeatureRow]) -> None:
         now = time.monotonic()

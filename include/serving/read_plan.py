@@ -7,6 +7,7 @@ Feast's registry says the same, and is not asked: the specs are what it was made
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -64,7 +65,14 @@ def read_plan(deployment: Deployment, version: ServedVersion) -> ReadPlan:
         own=views[0].features,
         holds=_population(deployment, spec, {name: own.column_types[name] for name in conditions}),
         ttls_us={name: view.ttl_us for view in views for name in view.features if view.ttl_us is not None},
+        kind=_kind(deployment.settings, spec, version.signature.feature_names, views),
     )
+
+
+def _kind(settings: Settings, spec: ModelSpec, features: Sequence[str], views: Sequence[ViewColumns]) -> str:
+    """Return a digest of all that makes a row what it is: store, groups, their types and ttl, order, and condition."""
+    read = repr((settings.feast_online_url, feast_project(), tuple(features), tuple(views), spec.population))
+    return hashlib.sha256(read.encode()).hexdigest()
 
 
 def _views(service: FeatureServiceSpec, own: FeatureGroupSpec, conditions: Sequence[str]) -> list[ViewColumns]:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from include.adapters.online.open_store import open_shared_cache
 from include.errors import UsageError
 from include.serving.answers import Answerer
 from include.serving.api_keys import ApiKeys
@@ -26,6 +27,7 @@ from include.serving.read_plan import read_plan
 from include.serving.recorder import Recorder
 from include.serving.served_version import ServedVersion
 from include.serving.service_record import open_record
+from include.serving.shared_rows import SharedRows
 from include.serving.turns import TurnScorer
 from include.specs.models import ModelSpec, RankingModelSpec
 
@@ -124,12 +126,17 @@ def _answerer(
     deployment: Deployment, version: ServedVersion, recorder: Recorder, candidates: Candidates | None
 ) -> Answerer:
     spec = version.spec
-    reader = OnlineFeatureReader(
-        read_plan(deployment, version),
-        cache_s=spec.serving.cache_seconds,
-        keeps_last=spec.serving.store_down == "stale",
-    )
+    reader = _feature_reader(deployment, version)
     keys = spec.list_keys if isinstance(spec, RankingModelSpec) else spec.entity.keys
     reader.start()
     asks = AskReader(keys, version.signature.features, max_rows=_ROWS_MAX)
     return Answerer(version, asks, TurnScorer(version), reader, recorder.open_tally(version), candidates)
+
+
+def _feature_reader(deployment: Deployment, version: ServedVersion) -> OnlineFeatureReader:
+    serving, plan = version.spec.serving, read_plan(deployment, version)
+    seconds, keeps_last = serving.cache_seconds, serving.store_down == "stale"
+    if serving.cache_in == "process":
+        return OnlineFeatureReader(plan, cache_s=seconds, keeps_last=keeps_last)
+    shared = SharedRows(open_shared_cache(deployment.settings), plan.kind, seconds)
+    return OnlineFeatureReader(plan, keeps_last=keeps_last, shared=shared)

@@ -29,9 +29,9 @@ from include.specs.model_sections import (
     RankingGatesSpec,
     RankingSpec,
     ScoringSpec,
-    ServingSpec,
     TrainingSpec,
 )
+from include.specs.serving_section import ServingSpec
 from include.specs.spec_keys import spec_keys
 from include.specs.yaml_files import CONFIG_ROOT, Frozen, Name, Owner, kept, read_spec, spec_names, validated
 from include.tables import Word

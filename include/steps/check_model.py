@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from include.adapters.online.open_store import shared_cache_url
 from include.column_types import is_number, is_text
-from include.errors import MlopsError, one_line
+from include.errors import MlopsError, UsageError, one_line
 from include.features.checks import EVENT_TIMESTAMP, expected_schema
 from include.question.labels import KNOWN_AT, LABEL, known_labels, snapshot_days, tell_one_weekday
 from include.specs.groups import load_feature_group
@@ -65,7 +66,11 @@ def check_model(deployment: Deployment, spec: ModelSpec, *, as_of: datetime, see
     seed : int
         Of the made-up rows.
     """
-    found = (*_wrong_with_population(deployment, spec), *_wrong_with_label(deployment, spec, as_of, seed))
+    found = (
+        *_wrong_with_population(deployment, spec),
+        *_wrong_with_label(deployment, spec, as_of, seed),
+        *_wrong_with_cache(deployment, spec),
+    )
     if found:
         return ModelCheck(tuple(f"{spec.model_id}.yaml: {said}" for said in found), ())
     return ModelCheck((), (*spec.gates.tell_idle(), *tell_one_weekday(spec.training), *_cost(deployment, spec)))
@@ -78,6 +83,14 @@ def _wrong_with_population(deployment: Deployment, spec: ModelSpec) -> Iterator[
         select_population(deployment, spec, nothing_known)
     except MlopsError as err:
         yield f"population={spec.population!r}: {one_line(err)}"
+
+
+def _wrong_with_cache(deployment: Deployment, spec: ModelSpec) -> Iterator[str]:
+    if spec.serving.cache_in == "redis":
+        try:
+            shared_cache_url(deployment.settings)
+        except UsageError as err:
+            yield str(err)
 
 
 def _wrong_with_label(deployment: Deployment, spec: ModelSpec, as_of: datetime, seed: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The online store of an address, opened for reading without Feast.
+"""The online store of an address, opened for reading without Feast, and the cache beside it.
 
 What belongs here: which read an address means, and its connection. What does not: what a store is asked (its own
 module), and writing, which goes through Feast's classes.
@@ -11,10 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from include.adapters.online.stored_columns import Fetch, StoredColumn, ViewColumns
 from include.errors import MlopsError, UsageError
+from include.settings import SERVING_CACHE_URL
+
+if TYPE_CHECKING:
+    from include.adapters.online.shared_cache import SharedCache
+    from include.settings import Settings
 
 Prepare: TypeAlias = Callable[[Sequence[ViewColumns]], Fetch]
 
@@ -115,6 +120,34 @@ def _explained(prepare: Prepare) -> Prepare:
         return explained
 
     return prepared
+
+
+def shared_cache_url(settings: Settings) -> str:
+    """Return where processes share what they read online.
+
+    Raises
+    ------
+    UsageError
+        If there is no such Redis, or the online store is one: it answers as fast as a cache of it would.
+    """
+    if settings.feast_online_url.startswith(("redis://", "rediss://")):
+        raise UsageError(
+            "serving.cache_in: redis keeps what a slower online store answers, and MLOPS_FEAST_ONLINE_URL is a Redis "
+            "itself; write cache_in: process"
+        )
+    if settings.serving_cache_url is None:
+        raise UsageError(
+            f"serving.cache_in: redis needs {SERVING_CACHE_URL}, which is not set; write redis://host:6379/1, or "
+            "cache_in: process"
+        )
+    return settings.serving_cache_url
+
+
+def open_shared_cache(settings: Settings) -> SharedCache:
+    """Return the cache that processes share, for one thread; raises as `shared_cache_url` does."""
+    from include.adapters.online.shared_cache import SharedCache
+
+    return SharedCache(shared_cache_url(settings))
 
 
 @contextmanager

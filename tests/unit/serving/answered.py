@@ -11,9 +11,9 @@ import numpy as np
 
 from include.serving.answers import Scored
 from include.serving.exchange import Exchange
+from include.serving.feature_rows import FeatureRow
 from include.serving.lineup import Lineup
 from include.serving.log_rows import RowSource
-from include.serving.online_features import FeatureRow
 from include.serving.tally import Tally
 
 FEATURES = ("a", "b")

@@ -37,7 +37,7 @@ def label_of(overlay: Path, statement: str) -> ModelSpec:
 
 def check(spec: ModelSpec, overlay: Path | None) -> ModelCheck:
     nothing_published = SimpleNamespace(publications=lambda _table: {})
-    settings = SimpleNamespace(specs_overlay=overlay)
+    settings = SimpleNamespace(specs_overlay=overlay, feast_online_url="redis://online", serving_cache_url=None)
     deployment = SimpleNamespace(duckdb=DuckDbCompute(), settings=settings, state=nothing_published)
     return check_model(deployment, spec, as_of=AS_OF)  # type: ignore[arg-type]
 
@@ -138,12 +138,16 @@ def test_a_label_of_another_entity_is_named(overlay):
     assert "customer_id" in said
 
 
-def test_a_gate_that_any_model_passes_and_snapshots_of_one_day_of_the_week_are_told(overlay):
+def test_gates_that_any_model_passes_snapshots_of_one_weekday_and_a_cache_of_a_cache_are_told(overlay):
     write_model(propose_model("mine", like="churn"))
     text = (overlay / "mine.yaml").read_text()
     for shipped, idle in {"auc_min: 0.85": "auc_min: 0.5", "snapshot_every_days: 4": "snapshot_every_days: 14"}.items():
         text = text.replace(shipped, idle)
     (overlay / "mine.yaml").write_text(text)
-    gate, snapshots, *_ = check(load_model("mine"), overlay).told
+    mine = load_model("mine")
+    gate, snapshots, *_ = check(mine, overlay).told
     assert "gates.auc_min=0.5 is no threshold" in gate
     assert "training.snapshot_every_days=14 is a multiple of 7" in snapshots
+    shared = mine.serving.model_copy(update={"cache_in": "redis", "cache_seconds": 5.0})
+    (said,) = check(mine.model_copy(update={"serving": shared}), overlay).wrong
+    assert said.startswith("mine.yaml: serving.cache_in: redis keeps what a slower online store answers")

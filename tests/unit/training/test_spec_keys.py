@@ -84,6 +84,7 @@ MAKES_NO_MODEL = {
     "serving.store_down",
     "serving.default_score",
     "serving.cache_seconds",
+    "serving.cache_in",
 }
 # Keys that one task alone has, and whether they make the model.
 OF_TASK = {
