@@ -77,7 +77,7 @@ def _service(at: Servers, store: str) -> Any:
 
     ttl_us = _TTL // timedelta(microseconds=1)
     names = tuple(FEATURES)
-    plan = ReadPlan(prepare, features=names, own=names, holds=None, ttls_us=dict.fromkeys(names, ttl_us))
+    plan = ReadPlan(prepare, features=names, own=names, holds=None, ttls_us=dict.fromkeys(names, ttl_us), kind=SERVICE)
     return ours((at.folder / "model.onnx").read_bytes(), str(at.folder / store), names, plan)
 
 
