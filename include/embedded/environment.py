@@ -82,7 +82,9 @@ def airflow_environment(settings: Settings, port: int) -> dict[str, str]:
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
         # Seconds. Tasks of a scheduler that was killed wait for this look to be run again; by default five minutes.
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": os.environ.get(
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME", "0.5"
+        ),
         # Seconds. A task whose sockets close a moment before its process has ended holds its slot for so long, and one
         # that is skipped is told as running: by default five.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",

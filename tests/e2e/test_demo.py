@@ -27,7 +27,7 @@ from include.embedded.supervisor import EmbeddedAirflow
 from include.settings import PROJECT_ROOT, Settings
 from include.specs.models import load_model
 from tests.browser import chromium, watch
-from tests.e2e.loop import SELDOM_PARSED
+from tests.e2e.loop import UNHURRIED
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -44,7 +44,7 @@ def demo(home: Path, *options: str, **env: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**kept, **SELDOM_PARSED, "MLOPS_HOME": str(home), **env},
+        env={**kept, **UNHURRIED, "MLOPS_HOME": str(home), **env},
         start_new_session=True,
     )
 
