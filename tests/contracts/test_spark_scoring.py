@@ -1,4 +1,4 @@
-"""Spark scores a night to the rows that the native path gives, on each of the lake's file systems."""
+"""Spark, and chunks, score a night to the rows that the native path gives, on each of the lake's file systems."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ import yaml
 from include.adapters.lake import portions
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.scoring_manifests import read_scoring_manifests
+from include.errors import RefusedError
 from include.governance.lifecycle import Stage
 from include.settings import Settings
 from include.specs.yaml_files import forget_names
 from include.steps import commit_scores as commit_module
 from include.steps import score_on_spark
 from include.steps.score_batch import score_batch
+from include.steps.score_chunks import commit_chunks, plan_chunks, remove_staged, score_chunk
 from tests.real_data import require
 from tests.scoring_lake import NIGHT, feature_rows, publish, scoring_lake
 
@@ -80,7 +82,7 @@ def scores(deployment: Any, model_id: str) -> pa.Table:
 
 
 @pytest.mark.parametrize("model_id", ["winback", "next_shelf"])
-def test_spark_and_the_native_path_give_one_night_the_same_rows_and_account(
+def test_spark_and_chunks_and_the_native_path_give_one_night_the_same_rows_and_account(
     deployment: Any, specs: Path, model_id: str
 ) -> None:
     found = {}
@@ -88,9 +90,16 @@ def test_spark_and_the_native_path_give_one_night_the_same_rows_and_account(
         write_scoring(specs, model_id, compute=compute, challenger=model_id == "winback")
         ref = score_batch(deployment, model_id, partition=NIGHT)
         found[compute] = ref, scores(deployment, model_id), read_scoring_manifests(deployment.lake, model_id, NIGHT)
+    write_scoring(specs, model_id, compute="local", chunk_rows=1_000)
+    [chunk] = plan_chunks(deployment, model_id, partition=NIGHT)
+    ref = commit_chunks(deployment, [score_chunk(deployment, chunk)])
+    found["chunks"] = ref, scores(deployment, model_id), read_scoring_manifests(deployment.lake, model_id, NIGHT)
+    remove_staged(deployment, chunk)
+    with pytest.raises(RefusedError, match="does not stand any more"):
+        score_chunk(deployment, chunk)
 
-    # The second commits nothing: its rows are those of the first, to the bit.
-    assert found["spark"] == found["local"]
+    # The others commit nothing: their rows are those of the first, to the bit.
+    assert found["chunks"] == found["spark"] == found["local"]
     assert found["spark"][0].version == 0
     assert found["spark"][1].num_rows > 150
     deployment.lake.replace(f"predictions/{model_id}", found["local"][1].slice(0, 0), keys=[NIGHT])
