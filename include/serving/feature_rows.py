@@ -5,8 +5,7 @@ What belongs here: the row. What does not: where it is from (``online_features``
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,7 @@ from numpy.typing import NDArray
 Standing: TypeAlias = Literal["scored", "unknown", "stale", "outside"]
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureRow:
+class FeatureRow(NamedTuple):
     """One entity's features, as the store had them.
 
     Attributes

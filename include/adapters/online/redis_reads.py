@@ -75,11 +75,16 @@ def _split(rows: Sequence[Sequence[bytes | None]], widths: Sequence[int]) -> lis
     at = 0
     for width in widths:
         stamps, guards = columns[at + width], columns[at + width + 1]
-        events = [None if stamp is None else timestamp_us(stamp) for stamp in stamps]
-        created = [
-            None if event is None else guarded_created_us(guard, event)
-            for guard, event in zip(guards, events, strict=True)
-        ]
+        # Rows that were materialised together have their times in common.
+        times = {stamp: timestamp_us(stamp) for stamp in set(stamps) if stamp is not None}
+        events = [None if stamp is None else times[stamp] for stamp in stamps]
+        read = list(zip(guards, events, strict=True))
+        known = {each: _created_us(*each) for each in set(read)}
+        created = [known[each] for each in read]
         found.append([StoredColumn(list(column), events, created) for column in columns[at : at + width]])
         at += width + 2
     return found
+
+
+def _created_us(guard: bytes | None, event_us: int | None) -> int | None:
+    return None if event_us is None else guarded_created_us(guard, event_us)
