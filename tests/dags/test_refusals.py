@@ -97,3 +97,16 @@ def test_a_no_skips_with_its_reason(answer, kept, request):
 def test_a_conflict_and_a_failure_are_tried_again(answer, error):
     with pytest.raises(type(error), match=str(error)):
         answer(error)
+
+
+def test_a_plan_of_chunks_that_is_refused_skips_the_night_and_a_commit_that_is_fails(bag_of_chunks, monkeypatch):
+    def no(*_: object, **__: object) -> None:
+        raise RefusedError("no version was in Production")
+
+    for step in ("plan_chunks", "commit_chunks"):
+        monkeypatch.setattr(f"include.steps.score_chunks.{step}", no)
+    dag = bag_of_chunks.dags["score_batch__churn"]
+    with pytest.raises(AirflowSkipException, match="no version was in Production"):
+        dag.get_task("plan").python_callable(dag_run=SimpleNamespace(partition_key=DAY, conf={}), params={})
+    with pytest.raises(RefusedError, match="no version was in Production"):
+        dag.get_task("commit").python_callable([])
