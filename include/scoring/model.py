@@ -53,6 +53,10 @@ class ScoringModel:
         self._onnx = onnx
         self._threads = threads
 
+    def __getstate__(self) -> dict[str, object]:
+        # What the bytes are loaded into is loaded anew in another process: not all of it can be sent there.
+        return {name: vars(self)[name] for name in ("feature_names", "_native", "_onnx", "_threads")}
+
     def predict(
         self,
         matrix: NDArray[np.float32],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
@@ -46,6 +47,13 @@ def test_scores_are_xgboosts_own(model, booster, engine):
     scores = model.predict(matrix, engine=engine)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, expected, atol=1e-6)
+
+
+def test_a_model_that_has_scored_can_be_sent_to_another_process(model, engine):
+    matrix = np.array([[1, 2], [-1, np.nan]], dtype=np.float32)
+    scores = model.predict(matrix, engine=engine)
+    sent = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(sent.predict(matrix, engine=engine), scores)
 
 
 def test_no_rows_give_no_scores(model, engine):
