@@ -48,6 +48,7 @@ from include.governance import lifecycle
 from include.governance.lifecycle import LedgerMove, MoveRequest
 from include.monitoring.serving_windows import add_up
 from include.question.matrix import feature_matrix
+from include.serving import online_features, shared_rows
 from include.serving.api_keys import ApiKeys
 from include.serving.candidates import Candidates
 from include.serving.online_versions import OnlineVersions, look_at
@@ -61,6 +62,7 @@ from include.steps.read_night import read_partition
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
 from tests.deployments import deployed_beside
+from tests.engines import RedisServer
 from tests.served_shop import MODELS, NIGHT, move, play_shop, train_and_promote, write_specs
 
 pytestmark = pytest.mark.timeout(600)
@@ -645,6 +647,33 @@ def test_a_challenger_that_looks_on_is_in_the_log_and_in_no_answer(deployment: D
     version = served.roster.lineups["churn"].challenger.version
     vectors = feature_matrix(pa.Table.from_pylist(looked_on), version.signature.feature_names)
     np.testing.assert_array_equal([row["score"] for row in looked_on], version.score(vectors))
+
+
+def test_a_service_answers_by_what_another_one_has_read(
+    deployment: Deployment, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = load_model("churn")
+    shared = spec.serving.model_copy(update={"cache_in": "redis", "cache_seconds": 60.0})
+    spec = spec.model_copy(update={"serving": shared})
+    beside = Deployment(replace(deployment.settings, serving_cache_url=redis.url))
+    now = partitions.end_of(NIGHT) + timedelta(hours=1)
+    clock = SimpleNamespace(time_ns=lambda: int(now.timestamp()) * 10**9, time=now.timestamp, monotonic=time.monotonic)
+    for module in (online_features, shared_rows):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(online_features, "datetime", SimpleNamespace(now=lambda _: now))
+    entities = [{"customer_id": each} for each in predicted(deployment, "churn")["customer_id"].to_pylist()[:20]]
+    told, sources = [], []
+    for _ in range(2):
+        served = open_service(beside, [spec])
+        with serving(served) as address:
+            told.append(ask(address, "churn", {"entities": entities})["predictions"])
+        rows = deployment.lake.read("online_vectors/churn").to_pylist()
+        sources.append({row["vector_source"] for row in rows if row["service_process"] == served.record.log.process})
+
+    first, again = told
+    assert {each["standing"] for each in first} == {"scored"}
+    assert [each["probability"] for each in again] == [each["probability"] for each in first]
+    assert sources == [{"store"}, {"cache"}]
 
 
 def test_what_is_online_is_certain_where_it_is_the_newest_in_the_lake(deployment: Deployment) -> None:
