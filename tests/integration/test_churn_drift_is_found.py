@@ -192,14 +192,14 @@ def test_it_is_found_when_its_labels_are_known_and_on_every_night_from_then(left
         assert found == list(range(found[0], last + 1)), name
     fallen = [check for check in left.checks[MEASURED[-1]].values() if check.causes]
     assert [check.name for check in fallen] == ["auc_28_nights"]
-    kind, *parts = fallen[0].causes
-    assert "what becomes of the same ones has changed; by who is scored" in kind
+    kind, part, *others = fallen[0].causes
+    assert re.search(r"what becomes of the same ones (has changed; by who is scored|too$)", kind), kind
     # The loyal leave too, who order often and spend much.
-    told = [
-        re.match(r"total_(?:orders|spend)_\d+d>=\d+: AUC (0\.\d+) where the test had (0\.\d+)", part) for part in parts
-    ]
-    assert len(told) in (1, 2)
-    assert all(each is not None and float(each[1]) < float(each[2]) - 0.2 for each in told), parts
+    told = re.match(r"total_(?:orders|spend)_\d+d>=\d+: AUC (0\.\d+) where the test had (0\.\d+)", part)
+    assert told is not None, part
+    assert float(told[1]) < float(told[2]) - 0.2
+    # Who has left orders no more: in some shops it shows that others are scored, which brings a little of the fall.
+    assert [other.partition(":")[0] for other in others] in ([], ["days_since_last_order"])
     reason = left.checks[MEASURED[-1]]["auc"].reason
     assert "of the version's test, where 5% is allowed, and not by chance" in reason
 
