@@ -6,11 +6,11 @@ What belongs here: which bin a value is in, counts of windows, and their sums. W
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from include.monitoring.columns import Precision, category_counts, numeric_value
 from include.monitoring.feature_profile import FeatureProfile
 
 _CHUNK = 65_536  # values that stay in the cache while every edge is compared with them
+
+_Test: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -113,28 +115,28 @@ def count_numbers(profile: FeatureProfile, numbers: NDArray[np.float64], precisi
         return values if profile.precision == precision else rounded_to(precision, values)
 
     numbers = rounded_to(precision, numbers)
-    missing = int(np.count_nonzero(np.isnan(numbers)))
-    below = _rows_below(numbers, tuple(as_counted(np.array(profile.edges)).tolist()))
-    reached = [0, *below, len(numbers) - missing]
-    counts = np.array([upper - lower for lower, upper in pairwise(reached)], dtype=np.int64)
-    outside = 0
+    edges = tuple(as_counted(np.array(profile.edges)).tolist())
+    beyond: list[_Test] = []
     if profile.minimum is not None and profile.maximum is not None:
-        first, last = as_counted(np.array([profile.minimum, profile.maximum]))
-        outside = int(np.count_nonzero((numbers < first) | (numbers > last)))
-    return BinCounts(counts, missing, outside, len(numbers) - missing, precision)
+        first, last = as_counted(np.array([profile.minimum, profile.maximum])).tolist()
+        beyond = [partial(np.greater, first), partial(np.less, last)]
+    missing, *rows = _count_each(numbers, [np.isnan, *_edge_tests(edges), *beyond])
+    reached = [0, *rows[: len(edges)], len(numbers) - missing]
+    counts = np.array([upper - lower for lower, upper in pairwise(reached)], dtype=np.int64)
+    return BinCounts(counts, missing, sum(rows[len(edges) :]), len(numbers) - missing, precision)
 
 
-def _rows_below(numbers: NDArray[np.float64], edges: tuple[float, ...]) -> list[int]:
-    rows = [0] * len(edges)
-    tests = _edge_tests(edges)
+def _count_each(numbers: NDArray[np.float64], tests: Sequence[_Test]) -> list[int]:
+    """Return for each test the numbers that pass it; from memory they are read once for all."""
+    rows = [0] * len(tests)
     for start in range(0, len(numbers), _CHUNK):
         chunk = numbers[start : start + _CHUNK]
-        for index, is_below in enumerate(tests):
-            rows[index] += int(np.count_nonzero(is_below(chunk)))
+        for index, passes in enumerate(tests):
+            rows[index] += int(np.count_nonzero(passes(chunk)))
     return rows
 
 
-def _edge_tests(edges: tuple[float, ...]) -> list[Callable[[NDArray[np.float64]], NDArray[np.bool_]]]:
+def _edge_tests(edges: tuple[float, ...]) -> list[_Test]:
     """Return for each edge what is below it; the first of two that are equal opens the bin of that one value."""
     opens_own_bin = [index + 1 < len(edges) and edges[index + 1] == edge for index, edge in enumerate(edges)]
     return [
