@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 import xgboost
+import yaml
 
 from include import partitions
 from include.adapters.lake.delta_lake import LakeAdapter
@@ -22,6 +24,7 @@ from include.scoring.model import ScoringModel
 from include.specs.groups import load_feature_group
 from include.specs.models import load_model
 from include.specs.services import load_feature_service
+from include.specs.yaml_files import forget_names
 from include.training.artifacts import Signature
 from include.training.fitting import to_bytes
 from tests.deployments import lake_only
@@ -123,3 +126,26 @@ def publish(deployment: Any, group: str, rows: pa.Table, night: str = NIGHT) -> 
     lake: LakeAdapter = deployment.lake
     written = lake.replace(table, rows, keys=[night])
     deployment.state.record_publications(table, [(night, rows.num_rows)], written.version)
+
+
+def write_scoring(folder: Path, model_id: str, **said: Any) -> None:
+    """Write keys of a model's section on scoring into its file, and have it read anew."""
+    path = folder / f"{model_id}.yaml"
+    values = yaml.safe_load(path.read_text())
+    values["scoring"] = {**values.get("scoring", {}), **said}
+    path.write_text(yaml.safe_dump(values))
+    forget_names()
+
+
+def break_a_second_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the version that reads four features break at its second slice."""
+    real, calls = ScoringModel.predict, [0]
+
+    def predict(self: ScoringModel, matrix: Any, **how: Any) -> Any:
+        is_wider = len(self.feature_names) == 4
+        calls[0] += is_wider
+        if is_wider and calls[0] > 1:
+            raise ValueError("no such tree")
+        return real(self, matrix, **how)
+
+    monkeypatch.setattr(ScoringModel, "predict", predict)

@@ -124,7 +124,7 @@ def expected_auc(scores: _Floats, chances: _Floats, weights: _Floats | None = No
     >>> expected_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0.0, 0.0, 1.0, 1.0]))
     0.75
     """
-    return _Ranking(scores).auc(chances, np.ones(len(scores)) if weights is None else weights)
+    return _Ranking(scores).auc(chances, weights)
 
 
 def estimate_auc(reference: ScoredRows, current: ScoredRows, *, samples: int = 200, seed: int = 0) -> EstimatedAuc:
@@ -169,7 +169,7 @@ def estimate_auc(reference: ScoredRows, current: ScoredRows, *, samples: int = 2
     ones = np.ones(len(labels))
     ways = [ones] if weights is None else [ones, weights]
     curves = [_curve(before, labels, each) for each in ways]
-    values = [ranking.auc(_chances(now, curve), np.ones(len(current.scores))) for curve in curves]
+    values = [ranking.auc(_chances(now, curve)) for curve in curves]
     ends = []
     for each, curve in zip(ways, curves, strict=True):
         drawn = [
@@ -247,8 +247,8 @@ class _Ranking:
         ranked = scores[self._order]
         self._starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
 
-    def auc(self, chances: _Floats, weights: _Floats) -> float:
-        chance, counts = chances[self._order], weights[self._order]
+    def auc(self, chances: _Floats, weights: _Floats | None = None) -> float:
+        chance, counts = chances[self._order], 1.0 if weights is None else weights[self._order]
         positive, negative = (np.add.reduceat(counts * each, self._starts) for each in (chance, 1 - chance))
         pairs = positive.sum() * negative.sum()
         if pairs <= 0:
@@ -344,4 +344,4 @@ def _resamples(reference: ScoredRows, samples: int, rng: np.random.Generator) ->
 
 
 def _drawn_auc(ranking: _Ranking, chances: _Floats, rng: np.random.Generator) -> float:
-    return ranking.auc((rng.random(len(chances)) < chances).astype(np.float64), np.ones(len(chances)))
+    return ranking.auc((rng.random(len(chances)) < chances).astype(np.float64))

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-import yaml
 
 from include.adapters.lake import portions
 from include.adapters.lake.delta_lake import LakeAdapter
@@ -19,13 +18,12 @@ from include.adapters.lake.scoring_manifests import read_scoring_manifests
 from include.errors import RefusedError
 from include.governance.lifecycle import Stage
 from include.settings import Settings
-from include.specs.yaml_files import forget_names
 from include.steps import commit_scores as commit_module
 from include.steps import score_on_spark
 from include.steps.score_batch import score_batch
 from include.steps.score_chunks import commit_chunks, plan_chunks, remove_staged, score_chunk
 from tests.real_data import require
-from tests.scoring_lake import NIGHT, feature_rows, publish, scoring_lake
+from tests.scoring_lake import NIGHT, feature_rows, publish, scoring_lake, write_scoring
 
 OVERLAYS = Path(__file__).parents[1] / "overlays"
 SERVICES = {("winback", 1): "customer_features", ("winback", 2): "churn_v1", ("next_shelf", 1): "shelf_v1"}
@@ -67,14 +65,6 @@ def deployment(lake_settings: Settings, specs: Path, tmp_path: Path, monkeypatch
     pairs = [(f"c{n:03}", f"k{item:02}") for n, size in enumerate(sizes) for item in range(size)]
     publish(made, "shelf_daily", feature_rows("shelf_daily", pairs, buyers_30d=[20] * len(pairs)))
     return made
-
-
-def write_scoring(specs: Path, model_id: str, **said: Any) -> None:
-    path = specs / f"{model_id}.yaml"
-    values = yaml.safe_load(path.read_text())
-    values["scoring"] = {**values.get("scoring", {}), **said}
-    path.write_text(yaml.safe_dump(values))
-    forget_names()
 
 
 def scores(deployment: Any, model_id: str) -> pa.Table:

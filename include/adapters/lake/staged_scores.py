@@ -48,7 +48,7 @@ def read_plan(lake: LakeAdapter, model_id: str, partition: str, plan_id: str) ->
         If it is not the plan of that name.
     """
     filesystem, root = _location(lake, model_id)
-    path = f"{root}/{partition}.{plan_id}/{_PLAN}"
+    path = f"{root}/{_folder(partition, plan_id)}/{_PLAN}"
     try:
         with filesystem.open_input_stream(path) as stream:
             plan = ChunkPlan.from_json(stream.read().decode())
@@ -111,7 +111,7 @@ def read_chunk(
         If the file is not there, or not the one of that sha256.
     """
     filesystem, root = _location(lake, plan.model_id)
-    path = f"{root}/{_folder(plan)}/{_name(number)}"
+    path = f"{root}/{_folder(plan.partition, plan.plan_id)}/{_name(number)}"
     try:
         with filesystem.open_input_stream(path) as stream:
             content = stream.read_buffer()
@@ -132,7 +132,7 @@ def read_chunk(
 def remove_plan(lake: LakeAdapter, model_id: str, partition: str, plan_id: str) -> None:
     """Remove a plan and what its chunks have staged, where it is still there."""
     filesystem, root = _location(lake, model_id)
-    _remove(filesystem, f"{root}/{partition}.{plan_id}")
+    _remove(filesystem, f"{root}/{_folder(partition, plan_id)}")
 
 
 def remove_plans(lake: LakeAdapter, model_id: str, *, partition: str | None = None, before: datetime = _OF_NOW) -> None:
@@ -166,7 +166,7 @@ def _remove(filesystem: fs.FileSystem, folder: str) -> None:
 def _put(lake: LakeAdapter, plan: ChunkPlan, name: str, content: bytes | pa.Buffer) -> None:
     filesystem, root = _location(lake, plan.model_id)
     try:
-        put(filesystem, f"{root}/{_folder(plan)}/{name}", content)
+        put(filesystem, f"{root}/{_folder(plan.partition, plan.plan_id)}/{name}", content)
     except OSError as err:
         raise MlopsError(
             f"{name} of the staged scores of {plan.model_id} {plan.partition} can't be written to the lake at "
@@ -178,8 +178,8 @@ def _name(number: int) -> str:
     return f"{number:05}.arrow"
 
 
-def _folder(plan: ChunkPlan) -> str:
-    return f"{plan.partition}.{plan.plan_id}"
+def _folder(partition: str, plan_id: str) -> str:
+    return f"{partition}.{plan_id}"
 
 
 def _location(lake: LakeAdapter, model_id: str) -> tuple[fs.FileSystem, str]:

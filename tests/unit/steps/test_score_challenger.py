@@ -17,11 +17,10 @@ from include.adapters.lake import portions
 from include.adapters.lake.scoring_manifests import read_scoring_manifests
 from include.errors import MlopsError
 from include.governance.lifecycle import Stage
-from include.scoring.model import ScoringModel
 from include.steps import commit_scores as commit_module
 from include.steps.read_night import Night
 from include.steps.score_batch import score_batch
-from tests.scoring_lake import BEFORE, NIGHT, feature_rows, publish, scoring_lake
+from tests.scoring_lake import BEFORE, NIGHT, break_a_second_slice, feature_rows, publish, scoring_lake
 
 SPECS = Path(__file__).parents[2] / "overlays" / "more_models"
 MODEL, GROUP, OTHER = "winback", "customer_daily", "churn_scores"
@@ -97,17 +96,7 @@ def break_features(deployment: Any, _: pytest.MonkeyPatch) -> None:
 
 
 def break_scores(_: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the version that reads four features break at its second slice."""
-    real, calls = ScoringModel.predict, [0]
-
-    def predict(self: ScoringModel, matrix: Any, **how: Any) -> Any:
-        is_wider = len(self.feature_names) == 4
-        calls[0] += is_wider
-        if is_wider and calls[0] > 1:
-            raise ValueError("no such tree")
-        return real(self, matrix, **how)
-
-    monkeypatch.setattr(ScoringModel, "predict", predict)
+    break_a_second_slice(monkeypatch)
 
 
 def break_file(deployment: Any, _: pytest.MonkeyPatch) -> None:

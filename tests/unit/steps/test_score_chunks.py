@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-import yaml
 
 from include import partitions
 from include.adapters.lake import portions, role_rows, staged_scores
@@ -23,12 +22,11 @@ from include.errors import MlopsError, RefusedError, UsageError
 from include.governance.lifecycle import Stage
 from include.refs import PredictionsRef
 from include.scoring.model import ScoringModel
-from include.specs.yaml_files import forget_names
 from include.steps import commit_scores, score_chunks, score_night
 from include.steps.score_batch import score_batch
 from include.steps.score_chunks import commit_chunks, plan_chunks, remove_staged, score_chunk
 from include.steps.score_night import Scoring
-from tests.scoring_lake import NIGHT, feature_rows, publish, scoring_lake
+from tests.scoring_lake import NIGHT, break_a_second_slice, feature_rows, publish, scoring_lake, write_scoring
 
 OVERLAYS = Path(__file__).parents[2] / "overlays"
 MODEL, LISTS, GROUP, OTHER = "winback", "next_shelf", "customer_daily", "churn_scores"
@@ -63,14 +61,6 @@ def deployment(tmp_path: Path, specs: Path, monkeypatch: pytest.MonkeyPatch) -> 
     publish(made, GROUP, feature_rows(GROUP, CUSTOMERS))
     publish(made, OTHER, feature_rows(OTHER, CUSTOMERS[::2], churn_risk_score=np.linspace(0, 1, 1_500)))
     return made
-
-
-def write_scoring(folder: Path, model_id: str, **said: Any) -> None:
-    path = folder / f"{model_id}.yaml"
-    values = yaml.safe_load(path.read_text())
-    values["scoring"] = {**values.get("scoring", {}), **said}
-    path.write_text(yaml.safe_dump(values))
-    forget_names()
 
 
 def in_chunks(deployment: Any, model_id: str = MODEL) -> PredictionsRef:
@@ -213,20 +203,6 @@ def test_what_is_promoted_and_rebuilt_between_two_chunks_is_not_of_that_night(de
     assert told(deployment) == rescored
     assert deployment.lake.version(f"predictions/{MODEL}") == newest.version
     assert in_chunks(deployment) == newest
-
-
-def break_a_second_slice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the version that reads four features break at its second slice."""
-    real, calls = ScoringModel.predict, [0]
-
-    def predict(self: ScoringModel, matrix: Any, **how: Any) -> Any:
-        is_wider = len(self.feature_names) == 4
-        calls[0] += is_wider
-        if is_wider and calls[0] > 1:
-            raise ValueError("no such tree")
-        return real(self, matrix, **how)
-
-    monkeypatch.setattr(ScoringModel, "predict", predict)
 
 
 def test_a_challenger_that_fails_in_one_chunk_is_told_of_and_leaves_the_champion(
