@@ -6,9 +6,8 @@ What belongs here: which bin a value is in, counts of windows, and their sums. W
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -19,9 +18,9 @@ from include.errors import UsageError
 from include.monitoring.columns import Precision, category_counts, numeric_values, precision_of, rounded_to
 from include.monitoring.feature_profile import FeatureProfile
 
-_CHUNK = 65_536  # values that stay in the cache while every edge is compared with them
+_CHUNK = 32_768  # values that stay in the cache while every edge is compared with them
 
-_Test: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+_Edge: TypeAlias = tuple[np.ufunc, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -115,32 +114,43 @@ def count_numbers(profile: FeatureProfile, numbers: NDArray[np.float64], precisi
         return values if profile.precision == precision else rounded_to(precision, values)
 
     numbers = rounded_to(precision, numbers)
-    edges = tuple(as_counted(np.array(profile.edges)).tolist())
-    beyond: list[_Test] = []
+    edges = as_counted(np.array(profile.edges))
+    first, last = -np.inf, np.inf
     if profile.minimum is not None and profile.maximum is not None:
         first, last = as_counted(np.array([profile.minimum, profile.maximum])).tolist()
-        beyond = [partial(np.greater, first), partial(np.less, last)]
-    missing, *rows = _count_each(numbers, [np.isnan, *_edge_tests(edges), *beyond])
-    reached = [0, *rows[: len(edges)], len(numbers) - missing]
+    below, missing, outside = _count_each(numbers, _edge_tests(edges), first, last)
+    reached = [0, *below, len(numbers) - missing]
     counts = np.array([upper - lower for lower, upper in pairwise(reached)], dtype=np.int64)
-    return BinCounts(counts, missing, sum(rows[len(edges) :]), len(numbers) - missing, precision)
+    return BinCounts(counts, missing, outside, len(numbers) - missing, precision)
 
 
-def _count_each(numbers: NDArray[np.float64], tests: Sequence[_Test]) -> list[int]:
-    """Return for each test the numbers that pass it; from memory they are read once for all."""
-    rows = [0] * len(tests)
+def _count_each(
+    numbers: NDArray[np.float64], edges: Sequence[_Edge], first: float, last: float
+) -> tuple[list[int], int, int]:
+    """Return the numbers below each edge, those that are none, and those before the first or after the last.
+
+    From memory they are read once for all.
+    """
+    below, missing, outside = [0] * len(edges), 0, 0
+    passed = np.empty(min(_CHUNK, len(numbers)), dtype=np.bool_)
     for start in range(0, len(numbers), _CHUNK):
         chunk = numbers[start : start + _CHUNK]
-        for index, passes in enumerate(tests):
-            rows[index] += int(np.count_nonzero(passes(chunk)))
-    return rows
+        told = passed[: len(chunk)]
+        for index, (compare, edge) in enumerate(edges):
+            below[index] += int(np.count_nonzero(compare(chunk, edge, told)))
+        # Also where one is missing, which makes both ends so.
+        if not (first <= chunk.min() and chunk.max() <= last):
+            missing += int(np.count_nonzero(np.isnan(chunk, told)))
+            outside += int(np.count_nonzero(np.less(chunk, first, told)))
+            outside += int(np.count_nonzero(np.greater(chunk, last, told)))
+    return below, missing, outside
 
 
-def _edge_tests(edges: tuple[float, ...]) -> list[_Test]:
-    """Return for each edge what is below it; the first of two that are equal opens the bin of that one value."""
-    opens_own_bin = [index + 1 < len(edges) and edges[index + 1] == edge for index, edge in enumerate(edges)]
+def _edge_tests(edges: NDArray[np.float64]) -> list[_Edge]:
+    """Return how to tell what is below each edge; the first of two that are equal opens the bin of that one value."""
+    opens_own_bin = [*(edges[1:] == edges[:-1]), False][: len(edges)]
     return [
-        partial(np.greater if opens else np.greater_equal, edge)
+        (np.less if opens else np.less_equal, np.asarray(edge))
         for edge, opens in zip(edges, opens_own_bin, strict=True)
     ]
 
@@ -155,5 +165,6 @@ def bin_numbers(profile: FeatureProfile, values: NDArray[Any]) -> NDArray[np.int
             dtype=np.int64,
         )
     numbers = numeric_values(profile.name, values)
-    found = sum((~is_below(numbers) for is_below in _edge_tests(profile.edges)), np.zeros(len(numbers), dtype=np.int64))
+    edges = _edge_tests(np.array(profile.edges))
+    found = sum((~is_below(numbers, edge) for is_below, edge in edges), np.zeros(len(numbers), dtype=np.int64))
     return np.where(np.isnan(numbers), len(profile.edges) + 1, found)
