@@ -66,16 +66,31 @@ def cut(values: pa.ChunkedArray, column: str, ends: Sequence[float]) -> Cells:
     Cells(column='country', names=('country=DE', 'country missing'), of_row=array([0, 1]))
     """
     if not ends:
-        texts = pc.utf8_slice_codeunits(values.cast(pa.string()), 0, _LONGEST).combine_chunks().dictionary_encode()
-        known = tuple(f"{column}={text}" for text in texts.dictionary.to_pylist())
-        places = pc.fill_null(texts.indices, len(known)).to_numpy().astype(np.int64)
+        texts = values.cast(pa.string()).combine_chunks().dictionary_encode()
+        told = [_in_one_line(text) for text in texts.dictionary.to_pylist()]
+        place_of = {text: place for place, text in enumerate(dict.fromkeys(told))}
+        known = tuple(f"{column}={text}" for text in place_of)
+        of_text = np.array([*(place_of[text] for text in told), len(known)], dtype=np.int64)
+        places = of_text[pc.fill_null(texts.indices, len(told)).to_numpy()]
     else:
-        between = (f"{low:g}<={column}<{high:g}" for low, high in pairwise(ends))
-        known = (f"{column}<{ends[0]:g}", *between, f"{column}>={ends[-1]:g}")
+        names = [_told(end) for end in ends]
+        between = (f"{low}<={column}<{high}" for low, high in pairwise(names))
+        known = (f"{column}<{names[0]}", *between, f"{column}>={names[-1]}")
         numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64)
         places = np.searchsorted(np.asarray(ends), numbers, side="right")
         places = np.where(np.isnan(numbers), len(known), places)
     return Cells(column, (*known, f"{column} missing"), places)
+
+
+def _in_one_line(text: str) -> str:
+    """Return a text as a message can hold it: what is no character that one sees is written as its code."""
+    short = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return short if short.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
+
+
+def _told(end: float) -> str:
+    """Return a number to its last digit: two ends that differ are not told alike."""
+    return repr(float(end)).removesuffix(".0")
 
 
 def gather(cells: Cells, sizes: NDArray[np.int64], *, rows_min: int) -> Cells:
