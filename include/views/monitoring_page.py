@@ -209,9 +209,8 @@ def _axis(record: Record, until: str | None) -> list[str]:
     if not known:
         return []
     newest = max([*known, *([record.newest] if record.newest is not None else [])])
-    end = newest if until is None else min(until, newest)
-    start = max(min(known), partitions.shift(end, 1 - DAYS))
-    return partitions.span(start, end) if start <= end else []
+    first, end = min(known), newest if until is None else min(until, newest)
+    return partitions.span(max(first, partitions.shift(end, 1 - DAYS)), end) if first <= end else []
 
 
 def _missed(model_id: str, record: Record, days: Sequence[str]) -> Iterator[MissedNight]:

@@ -117,6 +117,8 @@ def test_nothing_answers_without_a_login_and_a_viewer_may_only_look(server):
         assert viewer.get(path).status_code == 200
         for who in (nobody, viewer, admin):
             assert {who.request(method, path).status_code for method in ("POST", "PUT", "PATCH", "DELETE")} == {405}
+    unknown = [who.get(f"{PAGE}%00/year.json") for who in (nobody, viewer)]
+    assert [answer.status_code for answer in unknown] == [401, 404]
 
 
 def test_who_may_not_read_the_dag_of_a_model_sees_neither_its_page_nor_its_name(server):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import unescape
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +33,13 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     return made
 
 
+def assert_sealed(headers: Mapping[str, str], html: str) -> None:
+    assert headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert not re.search(r"<style|\sstyle=|\son\w+=|https?://|<script(?![^>]*\ssrc=)", html)
+
+
 def test_the_report_of_a_build_is_shown_with_what_its_group_says_of_itself(deployment):
     page = show_quality(GROUP, DAY)
     assert page.status_code == 200
@@ -40,6 +47,7 @@ def test_the_report_of_a_build_is_shown_with_what_its_group_says_of_itself(deplo
     assert "customer_daily, 2026-02-28 … 2026-03-01: refused" in html
     for shown in ("1204 rows", load_feature_group(GROUP).owner, "tenure_days", "-1 to 4", "0 to 3"):
         assert shown in html
+    assert_sealed(page.headers, html)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +63,7 @@ def test_what_is_not_there_is_told(deployment, group, day, told):
     page = show_quality(group, day)
     assert page.status_code == 404
     assert told in page.body.decode()
+    assert_sealed(page.headers, page.body.decode())
 
 
 def _routes() -> list[str]:
@@ -92,10 +101,8 @@ def test_a_name_that_is_html_is_shown_as_it_is_written(reader, name):
 
 def test_a_page_lets_nothing_in_from_elsewhere_and_has_nothing_inline(reader):
     answer = reader.get("/monitoring/")
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert "unsafe" not in answer.headers["content-security-policy"]
     assert "churn" in answer.text
-    assert not re.search(r"<style|\sstyle=|\son\w+=|https?://|<script(?![^>]*\ssrc=)", answer.text)
+    assert_sealed(answer.headers, answer.text)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,10 @@ def require_model(model_id: str, request: Request, user: GetUserDep) -> None:
     Raises
     ------
     HTTPException
-        401 where nobody is logged in, 403 where somebody may not.
+        401 where nobody is logged in, 403 where somebody may not, 404 for a name that no database holds.
     """
+    if "\0" in model_id:
+        raise HTTPException(404, f"no model has the name {model_id!r}")
     requires_access_dag("GET", param_dag_id=f"monitor_model__{model_id}")(request, user)
 
 

@@ -14,7 +14,7 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse
 
 from mlops.cockpit import monitoring
-from mlops.cockpit.pages import PAGES
+from mlops.cockpit.pages import PAGES, SEALED
 
 PREFIX = "/mlops"
 
@@ -43,5 +43,6 @@ def show_quality(group: str, partition: str) -> HTMLResponse:
         found = read_group_report(Deployment.from_env(), group, partition)
     except MlopsError as err:
         page = PAGES.get_template("missing.html.j2").render(title=f"{group} {partition}", message=str(err))
-        return HTMLResponse(page, status_code=404)
-    return HTMLResponse(PAGES.get_template("quality.html.j2").render(report=found.report, spec=found.spec))
+        return HTMLResponse(page, status_code=404, headers=SEALED)
+    page = PAGES.get_template("quality.html.j2").render(report=found.report, spec=found.spec)
+    return HTMLResponse(page, headers=SEALED)

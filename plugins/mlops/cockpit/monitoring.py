@@ -16,20 +16,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
 from mlops.cockpit.access import may_read, require_model
-from mlops.cockpit.pages import PAGES
+from mlops.cockpit.pages import PAGES, SEALED
 
 router = APIRouter()
 
-# Nothing from another host, nothing inline, nothing sent anywhere; framed by Airflow's own pages alone.
-_SEALED = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 _FILES = {
-    "monitoring.css": "text/css",
+    **dict.fromkeys(("monitoring.css", "page.css"), "text/css"),
     **dict.fromkeys(("monitoring.js", "heat_map.js", "series.js", "words.js"), "text/javascript"),
 }
 
@@ -68,8 +60,8 @@ def send_night(model_id: str, partition: str) -> Response:
 def send_file(name: str) -> Response:
     """Send one of the files that the page is made of."""
     if name not in _FILES:
-        return Response(status_code=404, headers=_SEALED)
-    return Response(Path(__file__).with_name(name).read_bytes(), media_type=_FILES[name], headers=_SEALED)
+        return Response(status_code=404, headers=SEALED)
+    return Response(Path(__file__).with_name(name).read_bytes(), media_type=_FILES[name], headers=SEALED)
 
 
 def read_ahead() -> None:
@@ -86,7 +78,7 @@ def _show(request: Request, user: BaseUser, model_id: str | None = None, *, unti
     html = PAGES.get_template("monitoring.html.j2").render(
         models=models, shown=model_id if model_id is not None else next(iter(models), None), until=until
     )
-    return HTMLResponse(html, headers=_SEALED)
+    return HTMLResponse(html, headers=SEALED)
 
 
 def _send(read: Callable[[], Any]) -> Response:
@@ -99,4 +91,4 @@ def _send(read: Callable[[], Any]) -> Response:
         status, sent = 200, read()
     except MlopsError as err:
         status, sent = 404 if isinstance(err, UsageError) else 503, {"message": str(err)}
-    return Response(msgspec.json.encode(sent), status_code=status, media_type="application/json", headers=_SEALED)
+    return Response(msgspec.json.encode(sent), status_code=status, media_type="application/json", headers=SEALED)

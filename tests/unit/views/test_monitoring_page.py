@@ -107,6 +107,7 @@ def test_a_year_is_shown_and_the_one_before_it_can_be_asked_for():
     earlier = page_of(nights[0], until=partitions.shift(FIRST, 1))
     assert (earlier.start, earlier.days, earlier.has_earlier) == (FIRST, 2, False)
     assert page_of(until="2025-01-01").days == 0
+    assert page_of(nights[0], until="0001-01-01").days == 0
 
 
 @pytest.mark.parametrize(
