@@ -33,6 +33,8 @@ _CHANCE = 0.05
 # More features tell nothing that these don't, and make the level of each stricter.
 FEATURES_MAX = 10
 _BINS = 10
+# They may differ in what no feature shows.
+_ALIKE = "those with the same features"
 # A bin that the test hardly had stands for no more than so many of its rows.
 _WEIGHT_MAX = 20.0
 
@@ -133,12 +135,12 @@ def _tell_parts(parts: FallParts | None, promise: Reference) -> str:
     alone = f"{expected.value:.3f} [{expected.low:.3f}, {expected.high:.3f}]"
     came = f"AUC {parts.realised:.3f} where the test had {promise.value:.3f}"
     if parts.is_who and parts.is_what:
-        return f"{came}: who is scored has changed, which alone brings {alone}, and what becomes of the same ones too"
+        return f"{came}: who is scored has changed, which alone brings {alone}, and what becomes of {_ALIKE} too"
     if parts.is_what:
-        return f"{came}: what becomes of the same ones has changed; by who is scored {alone} was to be expected"
+        return f"{came}: what becomes of {_ALIKE} has changed; by their features {alone} was to be expected"
     if parts.is_who:
         return f"{came}: who is scored has changed, which alone brings {alone}"
-    return f"{came}: neither who is scored nor what becomes of the same ones has changed beyond chance"
+    return f"{came}: neither who is scored nor what becomes of {_ALIKE} has changed beyond chance"
 
 
 def cut_features(reference: ScoredRows, current: ScoredRows, names: Sequence[str]) -> Iterator[tuple[Cells, Cells]]:

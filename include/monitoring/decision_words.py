@@ -84,7 +84,10 @@ def tell_cause(drifting: Sequence[FeatureDrift], importance: Mapping[str, float]
     where nobody could look at those (`causes`).
     """
     if not drifting:
-        return "no feature has shifted, so that what becomes of the same entities has changed"
+        return (
+            "no shift of tonight counts: what becomes of those with the same features has changed, or who was "
+            "scored on those nights had"
+        )
     return f"who is scored has changed too: {tell_shifts(drifting, importance, monitoring)}"
 
 

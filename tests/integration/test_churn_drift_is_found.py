@@ -193,7 +193,7 @@ def test_it_is_found_when_its_labels_are_known_and_on_every_night_from_then(left
     fallen = [check for check in left.checks[MEASURED[-1]].values() if check.causes]
     assert [check.name for check in fallen] == ["auc_28_nights"]
     kind, part, *others = fallen[0].causes
-    assert re.search(r"what becomes of the same ones (has changed; by who is scored|too$)", kind), kind
+    assert re.search(r"what becomes of those with the same features (has changed; by their features|too$)", kind), kind
     # The loyal leave too, who order often and spend much.
     told = re.match(r"total_(?:orders|spend)_\d+d>=\d+: AUC (0\.\d+) where the test had (0\.\d+)", part)
     assert told is not None, part

@@ -73,7 +73,7 @@ def test_a_night_shows_what_a_person_should_know_and_nothing_else(case):
 
 
 def test_an_alert_names_what_a_fall_is_of_where_somebody_looked():
-    causes = ("what becomes of the same ones has changed", "country=DE: AUC 0.71")
+    causes = ("what becomes of those with the same features has changed", "country=DE: AUC 0.71")
     checks = (FALLEN, replace(FALLEN, name="auc_7_nights", causes=causes))
     (finding,) = look(with_checks(QUIET, *checks)).findings
     assert finding.causes == causes

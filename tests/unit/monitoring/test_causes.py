@@ -128,8 +128,8 @@ def test_the_feature_that_made_the_test_harder_is_named_in_its_own_unit():
 @pytest.mark.parametrize(
     ("is_who", "is_what", "said"),
     [
-        (True, True, "who is scored has changed, which alone brings 0.800 .*, and what becomes of the same ones too"),
-        (False, True, "what becomes of the same ones has changed; by who is scored 0.800"),
+        (True, True, "who is scored has changed, which alone brings 0.800 .*, and what becomes of those .* too"),
+        (False, True, "what becomes of those with the same features has changed; by their features 0.800"),
         (True, False, "who is scored has changed, which alone brings 0.800"),
         (False, False, "has changed beyond chance"),
     ],
