@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 _SILENCE_S, _TOGETHER_S = 5, 12
 # A part of a webhook's path, or a value of its query, that is as long as this lets whoever knows it post.
 _TOKEN_LENGTH_MIN = 8
+# Whose incoming webhooks take what stands between < and > for a link, or for everybody in a channel.
+_SLACK = ("hooks.slack.com", "hooks.slack-gov.com")
 
 
 class AlertNotifier(BaseNotifier):
@@ -171,7 +173,7 @@ def _webhook(connection: Connection, message: Message) -> BaseNotifier:
     alert = message.alert
     told = {
         # What the incoming webhooks of chats read.
-        "text": message.text,
+        "text": _as_slack_reads_it(message.text) if address.hostname in _SLACK else message.text,
         "about": alert.about,
         "kind": alert.kind,
         "state": "resolved" if message.is_over else "raised",
@@ -199,8 +201,14 @@ def _slack(connection: Connection, message: Message) -> BaseNotifier:
         SlackWebhookNotifier,
     )
 
-    made: BaseNotifier = SlackWebhookNotifier(slack_webhook_conn_id=connection.conn_id, text=message.text)
+    made: BaseNotifier = SlackWebhookNotifier(
+        slack_webhook_conn_id=connection.conn_id, text=_as_slack_reads_it(message.text)
+    )
     return made
+
+
+def _as_slack_reads_it(text: str) -> str:
+    return escape(text, quote=False)
 
 
 def _links(context: Context) -> Callable[[Finding], str]:

@@ -190,6 +190,13 @@ def test_what_airflows_own_hook_logs_of_a_webhook_hides_its_token(deployment, mo
     assert in_query not in hidden
 
 
+@pytest.mark.parametrize(("host", "shown"), [("hooks.slack.com", "&lt;showed&gt;"), ("chat.example.org", "<showed>")])
+def test_slack_is_told_words_and_no_markup_of_its_own(deployment, monkeypatch, host, shown):
+    connect(monkeypatch, "chat", conn_type="http", host=f"https://{host}/services/{TOKEN}")
+    message = next(untold(deployment.state.alerts("churn"), "chat", night=NEXT))
+    assert f"nights {shown} a shift" in make_notifier(BaseHook.get_connection("chat"), message).json["text"]
+
+
 WRONG = {
     "a type that is none": ({"conn_type": "ftp"}, "is of type 'ftp'; allowed: http, smtp, slackwebhook"),
     "mail to nobody": ({"conn_type": "smtp", "host": "x"}, "does not say whom to write to: extra.to"),
