@@ -1,16 +1,17 @@
-"""The embedded default as a person starts and loses it: ports, killed terminals, two homes, a second start."""
+"""The embedded default as a person starts and loses it: ports, killed terminals, another home, a second start."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import signal
 import socket
 import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,7 @@ import pytest
 from include.embedded.api import AirflowApi
 from include.embedded.home import make_home
 from include.embedded.logins import passwords_file, read_password
+from include.embedded.postgres import EmbeddedPostgres
 from include.embedded.processes import RUN_ID_VARIABLE, ProcessTable
 from include.embedded.supervisor import EmbeddedAirflow
 from include.errors import MlopsError
@@ -104,6 +106,7 @@ def test_a_busy_port_is_a_clear_error_and_leaves_nothing(tmp_path):
         said, _ = up.process.communicate(timeout=180)
     assert up.process.returncode == 1
     assert f"port {port} of 127.0.0.1 is busy; set MLOPS_PORT" in said
+    assert "specs: include/config/models as they ship" in said
     assert not up.members()
 
 
@@ -132,44 +135,55 @@ def secrets_of(home: Path) -> dict[str, str]:
     return secrets | json.loads(passwords_file(home).read_text())
 
 
-def test_two_homes_a_killed_terminal_a_second_start_and_ctrl_c(tmp_path):
+@contextmanager
+def occupied(port: int) -> Iterator[None]:
+    """Let a port of 127.0.0.1 be somebody else's, as it may be already."""
+    with socket.socket() as taken:
+        with suppress(OSError):
+            taken.bind(("127.0.0.1", port))
+            taken.listen()
+        yield
+
+
+def test_a_killed_terminal_beside_another_home_a_second_start_and_down(home, tmp_path):
     (tmp_path / "overlay").mkdir()
-    people = {"MLOPS_USERS": "admin:admin,ada:user", "MLOPS_SPECS": str(tmp_path / "overlay")}
-    one, other = Up(tmp_path / "one", **people), Up(tmp_path / "other")
-    try:
-        api, other_api = one.api(), other.api()
-        assert api.address != other_api.address
-        assert listening({p.pid for p in one.members()}) == {"127.0.0.1"}
-        assert f"specs: {tmp_path / 'overlay'} is laid over include/config/models" in one.said
-        assert "specs: include/config/models as they ship" in other.said
-        api.request("POST", "/variables", {"key": "kept", "value": "yes"})
-        lines = [" ".join(process.cmdline()) for process in one.members()]
-        for name, secret in secrets_of(one.home).items():
-            assert secret not in one.said, name
-            assert [line for line in lines if secret in line] == [], name
-        ada = log_in(one.home, api, "ada")
-        assert ada.request("GET", "/dags", limit=1)["dags"] is not None
-        with pytest.raises(MlopsError, match="Airflow said 403"):
-            ada.request("POST", "/variables", {"key": "hers", "value": "no"})
-
-        second = Up(tmp_path / "one")
-        said, _ = second.process.communicate(timeout=180)
-        assert (second.process.returncode, "is up already" in said) == (1, True)
-        assert api.is_healthy()
-
-        (guardian,) = [p for p in one.members() if "include.embedded.guardian" in p.cmdline()]
-        guardian.kill()
-        told = one.home / "logs" / "supervisor.log"
-        assert until(lambda: told.exists() and "the guardian ended" in told.read_text(), 10)
-        one.process.kill()
-        assert until(lambda: one.gone(api)), one.members()
-        assert other_api.is_healthy()
-
-        with commands.at_work(commands.environment(one.home)) as command:
-            again = Up(tmp_path / "one")
-            said = again.process.stdout.readline() + again.process.stdout.readline()
-            printed, _ = command.communicate("\n", timeout=60)
+    other, before = EmbeddedPostgres(home), EmbeddedPostgres(home).pid()
+    with occupied(8080):
+        one = Up(tmp_path / "one", MLOPS_USERS="admin:admin,ada:user", MLOPS_SPECS=str(tmp_path / "overlay"))
+        ups = [one]
         try:
+            api = one.api()
+            assert not api.address.endswith(":8080")
+            assert listening({p.pid for p in one.members()}) == {"127.0.0.1"}
+            assert f"specs: {tmp_path / 'overlay'} is laid over include/config/models" in one.said
+            api.request("POST", "/variables", {"key": "kept", "value": "yes"})
+            lines = [" ".join(process.cmdline()) for process in one.members()]
+            for name, secret in secrets_of(one.home).items():
+                assert secret not in one.said, name
+                assert [line for line in lines if secret in line] == [], name
+            ada = log_in(one.home, api, "ada")
+            assert ada.request("GET", "/dags", limit=1)["dags"] is not None
+            with pytest.raises(MlopsError, match="Airflow said 403"):
+                ada.request("POST", "/variables", {"key": "hers", "value": "no"})
+
+            second = Up(tmp_path / "one")
+            said, _ = second.process.communicate(timeout=180)
+            assert (second.process.returncode, "is up already" in said) == (1, True)
+            assert api.is_healthy()
+
+            (guardian,) = [p for p in one.members() if "include.embedded.guardian" in p.cmdline()]
+            guardian.kill()
+            told = one.home / "logs" / "supervisor.log"
+            assert until(lambda: told.exists() and "the guardian ended" in told.read_text(), 10)
+            one.process.kill()
+            assert until(lambda: one.gone(api)), one.members()
+            assert (other.is_ready(), other.pid()) == (True, before)
+
+            with commands.at_work(commands.environment(one.home)) as command:
+                again = Up(tmp_path / "one")
+                ups.append(again)
+                said = again.process.stdout.readline() + again.process.stdout.readline()
+                printed, _ = command.communicate("\n", timeout=60)
             assert f"specs: {tmp_path / 'overlay'} is laid over include/config/models" in said
             assert ("waiting for the end of the commands" in said, printed) == (True, "0\n")
             api = again.api()
@@ -177,29 +191,24 @@ def test_two_homes_a_killed_terminal_a_second_start_and_ctrl_c(tmp_path):
             printed, told = beside.communicate(timeout=180)
             assert (beside.returncode, json.loads(printed)["ok"]) == (0, True), told
             assert api.request("GET", "/variables/kept")["value"] == "yes"
-            again.process.send_signal(signal.SIGINT)
-            assert again.process.wait(180) == 0
-            assert until(lambda: again.gone(api), 10), again.members()
-        finally:
-            again.process.kill()
 
-        down = subprocess.run(
-            [sys.executable, "-c", "from include.cli.main import main; main()", "down"],
-            env={**os.environ, "MLOPS_HOME": str(other.home), "MLOPS_SPECS": "/not/there"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
-        assert "is down" in down.stdout
-        assert until(lambda: other.gone(other_api), 10), other.members()
-    finally:
-        for up in (one, other):
-            up.process.kill()
-    for home in (one.home, other.home):
-        logs = [path for folder in ("logs", "airflow/logs") for path in (home / folder).rglob("*") if path.is_file()]
-        assert len(logs) > 5
-        written = {path: path.read_text(errors="replace") for path in logs}
-        for name, secret in secrets_of(home).items():
-            assert [path for path, text in written.items() if secret in text] == [], name
-        assert {path: oct(path.stat().st_mode) for path in logs if stat.S_IMODE(path.stat().st_mode) != 0o600} == {}
+            down = subprocess.run(
+                [sys.executable, "-c", "from include.cli.main import main; main()", "down"],
+                env={**os.environ, "MLOPS_HOME": str(one.home), "MLOPS_SPECS": "/not/there"},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=True,
+            )
+            assert "is down" in down.stdout
+            assert until(lambda: again.gone(api), 10), again.members()
+            assert (other.is_ready(), other.pid()) == (True, before)
+        finally:
+            for up in ups:
+                up.process.kill()
+    logs = [path for folder in ("logs", "airflow/logs") for path in (one.home / folder).rglob("*") if path.is_file()]
+    assert len(logs) > 5
+    written = {path: path.read_text(errors="replace") for path in logs}
+    for name, secret in secrets_of(one.home).items():
+        assert [path for path, text in written.items() if secret in text] == [], name
+    assert {path: oct(path.stat().st_mode) for path in logs if stat.S_IMODE(path.stat().st_mode) != 0o600} == {}
