@@ -15,7 +15,7 @@ from tests.e2e.loop import NIGHT, UNHURRIED, WRITE_BACK, Loop, bring_into_produc
 from tests.shop import write_overlay
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     folder = tmp_path_factory.mktemp("e2e")
     settings = Settings.from_env(
@@ -38,7 +38,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
         airflow.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def killed(loop: Loop) -> Killed:
     """One keyed night has run through the chain while every part died once, and the training it asked for has ended."""
     loop.api.unpause(WRITE_BACK)
@@ -50,7 +50,7 @@ def killed(loop: Loop) -> Killed:
     return played
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def night(killed: Killed) -> Loop:
     """The loop after that night."""
     return killed.loop
