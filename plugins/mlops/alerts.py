@@ -18,7 +18,7 @@ from html import escape
 from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlparse
+from urllib.parse import ParseResult, quote, urlparse
 
 from airflow.sdk import BaseHook, BaseNotifier
 from airflow.sdk.log import mask_secret
@@ -28,6 +28,7 @@ from include.errors import MlopsError, UsageError
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection, Context
+    from requests import Response
 
     from include.adapters.deployment import Deployment
     from include.monitoring.alerts import Finding, Message
@@ -130,7 +131,7 @@ def make_notifier(connection: Connection, message: Message) -> BaseNotifier:
     Raises
     ------
     UsageError
-        If the connection's type is none that alerts go over, or its provider is not installed.
+        If the connection's type is none that alerts go over, or it does not say where to.
     """
     makers: dict[str, Callable[[Connection, Message], BaseNotifier]] = {
         "http": _webhook,
@@ -142,13 +143,7 @@ def make_notifier(connection: Connection, message: Message) -> BaseNotifier:
             f"MLOPS_ALERTS: connection {connection.conn_id} is of type {connection.conn_type!r}; allowed: "
             f"{', '.join(makers)}"
         )
-    try:
-        return makers[connection.conn_type](connection, message)
-    except ImportError as err:
-        raise UsageError(
-            f"MLOPS_ALERTS: connection {connection.conn_id} is of type {connection.conn_type!r}, whose provider is not "
-            f"installed ({err.name}); install it, or use a connection of type http"
-        ) from err
+    return makers[connection.conn_type](connection, message)
 
 
 def _webhook(connection: Connection, message: Message) -> BaseNotifier:
@@ -158,18 +153,9 @@ def _webhook(connection: Connection, message: Message) -> BaseNotifier:
         """Airflow's, but that nothing is read of an answer, and that one which sends elsewhere has taken nothing."""
 
         def notify(self, context: Context) -> None:
-            with closing(self.hook.run(self.endpoint, json=self.json, extra_options=self.extra_options)) as answer:
-                answer.raise_for_status()
-                if answer.is_redirect:
-                    raise UsageError(
-                        f"connection {connection.conn_id} answers {answer.status_code}, that the alert shall go "
-                        "elsewhere; put the address that it names into the connection"
-                    )
+            _must_have_taken(connection, self.hook.run(self.endpoint, json=self.json, extra_options=self.extra_options))
 
-    address = urlparse(connection.host or "")
-    for part in [*address.path.split("/"), *(pair.partition("=")[2] for pair in address.query.split("&"))]:
-        if len(part) >= _TOKEN_LENGTH_MIN:
-            mask_secret(part)
+    address = _masked(connection.host or "")
     alert = message.alert
     told = {
         # What the incoming webhooks of chats read.
@@ -181,7 +167,6 @@ def _webhook(connection: Connection, message: Message) -> BaseNotifier:
         "over_on": alert.over_on,
         "link": alert.link,
     }
-    # A POST that is sent elsewhere arrives there as a GET, without the alert.
     options = {"timeout": _SILENCE_S, "stream": True, "check_response": False, "allow_redirects": False}
     return Webhook(http_conn_id=connection.conn_id, json=told, extra_options=options)
 
@@ -197,14 +182,47 @@ def _email(connection: Connection, message: Message) -> BaseNotifier:
 
 
 def _slack(connection: Connection, message: Message) -> BaseNotifier:
-    from airflow.providers.slack.notifications.slack_webhook import (  # type: ignore[import-not-found]
-        SlackWebhookNotifier,
-    )
+    import requests
+    from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
 
-    made: BaseNotifier = SlackWebhookNotifier(
-        slack_webhook_conn_id=connection.conn_id, text=_as_slack_reads_it(message.text)
-    )
-    return made
+    class Slack(SlackWebhookNotifier):
+        """Airflow's, but that it posts as a webhook does: Slack's own client tries again, and goes where it is sent."""
+
+        def notify(self, context: Context) -> None:
+            client = self.hook.client
+            _masked(client.url)
+            proxies = {"http": client.proxy, "https": client.proxy} if client.proxy else None
+            told = {"text": self.text}
+            answer = requests.post(
+                client.url, json=told, proxies=proxies, timeout=_SILENCE_S, stream=True, allow_redirects=False
+            )
+            _must_have_taken(connection, answer)
+
+    if not connection.password:
+        raise UsageError(
+            f"MLOPS_ALERTS: connection {connection.conn_id} has no password, which is Slack's webhook token"
+        )
+    return Slack(slack_webhook_conn_id=connection.conn_id, text=_as_slack_reads_it(message.text))
+
+
+def _masked(url: str) -> ParseResult:
+    """Return a webhook's address in its parts; Airflow's logs show none from now on that lets whoever knows it post."""
+    address = urlparse(url)
+    for part in [*address.path.split("/"), *(pair.partition("=")[2] for pair in address.query.split("&"))]:
+        if len(part) >= _TOKEN_LENGTH_MIN:
+            mask_secret(part)
+    return address
+
+
+def _must_have_taken(connection: Connection, answer: Response) -> None:
+    with closing(answer):
+        answer.raise_for_status()
+        # Followed, a POST would arrive there as a GET, without the alert.
+        if answer.is_redirect:
+            raise UsageError(
+                f"connection {connection.conn_id} answers {answer.status_code}, that the alert shall go elsewhere; put "
+                "the address that it names into the connection"
+            )
 
 
 def _as_slack_reads_it(text: str) -> str:

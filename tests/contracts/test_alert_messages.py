@@ -89,6 +89,16 @@ def mailbox() -> Iterator[socketserver.TCPServer]:
     yield from serve(socketserver.TCPServer, Mailbox)
 
 
+def chat(port: int, kind: str = "http", token: str = TOKEN) -> dict[str, str]:
+    """Return the connection to a webhook: of a type of Airflow's, or Slack's with a whole address as its password."""
+    services = f"http://127.0.0.1:{port}/services"
+    return {
+        "http": {"conn_type": "http", "host": f"{services}/{token}"},
+        "slackwebhook": {"conn_type": "slackwebhook", "host": services, "password": token},
+        "address": {"conn_type": "slackwebhook", "password": f"{services}/{token}"},
+    }[kind]
+
+
 def connect(monkeypatch, connection_id, **fields) -> None:
     monkeypatch.setenv(f"AIRFLOW_CONN_{connection_id.upper()}", json.dumps(fields))
 
@@ -97,7 +107,7 @@ def connect(monkeypatch, connection_id, **fields) -> None:
 def deployment(state_database, monkeypatch, inbox, mailbox) -> SimpleNamespace:
     """An alert that is open, a webhook that fails or not, and a mailbox behind it."""
     port, mail_port = inbox.server_address[1], mailbox.server_address[1]
-    connect(monkeypatch, "chat", conn_type="http", host=f"http://127.0.0.1:{port}/services/{TOKEN}")
+    connect(monkeypatch, "chat", **chat(port))
     mail = {"from_email": "mlops@example.org", "to": "ada@example.org", "disable_ssl": True, "disable_tls": True}
     connect(monkeypatch, "mail", conn_type="smtp", host="127.0.0.1", port=mail_port, extra={**mail, "timeout": 5})
     monkeypatch.setenv("MLOPS_DATABASE_URL", state_database)
@@ -134,13 +144,13 @@ def test_each_connection_gets_what_begins_and_what_is_over_once(deployment, inbo
 
 
 @pytest.mark.parametrize("how", ["refuses at length", "sends elsewhere", "is gone"])
+@pytest.mark.parametrize("kind", ["http", "slackwebhook"])
 def test_a_connection_that_fails_is_told_the_next_night_and_holds_up_no_other(
-    deployment, inbox, mailbox, monkeypatch, caplog, how
+    deployment, inbox, mailbox, monkeypatch, caplog, how, kind
 ):
     inbox.status = {"refuses at length": 500, "sends elsewhere": 302}.get(how, 200)
     inbox.says = [b"x" * 1_000_000] * 10
-    if how == "is gone":
-        connect(monkeypatch, "chat", conn_type="http", host=f"http://127.0.0.1:1/services/{TOKEN}")
+    connect(monkeypatch, "chat", **chat(1 if how == "is gone" else inbox.server_address[1], kind))
     with caplog.at_level(logging.DEBUG, logger="mlops"):
         send_untold(deployment, ["churn"], night=NEXT)
     said = "connection chat answers 302" if how == "sends elsewhere" else "did not get through to connection chat"
@@ -148,15 +158,20 @@ def test_a_connection_that_fails_is_told_the_next_night_and_holds_up_no_other(
     assert len(caplog.text) < 10_000
     assert TOKEN not in "".join(r.getMessage() for r in caplog.records if r.name.startswith("mlops"))
     assert len(mailbox.taken) == 1
+    assert len(inbox.taken) == (how != "is gone")
     inbox.status, before = 200, len(inbox.taken)
-    connect(monkeypatch, "chat", conn_type="http", host=f"http://127.0.0.1:{inbox.server_address[1]}/services/{TOKEN}")
+    connect(monkeypatch, "chat", **chat(inbox.server_address[1], kind))
     send_untold(deployment, ["churn"], night=NEXT)
     assert (len(inbox.taken) - before, len(mailbox.taken)) == (1, 1)
+    path, body = inbox.taken[-1]
+    assert (path, "3 of the last 5 nights" in body["text"]) == (f"/services/{TOKEN}", True)
 
 
+@pytest.mark.parametrize("kind", ["http", "slackwebhook"])
 def test_a_connection_that_answers_without_end_holds_up_nothing_and_is_told_whole_when_it_is_up(
-    deployment, inbox, mailbox, caplog
+    deployment, inbox, mailbox, monkeypatch, caplog, kind
 ):
+    connect(monkeypatch, "chat", **chat(inbox.server_address[1], kind))
     is_up = Event()
 
     def drip() -> Iterator[bytes]:
@@ -174,8 +189,8 @@ def test_a_connection_that_answers_without_end_holds_up_nothing_and_is_told_whol
     look(deployment, NEXT)
     for _ in range(2):
         send_untold(deployment, ["churn"], night=NEXT)
-    told = [(body["state"], "nothing of it had got through" in body["text"]) for _, body in inbox.taken]
-    assert told == [("resolved", True)]
+    told = [(path, "nothing of it had got through" in body["text"]) for path, body in inbox.taken]
+    assert told == [(f"/services/{TOKEN}", True)]
     assert len(mailbox.taken) == 2
 
 
@@ -190,17 +205,32 @@ def test_what_airflows_own_hook_logs_of_a_webhook_hides_its_token(deployment, mo
     assert in_query not in hidden
 
 
+@pytest.mark.parametrize("kind", ["slackwebhook", "address"])
+def test_what_is_logged_of_a_slack_connection_hides_its_token(deployment, inbox, monkeypatch, caplog, kind):
+    from airflow.sdk.log import redact
+
+    token = f"{kind}-t0ken"
+    connect(monkeypatch, "chat", **chat(inbox.server_address[1], kind, token))
+    with caplog.at_level(logging.DEBUG):
+        send_untold(deployment, ["churn"], night=NEXT)
+    assert [path for path, _ in inbox.taken] == [f"/services/{token}"]
+    assert token in caplog.text
+    assert token not in str(redact(caplog.text))
+
+
 @pytest.mark.parametrize(("host", "shown"), [("hooks.slack.com", "&lt;showed&gt;"), ("chat.example.org", "<showed>")])
 def test_slack_is_told_words_and_no_markup_of_its_own(deployment, monkeypatch, host, shown):
     connect(monkeypatch, "chat", conn_type="http", host=f"https://{host}/services/{TOKEN}")
     message = next(untold(deployment.state.alerts("churn"), "chat", night=NEXT))
     assert f"nights {shown} a shift" in make_notifier(BaseHook.get_connection("chat"), message).json["text"]
+    connect(monkeypatch, "chat", **chat(1, "slackwebhook"))
+    assert "nights &lt;showed&gt; a shift" in make_notifier(BaseHook.get_connection("chat"), message).text
 
 
 WRONG = {
     "a type that is none": ({"conn_type": "ftp"}, "is of type 'ftp'; allowed: http, smtp, slackwebhook"),
     "mail to nobody": ({"conn_type": "smtp", "host": "x"}, "does not say whom to write to: extra.to"),
-    "a provider that is not there": ({"conn_type": "slackwebhook"}, "whose provider is not installed"),
+    "Slack without a token": ({"conn_type": "slackwebhook"}, "has no password, which is Slack's webhook token"),
 }
 
 
