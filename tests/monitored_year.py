@@ -78,7 +78,8 @@ def write_year(url: str, *, features: int = 200) -> StateStoreAdapter:
                 ),
                 {"other": other},
             )
-        connection.execute(sa.insert(tables.retrain_decision), list(map(_decision, _decided(away))))
+        decisions = [*map(_decision, _decided(away)), _replayed(RETRAINED)]
+        connection.execute(sa.insert(tables.retrain_decision), decisions)
     before = partitions.shift(START, -1)
     state.append_moves(
         make_moves(
@@ -157,6 +158,11 @@ def _check(watch: str, name: str, level: float, threshold: float | None, noise: 
 
 def _decided(away: set[int]) -> list[int]:
     return [place for place in reversed(range(DAYS)) if place not in {*away, *NOT_DECIDED}]
+
+
+def _replayed(place: int) -> dict[str, Any]:
+    changes = {"action": "hold", "trigger": "none", "acted": False, "run_id": f"manual__{day_of(place)}"}
+    return {**_decision(place), **changes}
 
 
 def _decision(place: int) -> dict[str, Any]:

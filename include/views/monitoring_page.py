@@ -184,7 +184,7 @@ def compose_page(spec: ModelSpec, record: Record, *, until: str | None = None) -
         versions=year.each(lambda night: night.model_version),
         reasons=dict(list_reasons(year)),
         checks=list(list_checks(year)),
-        decisions=[tell_decision(row) for row in reversed(record.decisions) if row.partition in year],
+        decisions=[tell_decision(row) for row in _newest_first(record.decisions) if row.partition in year],
         moves=[_move_line(move) for move in record.moves if move.partition in year],
         holes=tell_missed(missed),
         held=tell_held(spec, record.stops),
@@ -197,6 +197,11 @@ def _find(model_id: str) -> ModelSpec:
     if model_id not in models:
         raise UsageError(f"no model {model_id!r} stands{nearest(model_id, models)}; see mlops models check")
     return models[model_id]
+
+
+def _newest_first(decisions: Sequence[DecisionRow]) -> list[DecisionRow]:
+    """Return decisions by night: one that was replayed stands with its night, before what was decided there first."""
+    return sorted(decisions, key=lambda row: (row.partition, row.number), reverse=True)
 
 
 def _axis(record: Record, until: str | None) -> list[str]:

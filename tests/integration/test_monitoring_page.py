@@ -166,6 +166,9 @@ def test_the_page_tells_of_decisions_holes_and_incidents_in_words_with_links(ser
         page.locator("#nights summary").click()
         page.wait_for_selector("#nights tbody tr")
         assert page.locator("#nights tbody tr").count() == DAYS
+        # It was replayed since: that is neither what became of the night nor the newest decision.
+        assert "retrain on drift, acted" in page.locator("#nights tbody tr").nth(RETRAINED).inner_text()
+        assert f"{day_of(0)}: hold" in page.locator("dl.facts").inner_text()
         drawn = page.evaluate(CONTRASTS)
         assert len(drawn) > DAYS
         assert [pair for pair in drawn if pair[0] < 4.5] == []

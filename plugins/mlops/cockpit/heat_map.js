@@ -5,7 +5,7 @@
 // another. Three bands above tell of
 // each night: its data and what is missing, what was decided, which version it was measured against.
 
-import { count, dayOf, decisionWords, el, placeOf } from "./words.js";
+import { count, dayOf, decisionsByDay, decisionWords, el, placeOf } from "./words.js";
 
 const SIZES = [3, 5, 8, 12, 18, 26];
 const BAND = 17;
@@ -79,12 +79,11 @@ export function legend(page) {
 
 // What stands in the way of reading a night's column, by day.
 function columnsOf(page) {
-  const days = Array.from({ length: page.days }, (_, place) => ({ day: dayOf(page, place), decision: null, moves: [] }));
-  const rank = (decision) => (decision.acted ? 3 : { veto: 2, retrain: 1 }[decision.action] ?? 0);
-  for (const decision of page.decisions) {
-    const column = days[placeOf(page, decision.partition)];
-    if (column.decision === null || rank(decision) > rank(column.decision)) column.decision = decision;
-  }
+  const decided = decisionsByDay(page);
+  const days = Array.from({ length: page.days }, (_, place) => {
+    const day = dayOf(page, place);
+    return { day, decision: decided.get(day) ?? null, moves: [] };
+  });
   for (const move of page.moves) days[placeOf(page, move.partition)].moves.push(move);
   let before = null;
   page.versions.forEach((version, place) => {

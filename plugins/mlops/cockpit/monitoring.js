@@ -3,7 +3,7 @@
 
 import { HeatMap, legend } from "./heat_map.js";
 import { charts } from "./series.js";
-import { count, dayOf, decisionEntry, decisionWords, el, listing, placeOf, section, shown, table, toAirflow } from "./words.js";
+import { count, dayOf, decisionEntry, decisionsByDay, decisionWords, el, listing, placeOf, section, shown, table, toAirflow } from "./words.js";
 
 const model = document.body.dataset.model;
 const main = document.getElementById("main");
@@ -196,11 +196,11 @@ function versions() {
 
 function nightRows() {
   const digits = ["schema", "significant", "moderate"].map((word) => String(page.verdict_words.indexOf(word)));
-  const by_day = new Map(page.decisions.map((each) => [each.partition, each]).reverse());
+  const decided = decisionsByDay(page);
   const rows = [];
   for (let place = page.days - 1; place >= 0; place -= 1) {
     const day = dayOf(page, place);
-    const decision = by_day.get(day);
+    const decision = decided.get(day);
     const numbers = digits.map((digit) => page.features.filter((each) => each.verdicts[place] === digit).length);
     const worst = page.features.reduce((most, each) => ((each.psi[place] ?? -1) > (most?.psi[place] ?? -1) ? each : most), null);
     const data = { s: "not scored", m: "not measured", d: "not decided on" }[page.missed[place]] ?? { o: "ok", i: "incident", u: "can't be judged" }[page.quality[place]] ?? "–";

@@ -84,6 +84,17 @@ export function decisionWords(decision) {
   return `${decision.action}${decision.trigger === "none" ? "" : ` on ${decision.trigger}`}${became}`;
 }
 
+// Of several decisions on a night, as where it was replayed, the one that weighs most; of equals the newest.
+export function decisionsByDay(page) {
+  const rank = (decision) => (decision.acted ? 3 : { veto: 2, retrain: 1 }[decision.action] ?? 0);
+  const found = new Map();
+  for (const decision of page.decisions) {
+    const known = found.get(decision.partition);
+    if (known === undefined || rank(decision) > rank(known)) found.set(decision.partition, decision);
+  }
+  return found;
+}
+
 export function decisionEntry(decision) {
   const links = [
     decision.run && toAirflow(decision.run, "the run that decided"),

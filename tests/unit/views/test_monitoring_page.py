@@ -61,6 +61,16 @@ def test_a_night_without_a_decision_of_its_own_is_missed_though_somebody_asked_f
     )
 
 
+def test_decisions_stand_in_the_order_of_their_nights_however_late_one_is_replayed():
+    replayed = decided(1, run_id="manual__1", number=3)
+    page = page_of(night_of(1), night_of(2), decisions=(*decided(1), *decided(2, number=2), *replayed))
+    assert [(line.partition, line.number) for line in page.decisions] == [
+        ("2026-03-03", 2),
+        ("2026-03-02", 3),
+        ("2026-03-02", 1),
+    ]
+
+
 def test_nights_before_the_first_promotion_are_not_missed_and_a_published_one_is():
     moves = make_moves((*STAGED[:3], "2026-02-01", *STAGED[4:]), PROMOTED)
     page = compose_page(load_model("churn"), Record(moves=moves, newest="2026-03-03"))
