@@ -9,16 +9,21 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterable, Sequence
+from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from include.errors import MlopsError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from great_expectations.core.batch_definition import BatchDefinition
     from great_expectations.expectations import Expectation
 
 # A frame of so many values (0.8 MB of numbers) is worth a walk over all that the process holds, which is 0.2 s.
 _LARGE = 100_000
+# All frames are the same batch to Great Expectations, which keeps its numbers.
+_ONE_AT_A_TIME = Lock()
 
 
 def run_expectations(
@@ -45,9 +50,13 @@ def run_expectations(
     # At INFO its import alone writes hundreds of lines into a task's log.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     try:
-        results = _validate(name, frame, expectations, index)
+        with _ONE_AT_A_TIME:
+            results = _validate(name, frame, expectations, index)
     finally:
-        _let_go(frame.size)
+        # A batch and its results are a cycle of a thousand objects. Python collects by number, not by bytes:
+        # tens of frames would wait for it.
+        if frame.size >= _LARGE:
+            gc.collect()
     for result in results:
         if "unexpected_count" not in result.result:
             raise MlopsError(
@@ -90,26 +99,30 @@ def find_outside(name: str, values: Sequence[Sequence[float | None]]) -> list[in
 
 def _validate(name: str, frame: pd.DataFrame, expectations: Iterable[Expectation], index: str | None) -> list[Any]:
     import great_expectations as gx
+
+    of_a_frame = _whole_frame()
+    suite = gx.ExpectationSuite(name=name)
+    for expectation in expectations:
+        suite.add_expectation(expectation)
+    wanted: Any = "BASIC"
+    if index is not None:
+        wanted = {"result_format": "COMPLETE", "unexpected_index_column_names": [index]}
+    batch = of_a_frame.get_batch(batch_parameters={"dataframe": frame})
+    try:
+        return list(batch.validate(suite, result_format=wanted).results)
+    finally:
+        # It would keep the frame until the next one.
+        kept = batch.data.execution_engine.batch_manager
+        kept.reset_batch_cache()
+        kept.batch_data_cache.clear()
+
+
+@cache
+def _whole_frame() -> BatchDefinition[Any]:
+    """Return what makes a batch of a frame: to set it up takes longer than most frames do."""
+    import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    suite = gx.ExpectationSuite(name=name)
-    for expectation in expectations:
-        suite.add_expectation(expectation)
-    batch = context.data_sources.pandas_default.read_dataframe(frame)
-    wanted: Any = "BASIC"
-    if index is not None:
-        wanted = {"result_format": "COMPLETE", "unexpected_index_column_names": [index]}
-    return list(batch.validate(suite, result_format=wanted).results)
-
-
-def _let_go(values: int) -> None:
-    """Have the last context, which holds its frame, freed."""
-    from great_expectations.data_context import project_manager
-
-    project_manager.set_project(None)
-    # It is a cycle of a thousand objects. Python collects by their number, not by their bytes: tens of frames would
-    # wait for it.
-    if values >= _LARGE:
-        gc.collect()
+    return context.data_sources.pandas_default.add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -48,3 +49,13 @@ def test_a_frame_that_can_t_be_judged_is_freed_too() -> None:
     del frame, refused
 
     assert [part() for part in parts] == [None] * 3
+
+
+def test_frames_that_are_judged_at_once_are_each_judged_by_their_own_values() -> None:
+    def broken(count: int) -> int:
+        frame = pd.DataFrame({"value": [2.0] * count + [0.5] * (20 - count)})
+        (result,) = run_expectations(f"{count} rows", frame, [between("value", 0.0, 1.0)])
+        return int(result.result["unexpected_count"])
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(broken, range(16))) == list(range(16))
