@@ -80,11 +80,11 @@ def _score_in_chunks(spec: ModelSpec) -> None:
         return score_chunk(Deployment.from_env(), chunk)
 
     @task(outlets=[assets.predictions(spec.model_id)])
-    def commit(staged, outlet_events=None) -> object:
+    def commit(chunks, staged, outlet_events=None) -> object:
         from include.adapters.deployment import Deployment
         from include.steps.score_chunks import commit_chunks
 
-        committed = commit_chunks(Deployment.from_env(), list(staged))
+        committed = commit_chunks(Deployment.from_env(), chunks[0], list(staged))
         outlet_events[assets.predictions(spec.model_id)].add_partitions(committed.partition)
         return committed
 
@@ -96,7 +96,7 @@ def _score_in_chunks(spec: ModelSpec) -> None:
         remove_staged(Deployment.from_env(), chunks[0])
 
     chunks = plan()
-    commit(score_chunk.expand(chunk=chunks)) >> remove_staged(chunks)
+    commit(chunks, score_chunk.expand(chunk=chunks)) >> remove_staged(chunks)
 
 
 def build_dags(spec: ModelSpec) -> None:

@@ -9,6 +9,7 @@ failed for good, an event that was lost, a partition that was deleted and a sche
   measured nights, decisions.
 - **Out**: state tables `night_incident`, a row for each night of a group or model that is missing, and
   `night_incident_end`, when it is found to be there; `alert`, and messages over the connections of `MLOPS_ALERTS`.
+  Staged scores of nights that were given up a day ago are removed, also of models that are not any more.
 - **Hazards**: a night that is found missing fails the task, once: its message is the cause, and what to do. The runs
   after it are green while nothing new is missing, and their log says what still is.
 - **Re-run**: not needed. `mlops nights status` shows the grid, `mlops nights repair` makes up for what is missing,
@@ -58,7 +59,15 @@ def watch_nights() -> None:
         day = partitions.resolve({"dag_run": dag_run, **context})
         return watch_nights(Deployment.from_env(), until=day, run_id=dag_run.run_id)
 
+    @task
+    def sweep_staged() -> int:
+        from include.adapters.deployment import Deployment
+        from include.steps.score_chunks import sweep_staged
+
+        return sweep_staged(Deployment.from_env())
+
     watch()
+    sweep_staged()
 
 
 watch_nights()

@@ -21,6 +21,8 @@ Word: TypeAlias = Literal["string", "int32", "int64", "float32", "float64", "boo
 
 # A night can still be looked into when the same night of the next year is asked about.
 _OVER_A_YEAR = 400
+# Below it a folder for each model, also of those that are not any more.
+STAGED_SCORES = "staged_scores"
 
 
 class Person(StrEnum):
@@ -184,7 +186,7 @@ def scoring_manifests_name(model_id: str) -> str:
 
 def staged_scores_name(model_id: str) -> str:
     """Return the name of the folder of a model's scores that wait for the commit of their night."""
-    return f"staged_scores/{model_id}"
+    return f"{STAGED_SCORES}/{model_id}"
 
 
 def outcomes_name(model_id: str) -> str:
@@ -410,7 +412,7 @@ def staged_scores_folder(model_id: str, whose: Whose) -> FolderSpec:
         file="the scores of one chunk of a night that several tasks score, or the plan that the chunks share",
         whose=whose,
         kept_days=None,
-        kept="until the night is committed; of a run that failed, until the night or one a day later is planned",
+        kept="until the night is committed; of a run that was given up, until it is planned again, or for two days",
     )
 
 

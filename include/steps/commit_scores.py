@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from include.adapters.lake.role_rows import replace_roles
 from include.adapters.lake.scoring_manifests import read_scoring_manifests, remove_manifest, write_manifest
-from include.errors import one_line
 from include.refs import PredictionsRef
 from include.scoring.manifest import ScoringManifest
 from include.scoring.predictions import CHALLENGER, CHAMPION
 from include.scoring.slices import UnorderedError
 from include.steps.read_night import ROWS_OF_A_SLICE
-from include.steps.score_night import ChallengerError, Pass, Run, Scoring
+from include.steps.score_night import Pass, Run, Scoring, without_failing
 from include.tables import features_name, predictions_name
 
 if TYPE_CHECKING:
@@ -99,25 +98,29 @@ class _Committed:
 
 def _commit(deployment: Deployment, scorers: Sequence[_Pass], failure: str | None, run: Run[_Pass]) -> _Committed:
     """Score and commit; anew without a challenger that fails, and at once where rows are not in their order."""
-    night, table = scorers[0].night, predictions_name(scorers[0].night.spec.model_id)
-    rows_at_once: int | None = ROWS_OF_A_SLICE
-    while True:
-        scoring = Scoring(tuple(scorers), rows_at_once, run)
-        rewriting = replace_roles([each.role for each in scorers], scoring.schema, scoring.pieces)
-        forgetting = _forgetting(deployment, scorers, rewriting)
+    night = scorers[0].night
+
+    def attempt(asked: Sequence[_Pass]) -> tuple[Scoring[_Pass], int]:
         try:
-            version = deployment.lake.rewrite(table, [night.partition], forgetting).version
-        except ChallengerError as err:
-            failure = tell_failure(scorers[1].model_version, err.__cause__ or err)
-            scorers = scorers[:1]
+            return _rewrite(deployment, Scoring(tuple(asked), ROWS_OF_A_SLICE, run))
         except UnorderedError:
             log.warning(
                 "score model=%s partition=%s: the rows of %s are not in the order of their keys; all are held at once",
                 night.spec.model_id, night.partition, features_name(night.spec.features.group),
             )  # fmt: skip
-            rows_at_once = None
-        else:
-            return _Committed([_manifest(each, scoring, version, failure) for each in scorers], version)
+            return _rewrite(deployment, Scoring(tuple(asked), None, run))
+
+    (scoring, version), scorers, failure = without_failing(scorers, failure, attempt)
+    return _Committed([_manifest(each, scoring, version, failure) for each in scorers], version)
+
+
+def _rewrite(deployment: Deployment, scoring: Scoring[_Pass]) -> tuple[Scoring[_Pass], int]:
+    """Commit a scoring, and return it with the version of the table of predictions that holds it."""
+    night = scoring.scorers[0].night
+    rewriting = replace_roles([each.role for each in scoring.scorers], scoring.schema, scoring.pieces)
+    forgetting = _forgetting(deployment, scoring.scorers, rewriting)
+    written = deployment.lake.rewrite(predictions_name(night.spec.model_id), [night.partition], forgetting)
+    return scoring, written.version
 
 
 def _forgetting(deployment: Deployment, scorers: Sequence[Pass], rewriting: Rewriting) -> Rewriting:
@@ -142,8 +145,3 @@ def _manifest(scorer: _Pass, scoring: Scoring[_Pass], version: int, failure: str
         scorer.engine, night.sources, tally.account, tally.decided, version,
         failure if scorer.role == CHAMPION else None,
     )  # fmt: skip
-
-
-def tell_failure(version: int, err: BaseException) -> str:
-    """Say that the version in Staging did not score beside the champion, and why."""
-    return f"version {version}, in Staging, did not score as challenger: {one_line(err)}"

@@ -17,10 +17,10 @@ from include.governance.lifecycle import staging_at
 from include.monitoring.missed_nights import MissedNight, tell_missed
 from include.scoring.predictions import CHALLENGER, CHAMPION
 from include.specs.models import load_model
-from include.steps.commit_scores import commit_scores, scoring_of, tell_failure
+from include.steps.commit_scores import commit_scores, scoring_of
 from include.steps.load_version import load_version
 from include.steps.read_night import open_night
-from include.steps.score_night import Run, Scorer, in_threads
+from include.steps.score_night import Run, Scorer, in_threads, tell_failure
 from include.tables import features_name
 
 if TYPE_CHECKING:

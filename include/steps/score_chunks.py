@@ -19,6 +19,7 @@ from include.adapters.lake.scoring_manifests import read_scoring_manifests
 from include.adapters.lake.staged_scores import (
     read_chunk,
     read_plan,
+    remove_given_up,
     remove_plan,
     remove_plans,
     write_chunk,
@@ -29,11 +30,11 @@ from include.refs import ChunkRef, StagedRef
 from include.scoring.chunk_plan import ChunkPlan, PlannedPass
 from include.scoring.slices import UnorderedError
 from include.specs.models import load_model
-from include.steps.commit_scores import commit_scores, scoring_of, tell_failure
+from include.steps.commit_scores import commit_scores, scoring_of
 from include.steps.load_version import load_version
 from include.steps.read_night import ROWS_OF_A_SLICE, Night
 from include.steps.score_batch import choose_scorers
-from include.steps.score_night import ChallengerError, Pass, Scored, Scorer, Scoring, in_threads
+from include.steps.score_night import Pass, Scored, Scorer, Scoring, in_threads, tell_failure, without_failing
 from include.tables import features_name
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ _GIVEN_UP_AFTER = timedelta(days=1)
 def plan_chunks(deployment: Deployment, model_id: str, *, partition: str) -> list[ChunkRef]:
     """Choose the versions and pin the tables that score a night, cut it into chunks, and return one reference of each.
 
-    An earlier plan of the night does not stand any more, and what runs of other nights staged and gave up is removed.
+    An earlier plan of the night does not stand any more.
 
     Raises
     ------
@@ -77,7 +78,7 @@ def plan_chunks(deployment: Deployment, model_id: str, *, partition: str) -> lis
         )
         parts = _cut(night, spec.scoring.chunk_rows)
         plan = ChunkPlan(model_id, partition, uuid4().hex, _digest(spec), passes, parts, failure)
-        remove_plans(deployment.lake, model_id, partition=partition, before=datetime.now(UTC) - _GIVEN_UP_AFTER)
+        remove_plans(deployment.lake, model_id, partition=partition)
         write_plan(deployment.lake, plan)
     log.info("score model=%s partition=%s plan=%s chunks=%d", model_id, partition, plan.plan_id, len(parts))
     return [ChunkRef(model_id, partition, plan.plan_id, number) for number in range(len(parts))]
@@ -97,42 +98,47 @@ def score_chunk(deployment: Deployment, chunk: ChunkRef) -> StagedRef:
     spec = _same_spec(plan)
     scorers = [_scorer(deployment, spec, plan, plan.passes[0])]
     part, failure = plan.parts[chunk.number], None
+    rows_at_once = None if part is None else ROWS_OF_A_SLICE
     try:
         scorers += [_scorer(deployment, spec, plan, each) for each in plan.passes[1:]]
     except Exception as err:  # Whatever it is, nobody relies on that version's scores.
         failure = tell_failure(plan.passes[1].model_version, err)
-    while True:
-        rows_at_once = None if part is None else ROWS_OF_A_SLICE
-        scoring = Scoring(tuple(scorers), rows_at_once, partial(in_threads, part=part))
-        try:
-            sha256 = _stage(deployment, plan, chunk.number, scoring)
-        except ChallengerError as err:
-            failure = tell_failure(scorers[1].model_version, err.__cause__ or err)
-            scorers = scorers[:1]
-        else:
-            break
-    champion = scoring.tallies[plan.passes[0].role].account
+
+    def attempt(asked: Sequence[Scorer]) -> tuple[str, int]:
+        scoring = Scoring(tuple(asked), rows_at_once, partial(in_threads, part=part))
+        return _stage(deployment, plan, chunk.number, scoring), scoring.tallies[asked[0].role].account.scored
+
+    (sha256, rows), _, failure = without_failing(scorers, failure, attempt)
     log.info(
         "score model=%s partition=%s chunk=%d of %d rows=%d failure=%s",
-        chunk.model_id, chunk.partition, chunk.number, len(plan.parts), champion.scored, failure,
+        chunk.model_id, chunk.partition, chunk.number, len(plan.parts), rows, failure,
     )  # fmt: skip
     return StagedRef(**asdict(chunk), sha256=sha256, challenger_failure=failure)
 
 
-def commit_chunks(deployment: Deployment, staged: Sequence[StagedRef]) -> PredictionsRef:
+def commit_chunks(deployment: Deployment, chunk: ChunkRef, staged: Sequence[StagedRef]) -> PredictionsRef:
     """Commit the chunks of a night as one partition, a piece at a time. Again gives the same rows, and no commit.
+
+    Parameters
+    ----------
+    deployment : Deployment
+    chunk : ChunkRef
+        One of the plan.
+    staged : sequence of StagedRef
+        What was staged of the plan, beside what may be left of an earlier one that had more chunks.
 
     Raises
     ------
     RefusedError
         If the plan does not stand any more, or scores stand that were made from newer tables than the plan's.
-    MlopsError
-        If the chunks are not all those of one plan, or a file is not what a chunk staged.
+        Or the chunks are not all those of one plan.
+    AlteredError
+        If a file is not what a chunk staged.
     """
-    first = staged[0]
-    with deployment.state.alone(scoring_of(first.model_id, first.partition)):
-        plan = read_plan(deployment.lake, first.model_id, first.partition, first.plan_id)
+    with deployment.state.alone(scoring_of(chunk.model_id, chunk.partition)):
+        plan = read_plan(deployment.lake, chunk.model_id, chunk.partition, chunk.plan_id)
         spec = _same_spec(plan)
+        staged = [each for each in staged if each.plan_id == chunk.plan_id]
         _require_whole(plan, staged)
         _require_newest(deployment, plan)
         failures = [each.challenger_failure for each in staged if each.challenger_failure]
@@ -153,6 +159,13 @@ def commit_chunks(deployment: Deployment, staged: Sequence[StagedRef]) -> Predic
 def remove_staged(deployment: Deployment, chunk: ChunkRef) -> None:
     """Remove the plan of a chunk, which was committed, and what all its chunks staged."""
     remove_plan(deployment.lake, chunk.model_id, chunk.partition, chunk.plan_id)
+
+
+def sweep_staged(deployment: Deployment) -> int:
+    """Remove what runs have staged and given up, of models too that are not any more; return of how many runs."""
+    removed = remove_given_up(deployment.lake, before=datetime.now(UTC) - _GIVEN_UP_AFTER)
+    log.info("staged scores of %d runs that were given up are removed", removed)
+    return removed
 
 
 def _digest(spec: ModelSpec) -> str:
@@ -215,13 +228,11 @@ def _stage(deployment: Deployment, plan: ChunkPlan, number: int, scoring: Scorin
 
 
 def _require_whole(plan: ChunkPlan, staged: Sequence[StagedRef]) -> None:
-    of_one = {(each.model_id, each.partition, each.plan_id) for each in staged}
     numbers = sorted(each.number for each in staged)
-    if len(of_one) > 1 or numbers != list(range(len(plan.parts))):
-        raise MlopsError(
+    if numbers != list(range(len(plan.parts))):
+        raise RefusedError(
             f"{plan.model_id} {plan.partition} is not committed: its plan has chunks 0 to {len(plan.parts) - 1}, each "
-            f"once, and what was staged is {numbers} of {len(of_one)} plan(s); clear the task `plan` with all that "
-            "follow it"
+            f"once, and what was staged is {numbers}; clear the task `plan` with all that follow it"
         )
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from include.adapters.ahead import ahead
 from include.adapters.lake.portions import ROWS_AT_ONCE
 from include.adapters.lake.role_rows import in_columns_of
+from include.errors import one_line
 from include.question.matrix import feature_matrix
 from include.scoring.manifest import NightAccount
 from include.scoring.predictions import count_decided, prediction_rows
@@ -86,9 +87,38 @@ class Scorer(Pass):
             raise ChallengerError from err
 
 
+_Pass = TypeVar("_Pass", bound=Pass)
+_Made = TypeVar("_Made")
+
+
+def without_failing(
+    scorers: Sequence[_Pass], failure: str | None, attempt: Callable[[Sequence[_Pass]], _Made]
+) -> tuple[_Made, Sequence[_Pass], str | None]:
+    """Return what an attempt makes of passes, or where the challenger fails of the champion's alone; which, and why.
+
+    Parameters
+    ----------
+    scorers : sequence of Pass
+        The champion's first.
+    failure : str or None
+        Why the challenger that should score does not, as far as that is known.
+    attempt : callable
+        Raises `ChallengerError` where the challenger fails.
+    """
+    try:
+        return attempt(scorers), scorers, failure
+    except ChallengerError as err:
+        failure = tell_failure(scorers[1].model_version, err.__cause__ or err)
+    return attempt(scorers[:1]), scorers[:1], failure
+
+
+def tell_failure(version: int, err: BaseException) -> str:
+    """Say that the version in Staging did not score beside the champion, and why."""
+    return f"version {version}, in Staging, did not score as challenger: {one_line(err)}"
+
+
 # What was read together and what it became, by role; several may tell of one slice, each of other roles.
 Scored: TypeAlias = tuple[NightAccount, dict[str, pa.Table]]
-_Pass = TypeVar("_Pass", bound=Pass)
 Run: TypeAlias = Callable[[Sequence[_Pass], int | None], Iterator[Scored]]
 
 

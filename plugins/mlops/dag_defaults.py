@@ -23,7 +23,7 @@ from airflow.sdk import (
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import partitions
-from include.errors import ConflictError, NotYetError, RefusedError, UsageError
+from include.errors import AlteredError, ConflictError, NotYetError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -98,7 +98,11 @@ RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(ConflictError, RetryAction.DEFAULT, reason="another writer was first; it may not be again"),
         RetryRule(NotYetError, RetryAction.RETRY, timedelta(minutes=5), reason="what is waited for may come"),
-        RetryRule([RefusedError, UsageError], RetryAction.FAIL, reason="another try would be answered in the same way"),
+        RetryRule(
+            [RefusedError, UsageError, AlteredError],
+            RetryAction.FAIL,
+            reason="another try would be answered in the same way",
+        ),
     ]
 )
 

@@ -82,7 +82,7 @@ def test_spark_and_chunks_and_the_native_path_give_one_night_the_same_rows_and_a
         found[compute] = ref, scores(deployment, model_id), read_scoring_manifests(deployment.lake, model_id, NIGHT)
     write_scoring(specs, model_id, compute="local", chunk_rows=1_000)
     [chunk] = plan_chunks(deployment, model_id, partition=NIGHT)
-    ref = commit_chunks(deployment, [score_chunk(deployment, chunk)])
+    ref = commit_chunks(deployment, chunk, [score_chunk(deployment, chunk)])
     found["chunks"] = ref, scores(deployment, model_id), read_scoring_manifests(deployment.lake, model_id, NIGHT)
     remove_staged(deployment, chunk)
     with pytest.raises(RefusedError, match="does not stand any more"):

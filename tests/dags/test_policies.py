@@ -27,7 +27,7 @@ ONCE = {
     "tell_ignored_events": {"tell": set()},
     "ask_about_waiting": {f"remind_of_{model_id}": set() for model_id in SPECS.models},
     "verify_registry": {"verify": set()},
-    "watch_nights": {"watch": set()},
+    "watch_nights": {"watch": set(), "sweep_staged": set()},
 }
 PER_GROUP = {"backfill_features": {"build_range": {"materialize"}, "materialize": {"verify"}, "verify": set()}}
 PER_MODEL = {

@@ -109,4 +109,4 @@ def test_a_plan_of_chunks_that_is_refused_skips_the_night_and_a_commit_that_is_f
     with pytest.raises(AirflowSkipException, match="no version was in Production"):
         dag.get_task("plan").python_callable(dag_run=SimpleNamespace(partition_key=DAY, conf={}), params={})
     with pytest.raises(RefusedError, match="no version was in Production"):
-        dag.get_task("commit").python_callable([])
+        dag.get_task("commit").python_callable([None], [])

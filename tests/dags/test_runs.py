@@ -158,9 +158,10 @@ def test_the_night_is_measured_decided_and_looked_at_for_alerts(bag, deployment,
 
 
 def test_a_night_that_is_missing_fails_the_watch_once(bag, deployment):
-    assert run(bag, "watch_nights", conf={"partition": NIGHT}) == {"watch": "success"}
-    assert states(bag, "watch_nights", conf={"partition": LATER}) == ("failed", {"watch": "failed"})
-    assert run(bag, "watch_nights", conf={"partition": LATER}) == {"watch": "success"}
+    assert run(bag, "watch_nights", conf={"partition": NIGHT}) == {"watch": "success", "sweep_staged": "success"}
+    ended = {"watch": "failed", "sweep_staged": "success"}
+    assert states(bag, "watch_nights", conf={"partition": LATER}) == ("failed", ended)
+    assert run(bag, "watch_nights", conf={"partition": LATER})["watch"] == "success"
     found = [each.hole.key for each in deployment.state.night_incidents() if each.is_open]
     assert found == [("group", "customer_daily", LATER), ("model", "churn", LATER)]
 

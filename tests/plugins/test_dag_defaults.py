@@ -6,7 +6,7 @@ import pytest
 from airflow.sdk import RetryAction
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.errors import ConflictError, MlopsError, NotYetError, RefusedError, UsageError
+from include.errors import AlteredError, ConflictError, MlopsError, NotYetError, RefusedError, UsageError
 from mlops.dag_defaults import RETRY_POLICY, refusals_skip
 
 
@@ -35,8 +35,10 @@ def test_a_yes_is_left_as_it_is():
     assert done
 
 
-@pytest.mark.parametrize("error", [*below(RefusedError), *below(UsageError)], ids=lambda error: error.__name__)
-def test_a_verdict_and_wrong_use_are_not_tried_again(error):
+@pytest.mark.parametrize(
+    "error", [*below(RefusedError), *below(UsageError), AlteredError], ids=lambda error: error.__name__
+)
+def test_a_verdict_wrong_use_and_an_altered_file_are_not_tried_again(error):
     expected = {ConflictError: RetryAction.DEFAULT, NotYetError: RetryAction.RETRY}.get(error, RetryAction.FAIL)
     # Some say more than a reason: the policy asks what an error is.
     assert RETRY_POLICY.evaluate(error.__new__(error, "the reason"), 1, 2).action == expected

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -22,14 +22,13 @@ from include.adapters.whole_files import put
 from include.errors import AlteredError, MlopsError, RefusedError, one_line
 from include.scoring.chunk_plan import ChunkPlan
 from include.scoring.manifest import NightAccount
-from include.tables import staged_scores_name
+from include.tables import STAGED_SCORES, staged_scores_name
 
 if TYPE_CHECKING:
     from include.adapters.lake.delta_lake import LakeAdapter
     from include.adapters.lake.role_rows import Piece
 
 _PLAN, _ROLE, _ACCOUNT = "plan.json", b"role", b"account"
-_OF_NOW = datetime.max.replace(tzinfo=UTC)
 
 
 def write_plan(lake: LakeAdapter, plan: ChunkPlan) -> None:
@@ -74,6 +73,8 @@ def write_chunk(
 ) -> str:
     """Write the scores of a chunk, in the place of an earlier file of it, and return the file's sha256.
 
+    Nothing is left of it where the plan does not stand any more, as whoever removed it has looked.
+
     Parameters
     ----------
     lake : LakeAdapter
@@ -86,6 +87,11 @@ def write_chunk(
         As ``role_rows.replace_roles`` takes them.
     accounts : callable
         Gives, once the pieces are gone through, the account of each role.
+
+    Raises
+    ------
+    RefusedError
+        If the plan does not stand any more.
     """
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
@@ -97,6 +103,11 @@ def write_chunk(
             writer.write_batch(pa.RecordBatch.from_pylist([], schema), custom_metadata=told)
     content = sink.getvalue()
     _put(lake, plan, _name(number), content)
+    try:
+        read_plan(lake, plan.model_id, plan.partition, plan.plan_id)
+    except RefusedError:
+        remove_plan(lake, plan.model_id, plan.partition, plan.plan_id)
+        raise
     return hashlib.sha256(content).hexdigest()
 
 
@@ -135,27 +146,28 @@ def remove_plan(lake: LakeAdapter, model_id: str, partition: str, plan_id: str) 
     _remove(filesystem, f"{root}/{_folder(partition, plan_id)}")
 
 
-def remove_plans(lake: LakeAdapter, model_id: str, *, partition: str | None = None, before: datetime = _OF_NOW) -> None:
-    """Remove the plans of a model, with what was staged: those of a night, and those that nobody wrote to since.
-
-    Parameters
-    ----------
-    lake : LakeAdapter
-    model_id : str
-    partition : str, optional
-        The night whose plans go, whatever their age.
-    before : datetime, optional
-        Plans of any night go to whose folders nothing was written since; default: all.
-    """
+def remove_plans(lake: LakeAdapter, model_id: str, *, partition: str | None = None) -> None:
+    """Remove the plans of a model, of one night or of all, with what was staged."""
     filesystem, root = _location(lake, model_id)
-    written: dict[str, datetime | None] = {}
+    for entry in filesystem.get_file_info(fs.FileSelector(root, allow_not_found=True)):
+        if partition is None or entry.base_name.partition(".")[0] == partition:
+            _remove(filesystem, entry.path)
+
+
+def remove_given_up(lake: LakeAdapter, *, before: datetime) -> int:
+    """Remove the plans of all models, whoever they are, to which nobody wrote since; return how many those are."""
+    filesystem, root = open_location(lake.table_uri(STAGED_SCORES), lake.s3_endpoint_url)
+    written: dict[str, list[datetime]] = {}
     for entry in filesystem.get_file_info(fs.FileSelector(root, allow_not_found=True, recursive=True)):
-        folder = entry.path.removeprefix(f"{root}/").partition("/")[0]
-        known = [at for at in (written.get(folder), entry.mtime) if at is not None]
-        written[folder] = max(known, default=None)
-    for folder, at in written.items():
-        if folder.partition(".")[0] == partition or at is None or at < before:
-            _remove(filesystem, f"{root}/{folder}")
+        model_id, _, below = entry.path.removeprefix(f"{root}/").partition("/")
+        if below:
+            # S3 does not say of a folder when it was written to.
+            times = written.setdefault(f"{model_id}/{below.partition('/')[0]}", [])
+            times += [] if entry.mtime is None else [entry.mtime]
+    old = [folder for folder, times in written.items() if max(times, default=before) <= before]
+    for folder in old:
+        _remove(filesystem, f"{root}/{folder}")
+    return len(old)
 
 
 def _remove(filesystem: fs.FileSystem, folder: str) -> None:

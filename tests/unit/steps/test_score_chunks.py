@@ -24,7 +24,7 @@ from include.refs import PredictionsRef
 from include.scoring.model import ScoringModel
 from include.steps import commit_scores, score_chunks, score_night
 from include.steps.score_batch import score_batch
-from include.steps.score_chunks import commit_chunks, plan_chunks, remove_staged, score_chunk
+from include.steps.score_chunks import commit_chunks, plan_chunks, remove_staged, score_chunk, sweep_staged
 from include.steps.score_night import Scoring
 from tests.scoring_lake import NIGHT, break_a_second_slice, feature_rows, publish, scoring_lake, write_scoring
 
@@ -67,7 +67,7 @@ def in_chunks(deployment: Any, model_id: str = MODEL) -> PredictionsRef:
     chunks = plan_chunks(deployment, model_id, partition=NIGHT)
     assert len(chunks) == 3
     # In whatever order workers are done.
-    done = commit_chunks(deployment, [score_chunk(deployment, chunk) for chunk in reversed(chunks)])
+    done = commit_chunks(deployment, chunks[0], [score_chunk(deployment, chunk) for chunk in reversed(chunks)])
     remove_staged(deployment, chunks[0])
     return done
 
@@ -168,13 +168,13 @@ def test_a_chunk_or_a_commit_that_is_killed_anywhere_is_tried_again_to_the_same_
     with monkeypatch.context() as patch:
         patch.setattr(*({**IN_A_CHUNK, **IN_THE_COMMIT}[where]))
         with pytest.raises(KilledError):
-            commit_chunks(deployment, [*done, score_chunk(deployment, chunks[2])])
+            commit_chunks(deployment, chunks[0], [*done, score_chunk(deployment, chunks[2])])
 
     was_committed = where.startswith("after the") and where != "after the file"
     assert deployment.lake.version(f"predictions/{MODEL}") == before + was_committed
     # The second is repeated though it was done.
     assert score_chunk(deployment, chunks[1]) == done[1]
-    commit_chunks(deployment, [*done, score_chunk(deployment, chunks[2])])
+    commit_chunks(deployment, chunks[0], [*done, score_chunk(deployment, chunks[2])])
     assert told(deployment) == expected
     assert deployment.lake.version(f"predictions/{MODEL}") == before + 1
 
@@ -191,7 +191,7 @@ def test_what_is_promoted_and_rebuilt_between_two_chunks_is_not_of_that_night(de
     deployment.state.move(MODEL, SAME, Stage.PRODUCTION, at=NIGHT)
     publish(deployment, GROUP, feature_rows(GROUP, CUSTOMERS, seed=1))
     done += [score_chunk(deployment, chunk) for chunk in others]
-    commit_chunks(deployment, done)
+    commit_chunks(deployment, first, done)
 
     assert told(deployment) == expected
     # Who scores from the newest stays, though a commit from before comes after it.
@@ -199,7 +199,7 @@ def test_what_is_promoted_and_rebuilt_between_two_chunks_is_not_of_that_night(de
     rescored = told(deployment)
     assert rescored[0] != expected[0]
     with pytest.raises(RefusedError, match=r"winback 2024-03-10 was scored since .* from version 1 of features/cust"):
-        commit_chunks(deployment, done)
+        commit_chunks(deployment, first, done)
     assert told(deployment) == rescored
     assert deployment.lake.version(f"predictions/{MODEL}") == newest.version
     assert in_chunks(deployment) == newest
@@ -221,7 +221,7 @@ def test_a_challenger_that_fails_in_one_chunk_is_told_of_and_leaves_the_champion
         break_a_second_slice(patch)
         done += [score_chunk(deployment, chunks[2]), score_chunk(deployment, chunks[2])]
 
-    committed = commit_chunks(deployment, [*done[:2], done[-1]])
+    committed = commit_chunks(deployment, chunks[0], [*done[:2], done[-1]])
 
     assert [each.challenger_failure is None for each in done] == [True, False, True, False]
     assert committed.challenger is None
@@ -257,9 +257,9 @@ def other_plan_of_that_name(deployment: Any, refs: list[Any]) -> list[Any]:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda _, refs: refs[:2], r"chunks 0 to 2, each once, and what was staged is \[0, 1\] of 1 plan"),
-        (lambda _, refs: [refs[0], refs[1], refs[1]], r"\[0, 1, 1\] of 1 plan"),
-        (other_plan, r"\[0, 1, 2\] of 2 plan"),
+        (lambda _, refs: refs[:2], r"chunks 0 to 2, each once, and what was staged is \[0, 1\];"),
+        (lambda _, refs: [refs[0], refs[1], refs[1]], r"\[0, 1, 1\];"),
+        (other_plan, r"\[0, 1\];"),
         (other_bytes, r"00001.arrow .* is not what chunk 1 of winback 2024-03-10 staged"),
         (no_file, r"00002.arrow .* is not what chunk 2"),
         (other_plan_of_that_name, "is not plan"),
@@ -271,12 +271,14 @@ def test_chunks_that_are_not_all_those_of_one_plan_are_not_committed(
 ) -> None:
     refs = [score_chunk(deployment, chunk) for chunk in plan_chunks(deployment, MODEL, partition=NIGHT)]
     with pytest.raises(MlopsError, match=why):
-        commit_chunks(deployment, change(deployment, refs))
+        commit_chunks(deployment, refs[0], change(deployment, refs))
     assert not deployment.lake.exists(f"predictions/{MODEL}")
     assert read_scoring_manifests(deployment.lake, MODEL, NIGHT) == []
 
 
-def test_what_a_run_staged_and_gave_up_is_not_read_by_the_next_and_is_removed(deployment: Any) -> None:
+def test_what_a_run_staged_and_gave_up_is_not_read_by_the_next_and_is_removed(
+    deployment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish(deployment, GROUP, feature_rows(GROUP, CUSTOMERS, LATER), LATER)
     publish(deployment, OTHER, feature_rows(OTHER, CUSTOMERS, LATER), LATER)
     first, *others = plan_chunks(deployment, MODEL, partition=NIGHT)
@@ -284,22 +286,37 @@ def test_what_a_run_staged_and_gave_up_is_not_read_by_the_next_and_is_removed(de
     plan_chunks(deployment, MODEL, partition=LATER)
     assert len(staged(deployment)) == 2
 
-    again = plan_chunks(deployment, MODEL, partition=NIGHT)
+    again: list[Any] = []
+    put = staged_scores.put
+
+    def plan_again_and_put(*given: Any) -> None:
+        monkeypatch.setattr(staged_scores, "put", put)
+        again.extend(plan_chunks(deployment, MODEL, partition=NIGHT))
+        put(*given)
+
+    monkeypatch.setattr(staged_scores, "put", plan_again_and_put)
+    with pytest.raises(RefusedError, match="does not stand any more"):
+        score_chunk(deployment, others[1])
 
     assert [name.partition(".")[0] for name in staged(deployment)] == [NIGHT, LATER]
     assert staged(deployment)[0] == f"{NIGHT}.{again[0].plan_id}"
-    for late in (lambda: score_chunk(deployment, others[0]), lambda: commit_chunks(deployment, [given_up])):
+    for late in (lambda: score_chunk(deployment, others[0]), lambda: commit_chunks(deployment, first, [given_up])):
         with pytest.raises(RefusedError, match=r"does not stand any more: another run planned this night since"):
             late()
-    commit_chunks(deployment, [score_chunk(deployment, chunk) for chunk in again])
-    # A night later, what was left of this one is old enough to be nobody's.
-    root = Path(deployment.lake.uri.removeprefix("file://"), "staged_scores", MODEL)
-    for path in (root / f"{NIGHT}.{again[0].plan_id}", *(root / f"{NIGHT}.{again[0].plan_id}").iterdir()):
+    commit_chunks(deployment, again[0], [given_up, *(score_chunk(deployment, chunk) for chunk in again)])
+    # A day later, what was left of this one is nobody's, as is what a model left that is not any more.
+    root = Path(deployment.lake.uri.removeprefix("file://"), "staged_scores")
+    old = root / MODEL / f"{NIGHT}.{again[0].plan_id}"
+    shutil.copytree(old, root / "no_model" / old.name)
+    for path in (old, *old.iterdir(), root / "no_model" / old.name, *(root / "no_model" / old.name).iterdir()):
         os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 25 * 3_600))
     [last, *_] = plan_chunks(deployment, MODEL, partition=LATER)
+    assert sweep_staged(deployment) == 2
     assert staged(deployment) == [f"{LATER}.{last.plan_id}"]
+    assert list((root / "no_model").iterdir()) == []
     remove_staged(deployment, last)
     assert staged(deployment) == []
+    assert sweep_staged(deployment) == 0
 
 
 def test_chunks_of_another_spec_or_engine_than_the_plans_are_refused(
@@ -327,7 +344,7 @@ def test_a_night_without_rows_and_one_in_no_order_are_one_chunk(deployment: Any)
         expected = told(deployment)
         take_back(deployment)
         [chunk] = plan_chunks(deployment, MODEL, partition=NIGHT)
-        commit_chunks(deployment, [score_chunk(deployment, chunk)])
+        commit_chunks(deployment, chunk, [score_chunk(deployment, chunk)])
         assert told(deployment) == expected
 
 
@@ -347,6 +364,6 @@ def test_a_commit_passes_a_chunk_on_before_it_reads_the_next(deployment: Any, mo
 
     monkeypatch.setattr(score_chunks, "read_chunk", read)
     monkeypatch.setattr(Scoring, "pieces", pieces)
-    commit_chunks(deployment, refs)
+    commit_chunks(deployment, refs[0], refs)
     assert seen.count("read") == 3
     assert "read read" not in " ".join(seen)
