@@ -127,7 +127,7 @@ def test_tasks_and_edges_are_as_drawn(bag, dag_id):
 def test_a_night_in_chunks_is_planned_and_committed_once_around_a_task_for_each_chunk(bag_of_chunks):
     dag = bag_of_chunks.dags["score_batch__churn"]
     assert {t.task_id: set(t.downstream_task_ids) for t in dag.tasks} == {
-        "plan": {"score_chunk", "remove_staged"},
+        "plan": {"score_chunk", "commit", "remove_staged"},
         "score_chunk": {"commit"},
         "commit": {"remove_staged"},
         "remove_staged": set(),

@@ -20,6 +20,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from include.adapters.arrow_files import open_location
 from include.adapters.lake.checked_files import TableFiles
 from include.adapters.lake.commits import conformed, make_table, replace_partitions
+from include.adapters.lake.data_files import FIRST_ENTRY
 from include.adapters.lake.lake_errors import absent, gone, unreachable
 from include.adapters.lake.listed_files import listed_files
 from include.adapters.lake.portions import in_portions
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 
 # Two writers of one partition conflict at most once each per commit of the other.
 _MAX_ATTEMPTS = 20
+# One of them is in the log of every table: a log that has lost its beginning has a checkpoint.
+_SIGNS = (FIRST_ENTRY, "_delta_log/_last_checkpoint")
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,12 @@ class LakeAdapter:
     def exists(self, table: str) -> bool:
         """Say whether the table has been written at least once."""
         try:
-            return bool(DeltaTable.is_deltatable(self.table_uri(table), self.storage_options))
-        except (DeltaError, OSError) as err:
+            filesystem, path = open_location(self.table_uri(table), self.s3_endpoint_url)
+            # `DeltaTable.is_deltatable` keeps Python's lock until the storage answers: no thread goes on meanwhile.
+            found = filesystem.get_file_info([f"{path}/{name}" for name in _SIGNS])
+        except OSError as err:
             raise unreachable(self.uri, table, err) from err
+        return any(each.is_file for each in found)
 
     def version(self, table: str) -> int | None:
         """Return the table's newest version, or None where it does not exist."""

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.fs as fs
 import pytest
+from moto.server import ThreadedMotoServer
 
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.errors import MlopsError
@@ -198,6 +200,30 @@ def test_a_table_that_is_gone_is_not_made_anew_where_it_was(tmp_path: Path, lake
     lake.path.rename(tmp_path / "elsewhere")
     with pytest.raises(MlopsError, match="is not any more; bring it back"):
         lake.has(make_source("p"), 2)
+
+
+def test_no_thread_stands_still_while_the_lake_is_waited_for(monkeypatch: pytest.MonkeyPatch):
+    # It answers from this process: who keeps Python's lock until there is an answer gets none.
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}.items():
+            monkeypatch.setenv(name, value)
+        address = f"http://{host}:{port}"
+        fs.S3FileSystem(endpoint_override=address, allow_bucket_creation=True).create_dir("log")
+        once = {"timeout": "5s", "max_retries": "0"}
+        adapter = LakeAdapter("s3://log/root", {"AWS_ENDPOINT_URL": address, "AWS_ALLOW_HTTP": "true", **once})
+        sink, source = LakeSink(adapter), make_source("p")
+        rows = pa.table({"asked_at": [datetime.fromtimestamp(ASKED_AT_US / 1e6, UTC)], "sequence_number": [1]})
+
+        assert not sink.has(source, 1)
+        sink.add(source, rows, 1)
+        assert sink.has(source, 1)
+        sink.add(source, rows, 1)
+        assert adapter.read(TABLE.name, columns=["sequence_number"])["sequence_number"].to_pylist() == [1]
+    finally:
+        server.stop()
 
 
 def test_what_finds_no_room_is_counted_and_what_came_first_is_kept(tmp_path: Path, lake: Lake):
