@@ -89,10 +89,21 @@ def span(start: str, end: str) -> list[str]:
     UsageError
         If `end` is before `start`.
     """
-    first, last = parse(start), parse(end)
-    if last < first:
+    require_order(start, end)
+    first = parse(start)
+    return [key_of(first + timedelta(days=n)) for n in range(days_between(start, end) + 1)]
+
+
+def require_order(start: str, end: str) -> None:
+    """Refuse a range that ends before it starts.
+
+    Raises
+    ------
+    UsageError
+        If `end` is before `start`.
+    """
+    if days_between(start, end) < 0:
         raise UsageError(f"the range ends ({end}) before it starts ({start}); swap them")
-    return [key_of(first + timedelta(days=n)) for n in range((last - first).days + 1)]
 
 
 def consecutive(keys: Iterable[str]) -> list[list[str]]:

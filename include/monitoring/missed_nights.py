@@ -121,5 +121,10 @@ def tell_holes(holes: Iterable[Hole]) -> tuple[str, ...]:
 def _sentences(missed: Sequence[MissedNight]) -> Iterator[str]:
     for (lacks, why), alike in groupby(missed, key=lambda night: (night.lacks, night.why)):
         for first, *rest in consecutive(night.partition for night in alike):
-            nights, verb = (f"{first} … {rest[-1]}", "were") if rest else (first, "was")
-            yield f"{nights} {verb} {_SAID[lacks]}: {why}"
+            yield tell_run(first, rest[-1] if rest else first, lacks, why)
+
+
+def tell_run(first: str, last: str, lacks: Lacks, why: str) -> str:
+    """Return the sentence of nights that follow one another and lack the same."""
+    nights, verb = (f"{first} … {last}", "were") if first != last else (first, "was")
+    return f"{nights} {verb} {_SAID[lacks]}: {why}"

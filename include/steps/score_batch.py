@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from include import partitions
 from include.errors import NotYetError, RefusedError, UnpublishedError
 from include.governance.lifecycle import staging_at
-from include.monitoring.missed_nights import MissedNight, tell_missed
+from include.monitoring.missed_nights import MissedNight, tell_missed, tell_run
 from include.scoring.predictions import CHALLENGER, CHAMPION
 from include.specs.models import load_model
 from include.steps.commit_scores import commit_scores, scoring_of
@@ -108,11 +109,16 @@ def score_range(deployment: Deployment, model_id: str, *, start: str, end: str) 
     MlopsError
         If a night can't be scored for another reason; those before it are.
     """
+    partitions.require_order(start, end)
     table = features_name(load_model(model_id).features.group)
-    published = deployment.state.publications(table)
+    published = [night for night in deployment.state.publications(table) if start <= night <= end]
+    unpublished = partial(tell_run, lacks="scores", why=f"{table} is not published")
+    if not published:
+        return ScoredRange((), (unpublished(start, end),))
+    first, last = min(published), max(published)
     scored: list[str] = []
     left: list[MissedNight] = []
-    for night in partitions.span(start, end):
+    for night in partitions.span(first, last):
         if deployment.state.production_version_at(model_id, night) is None:
             left.append(MissedNight(night, "scores", "no version was in Production before"))
         elif night not in published:
@@ -124,7 +130,9 @@ def score_range(deployment: Deployment, model_id: str, *, start: str, end: str) 
                 left.append(MissedNight(night, "scores", str(no)))
             else:
                 scored.append(night)
-    told = tell_missed(left)
+    before = [unpublished(start, partitions.shift(first, -1))] if start < first else []
+    after = [unpublished(partitions.shift(last, 1), end)] if last < end else []
+    told = (*before, *tell_missed(left), *after)
     for sentence in told:
         log.warning("score model=%s: %s", model_id, sentence)
     return ScoredRange(tuple(scored), told)
