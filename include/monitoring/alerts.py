@@ -154,7 +154,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The message whole: three causes at most, what was decided, and where to look."""
+        """The message whole: three causes at most, what was decided, and where to look; each in one line."""
         lines = [self.title]
         if self.is_over:
             late = "; nothing of it had got through until now" if self.is_first else ""
@@ -163,7 +163,7 @@ class Message:
             lines += [f"- {cause}" for cause in limit_causes(self.alert.causes)]
             if self.alert.decision:
                 lines.append(f"decided: {self.alert.decision}")
-        return "\n".join([*(_RANGE.sub("", line) for line in lines), self.alert.link])
+        return "\n".join([*(" ".join(_RANGE.sub("", line).split()) for line in lines), self.alert.link])
 
 
 def limit_causes(causes: Sequence[str]) -> tuple[str, ...]:

@@ -197,13 +197,13 @@ def test_what_began_and_ended_before_a_message_got_through_is_one_message_for_a_
 
 
 def test_a_message_names_three_causes_at_most_the_decision_and_the_run():
-    raised = replace(alert("data_incident"), causes=("a", "b", "c", "d"), decision="veto: a data incident")
+    raised = replace(alert("data_incident"), causes=("a", "b\nc", "d", "e"), decision="veto: a data\nincident")
     (message,) = untold([raised], "mail", night=TONIGHT)
     assert message.text.splitlines() == [
         "[churn] 2026-03-01: the night's data can't be trusted",
         "- a",
-        "- b",
-        "- c and 1 cause more",
+        "- b c",
+        "- d and 1 cause more",
         "decided: veto: a data incident",
         "http://x",
     ]
