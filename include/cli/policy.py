@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +19,7 @@ from include.cli.deployment import open_deployment
 from include.errors import UsageError
 
 if TYPE_CHECKING:
-    from include.monitoring.backtest import Backtest
+    from include.monitoring.backtest import Backtest, Costs
 
 # Monthly, PSI on N of M, never, the best in hindsight.
 _PEERS = 4
@@ -27,10 +27,15 @@ _ROW, _CELL = 26, 9
 _COLORS = {"retrain": "#0072b2", "veto": "#d55e00", "degraded": "#f0e442", "hold": "#dddddd"}
 
 
-def _check_price(_context: click.Context, parameter: click.Parameter, price: float) -> float:
-    if not math.isfinite(price):
+def _check_price(_context: click.Context, parameter: click.Parameter, price: float | None) -> float | None:
+    if price is not None and not math.isfinite(price):
         raise UsageError(f"{parameter.opts[0]} {price} is no price; write a number, e.g. {parameter.opts[0]} 1.5")
     return price
+
+
+def _price_option(name: str, told: str, default: float | None = None) -> Callable[[Any], Any]:
+    price = click.FloatRange(min=0)
+    return click.option(name, type=price, default=default, callback=_check_price, show_default=True, help=told)
 
 
 @click.group()
@@ -46,17 +51,10 @@ def policy() -> None:
 @click.option(
     "--change", "changes", multiple=True, metavar="YYYY-MM-DD", help="Something changed then. Again for more."
 )
-@click.option(
-    "--price", type=click.FloatRange(min=0), default=1.0, callback=_check_price, show_default=True, help="Of a retrain."
-)
-@click.option(
-    "--loss",
-    type=click.FloatRange(min=0),
-    default=0.2,
-    callback=_check_price,
-    show_default=True,
-    help="Of a day with a shift.",
-)
+@_price_option("--price", "Of a retrain.", 1.0)
+@_price_option("--loss", "Of a day on which a shift stands that no retrain has learned.", 0.2)
+@_price_option("--point-loss", "Of such a day for each 0.01 that the AUC, of a ranking NDCG, is known to have lost.")
+@click.option("--unit", default="", metavar="WORD", help="What prices are in, e.g. EUR.")
 @click.option("--picture", type=options.OUT_FILE, help="Write an SVG: a row a policy, a cell a night.")
 @options.as_json
 def backtest(
@@ -67,6 +65,8 @@ def backtest(
     changes: tuple[str, ...],
     price: float,
     loss: float,
+    point_loss: float | None,
+    unit: str,
     picture: Path | None,
     as_json: bool,
 ) -> None:
@@ -75,6 +75,9 @@ def backtest(
     A night stays as it was measured, whatever a policy had trained: a backtest tells how soon a policy notices and how
     often it acts, not how good its models had been. With --change it also tells days to detection, and false alarms: a
     retrain by drift or performance before the first change.
+
+    Prices are a person's: what training, trying and approving a version costs, and what is lost on a day of worse
+    scores. A fall of performance is counted on the nights that tell it, when labels are in.
     """
     from include import partitions
     from include.monitoring.backtest import Costs
@@ -83,7 +86,7 @@ def backtest(
 
     for change in changes:
         partitions.parse(change)
-    own = load_model(model_id).decision
+    own, costs = load_model(model_id).decision, Costs(price, loss, point_loss, unit)
     found = backtest_policy(
         open_deployment(),
         model_id,
@@ -91,28 +94,31 @@ def backtest(
         end=end,
         others=[(file.stem, read_policy(file, own)) for file in files],
         changes=sorted(changes),
-        costs=Costs(price, loss),
+        costs=costs,
     )
     if picture is not None:
-        picture.write_text(_draw(found))
+        picture.write_text(_draw(found, unit))
     if as_json:
-        click.echo(json.dumps({"model": model_id, "policies": [asdict(each) for each in found]}))
+        click.echo(
+            json.dumps({"model": model_id, "costs": asdict(costs), "policies": [asdict(each) for each in found]})
+        )
         return
-    for line in _lines(found):
+    for line in _lines(found, costs):
         click.echo(line)
 
 
-def _lines(found: Sequence[Backtest]) -> Iterator[str]:
+def _lines(found: Sequence[Backtest], costs: Costs) -> Iterator[str]:
     nights = found[0].nights
     yield f"{len(nights)} measured nights, {nights[0].partition} to {nights[-1].partition}"
+    yield _prices(costs)
     yield ""
-    heads = f"{'policy':<22}{'retrains':>9}{'vetoes':>8}{'degraded':>10}{'cost':>8}"
+    heads = f"{'policy':<22}{'retrains':>9}{'vetoes':>8}{'degraded':>10}{'loss':>12}{'cost':>12}"
     yield f"{heads}  false alarms a year, days to detection"
     for each in found:
         vetoes = sum(night.action == "veto" for night in each.nights)
         told = [] if each.false_alarms_a_year is None else [f"{each.false_alarms_a_year:.1f}"]
         told += [f"{change}: {'never' if days is None else days}" for change, days in each.days_to_detection.items()]
-        numbers = f"{len(each.retrains):>9}{vetoes:>8}{each.degraded_days:>10}{each.cost:>8.1f}"
+        numbers = f"{len(each.retrains):>9}{vetoes:>8}{each.degraded_days:>10}{each.loss:>12,.1f}{each.cost:>12,.1f}"
         yield f"{each.policy:<22}{numbers}  {', '.join(told) or '-'}"
     for each in found[:-_PEERS]:
         for night in each.nights:
@@ -120,15 +126,27 @@ def _lines(found: Sequence[Backtest]) -> Iterator[str]:
                 yield f"\n{each.policy}, {night.partition}: {night.reason}"
 
 
-def _draw(found: Sequence[Backtest]) -> str:
-    """Return the nights of each policy as SVG; what a cell is, its title says too."""
+def _prices(costs: Costs) -> str:
+    point = "" if costs.lost_point is None else f", {_told(costs.lost_point, costs.unit)} for each 0.01 of a known fall"
+    retrain, day = _told(costs.retrain, costs.unit), _told(costs.degraded_day, costs.unit)
+    return f"a retrain costs {retrain}, a degraded day {day}{point}"
+
+
+def _told(price: float, unit: str) -> str:
+    return f"{price:,.1f} {unit}".rstrip()
+
+
+def _draw(found: Sequence[Backtest], unit: str) -> str:
+    """Return the nights of each policy as SVG, and its cost; what a cell is, its title says too."""
     from html import escape
 
-    left, width = 170, 170 + _CELL * max(len(each.nights) for each in found)
+    left = 170
+    right = left + _CELL * max(len(each.nights) for each in found)
     rows = []
     for number, each in enumerate(found):
         top = 30 + number * _ROW
         rows.append(f'<text x="0" y="{top + 14}">{escape(each.policy)}</text>')
+        rows.append(f'<text x="{right + 8}" y="{top + 14}">costs {escape(_told(each.cost, unit))}</text>')
         for place, night in enumerate(each.nights):
             kind = night.action if night.action != "hold" or not night.is_degraded else "degraded"
             title = escape(f"{night.partition}: {night.action}, {night.reason}")
@@ -141,8 +159,8 @@ def _draw(found: Sequence[Backtest]) -> str:
         f'<text x="{left + 18 + n * 110}" y="14">{name}</text>'
         for n, (name, color) in enumerate(_COLORS.items())
     )
-    height = 40 + _ROW * len(found)
+    width, height = max(right + 150, 640), 40 + _ROW * len(found)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {max(width, 640)} {height}" font-family="sans-serif" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
         f'font-size="12">{key}{"".join(rows)}</svg>\n'
     )

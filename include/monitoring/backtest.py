@@ -25,10 +25,30 @@ _YEAR_DAYS = 365.25
 
 @dataclass(frozen=True)
 class Costs:
-    """What a retrain costs, and a day on which a shift stands that no retrain has learned, in one unit."""
+    """What a retrain costs, and a day on which a shift stands that no retrain has learned, in one unit.
+
+    Attributes
+    ----------
+    retrain, degraded_day : float
+    lost_point : float or None
+        Of such a day for each hundredth by which the model's metric has fallen, where labels tell that it has; None: it
+        costs what any other does.
+    unit : str
+        In a person's word, e.g. ``EUR``; empty where they gave none.
+    """
 
     retrain: float
     degraded_day: float
+    lost_point: float | None = None
+    unit: str = ""
+
+    def of_day(self, night: NightMetrics) -> float:
+        """Return what is lost on a day on which a shift stands, a fall counted on the night that tells it."""
+        fallen = [check for check in fallen_checks(night) if "[" not in check.name]
+        if self.lost_point is None or not fallen:
+            return self.degraded_day
+        surest = max(fallen, key=lambda check: check.current_rows)
+        return self.lost_point * 100 * ((surest.reference or 0.0) - (surest.value or 0.0))
 
 
 @dataclass(frozen=True)
@@ -44,6 +64,8 @@ class PlayedNight:
         The first of the decision's.
     is_degraded : bool
         Enough features have shifted, or performance has fallen, since the last retrain.
+    loss : float
+        What that costs.
     """
 
     partition: str
@@ -51,6 +73,7 @@ class PlayedNight:
     trigger: Trigger
     reason: str
     is_degraded: bool
+    loss: float
 
 
 @dataclass(frozen=True)
@@ -71,7 +94,10 @@ class Backtest:
         From each known change to the first retrain by drift or performance on or after it, and before the next change;
         None where there is none.
     degraded_days : int
+    loss : float
+        What they cost.
     cost : float
+        That, and the retrains.
     """
 
     policy: str
@@ -81,6 +107,7 @@ class Backtest:
     false_alarms_a_year: float | None
     days_to_detection: Mapping[str, int | None]
     degraded_days: int
+    loss: float
     cost: float
 
 
@@ -164,14 +191,14 @@ def play_hindsight(
 
     Notes
     -----
-    A shift that stands for some nights running costs its degraded days or one retrain on the first of them, whatever
+    A shift that stands for some nights running costs what is lost on them or one retrain on the first, whatever
     comes before and after it: the dynamic programme over all nights (as in arXiv 2310.04216) is a choice for each.
     """
     nights = sorted(history, key=lambda night: night.partition)
     worth = {
         run[0].partition
         for is_shifted, run in ((key, list(each)) for key, each in groupby(nights, lambda n: _is_shifted(n, policy)))
-        if is_shifted and costs.retrain < costs.degraded_day * len(run)
+        if is_shifted and costs.retrain < sum(map(costs.of_day, run))
     }
 
     def decided(place: int, _: Sequence[str]) -> tuple[Action, Trigger, str]:
@@ -204,7 +231,9 @@ def _play(
         is_learned = action == "retrain" or (is_learned and is_shifted)
         if action == "retrain":
             retrains.append(night.partition)
-        played.append(PlayedNight(night.partition, action, trigger, reason, is_shifted and not is_learned))
+        is_degraded = is_shifted and not is_learned
+        loss = costs.of_day(night) if is_degraded else 0.0
+        played.append(PlayedNight(night.partition, action, trigger, reason, is_degraded, loss))
     return _account(name, played, retrains, sorted(changes), costs)
 
 
@@ -215,7 +244,7 @@ def _account(
     until = changes[0] if changes else ""
     quiet = sum(night.partition < until for night in played)
     false_alarms = tuple(alarm for alarm in alarms if alarm < until)
-    degraded = sum(night.is_degraded for night in played)
+    loss = sum(night.loss for night in played)
     return Backtest(
         policy=name,
         nights=tuple(played),
@@ -223,8 +252,9 @@ def _account(
         false_alarms=false_alarms,
         false_alarms_a_year=len(false_alarms) / quiet * _YEAR_DAYS if quiet else None,
         days_to_detection=dict(_delays(alarms, changes)),
-        degraded_days=degraded,
-        cost=len(retrains) * costs.retrain + degraded * costs.degraded_day,
+        degraded_days=sum(night.is_degraded for night in played),
+        loss=loss,
+        cost=len(retrains) * costs.retrain + loss,
     )
 
 

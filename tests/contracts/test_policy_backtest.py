@@ -42,11 +42,11 @@ def backtest(*options: str) -> Result:
 def test_two_policies_stand_side_by_side_and_nothing_is_written(state: StateStoreAdapter, tmp_path: Path) -> None:
     (tmp_path / "patient.yaml").write_text("decision:\n  breaches: 5\n  schedule: null\n")
     picture = tmp_path / "nights.svg"
-    options = ["--policy", str(tmp_path / "patient.yaml"), "--change", CHANGE]
-    found = {
-        each["policy"]: each
-        for each in json.loads(backtest(*options, "--picture", str(picture), "--json").output)["policies"]
-    }
+    options = ["--policy", str(tmp_path / "patient.yaml"), "--change", CHANGE, "--price", "40", "--loss", "25"]
+    options += ["--point-loss", "9", "--unit", "EUR"]
+    told = json.loads(backtest(*options, "--picture", str(picture), "--json").output)
+    assert told["costs"] == {"retrain": 40.0, "degraded_day": 25.0, "lost_point": 9.0, "unit": "EUR"}
+    found = {each["policy"]: each for each in told["policies"]}
     assert list(found) == ["as it is", "patient", "monthly", "PSI on N of M nights", "never", "best in hindsight"]
     assert [found[name]["days_to_detection"] for name in ("as it is", "patient", "never")] == [
         {CHANGE: 2},
@@ -55,9 +55,13 @@ def test_two_policies_stand_side_by_side_and_nothing_is_written(state: StateStor
     ]
     assert found["best in hindsight"]["retrains"] == [CHANGE]
     assert found["best in hindsight"]["cost"] == min(each["cost"] for each in found.values())
-    cells = ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}title")
-    assert len(list(cells)) == 30 * len(found)
-    assert "as it is, 2026-06-13: 3 of the last 5 nights" in backtest(*options).output
+    assert (found["never"]["loss"], found["never"]["cost"]) == (500.0, 500.0)
+    drawn = ElementTree.parse(picture)
+    assert len(list(drawn.iter("{http://www.w3.org/2000/svg}title"))) == 30 * len(found)
+    assert [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")].count("costs 500.0 EUR") == 1
+    output = backtest(*options).output
+    assert "as it is, 2026-06-13: 3 of the last 5 nights" in output
+    assert "a retrain costs 40.0 EUR, a degraded day 25.0 EUR, 9.0 EUR for each 0.01 of a known fall" in output
     assert state.decisions("churn") == ()
 
 
@@ -73,6 +77,7 @@ def test_two_policies_stand_side_by_side_and_nothing_is_written(state: StateStor
         (["--policy", "{patient}", "--policy", "{patient}"], "two policies are called 'patient'"),
         (["--price", "nan"], "--price nan is no price"),
         (["--loss", "inf"], "--loss inf is no price"),
+        (["--point-loss", "inf"], "--point-loss inf is no price"),
     ],
 )
 def test_what_can_not_be_played_is_refused(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -17,6 +18,7 @@ from include.monitoring.backtest import (
     replace_policy,
     scheduled_only,
 )
+from include.monitoring.check import Check
 from include.monitoring.decision_facts import NightMetrics
 from include.specs.model_sections import DecisionSpec
 from tests.unit.monitoring.nights import MONITORING, make_nights, make_policy
@@ -78,19 +80,46 @@ def test_a_policy_is_checked_as_a_specs_is() -> None:
         replace_policy(make_policy(), {"breaches": 6})
 
 
+def fallen(night: NightMetrics, points: float) -> NightMetrics:
+    """A night that tells a fall of so many hundredths over 28 nights, and others over the newest and in a slice."""
+    figures = {
+        "auc": (0.6, 100),
+        "auc_28_nights": (0.8 - points / 100, 2_800),
+        "auc_28_nights[country=DE]": (0.5, 2_900),
+    }
+    checks = (
+        Check("performance", name, value, 0.76, "breach", reference=0.8, current_rows=rows)
+        for name, (value, rows) in figures.items()
+    )
+    return replace(night, checks=tuple(checks))
+
+
+def test_a_known_fall_costs_what_its_points_do_and_a_shift_alone_a_days_price() -> None:
+    quiet, shifted = shifts(1, 1, 0)
+    costs = Costs(retrain=100.0, degraded_day=7.0, lost_point=2.5)
+    nights = [quiet, shifted, *(fallen(night, 6) for night in make_nights("2027-01-02", [0, 2]))]
+    never = play_never(nights, make_policy(), changes=(), costs=costs)
+    assert [night.loss for night in never.nights] == pytest.approx([0, 7, 15, 15])
+    assert (never.loss, never.cost) == (pytest.approx(37), pytest.approx(37))
+    priced_by_day = play_never(nights, make_policy(), changes=(), costs=Costs(100.0, 7.0))
+    assert [night.loss for night in priced_by_day.nights] == [0, 7, 7, 7]
+
+
 def cost_of(nights: list[NightMetrics], retrains: set[int], policy: DecisionSpec, costs: Costs) -> float:
     """Count what retrains on some nights cost, one night after another."""
     total, is_learned = 0.0, False
     for place, night in enumerate(nights):
-        is_shifted = sum(drift.verdict == "significant" for drift in night.drift) >= policy.features_min
+        is_shifted = bool(night.checks) or sum(d.verdict == "significant" for d in night.drift) >= policy.features_min
         is_learned = place in retrains or (is_learned and is_shifted)
-        total += costs.retrain * (place in retrains) + costs.degraded_day * (is_shifted and not is_learned)
+        total += costs.retrain * (place in retrains) + costs.of_day(night) * (is_shifted and not is_learned)
     return total
 
 
-@given(st.lists(st.sampled_from([0, 0, 2]), min_size=1, max_size=9), st.sampled_from([0.1, 0.3, 1.0, 5.0]))
-def test_no_choice_of_retrains_is_cheaper_than_the_best_in_hindsight(counts: list[int], price: float) -> None:
-    nights, policy, costs = make_nights(END, counts), make_policy(), Costs(price, 0.2)
+@given(st.lists(st.sampled_from([0, 0, 2, -5, -9]), min_size=1, max_size=9), st.sampled_from([0.1, 0.3, 1.0, 5.0]))
+def test_no_choice_of_retrains_is_cheaper_than_the_best_in_hindsight(kinds: list[int], price: float) -> None:
+    """Nights on which nothing has happened, features have shifted, or performance has fallen by some points."""
+    nights, policy, costs = make_nights(END, [max(kind, 0) for kind in kinds]), make_policy(), Costs(price, 0.2, 0.1)
+    nights = [night if kind >= 0 else fallen(night, -kind) for night, kind in zip(nights, kinds, strict=True)]
     every = (set(chosen) for size in range(len(nights) + 1) for chosen in combinations(range(len(nights)), size))
     best = min(cost_of(nights, chosen, policy, costs) for chosen in every)
     assert play_hindsight(nights, policy, changes=(), costs=costs).cost == pytest.approx(best)
