@@ -12,6 +12,7 @@ from include.embedded.supervisor import EmbeddedAirflow
 from include.settings import Settings
 from tests.e2e.killing import Killed, play
 from tests.e2e.loop import NIGHT, UNHURRIED, WRITE_BACK, Loop, bring_into_production
+from tests.e2e.watched import add_watching_dag
 from tests.shop import write_overlay
 
 
@@ -27,7 +28,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     )
     airflow = EmbeddedAirflow(settings, say=print)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in UNHURRIED.items():
+        for name, value in {**UNHURRIED, **add_watching_dag(folder)}.items():
             patch.setenv(name, value)
         address = airflow.start()
     try:

@@ -21,6 +21,7 @@ from include.embedded.processes import ProcessTable
 from include.errors import MlopsError
 from include.settings import embedded_database_url
 from tests.e2e.loop import NIGHT, Loop
+from tests.e2e.watched import drop_file
 from tests.shop import deliver
 
 INGEST, BUILD, SCORE, MONITOR = CHAIN = (
@@ -127,7 +128,9 @@ def play(loop: Loop) -> Killed:
     for dag_id in (INGEST, BUILD):
         loop.runs[dag_id] = loop.api.trigger(dag_id, partition=NIGHT)
     at.at_work(INGEST, loop.runs[INGEST], "wait_for_delivery", "deferred")
+    drop_file(loop)
     at.kill("triggerer", "dag-processor", "serving")
+    drop_file(loop)
     deliver(at.home / "landing", loop.orders, NIGHT)
     loop.ended(INGEST, loop.runs[INGEST])
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.killing import BACK_WITHIN_S, CHAIN
 from tests.e2e.loop import NIGHT
+from tests.e2e.watched import WATCHING
 from tests.shop import on_days
 
 pytestmark = pytest.mark.timeout(1200)
@@ -41,3 +42,12 @@ def test_no_row_of_the_night_is_lost_or_doubled(killed):
     for table in ("features/customer_daily", "predictions/churn"):
         keys = lake.read(table, start=NIGHT, end=NIGHT)["customer_id"].to_pylist()
         assert len(keys) == len(set(keys)) > 0, table
+
+
+def test_a_file_that_is_dropped_starts_one_run_before_the_triggerer_was_killed_and_after(killed):
+    """Asked at the end of the night: a trigger that came back would have fired again by then."""
+    api = killed.loop.api
+    assert [(run["run_type"], run["state"]) for run in api.runs(WATCHING)] == [("asset_triggered", "success")] * 2
+    (asset,) = api.request("GET", "/assets", name_pattern="price_list")["assets"]
+    events = api.request("GET", "/assets/events", asset_id=asset["id"])["asset_events"]
+    assert [event["extra"]["from_trigger"] for event in events] == [True, True]
