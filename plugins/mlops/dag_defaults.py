@@ -81,6 +81,18 @@ def skip(reason: str) -> NoReturn:
     raise AirflowSkipException(reason)
 
 
+def require_handed_on(value: object, *, by: str) -> None:
+    """Refuse to go on without what another task hands on.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing.
+    """
+    if value is None:
+        raise UsageError(f"{by} has handed nothing on: it was marked as success before it ran; clear {by}")
+
+
 @contextmanager
 def refusals_skip() -> Iterator[None]:
     """Turn a "no" of a step into a skipped task, where the night goes on without it; not one that time may change."""

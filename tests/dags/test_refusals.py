@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.errors import ConflictError, MlopsError, RefusedError
+from include.errors import ConflictError, MlopsError, RefusedError, UsageError
 
 ASKING = SimpleNamespace(dag_id="promote_model__churn", run_id="run-1", task_id="approve", map_index=-1, id="try-1")
 ANSWER = {"ti_id": "try-1", "option": "Approve", "user_id": "1", "user_name": "ada", "reason": "better"}
@@ -97,6 +97,12 @@ def test_a_no_skips_with_its_reason(answer, kept, request):
 def test_a_conflict_and_a_failure_are_tried_again(answer, error):
     with pytest.raises(type(error), match=str(error)):
         answer(error)
+
+
+def test_a_signal_without_a_decision_says_what_to_do_and_starts_nothing(bag):
+    signal = bag.dags["monitor_model__churn"].get_task("signal").python_callable
+    with pytest.raises(UsageError, match="marked as success before it ran; clear decide"):
+        signal(None, outlet_events={})
 
 
 def test_a_plan_of_chunks_that_is_refused_skips_the_night_and_a_commit_that_is_fails(bag_of_chunks, monkeypatch):
