@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 from include import partitions
@@ -130,12 +131,17 @@ def score_range(deployment: Deployment, model_id: str, *, start: str, end: str) 
                 left.append(MissedNight(night, "scores", str(no)))
             else:
                 scored.append(night)
-    before = [unpublished(start, partitions.shift(first, -1))] if start < first else []
-    after = [unpublished(partitions.shift(last, 1), end)] if last < end else []
-    told = (*before, *tell_missed(left), *after)
+    before, after = _rest_of(start, end, first, last)
+    told = (*starmap(unpublished, before), *tell_missed(left), *starmap(unpublished, after))
     for sentence in told:
         log.warning("score model=%s: %s", model_id, sentence)
     return ScoredRange(tuple(scored), told)
+
+
+def _rest_of(start: str, end: str, first: str, last: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the nights of a range before and after some of it, each by its first and last."""
+    before = [(start, partitions.shift(first, -1))] if start < first else []
+    return before, [(partitions.shift(last, 1), end)] if last < end else []
 
 
 def _scorer(
