@@ -28,17 +28,7 @@ from include.specs.deployed import load_specs
 from include.specs.models import ModelSpec
 from mlops import assets
 from mlops.alerts import AlertNotifier
-from mlops.dag_defaults import (
-    DEFAULT_ARGS,
-    START_DATE,
-    Tag,
-    asked_for,
-    partition_param,
-    refusals_skip,
-    require_handed_on,
-    skip,
-    titled,
-)
+from mlops.dag_defaults import DEFAULT_ARGS, START_DATE, Tag, asked_for, partition_param, refusals_skip, skip, titled
 from mlops.requests import posted_unheard
 
 
@@ -101,7 +91,6 @@ def build_dag(spec: ModelSpec) -> None:
 
         @task(outlets=[assets.retrain(spec.model_id)])
         def signal(decision: object, outlet_events=None) -> str:
-            require_handed_on(decision, by="decide")
             if not decision.acted:
                 skip(f"decision {decision.number} is {decision.action}; it does not act")
             outlet_events[assets.retrain(spec.model_id)].add_partitions(decision.partition)

@@ -81,16 +81,19 @@ def skip(reason: str) -> NoReturn:
     raise AirflowSkipException(reason)
 
 
-def require_handed_on(value: object, *, by: str) -> None:
-    """Refuse to go on without what another task hands on.
+def require_handed_on(context: Context) -> None:
+    """Refuse to go on without what another task hands on, as no task of ours hands on nothing.
 
     Raises
     ------
     UsageError
         If there is nothing.
     """
-    if value is None:
-        raise UsageError(f"{by} has handed nothing on: it was marked as success before it ran; clear {by}")
+    task: Any = context["task"]
+    handed_on = [*getattr(task, "op_args", ()), *getattr(task, "op_kwargs", {}).values()]
+    if any(value is None for value in handed_on):
+        before = " or ".join(sorted(task.upstream_task_ids))
+        raise UsageError(f"{before} has handed nothing on: it was marked as success before it ran; clear it")
 
 
 @contextmanager
@@ -125,6 +128,7 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_policy": RETRY_POLICY,
     "execution_timeout": timedelta(minutes=30),
     "on_failure_callback": report_failure,
+    "pre_execute": require_handed_on,
 }
 
 

@@ -99,10 +99,19 @@ def test_a_conflict_and_a_failure_are_tried_again(answer, error):
         answer(error)
 
 
-def test_a_signal_without_a_decision_says_what_to_do_and_starts_nothing(bag):
-    signal = bag.dags["monitor_model__churn"].get_task("signal").python_callable
-    with pytest.raises(UsageError, match="marked as success before it ran; clear decide"):
-        signal(None, outlet_events={})
+@pytest.mark.parametrize(
+    ("dag", "task_id", "before"),
+    [
+        ("monitor_model__churn", "signal", "decide"),
+        ("train_model__churn", "build_training_set", "claim"),
+        ("train_model__churn", "gate", "train"),
+    ],
+)
+def test_a_task_that_was_handed_nothing_says_what_to_do(bag, dag, task_id, before):
+    task = bag.dags[dag].get_task(task_id).prepare_for_execution()
+    task.op_args, task.op_kwargs = [None], {}
+    with pytest.raises(UsageError, match=f"{before} has handed nothing on: it was marked as success before it ran"):
+        task._pre_execute_hook({"task": task})
 
 
 def test_a_plan_of_chunks_that_is_refused_skips_the_night_and_a_commit_that_is_fails(bag_of_chunks, monkeypatch):
