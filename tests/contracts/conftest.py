@@ -62,7 +62,7 @@ run_simple("127.0.0.1", int(sys.argv[1]), answer_alone, threaded=True)
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """Address of an S3 server of this test run."""
-    # A process of its own: deltalake holds the interpreter's lock while it waits for an answer. One answer
+    # A process of its own, which answers whatever this one's interpreter is held up by. One answer
     # at a time: else another put gets between its look and its put, and S3 doesn't split a conditional put.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
