@@ -1,6 +1,6 @@
-"""What a fall of performance is of: which part of the rows, and which feature of who is scored.
+"""What a fall of performance is of: which part of what was scored, and which feature of who is scored.
 
-What belongs here: the parts of rows held against one another, and sentences of three causes at most. What does not: the
+What belongs here: parts held against one another, and sentences of three causes at most. What does not: the
 verdict on a fall (``performance``), and whether it is of who is scored or of what becomes of the same ones
 (``fall_parts``).
 """
@@ -17,15 +17,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from include.monitoring.estimated_performance import OF_A_CLASS_MIN, ScoredRows, expected_auc
 from include.monitoring.fall_parts import FallParts
+from include.monitoring.fall_sides import Judged, Worth
 from include.monitoring.performance import Reference
-from include.monitoring.placements import Placements, place
 from include.monitoring.slices import Cells, cut
 
 _Floats = NDArray[np.float64]
 # Of the test, and of what came true.
-_Sides: TypeAlias = tuple[ScoredRows, ScoredRows]
+_Sides: TypeAlias = tuple[Judged, Judged]
 _Masks: TypeAlias = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 # That any part is named although all have fallen alike.
@@ -45,16 +44,17 @@ class FallenPart:
 
     Attributes
     ----------
-    name : str
+    name, metric : str
     before, now : float
-        Its AUC on the test, and as it came true.
+        Its metric on the test, and as it came true.
     of_rows : float
-        Its share of the current rows.
+        Its share of what is current.
     of_fall : float
-        The share of the fall of all rows that is gone without them; 1 where the others have not fallen.
+        The share of the fall of all that is gone without them; 1 where the others have not fallen.
     """
 
     name: str
+    metric: str
     before: float
     now: float
     of_rows: float
@@ -62,8 +62,8 @@ class FallenPart:
 
     def __str__(self) -> str:
         return (
-            f"{self.name}: AUC {self.now:.2f} where the test had {self.before:.2f}; without these {self.of_rows:.0%} "
-            f"of the rows {self.of_fall:.0%} of the fall is gone"
+            f"{self.name}: {self.metric} {self.now:.2f} where the test had {self.before:.2f}; without these "
+            f"{self.of_rows:.0%}, {self.of_fall:.0%} of the fall is gone"
         )
 
 
@@ -73,14 +73,15 @@ class MovedFeature:
 
     Attributes
     ----------
-    name : str
+    name, metric : str
     before, now : tuple of float
         The quartiles of its values.
     brings : float
-        The AUC of the test, weighted to have the current values of this feature.
+        The metric of the test, weighted to have the current values of this feature.
     """
 
     name: str
+    metric: str
     before: tuple[float, float]
     now: tuple[float, float]
     brings: float
@@ -89,13 +90,13 @@ class MovedFeature:
         (was_low, was_high), (low, high) = self.before, self.now
         return (
             f"{self.name}: the middle half lies from {low:.3g} to {high:.3g}, on the test from {was_low:.3g} to "
-            f"{was_high:.3g}; that alone brings AUC {self.brings:.3f}"
+            f"{was_high:.3g}; that alone brings {self.metric} {self.brings:.3f}"
         )
 
 
 def find_causes(
-    reference: ScoredRows,
-    current: ScoredRows,
+    reference: Judged,
+    current: Judged,
     parts: FallParts | None,
     cells: Sequence[tuple[Cells, Cells]],
     *,
@@ -106,18 +107,18 @@ def find_causes(
 
     Parameters
     ----------
-    reference, current : ScoredRows
-        With labels: the version's test, and what came true of those that it scored, each entity once.
+    reference, current : Judged
+        The version's test, and what came true of those that it scored, each entity once.
     parts : FallParts or None
         None where they can't be told apart.
     cells : sequence of (Cells, Cells)
         As `find_part` takes them.
     promise : Reference
-        The AUC of the test.
+        The metric of the test.
     names : sequence of str
         Of the features, first those that the model rests on.
     """
-    told = [_tell_parts(parts, promise)]
+    told = [_tell_parts(parts, promise, reference.metric)]
     if (part := find_part(reference, current, cells)) is not None:
         told.append(str(part))
     if parts is not None and parts.is_who and (moved := find_moved(reference, current, names)) is not None:
@@ -125,7 +126,7 @@ def find_causes(
     return tuple(told)
 
 
-def _tell_parts(parts: FallParts | None, promise: Reference) -> str:
+def _tell_parts(parts: FallParts | None, promise: Reference, metric: str) -> str:
     if parts is None:
         return (
             "those who are scored and the test have too little in common to tell whether who is scored has changed or "
@@ -133,7 +134,7 @@ def _tell_parts(parts: FallParts | None, promise: Reference) -> str:
         )
     expected = parts.expected
     alone = f"{expected.value:.3f} [{expected.low:.3f}, {expected.high:.3f}]"
-    came = f"AUC {parts.realised:.3f} where the test had {promise.value:.3f}"
+    came = f"{metric} {parts.realised:.3f} where the test had {promise.value:.3f}"
     if parts.is_who and parts.is_what:
         return f"{came}: who is scored has changed, which alone brings {alone}, and what becomes of {_ALIKE} too"
     if parts.is_what:
@@ -143,7 +144,7 @@ def _tell_parts(parts: FallParts | None, promise: Reference) -> str:
     return f"{came}: neither who is scored nor what becomes of {_ALIKE} has changed beyond chance"
 
 
-def cut_features(reference: ScoredRows, current: ScoredRows, names: Sequence[str]) -> Iterator[tuple[Cells, Cells]]:
+def cut_features(reference: Judged, current: Judged, names: Sequence[str]) -> Iterator[tuple[Cells, Cells]]:
     """Cut the first features into thirds of the test; one that can't be cut is left out."""
     for place_, name in enumerate(names[:FEATURES_MAX]):
         before, now = reference.features[:, place_], current.features[:, place_]
@@ -157,24 +158,24 @@ def _column(values: _Floats) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(values)])
 
 
-def find_part(reference: ScoredRows, current: ScoredRows, cells: Sequence[tuple[Cells, Cells]]) -> FallenPart | None:
+def find_part(reference: Judged, current: Judged, cells: Sequence[tuple[Cells, Cells]]) -> FallenPart | None:
     """Return the part that has fallen most clearly further than all other rows; None where none has.
 
     Parameters
     ----------
-    reference, current : ScoredRows
-        With labels: the version's test, and what came true.
+    reference, current : Judged
+        The version's test, and what came true.
     cells : sequence of (Cells, Cells)
         Of both, which part each row is of; the same names.
 
     Notes
     -----
-    The AUC of a part against that of the rest, on the test and now: the difference of the two falls over its standard
-    error, one-sided at 0.05 over the number of parts (Bonferroni). Where all have fallen alike a part is named one time
-    in twenty at most.
+    The metric of a part against that of the rest, on the test and now: the difference of the two falls over its
+    standard error, one-sided at 0.05 over the number of parts (Bonferroni). Where all have fallen alike a part is named
+    one time in twenty at most.
     """
     sides = reference, current
-    every = _fall(sides, (np.ones(len(reference.scores), bool), np.ones(len(current.scores), bool)))
+    every = _fall(sides, (np.ones(len(reference.features), bool), np.ones(len(current.features), bool)))
     found = [
         compared
         for then, now in cells
@@ -187,8 +188,8 @@ def find_part(reference: ScoredRows, current: ScoredRows, cells: Sequence[tuple[
 
 @dataclass(frozen=True)
 class _Fall:
-    was: Placements
-    came: Placements
+    was: Worth
+    came: Worth
 
     @property
     def size(self) -> float:
@@ -206,33 +207,26 @@ def _compare(name: str, sides: _Sides, own: _Masks, every: _Fall | None) -> tupl
         return None
     gone = 0.0 if every is None or every.size <= 0 else min(1.0, 1 - rest.size / every.size)
     surely = (part.size - rest.size) / math.sqrt(part.variance + rest.variance) if gone > 0 else 0.0
-    return surely, FallenPart(name, part.was.value, part.came.value, float(own[1].mean()), gone)
+    return surely, FallenPart(name, sides[0].metric, part.was.value, part.came.value, float(own[1].mean()), gone)
 
 
 def _fall(sides: _Sides, chosen: _Masks) -> _Fall | None:
-    was, came = (_place(rows, mask) for rows, mask in zip(sides, chosen, strict=True))
+    was, came = (side.measure(mask) for side, mask in zip(sides, chosen, strict=True))
     return None if was is None or came is None else _Fall(was, came)
 
 
-def _place(rows: ScoredRows, chosen: NDArray[np.bool_]) -> Placements | None:
-    owners = np.arange(len(chosen)) if rows.entities is None else rows.entities
-    found = place(np.asarray(rows.labels)[chosen] == 1, rows.scores[chosen], owners[chosen]) if chosen.any() else None
-    return found if found is not None and min(found.positives, found.negatives) >= OF_A_CLASS_MIN else None
-
-
-def find_moved(reference: ScoredRows, current: ScoredRows, names: Sequence[str]) -> MovedFeature | None:
+def find_moved(reference: Judged, current: Judged, names: Sequence[str]) -> MovedFeature | None:
     """Return the feature whose present values alone would have made the test hardest; None where none would.
 
-    The test's rows are weighted so that one feature has the values that it has now, by tenths of the test.
+    Those of the test are weighted so that one feature has the values that it has now, by tenths of the test.
     """
-    labels = np.asarray(reference.labels)
-    as_it_was = expected_auc(reference.scores, labels)
+    as_it_was = reference.weighted()
     found = []
     for place_, name in enumerate(names[:FEATURES_MAX]):
         before, now = reference.features[:, place_], current.features[:, place_]
-        brings = expected_auc(reference.scores, labels, _weights(before, now))
+        brings = reference.weighted(_weights(before, now))
         if brings < as_it_was and np.isfinite(before).any() and np.isfinite(now).any():
-            found.append(MovedFeature(name, _middle_half(before), _middle_half(now), brings))
+            found.append(MovedFeature(name, reference.metric, _middle_half(before), _middle_half(now), brings))
     return min(found, key=lambda each: each.brings, default=None)
 
 

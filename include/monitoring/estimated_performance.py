@@ -8,32 +8,24 @@ It can't see concept drift: that the same features now mean another chance is ex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from include.errors import RefusedError
+from include.monitoring.likeness import ROWS_MIN, draw_entities, find_likeness
 
 CAVEAT = (
     "an estimate: it can't see concept drift, as it takes the same score and features to mean the same chance as in "
     "the reference"
 )
-# Fewer rows of a side, or of a class or entities of the reference, tell nothing.
-ROWS_MIN, OF_A_CLASS_MIN = 100, 20
+# Fewer rows of a class, or entities, of the reference tell nothing.
+OF_A_CLASS_MIN = 20
 # More rows make the estimate no surer that anybody would notice; these are drawn of them.
 ROWS_MAX = 20_000
 _LEVEL = 0.95
 _EPSILON = 1e-6
-# A row of the reference that stands for more than so many is held to that: a few would decide.
-_WEIGHT_MAX = 20.0
-_FOLDS = 3
-# Shallow trees: what they can't tell apart counts as alike.
-_TELLS_APART = {"objective": "binary:logistic", "max_depth": 3, "eta": 0.1, "nthread": 1}
-_TREES = 40
-_ALIKE_MIN = 0.5
-_LARGEST = float(np.finfo(np.float32).max)
 _WINDOWS_MAX = 10
 # Of a curve of third degree.
 _TERMS = 4
@@ -165,7 +157,7 @@ def estimate_auc(reference: ScoredRows, current: ScoredRows, *, samples: int = 2
     labels = labels if reference.labels is None else reference.labels
     log_odds, ranking = _Scale(reference.scores), _Ranking(current.scores)
     before, now = _powers(log_odds(reference.scores)), _powers(log_odds(current.scores))
-    weights = _likeness(reference.features, current.features, rng)
+    weights = find_likeness(reference.features, current.features, rng)
     ones = np.ones(len(labels))
     ways = [ones] if weights is None else [ones, weights]
     curves = [_curve(before, labels, each) for each in ways]
@@ -174,7 +166,7 @@ def estimate_auc(reference: ScoredRows, current: ScoredRows, *, samples: int = 2
     for each, curve in zip(ways, curves, strict=True):
         drawn = [
             _drawn_auc(ranking, _chances(now, _curve(before, labels, each * times, curve)), rng)
-            for times in _resamples(reference, samples, rng)
+            for times in draw_entities(_owners(reference), samples, rng)
         ]
         finite = np.array(drawn)[np.isfinite(drawn)]
         ends.append(np.quantile(finite, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]) if len(finite) else (0.0, 1.0))
@@ -307,40 +299,8 @@ def _logistic(log_odds: _Floats) -> _Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -30, 30))))
 
 
-def _likeness(reference: _Floats, current: _Floats, rng: np.random.Generator) -> _Floats | None:
-    """Return how much likelier the features of each row of the reference are among the current ones.
-
-    None where there are none, or where most of the current rows are like no row of the reference.
-    """
-    if reference.shape[1] == 0:
-        return None
-    import xgboost
-
-    # What lies beyond 32 bits, infinity too, stands at their end: the trees take nothing else.
-    rows = np.clip(np.concatenate([reference, current]), -_LARGEST, _LARGEST)
-    is_current = np.repeat([0, 1], [len(reference), len(current)])
-    fold = rng.permutation(len(rows)) % _FOLDS
-    chance = np.empty(len(rows))
-    for own in range(_FOLDS):
-        others = xgboost.DMatrix(rows[fold != own], is_current[fold != own], nthread=1)
-        model = xgboost.train(_TELLS_APART, others, _TREES)
-        chance[fold == own] = model.predict(xgboost.DMatrix(rows[fold == own], nthread=1))
-    inside = np.clip(chance[: len(reference)], _EPSILON, 1 - _EPSILON)
-    ratio = inside / (1 - inside) * len(reference) / len(current)
-    weights = np.asarray(np.clip(ratio, 1 / _WEIGHT_MAX, _WEIGHT_MAX))
-    # The mean of the true ratio is the share of the current rows that are where the reference has some.
-    is_like = weights.mean() >= _ALIKE_MIN and weights.sum() ** 2 / np.sum(weights**2) >= ROWS_MIN
-    return weights if is_like else None
-
-
-def _resamples(reference: ScoredRows, samples: int, rng: np.random.Generator) -> Sequence[_Floats]:
-    """Return how often each row is drawn, with all rows of its entity."""
-    owner = np.arange(len(reference.scores)) if reference.entities is None else reference.entities
-    numbers = np.unique(owner, return_inverse=True)[1]
-    count = int(numbers.max()) + 1
-    return [
-        np.bincount(rng.integers(0, count, count), minlength=count).astype(np.float64)[numbers] for _ in range(samples)
-    ]
+def _owners(rows: ScoredRows) -> NDArray[np.int64]:
+    return np.arange(len(rows.scores)) if rows.entities is None else rows.entities
 
 
 def _drawn_auc(ranking: _Ranking, chances: _Floats, rng: np.random.Generator) -> float:

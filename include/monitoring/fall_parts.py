@@ -1,19 +1,19 @@
 """Whether a fall is of who is scored, or of what becomes of the same ones.
 
-What belongs here: the fall of an AUC in two parts, each with its interval. What does not: whom and which feature it is
-of (``causes``), and that there was a fall (``performance``).
+What belongs here: the fall of a metric in two parts, each with its interval. What does not: whom and which feature it
+is of (``causes``), and that there was a fall (``performance``).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
-import numpy as np
-
-from include.errors import RefusedError
-from include.monitoring.estimated_performance import ScoredRows, estimate_auc, expected_auc
+from include.monitoring.fall_sides import Judged
 from include.monitoring.performance import Figure, Reference
+
+_Judged = TypeVar("_Judged", bound=Judged)
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class FallParts:
     expected : Figure
         What would have come true had only who is scored changed.
     realised : float
+        What did.
     is_who, is_what : bool
         That who is scored has changed, or what becomes of the same ones, for the worse and beyond chance.
     """
@@ -36,22 +37,22 @@ class FallParts:
 
 
 def split_fall(
-    reference: ScoredRows, current: ScoredRows, promise: Reference, *, samples: int = 100, seed: int = 0
+    reference: _Judged, current: _Judged, promise: Reference, *, samples: int = 100, seed: int = 0
 ) -> FallParts | None:
     """Split a fall in two parts; None where both sides have too little in common, or there are too few rows.
 
     Parameters
     ----------
-    reference : ScoredRows
-        What the version was tested on, with labels.
-    current : ScoredRows
-        What it scored, with labels that came true; each entity once, so that labels are independent.
+    reference : Judged
+        What the version was tested on.
+    current : Judged
+        What it scored; each entity once, so that labels are independent.
     promise : Reference
-        The AUC of the test, with its interval.
+        The metric of the test, with its interval.
 
     Notes
     -----
-    What is expected of the current rows is estimated as before their labels are known: rows of the test count by how
+    What is expected of the current ones is estimated as before their labels are known: those of the test count by how
     much likelier such features are among the current ones, and the same features are taken to mean the same chance.
     Where what came true is below the 95 % interval of that, they mean another one. That who is scored has changed is
     claimed where the interval of the fall from the test to what is expected (MOVER) is above 0. Each claim is false at
@@ -65,13 +66,11 @@ def split_fall(
     ----------
     T. Cai, H. Namkoong, S. Yadlowsky, Diagnosing Model Performance Under Distribution Shift (arXiv 2303.02011).
     """
-    try:
-        found = estimate_auc(reference, current, samples=samples, seed=seed)
-    except RefusedError:
+    expected, realised = reference.expect(current, samples=samples, seed=seed), current.weighted()
+    if expected is None or expected.value is None or expected.low is None or expected.high is None:
         return None
-    realised = float("nan") if current.labels is None else expected_auc(current.scores, current.labels)
-    if not found.is_corrected or not np.isfinite(realised):
+    if not math.isfinite(realised):
         return None
-    fall = promise.value - found.value
-    surely = fall - math.hypot(found.high - found.value, promise.value - promise.low)
-    return FallParts(Figure(found.value, found.low, found.high), realised, surely > 0, realised < found.low)
+    fall = promise.value - expected.value
+    surely = fall - math.hypot(expected.high - expected.value, promise.value - promise.low)
+    return FallParts(expected, realised, surely > 0, realised < expected.low)

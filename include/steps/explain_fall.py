@@ -1,4 +1,4 @@
-"""Explain a fall of a classifier's AUC: whom and what it is of.
+"""Explain a fall of a model's performance: whom and what it is of.
 
 What belongs here: which rows are looked at, and their features. What does not: what they say (``monitoring.causes``),
 and that there was a fall (``measure_performance``).
@@ -6,7 +6,8 @@ and that there was a fall (``measure_performance``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,18 +18,24 @@ from include import partitions
 from include.features.checks import EVENT_TIMESTAMP
 from include.monitoring.causes import cut_features, find_causes
 from include.monitoring.fall_parts import split_fall
+from include.monitoring.fall_sides import Judged, JudgedLists, JudgedRows
 from include.monitoring.performance import Reference
-from include.monitoring.slices import Cells, cut, gather, gathered_as
+from include.monitoring.slices import Cells, gather, gathered_as
 from include.question.labels import LABEL
+from include.question.matrix import feature_matrix
 from include.scoring.predictions import CHAMPION, FEATURE_CREATED, ROLE
+from include.specs.models import RankingModelSpec
+from include.steps.measure_slices import cut_lists, cut_rows
+from include.steps.measured_lists import measure_rows
 from include.steps.read_scores import scored_rows, with_features
 from include.steps.read_slices import KNOWN_BY, read_slices
 from include.tables import predictions_name
+from include.training.clusters import number_entities
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
     from include.adapters.registry.model_files import LoadedModel
-    from include.specs.models import BinaryModelSpec
+    from include.specs.models import ModelSpec
 
 # From the newest night on back, until there are so many entities: a fall of fewer can hardly be told from chance.
 _ENOUGH = 1_000
@@ -38,7 +45,7 @@ _LEAST = 50
 
 def explain_fall(
     deployment: Deployment,
-    spec: BinaryModelSpec,
+    spec: ModelSpec,
     rows: pa.Table,
     loaded: LoadedModel,
     tested: pa.Table,
@@ -50,27 +57,55 @@ def explain_fall(
     ----------
     rows : pyarrow.Table
         What a version scored on the nights that are judged, as `read_labelled` returns it. Looked at is each entity
-        once, from the newest night on back.
+        once, of a ranking the lists of one night of each, from the newest night on back.
     tested : pyarrow.Table
         As `read_tested` returns it.
     promise : Reference
-        The AUC of the test.
+        The judged metric of the test.
     """
     names = sorted(loaded.signature.feature_names, key=lambda name: -loaded.model.importance.get(name, 0.0))
-    now = _newest(deployment, spec, rows, loaded.signature.feature_service)
-    reference, current = scored_rows(spec, tested, names), scored_rows(spec, now, names)
-    parts = split_fall(reference, current, promise, seed=spec.training.seed)
-    cells = [*_slices(deployment, spec, tested, now), *cut_features(reference, current, names)]
-    return find_causes(reference, current, parts, cells, promise=promise, names=names)
+    then = _side(deployment, spec, tested.append_column(KNOWN_BY, tested[EVENT_TIMESTAMP]), names)
+    came = _side(deployment, spec, _newest(deployment, spec, rows, loaded.signature.feature_service), names)
+    parts = split_fall(then.judged, came.judged, promise, seed=spec.training.seed)
+    cells = [*_pairs(then.cells, came.cells), *cut_features(then.judged, came.judged, names)]
+    return find_causes(then.judged, came.judged, parts, cells, promise=promise, names=names)
 
 
-def _newest(deployment: Deployment, spec: BinaryModelSpec, rows: pa.Table, service: str) -> pa.Table:
-    """Return the newest labelled row of each entity, of the newest nights, beside what it was scored by."""
+@dataclass(frozen=True)
+class _Side:
+    judged: Judged
+    cells: dict[str, Cells]
+
+
+def _side(deployment: Deployment, spec: ModelSpec, rows: pa.Table, names: Sequence[str]) -> _Side:
+    if columns := [each.column for each in spec.monitoring.slices]:
+        rows = read_slices(deployment, spec, rows, columns)
+    if not isinstance(spec, RankingModelSpec):
+        return _Side(JudgedRows(**vars(scored_rows(spec, rows, names))), cut_rows(spec, rows))
+    lists = measure_rows(spec, rows, EVENT_TIMESTAMP)
+    told = lists.metrics.measured
+    features = lists.means(feature_matrix(lists.rows, names).astype(np.float64))
+    owners = number_entities(lists.owners)[told]
+    return _Side(JudgedLists(lists.metrics.ndcg[told], features[told], owners), cut_lists(spec, lists))
+
+
+def _pairs(then: dict[str, Cells], came: dict[str, Cells]) -> Iterator[tuple[Cells, Cells]]:
+    for column, own in came.items():
+        if column in then:
+            cells = gather(own, np.ones(len(own.of_row), int), rows_min=_LEAST)
+            yield gathered_as(then[column], cells.names), cells
+
+
+def _newest(deployment: Deployment, spec: ModelSpec, rows: pa.Table, service: str) -> pa.Table:
+    """Return the newest labelled rows of each entity, of the newest nights, beside what they were scored by."""
     entity, keys = spec.entity.keys[0], list(spec.entity.keys)
-    labelled = rows.filter(pc.is_valid(rows[LABEL]))
+    if isinstance(spec, RankingModelSpec):
+        labelled = measure_rows(spec, rows, "dt").rows
+    else:
+        labelled = rows.filter(pc.is_valid(rows[LABEL]))
     newest = labelled.group_by(entity).aggregate([("dt", "max")]).rename_columns([entity, "dt"])
     chosen = labelled.join(newest, keys=[entity, "dt"], join_type="inner")
-    found: list[pa.Table] = []
+    found, enough = [], _ENOUGH
     for day in sorted(chosen["dt"].unique().to_pylist(), reverse=True):
         own = chosen.filter(pc.equal(chosen["dt"], day)).select([*keys, LABEL, FEATURE_CREATED])
         night = str(day)
@@ -80,19 +115,7 @@ def _newest(deployment: Deployment, spec: BinaryModelSpec, rows: pa.Table, servi
         read = read.join(own, keys=keys, join_type="inner").rename_columns({FEATURE_CREATED: KNOWN_BY})
         at = pa.array([partitions.end_of(night)] * len(read), pa.timestamp("us", tz="UTC"))
         found.append(read.append_column(EVENT_TIMESTAMP, at))
-        if sum(map(len, found)) >= _ENOUGH:
+        enough -= len(read[entity].unique())
+        if enough <= 0:
             break
     return pa.concat_tables(found)
-
-
-def _slices(
-    deployment: Deployment, spec: BinaryModelSpec, tested: pa.Table, now: pa.Table
-) -> Iterator[tuple[Cells, Cells]]:
-    columns = [each.column for each in spec.monitoring.slices]
-    if not columns:
-        return
-    then = read_slices(deployment, spec, tested.append_column(KNOWN_BY, tested[EVENT_TIMESTAMP]), columns)
-    now = read_slices(deployment, spec, now, columns)
-    for each in spec.monitoring.slices:
-        cells = gather(cut(now[each.column], each.column, each.ends), np.ones(len(now), int), rows_min=_LEAST)
-        yield gathered_as(cut(then[each.column], each.column, each.ends), cells.names), cells

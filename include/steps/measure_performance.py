@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,15 +20,14 @@ from include.monitoring.check import Check
 from include.monitoring.maturity import SHARE_MIN, mature_after
 from include.monitoring.performance import FALL_MAX, Reference, judge_fall, promised_by, tell, unjudged
 from include.question.labels import LABEL
-from include.scoring.lists import number_lists, rank_items
 from include.scoring.predictions import CHAMPION, DECISION, ROLE
 from include.specs.models import BinaryModelSpec, ModelSpec, RankingModelSpec
 from include.steps.explain_fall import explain_fall
 from include.steps.load_version import load_version
-from include.steps.measure_slices import measure_slices, whole_lists
+from include.steps.measure_slices import measure_slices
+from include.steps.measured_lists import measure_rows
 from include.steps.read_outcomes import learn_from, read_labelled
 from include.tables import outcomes_name, predictions_name
-from include.training.list_metrics import measure_lists
 from include.training.outcome_metrics import Measured, measure_binary, measure_ranking
 
 if TYPE_CHECKING:
@@ -175,7 +173,7 @@ def _explained(
     of_all_rows: int,
 ) -> list[Check]:
     """Return checks, of the first ones that of the widest window that is a breach with what it is of."""
-    if tested is None or reference is None or not isinstance(spec, BinaryModelSpec):
+    if tested is None or reference is None:
         return checks
     fallen = [check for check in checks[:of_all_rows] if check.verdict == "breach"]
     if not fallen:
@@ -268,11 +266,6 @@ def _measure(spec: ModelSpec, rows: pa.Table) -> Measured:
                 seed=seed,
             )
         case RankingModelSpec():
-            rows = whole_lists(spec, rows, "dt")
-            lists = number_lists(rows, ["dt", *spec.list_keys])
-            ranks = rank_items(lists, rows["score"].to_numpy(), rows[spec.item_key])
-            found = measure_lists(lists, ranks, rows[LABEL].cast(pa.int8()).to_numpy(), k=spec.ranking.top_k)
-            first = np.unique(lists, return_index=True)[1]
-            owners = rows[spec.entity.keys[0]].take(pa.array(first)).to_pylist()
-            return measure_ranking(found, owners, top_k=spec.ranking.top_k, samples=samples, seed=seed)
+            found = measure_rows(spec, rows, "dt")
+            return measure_ranking(found.metrics, found.owners, top_k=spec.ranking.top_k, samples=samples, seed=seed)
     raise NotImplementedError(spec.task)

@@ -21,13 +21,13 @@ from include.monitoring.performance import Figure, Reference, judge_fall, tell, 
 from include.monitoring.placements import place
 from include.monitoring.slices import Cells, cut, gather, gathered_as
 from include.question.labels import LABEL
-from include.scoring.lists import number_lists, rank_items
 from include.scoring.predictions import FEATURE_CREATED
 from include.specs.models import ModelSpec, RankingModelSpec
+from include.steps.measured_lists import MeasuredLists, measure_rows
 from include.steps.read_slices import KNOWN_BY, read_slices
 from include.training.auc import placed_interval
 from include.training.clusters import number_entities
-from include.training.list_metrics import measure_lists, padded_mean
+from include.training.list_metrics import padded_mean
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -139,40 +139,29 @@ def _units(spec: ModelSpec, rows: pa.Table) -> _Units:
         rows["score"].to_numpy().astype(np.float64),
         number_entities(rows[spec.entity.keys[0]].to_pylist()),
         np.ones(rows.num_rows, np.int64),
-        _cells(spec, rows),
+        cut_rows(spec, rows),
     )
 
 
 def _lists(spec: RankingModelSpec, rows: pa.Table) -> _Units:
-    rows = whole_lists(spec, rows, EVENT_TIMESTAMP)
-    lists = number_lists(rows, [EVENT_TIMESTAMP, *spec.list_keys])
-    ranks = rank_items(lists, rows["score"].to_numpy(), rows[spec.item_key])
-    found = measure_lists(lists, ranks, rows[LABEL].cast(pa.int8()).to_numpy(), k=spec.ranking.top_k)
-    first, told = np.unique(lists, return_index=True)[1], found.measured
-    owners = number_entities(rows[spec.entity.keys[0]].to_pylist())
-    cells = {
-        column: each.take(first[told])
-        for column, each in _cells(spec, rows).items()
-        if (each.of_row[first][lists] == each.of_row).all()
-    }
-    return _Units(found.ndcg[told], None, owners[first][told], found.sizes[told], cells)
+    lists = measure_rows(spec, rows, EVENT_TIMESTAMP)
+    found, told = lists.metrics, lists.metrics.measured
+    owners = number_entities(lists.owners)[told]
+    return _Units(found.ndcg[told], None, owners, found.sizes[told], cut_lists(spec, lists))
 
 
-def _cells(spec: ModelSpec, rows: pa.Table) -> dict[str, Cells]:
+def cut_rows(spec: ModelSpec, rows: pa.Table) -> dict[str, Cells]:
+    """Return of each column that the spec's slices name which slice each row is of."""
     return {each.column: cut(rows[each.column], each.column, each.ends) for each in spec.monitoring.slices}
 
 
-def whole_lists(spec: RankingModelSpec, rows: pa.Table, at: str) -> pa.Table:
-    """Return the lists of which every label is known: of a part of a list nobody knows how good its order is.
-
-    Parameters
-    ----------
-    at : str
-        The column that says of when a row is.
-    """
-    lists = number_lists(rows, [at, *spec.list_keys])
-    unknown = np.bincount(lists, rows[LABEL].is_null().to_numpy(zero_copy_only=False))
-    return rows.filter(pa.array(unknown[lists] == 0))
+def cut_lists(spec: RankingModelSpec, lists: MeasuredLists) -> dict[str, Cells]:
+    """Return which slice each list with a metric is of; a column that differs within a list is left out."""
+    return {
+        column: each.take(lists.first[lists.metrics.measured])
+        for column, each in cut_rows(spec, lists.rows).items()
+        if (each.of_row[lists.first][lists.of_row] == each.of_row).all()
+    }
 
 
 def _reference(then: _Units | None, cells: Cells, name: str, level: float) -> Reference | None:

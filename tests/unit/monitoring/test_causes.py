@@ -13,19 +13,20 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from include.monitoring.causes import cut_features, find_causes, find_moved, find_part
-from include.monitoring.estimated_performance import ScoredRows
 from include.monitoring.fall_parts import FallParts, split_fall
+from include.monitoring.fall_sides import JudgedLists, JudgedRows
 from include.monitoring.performance import Figure, Reference
 from include.monitoring.placements import place
 from include.monitoring.slices import Cells
 from include.training.auc import placed_interval
+from include.training.list_metrics import measure_lists, padded_mean
 
 FULL = os.environ.get("CAUSES") == "full"
 WORLDS = 200 if FULL else 3
 NAMES = ["reach", "level", "mood", "noise", "more_noise"]
 
 
-def world(rows: int, seed: int, *, who: float = 0.0, what: float = 0.0, rows_each: int = 1) -> ScoredRows:
+def world(rows: int, seed: int, *, who: float = 0.0, what: float = 0.0, rows_each: int = 1) -> JudgedRows:
     """Return rows of a model that has not learned all there is.
 
     Parameters
@@ -43,10 +44,10 @@ def world(rows: int, seed: int, *, who: float = 0.0, what: float = 0.0, rows_eac
     odds = (1 - what) * 1.5 * x[:, 0] + 0.7 * x[:, 1] - 0.5 * x[:, 2] * x[:, 0]
     labels = (rng.random(rows) < 1 / (1 + np.exp(-odds))).astype(np.float64)
     scores = 1 / (1 + np.exp(-(1.4 * x[:, 0] + 0.6 * x[:, 1])))
-    return ScoredRows(scores, x, labels, np.repeat(np.arange(entities), rows_each))
+    return JudgedRows(scores, x, labels, np.repeat(np.arange(entities), rows_each))
 
 
-def promise_of(rows: ScoredRows) -> Reference:
+def promise_of(rows: JudgedRows) -> Reference:
     placed = place(rows.labels == 1, rows.scores, rows.entities)
     return Reference(placed.value, *placed_interval(placed, level=0.95), len(rows.scores))
 
@@ -77,10 +78,77 @@ def test_who_is_scored_and_what_becomes_of_them_are_told_apart(changes, is_who, 
         assert sum(claims) >= 0.8 * WORLDS if is_true else sum(claims) <= 0.05 * WORLDS + (0 if FULL else 1)
 
 
+def lists_world(lists: int, seed: int, *, who: float = 0.0, what: float = 0.0, lists_each: int = 1) -> JudgedLists:
+    """Return lists of a ranking, whose items are the easier to order the clearer their owner's taste is.
+
+    Parameters
+    ----------
+    who : float
+        How much less clear the tastes of those are who are scored.
+    what : float
+        How much less the same tastes come to mean.
+    """
+    rng, items = np.random.default_rng(seed), 20
+    lasting = np.repeat(rng.normal(size=(lists // lists_each, 2)), lists_each, axis=0)
+    clear, other = lasting.T * np.sqrt(0.9) + rng.normal(0, np.sqrt(0.1), (2, lists))
+    clear -= who
+    fits, price = rng.normal(size=(2, lists, items))
+    price += 0.3 * other[:, None]
+    odds = 0.5 * price - 2 + (1 - what) * (2.2 / (1 + np.exp(-1.2 * clear)))[:, None] * fits
+    labels = (rng.random(odds.shape) < 1 / (1 + np.exp(-odds))).astype(np.int8)
+    ranks = np.argsort(np.argsort(-(fits + 0.4 * price), axis=1), axis=1) + 1
+    found = measure_lists(np.repeat(np.arange(lists), items), ranks.ravel().astype(np.int32), labels.ravel(), k=5)
+    told = found.measured
+    features = np.column_stack([clear, other, fits.mean(axis=1), price.mean(axis=1)])
+    features[::7, 3] = np.nan
+    return JudgedLists(found.ndcg[told], features[told], np.repeat(np.arange(lists // lists_each), lists_each)[told])
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_who", "is_what"),
+    [
+        ({}, False, False),
+        ({"who": 1.0}, True, False),
+        ({"what": 0.25}, False, True),
+        ({"who": 0.8, "what": 0.25}, True, True),
+    ],
+    ids=["none", "who", "what", "both"],
+)
+def test_of_lists_who_is_scored_and_what_becomes_of_them_are_told_apart(changes, is_who, is_what):
+    whos, whats, falls = [], [], []
+    for seed in range(WORLDS):
+        reference, current = lists_world(3000, 10_000 + seed, lists_each=4), lists_world(1000, seed, **changes)
+        totals, counts = np.bincount(reference.owners, reference.ndcg), np.bincount(reference.owners).astype(float)
+        promise = Reference(float(reference.ndcg.mean()), *padded_mean(totals, counts), len(reference.ndcg))
+        parts = split_fall(reference, current, promise, samples=60, seed=seed)
+        assert parts.realised == pytest.approx(current.ndcg.mean())
+        whos, whats = [*whos, parts.is_who], [*whats, parts.is_what]
+        falls.append(promise.value - parts.realised)
+        told = find_causes(
+            reference, current, parts, list(cut_features(reference, current, ["clear", "other"])),
+            promise=promise, names=["clear", "other"],
+        )  # fmt: skip
+        assert told[0].startswith(f"NDCG {parts.realised:.3f} where the test had {promise.value:.3f}: ")
+        assert any("clear: the middle half lies" in cause for cause in told) == parts.is_who
+    print(changes, "fall", round(float(np.mean(falls)), 3), "who", sum(whos), "what", sum(whats), "of", WORLDS)
+    for claims, is_true in ((whos, is_who), (whats, is_what)):
+        assert sum(claims) >= 0.8 * WORLDS if is_true else sum(claims) <= 0.05 * WORLDS + (0 if FULL else 1)
+
+
+def test_of_lists_the_part_whose_order_has_become_random_is_named():
+    reference, current = lists_world(3000, 3, lists_each=4), lists_world(1500, 4)
+    is_hit = current.features[:, 1] > 0.43
+    ndcg = np.where(is_hit, current.ndcg * np.random.default_rng(5).random(len(is_hit)), current.ndcg)
+    hit = JudgedLists(ndcg, current.features, current.owners)
+    found = find_part(reference, hit, list(cut_features(reference, hit, ["clear", "other"])))
+    assert (found.name.partition(">=")[0], found.metric) == ("other", "NDCG")
+    assert found.of_fall > 0.5
+
+
 def test_where_both_have_nothing_in_common_nothing_is_said():
     reference = world(1000, 1)
     elsewhere = world(600, 2)
-    elsewhere = ScoredRows(elsewhere.scores, elsewhere.features + 30, elsewhere.labels, elsewhere.entities)
+    elsewhere = JudgedRows(elsewhere.scores, elsewhere.features + 30, elsewhere.labels, elsewhere.entities)
     parts = split_fall(reference, elsewhere, promise_of(reference))
     assert parts is None
     (told,) = find_causes(reference, elsewhere, parts, [], promise=promise_of(reference), names=NAMES)
@@ -93,7 +161,7 @@ def test_the_part_whose_chances_have_changed_is_named_and_where_all_have_none_is
     labels, rng = current.labels.copy(), np.random.default_rng(5)
     is_hit = current.features[:, 0] > 0.43
     labels[is_hit] = rng.random(is_hit.sum()) < 0.5
-    hit = ScoredRows(current.scores, current.features, labels, current.entities)
+    hit = JudgedRows(current.scores, current.features, labels, current.entities)
     found = find_part(reference, hit, list(cut_features(reference, hit, NAMES)))
     end = float(f"{np.quantile(reference.features[:, 0], 2 / 3):.3g}")
     assert found.name == f"reach>={end:g}"
@@ -106,7 +174,7 @@ def test_the_part_whose_chances_have_changed_is_named_and_where_all_have_none_is
     ]
     assert found.of_fall == pytest.approx(1 - falls[0] / falls[1])
     assert found.of_fall > 0.5
-    assert f"without these {found.of_rows:.0%} of the rows {found.of_fall:.0%} of the fall is gone" in str(found)
+    assert f"without these {found.of_rows:.0%}, {found.of_fall:.0%} of the fall is gone" in str(found)
     alike = 0
     for seed in range(WORLDS * 5):
         then, now = world(2000, 100 + seed), world(1000, 900 + seed, what=0.5)

@@ -7,6 +7,7 @@ told elsewhere.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
@@ -29,7 +31,7 @@ from include.steps.read_outcomes import read_labelled
 from include.tables import outcomes_table, predictions_table
 from include.training.auc import placed_interval
 from tests.deployments import lake_only
-from tests.scoring_lake import Ledger, feature_rows, publish
+from tests.scoring_lake import Ledger, feature_rows
 
 MODEL, HORIZON, CUSTOMERS = "churn", 5, 300
 NIGHTS = partitions.span("2024-03-01", "2024-04-20")
@@ -331,9 +333,12 @@ def test_lists_are_judged_by_their_order(specs, monkeypatch, tmp_path):
     entities = [(f"c{n:02}", f"k{item}") for n in range(40) for item in range(7)]
     write(deployment, spec, entities)
     lines = np.repeat(np.where(np.arange(40) < 20, 10, 50), 7)
-    for night in NIGHTS[:30]:
-        rows = feature_rows("customer_category_daily", entities, night, customer_lines_365d=lines)
-        publish(deployment, "customer_category_daily", rows, night)
+    features = {
+        night: feature_rows("customer_category_daily", entities, night, customer_lines_365d=lines) for night in NIGHTS
+    }
+    deployment.lake.replace("features/customer_category_daily", pa.concat_tables(features.values()), keys=NIGHTS)
+    published = [(night, rows.num_rows) for night, rows in features.items()]
+    deployment.state.record_publications("features/customer_category_daily", published, 0)
     found = {check.name: check for check in measure_performance(deployment, spec, NIGHTS[33])}
     assert found["ndcg_7_nights"].verdict == "ok"
     assert {"hit_rate_28_nights", "precision_28_nights", "recall_28_nights", "ndcg_28_nights_challenger_v2"} < set(
@@ -343,5 +348,16 @@ def test_lists_are_judged_by_their_order(specs, monkeypatch, tmp_path):
     both = [found[f"ndcg_28_nights[{each}]"] for each in ("customer_lines_365d<20", "20<=customer_lines_365d<100")]
     whole = sum(each.value * each.current_rows for each in both) / sum(each.current_rows for each in both)
     assert whole == pytest.approx(found["ndcg_28_nights"].value)
-    later = {check.name: check for check in measure_performance(deployment, spec, NIGHTS[45])}
+    kept = deployment.model_registry.load("", 1, registered=None)
+    kept.signature = SimpleNamespace(feature_names=["customer_lines_365d"], feature_service="recommendation_v1")
+    kept.model = SimpleNamespace(importance={})
+    monkeypatch.setattr(deployment.model_registry, "load", lambda *_, **__: kept)
+    monkeypatch.setattr("include.monitoring.fall_sides.ROWS_MIN", 30)
+    tested = pa.concat_tables(features[night] for night in NIGHTS[:5])
+    labels = pa.array(np.random.default_rng(3).random(len(tested)) < 0.3).cast(pa.int8())
+    scores = pc.cast(labels, pa.float32())
+    tested = tested.append_column("label", labels).append_column("score", scores)
+    later = {check.name: check for check in measure_performance(deployment, spec, NIGHTS[45], tested=tested)}
     assert later["ndcg_7_nights"].verdict == "breach"
+    (told,) = next(check.causes for check in later.values() if check.causes)
+    assert re.match(r"NDCG 0\.\d{3} where the test had 0\.750: what becomes of those with the same features", told)
