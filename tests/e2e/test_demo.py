@@ -34,13 +34,20 @@ pytestmark = pytest.mark.timeout(1800)
 NIGHTS = ["2026-03-14", "2026-03-15"]
 MODELS = ["churn", "fraud", "recommendation"]
 REASON = "I looked at its gates"
+# A terminal's Ctrl-C ends it, also where whoever started the tests ignores that.
+COMMAND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from include.cli.main import main
+main()
+"""
 VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
 
 
 def demo(home: Path, *options: str, **env: str) -> subprocess.Popen[str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_", "MLFLOW_", "AIRFLOW"))}
     return subprocess.Popen(
-        [sys.executable, "-u", "-c", "from include.cli.main import main; main()", "demo", *options],
+        [sys.executable, "-u", "-c", COMMAND, "demo", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
