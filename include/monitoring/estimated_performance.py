@@ -55,6 +55,11 @@ class ScoredRows:
     labels: _Floats | None = None
     entities: NDArray[np.int64] | None = None
 
+    @property
+    def owners(self) -> NDArray[np.int64]:
+        """The number of each row's entity, its own place where it is its own; of shape (n_rows,)."""
+        return np.arange(len(self.scores)) if self.entities is None else self.entities
+
     def take(self, rows: NDArray[np.int64]) -> ScoredRows:
         """Return some rows."""
         return ScoredRows(
@@ -166,7 +171,7 @@ def estimate_auc(reference: ScoredRows, current: ScoredRows, *, samples: int = 2
     for each, curve in zip(ways, curves, strict=True):
         drawn = [
             _drawn_auc(ranking, _chances(now, _curve(before, labels, each * times, curve)), rng)
-            for times in draw_entities(_owners(reference), samples, rng)
+            for times in draw_entities(reference.owners, samples, rng)
         ]
         finite = np.array(drawn)[np.isfinite(drawn)]
         ends.append(np.quantile(finite, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]) if len(finite) else (0.0, 1.0))
@@ -211,7 +216,7 @@ def _require(reference: ScoredRows, current: ScoredRows) -> _Floats:
     for name, rows in (("reference", len(reference.scores)), ("current", len(current.scores))):
         if rows < ROWS_MIN:
             raise RefusedError(f"the {name} rows are {rows}; from fewer than {ROWS_MIN} nothing is estimated")
-    entities = len(reference.scores if reference.entities is None else np.unique(reference.entities))
+    entities = len(np.unique(reference.owners))
     if entities < OF_A_CLASS_MIN:
         raise RefusedError(
             f"the reference has rows of {entities} entities; from fewer than {OF_A_CLASS_MIN} nothing is estimated"
@@ -297,10 +302,6 @@ def _chances(now: _Floats, curve: _Floats) -> _Floats:
 
 def _logistic(log_odds: _Floats) -> _Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -30, 30))))
-
-
-def _owners(rows: ScoredRows) -> NDArray[np.int64]:
-    return np.arange(len(rows.scores)) if rows.entities is None else rows.entities
 
 
 def _drawn_auc(ranking: _Ranking, chances: _Floats, rng: np.random.Generator) -> float:

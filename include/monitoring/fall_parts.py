@@ -67,10 +67,8 @@ def split_fall(
     T. Cai, H. Namkoong, S. Yadlowsky, Diagnosing Model Performance Under Distribution Shift (arXiv 2303.02011).
     """
     expected, realised = reference.expect(current, samples=samples, seed=seed), current.weighted()
-    if expected is None or expected.value is None or expected.low is None or expected.high is None:
+    if expected is None or not math.isfinite(realised):
         return None
-    if not math.isfinite(realised):
-        return None
-    fall = promise.value - expected.value
-    surely = fall - math.hypot(expected.high - expected.value, promise.value - promise.low)
-    return FallParts(expected, realised, surely > 0, realised < expected.low)
+    value, low, high = expected
+    surely = promise.value - value - math.hypot(high - value, promise.value - promise.low)
+    return FallParts(Figure(value, low, high), realised, surely > 0, realised < low)

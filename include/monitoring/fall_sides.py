@@ -17,7 +17,6 @@ from scipy.stats import norm
 from include.errors import RefusedError
 from include.monitoring.estimated_performance import OF_A_CLASS_MIN, ScoredRows, estimate_auc, expected_auc
 from include.monitoring.likeness import ROWS_MIN, draw_entities, find_likeness
-from include.monitoring.performance import Figure
 from include.monitoring.placements import place
 
 _Floats = NDArray[np.float64]
@@ -53,10 +52,10 @@ class Judged(Protocol):
     def weighted(self, weights: _Floats | None = None) -> float:
         """Return what all are worth, each for as many as its weight says; NaN where that is nothing."""
 
-    def expect(self, others: Self, *, samples: int, seed: int) -> Figure | None:
+    def expect(self, others: Self, *, samples: int, seed: int) -> tuple[float, float, float] | None:
         """Return what others would be worth were it only for their features; None where they have too little in common.
 
-        Its interval holds what comes true 95 times of 100.
+        The value, and the ends of an interval that holds what comes true 95 times of 100.
         """
 
 
@@ -68,9 +67,8 @@ class JudgedRows(ScoredRows):
 
     def measure(self, chosen: NDArray[np.bool_]) -> Worth | None:
         """As `Judged.measure`, by placements."""
-        owners = np.arange(len(chosen)) if self.entities is None else self.entities
         is_positive = np.asarray(self.labels)[chosen] == 1
-        found = place(is_positive, self.scores[chosen], owners[chosen]) if chosen.any() else None
+        found = place(is_positive, self.scores[chosen], self.owners[chosen]) if chosen.any() else None
         if found is None or min(found.positives, found.negatives) < OF_A_CLASS_MIN:
             return None
         return Worth(found.value, found.deviation)
@@ -79,13 +77,13 @@ class JudgedRows(ScoredRows):
         """As `Judged.weighted`."""
         return expected_auc(self.scores, np.asarray(self.labels), weights)
 
-    def expect(self, others: Self, *, samples: int, seed: int) -> Figure | None:
+    def expect(self, others: Self, *, samples: int, seed: int) -> tuple[float, float, float] | None:
         """As `Judged.expect`: as before labels are known."""
         try:
             found = estimate_auc(self, others, samples=samples, seed=seed)
         except RefusedError:
             return None
-        return Figure(found.value, found.low, found.high) if found.is_corrected else None
+        return (found.value, found.low, found.high) if found.is_corrected else None
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ class JudgedLists:
             return float("nan")
         return float(np.average(self.ndcg, weights=weights))
 
-    def expect(self, others: Self, *, samples: int, seed: int) -> Figure | None:
+    def expect(self, others: Self, *, samples: int, seed: int) -> tuple[float, float, float] | None:
         """As `Judged.expect`.
 
         Notes
@@ -149,7 +147,7 @@ class JudgedLists:
             value, spread = self._by(weights * times, known, wanted)
             drawn.append(value + rng.normal() * spread / math.sqrt(len(others.ndcg)))
         value, beside = self._by(weights, known, wanted)[0], _QUANTILE * float(np.std(drawn, ddof=1))
-        return Figure(value, value - beside, value + beside)
+        return value, value - beside, value + beside
 
     def _by(self, weights: _Floats, known: _Floats, wanted: _Floats) -> tuple[float, float]:
         """Return the mean that lists by these weights let expect where features have other means, and their spread."""

@@ -26,7 +26,7 @@ from include.question.matrix import feature_matrix
 from include.scoring.predictions import CHAMPION, FEATURE_CREATED, ROLE
 from include.specs.models import RankingModelSpec
 from include.steps.measure_slices import cut_lists, cut_rows
-from include.steps.measured_lists import measure_rows
+from include.steps.measured_lists import measure_rows, whole_lists
 from include.steps.read_scores import scored_rows, with_features
 from include.steps.read_slices import KNOWN_BY, read_slices
 from include.tables import predictions_name
@@ -100,7 +100,7 @@ def _newest(deployment: Deployment, spec: ModelSpec, rows: pa.Table, service: st
     """Return the newest labelled rows of each entity, of the newest nights, beside what they were scored by."""
     entity, keys = spec.entity.keys[0], list(spec.entity.keys)
     if isinstance(spec, RankingModelSpec):
-        labelled = measure_rows(spec, rows, "dt").rows
+        labelled = whole_lists(spec, rows, "dt")
     else:
         labelled = rows.filter(pc.is_valid(rows[LABEL]))
     newest = labelled.group_by(entity).aggregate([("dt", "max")]).rename_columns([entity, "dt"])

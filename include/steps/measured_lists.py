@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MeasuredLists:
-    """Lists of which every label is known: of a part of a list nobody knows how good its order is.
+    """Lists of which every label is known.
 
     Attributes
     ----------
@@ -66,12 +66,23 @@ def measure_rows(spec: RankingModelSpec, rows: pa.Table, at: str) -> MeasuredLis
     at : str
         The column that says of when a row is.
     """
-    lists = number_lists(rows, [at, *spec.list_keys])
-    unknown = np.bincount(lists, rows[LABEL].is_null().to_numpy(zero_copy_only=False))
-    rows = rows.filter(pa.array(unknown[lists] == 0))
+    rows = whole_lists(spec, rows, at)
     lists = number_lists(rows, [at, *spec.list_keys])
     ranks = rank_items(lists, rows["score"].to_numpy(), rows[spec.item_key])
     found = measure_lists(lists, ranks, rows[LABEL].cast(pa.int8()).to_numpy(), k=spec.ranking.top_k)
     first = np.unique(lists, return_index=True)[1]
     owners = rows[spec.entity.keys[0]].take(pa.array(first)).to_pylist()
     return MeasuredLists(rows, lists, first, found, owners)
+
+
+def whole_lists(spec: RankingModelSpec, rows: pa.Table, at: str) -> pa.Table:
+    """Return the lists of which every label is known: of a part of a list nobody knows how good its order is.
+
+    Parameters
+    ----------
+    at : str
+        As `measure_rows` takes it.
+    """
+    lists = number_lists(rows, [at, *spec.list_keys])
+    unknown = np.bincount(lists, rows[LABEL].is_null().to_numpy(zero_copy_only=False))
+    return rows.filter(pa.array(unknown[lists] == 0))
