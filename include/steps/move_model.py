@@ -198,11 +198,13 @@ def project(deployment: Deployment, model_id: str) -> None:
     """Make MLflow's aliases and lifecycle tags say what the ledger says, and keep its rows' hashes; safe to repeat."""
     anchor_history(deployment, model_id)
     name = load_model(model_id).registered_name
-    moves = deployment.state.ledger(model_id)
-    for version, stage in lifecycle.stages(moves).items():
-        deployment.model_registry.set_lifecycle(name, version, stage.value)
-    for alias, held_by in lifecycle.aliases(moves).items():
-        deployment.model_registry.set_alias(name, alias, held_by)
+    # MLflow refuses one of two that write an alias first, and whoever read the ledger earlier must not write later.
+    with deployment.state.alone(f"projecting {name}"):
+        moves = deployment.state.ledger(model_id)
+        for version, stage in lifecycle.stages(moves).items():
+            deployment.model_registry.set_lifecycle(name, version, stage.value)
+        for alias, held_by in lifecycle.aliases(moves).items():
+            deployment.model_registry.set_alias(name, alias, held_by)
 
 
 def _move(

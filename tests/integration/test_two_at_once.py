@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,12 +23,14 @@ from include.specs.services import load_feature_services
 from include.steps.build_features import build_features
 from include.steps.import_source import import_file
 from include.steps.materialize_features import materialize_features
+from include.steps.move_model import project
 from tests.deployments import deployed_beside
 from tests.shop import FIRST_DAY, make_orders, on_days
 
 pytestmark = pytest.mark.timeout(400)
 
 TRAINED = "2026-04-14"
+_PROJECTING, _ROUNDS = 6, 3
 _MLOPS = [sys.executable, "-c", "from include.cli.main import main; main()"]
 
 
@@ -52,10 +55,14 @@ def deployment(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield made
 
 
-def test_two_trainings_of_one_day_make_one_set_and_one_version(deployment):
+@pytest.fixture(scope="module")
+def ended(deployment: Deployment) -> list[tuple[int, str, str]]:
+    """What two trainings of one day ended with, that ran at the same time."""
     command = [*_MLOPS, "train", "--model", "churn", "--as-of", TRAINED]
-    ended = at_once(command, command)
+    return at_once(command, command)
 
+
+def test_two_trainings_of_one_day_make_one_set_and_one_version(deployment, ended):
     versions = deployment.model_registry._client.search_model_versions(
         f"name = '{load_model('churn').registered_name}'"
     )
@@ -68,6 +75,19 @@ def test_two_trainings_of_one_day_make_one_set_and_one_version(deployment):
     assert sorted(code for code, _, _ in ended) in ([0, 0], [0, 1]), ended
     assert all("Traceback" not in told for _, _, told in ended)
     assert all(told for code, _, told in ended if code == 1)
+
+
+@pytest.mark.usefixtures("ended")
+def test_who_projects_the_ledger_at_once_leaves_what_it_says(deployment):
+    name, client = load_model("churn").registered_name, deployment.model_registry._client
+    for _ in range(_ROUNDS):
+        client.delete_registered_model_alias(name, "staging")
+        client.delete_model_version_tag(name, "1", "lifecycle")
+        with ThreadPoolExecutor(_PROJECTING) as threads:
+            # Each has connections of its own, as a process has.
+            list(threads.map(lambda _: project(Deployment.from_env(), "churn"), range(_PROJECTING)))
+        assert deployment.model_registry.aliases(name) == {"staging": 1}
+        assert deployment.model_registry.get(name, 1).lifecycle == "Staging"
 
 
 @pytest.fixture
