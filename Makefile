@@ -16,7 +16,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Once here instead of at each first import: every process starts in half the time, also where Python may write none.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup up down clean demo test truth test-statistics load soak bench docs lint lint-style lint-format lint-types lint-docs
+.PHONY: help setup up down clean demo test test-all truth test-statistics load soak bench docs lint lint-style lint-format lint-types lint-docs
 
 help: ## List the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,8 +42,11 @@ down: setup ## Stop what make up or make demo started
 demo: setup ## Play the whole loop; ARGS=--yes approves for you, ORDERS=FILE FORMAT=… plays a file
 	@exec $(MLOPS) demo $(if $(ORDERS),--orders "$(ORDERS)" --format "$(or $(FORMAT),canonical)") $(ARGS)
 
-test: .venv/.peers ## Lint and run every test
+test: .venv/.peers ## Lint and run the tests
 	@.ci/test
+
+test-all: .venv/.peers ## Lint and run every test, the thorough ones too, which takes twice as long
+	@TESTS=all .ci/test
 
 truth: setup ## Hold the shipped models against five simulated shops' truth, play the story on three, and a real shop's year
 	@TRUTH=full .venv/bin/python -m pytest -q -rP tests/integration/test_models_against_the_truth.py tests/integration/test_story_on_seeds.py tests/integration/test_a_real_shops_year.py

@@ -139,5 +139,4 @@ def test_what_make_lint_runs_is_in_the_environment():
 def test_the_workflow_calls_make_only():
     workflow = yaml.safe_load((PROJECT_ROOT / ".github" / "workflows" / "ci.yaml").read_text())
     commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
-    assert commands
-    assert all(re.fullmatch(r"make [a-z-]+", command) for command in commands)
+    assert commands == ["make test", "make test-all"]
