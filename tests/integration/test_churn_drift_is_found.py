@@ -124,9 +124,9 @@ def play(folder: Path, seed: int, *incidents: str) -> Played:
     )
     import_file(deployment, shop.history, source="orders", as_of=partitions.end_of(MEASURED[-1]))
     spec = load_model("churn")
-    for day in snapshot_days(TRAINED, spec.label, spec.training):
-        build_features(deployment, spec.features.group, start=day, end=day)
-    build_features(deployment, spec.features.group, start=SCORED[0], end=SCORED[-1])
+    snapshots = snapshot_days(TRAINED, spec.label, spec.training)
+    for days in (snapshots, SCORED):
+        build_features(deployment, spec.features.group, start=days[0], end=days[-1])
     loaded, reference = train(deployment, spec)
     vars(deployment)["model_registry"] = SimpleNamespace(load=lambda *_, **__: loaded)
     deployment.state.record_registration("churn", 1, run_id="r", files={})

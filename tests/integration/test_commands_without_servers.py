@@ -88,12 +88,28 @@ def test_a_home_that_a_command_has_made_is_closed_as_any(home):
     assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
 
-def test_from_orders_to_the_ledger_without_a_server_and_in_two_shells_at_once(home, tmp_path):
-    orders, out = tmp_path / "orders.parquet", tmp_path / "features.parquet"
+@pytest.fixture(scope="module")
+def shop(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The home with the orders of a history, that a command has imported."""
+    orders = tmp_path_factory.mktemp("shop") / "orders.parquet"
     pq.write_table(on_days(make_orders(days=109), FIRST_DAY, TRAINED), orders)
-    group, model = ("--group", "customer_daily"), ("--model", "churn")
     [account] = home.run(("orders", "import", str(orders), "--format", "canonical", "--json"))
     assert json.loads(account)["rows_published"] == pq.read_metadata(orders).num_rows
+    return home
+
+
+def test_what_a_command_leaves_is_there_for_the_next_two_at_once(shop, tmp_path):
+    group, out = ("--group", "customer_daily", "--date", TRAINED), tmp_path / "features.parquet"
+    shop.run(("features", "build", *group))
+    _, found = shop.run(("features", "export", *group, "--out", str(out)), ("registry", "verify", "--json"))
+    assert pq.read_metadata(out).num_rows > 100
+    assert json.loads(found)["ok"]
+
+
+@pytest.mark.thorough
+def test_from_orders_to_the_ledger_without_a_server_and_in_two_shells_at_once(shop, tmp_path):
+    home, out = shop, tmp_path / "features.parquet"
+    group, model = ("--group", "customer_daily"), ("--model", "churn")
     home.run(("features", "build", *group, "--date", FIRST_DAY, "--end", TRAINED))
     examples, _ = home.run(
         ("training-set", "build", *model, "--as-of", TRAINED),
@@ -118,7 +134,16 @@ def test_from_orders_to_the_ledger_without_a_server_and_in_two_shells_at_once(ho
     home.run(("train", *model, "--as-of", TRAINED))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.thorough),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.thorough),
+        signal.SIGKILL,
+    ],
+    ids=lambda number: number.name,
+)
 def test_a_command_that_is_ended_leaves_no_process(home, number):
     with commands.at_work(home.env) as command:
         assert home.postgres.is_ready()
@@ -139,7 +164,9 @@ def test_what_was_killed_with_its_guardian_is_used_and_stopped_by_the_next_comma
     home.run(LEDGER)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.thorough), signal.SIGKILL], ids=lambda number: number.name
+)
 def test_who_shares_the_server_goes_on_when_the_one_who_started_it_is_ended(home, number):
     with commands.at_work(home.env) as first, commands.at_work(home.env) as second:
         server = home.postgres.pid()
@@ -182,7 +209,14 @@ def test_a_start_that_was_killed_is_cleaned_up_and_its_server_used(home):
     assert ProcessTable(home.home).records() == []
 
 
-@pytest.mark.parametrize("moment", ["postgres.new", "postgres/postmaster.pid", "logs/deploy-state.log"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("postgres.new", marks=pytest.mark.thorough),
+        pytest.param("postgres/postmaster.pid", marks=pytest.mark.thorough),
+        "logs/deploy-state.log",
+    ],
+)
 def test_a_first_command_that_is_killed_half_way_is_made_good_by_the_next(tmp_path, moment):
     home = Home(tmp_path / "home")
     try:

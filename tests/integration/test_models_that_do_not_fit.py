@@ -115,6 +115,8 @@ TRIED: dict[str, tuple[str, dict[str, Any], str]] = {
     "function_that_is_not": ("churn", {"population": "youth(tenure_days) < 3"}, r"population=.*: .*youth"),
     "text_of_a_number": ("fraud", {"population": "order_value > 'much'"}, r"population=.*: .*much"),
 }
+# One of each kind, and no dearer one.
+EVERY_DAY = ("fraud_twice", "recommendation_a_day_early", "function_that_is_not")
 
 
 def statement_of(name: str) -> str | None:
@@ -191,7 +193,9 @@ def test_what_does_not_fit_is_told_with_its_file_its_key_and_the_nearest_name(ch
     assert re.fullmatch(rf"{name}\.yaml: {AT_LOAD[name][2]}.*", "\n".join(lines)), lines
 
 
-@pytest.mark.parametrize("name", TRIED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.thorough] * (name not in EVERY_DAY)) for name in TRIED]
+)
 def test_what_only_a_try_can_find_is_told_with_its_file_and_its_key(folder, name):
     done = run(folder, "models", "check", name)
     assert (done.returncode, done.stdout) == (2, "")
