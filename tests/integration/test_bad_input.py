@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from include.cli.main import main
 from tests.shop import make_orders
 
 
-def mlops(*arguments: str, home: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_", "MLFLOW_"))}
-    return subprocess.run(
-        [sys.executable, "-c", "from include.cli.main import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        env={**kept, "MLOPS_HOME": str(home), **env},
-        check=False,
-        timeout=120,
-    )
+class Ended(NamedTuple):
+    """What a command has said, and its code."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def assert_told(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+@pytest.fixture
+def mlops(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Run a command as the process of one would, in this one."""
+
+    def run(*arguments: str, home: Path, **env: str) -> Ended:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_", "MLFLOW_"))}
+        with (
+            patch.dict(os.environ, {**kept, "MLOPS_HOME": str(home), **env}, clear=True),
+            patch.object(sys, "argv", ["mlops", *arguments]),
+            patch.object(os, "umask"),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main()
+        said = capfd.readouterr()
+        return Ended(ended.value.code, said.out, said.err)
+
+    return run
+
+
+def assert_told(done: Ended, code: int, *words: str) -> None:
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
@@ -61,7 +79,7 @@ BROKEN_FILES = {
 
 
 @pytest.mark.parametrize("fault", BROKEN_FILES)
-def test_a_broken_file_exits_2_and_writes_nothing(tmp_path, orders, fault):
+def test_a_broken_file_exits_2_and_writes_nothing(mlops, tmp_path, orders, fault):
     breaks, words = BROKEN_FILES[fault]
     breaks(orders)
     done = mlops("orders", "import", str(orders), "--format", "canonical", home=tmp_path / "home")
@@ -69,12 +87,12 @@ def test_a_broken_file_exits_2_and_writes_nothing(tmp_path, orders, fault):
     assert not (tmp_path / "home" / "lake").exists()
 
 
-def test_an_unknown_format_exits_2_with_the_known_ones(tmp_path, orders):
+def test_an_unknown_format_exits_2_with_the_known_ones(mlops, tmp_path, orders):
     done = mlops("orders", "import", str(orders), "--format", "canonica", home=tmp_path / "home")
     assert_told(done, 2, "canonical", "online-retail")
 
 
-def test_a_wrong_key_in_a_spec_exits_2_and_names_the_nearest(tmp_path):
+def test_a_wrong_key_in_a_spec_exits_2_and_names_the_nearest(mlops, tmp_path):
     (tmp_path / "churn.yaml").write_text("monitoring:\n  psi_significnt: 0.3\n")
     done = mlops(
         "train", "--model", "churn", "--as-of", "2026-01-01", home=tmp_path / "home", MLOPS_SPECS=str(tmp_path)
@@ -82,12 +100,12 @@ def test_a_wrong_key_in_a_spec_exits_2_and_names_the_nearest(tmp_path):
     assert_told(done, 2, "churn.yaml", "monitoring.psi_significnt", "did you mean 'psi_significant'?")
 
 
-def test_a_lake_without_a_scheme_exits_2(tmp_path, orders):
+def test_a_lake_without_a_scheme_exits_2(mlops, tmp_path, orders):
     done = mlops("orders", "import", str(orders), "--format", "canonical", home=tmp_path, MLOPS_LAKE_URI="/data")
     assert_told(done, 2, "MLOPS_LAKE_URI='/data'", "file:// or s3://")
 
 
-def test_a_lake_that_can_not_be_written_exits_3(tmp_path, orders):
+def test_a_lake_that_can_not_be_written_exits_3(mlops, tmp_path, orders):
     (tmp_path / "blocked").write_text("a file where a folder should be")
     lake = (tmp_path / "blocked").as_uri()
     done = mlops("orders", "import", str(orders), "--format", "canonical", home=tmp_path, MLOPS_LAKE_URI=lake)
@@ -106,12 +124,12 @@ NAMED = {
 
 @pytest.mark.parametrize("command", NAMED)
 @pytest.mark.parametrize("name", ["../../etc", "../models/churn"])
-def test_a_name_that_would_be_a_path_exits_2(tmp_path, command, name):
+def test_a_name_that_would_be_a_path_exits_2(mlops, tmp_path, command, name):
     arguments = [str(tmp_path / "out.csv") if word == "OUT" else word for word in NAMED[command]]
     assert_told(mlops(*arguments, name, home=tmp_path / "home"), 2, "there is no ", repr(name), "known: ")
 
 
-def test_features_without_orders_exit_2_with_the_next_move(tmp_path):
+def test_features_without_orders_exit_2_with_the_next_move(mlops, tmp_path):
     done = mlops("features", "build", "--group", "customer_daily", "--date", "2026-01-01", home=tmp_path / "home")
     assert_told(done, 2, "no orders", "mlops sources import orders FILE")
 
@@ -125,14 +143,14 @@ def test_features_without_orders_exit_2_with_the_next_move(tmp_path):
     ],
     ids=" ".join,
 )
-def test_another_server_that_is_down_exits_3_with_the_next_move_and_none_is_started(tmp_path, command):
+def test_another_server_that_is_down_exits_3_with_the_next_move_and_none_is_started(mlops, tmp_path, command):
     elsewhere = f"postgresql+psycopg://me@/state?host={tmp_path}"
     done = mlops(*command, home=tmp_path / "home", MLOPS_DATABASE_URL=elsewhere)
     assert_told(done, 3, "can't be reached", "set MLOPS_DATABASE_URL")
     assert not (tmp_path / "home" / "postgres").exists()
 
 
-def test_a_day_that_is_none_exits_2(tmp_path):
+def test_a_day_that_is_none_exits_2(mlops, tmp_path):
     done = mlops("registry", "ledger", "--model", "churn", "--at", "3 March", home=tmp_path / "home")
     assert done.returncode in (2, 3)
     assert "Traceback" not in done.stderr
@@ -148,20 +166,20 @@ def test_a_day_that_is_none_exits_2(tmp_path):
     ],
     ids=["no format", "format alone", "unknown format", "seed of a file"],
 )
-def test_a_demo_that_can_not_be_played_starts_nothing(tmp_path, arguments, code, words):
+def test_a_demo_that_can_not_be_played_starts_nothing(mlops, tmp_path, arguments, code, words):
     done = mlops("demo", *arguments, home=tmp_path / "home")
     assert_told(done, code, *words)
     assert not (tmp_path / "home").exists()
 
 
-def test_a_demo_keeps_to_its_home(tmp_path):
+def test_a_demo_keeps_to_its_home(mlops, tmp_path):
     done = mlops("demo", home=tmp_path / "home", MLOPS_LAKE_URI=(tmp_path / "lake").as_uri())
     assert done.returncode == 1
     assert "unset MLOPS_LAKE_URI" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_home_that_is_not_a_demo_is_left_alone(tmp_path):
+def test_a_home_that_is_not_a_demo_is_left_alone(mlops, tmp_path):
     kept = tmp_path / "home" / "lake" / "precious"
     kept.parent.mkdir(parents=True)
     kept.write_text("mine")

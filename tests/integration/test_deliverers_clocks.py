@@ -44,6 +44,8 @@ CLOCKS = {
     "a bar of new york, spring": ("bar", *SPRING),
     "a bar of new york, autumn": ("bar", *AUTUMN),
 }
+# One of each change, one of a day that does not begin at midnight, on either side of UTC.
+EVERY_DAY = ("berlin, autumn", "a bar of new york, spring")
 ONE = timedelta(days=1)
 SOURCES = {
     "new_york": {"time_zone": "America/New_York"},
@@ -110,7 +112,10 @@ def truth(spec: SourceSpec, days: Iterable[date]) -> list[tuple[datetime, dateti
     return sorted((at, opens(spec, day + timedelta(days=1)), at.date()) for day in days for at in sold(spec, day))
 
 
-@pytest.fixture(scope="module", params=CLOCKS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name in EVERY_DAY else pytest.mark.thorough) for name in CLOCKS],
+)
 def clock(request, overlay):
     name, first, last = CLOCKS[request.param]
     return load_source(name), local_days(first, last)
@@ -252,7 +257,9 @@ def test_a_log_is_cut_into_the_nights_of_its_deliverer(tmp_path, clock, zone):
         assert night["order_id"].to_pylist() == lines(sold(spec, day))["order_id"].to_pylist()
 
 
-@pytest.mark.parametrize(("name", "late"), [("new_york", 0), ("berlin", 1), ("bar", 0)])
+@pytest.mark.parametrize(
+    ("name", "late"), [pytest.param("new_york", 0, marks=pytest.mark.thorough), ("berlin", 1), ("bar", 0)]
+)
 def test_a_night_is_built_from_what_is_there_and_healed_by_what_its_utc_day_still_gets(
     tmp_path, tmp_path_factory, name, late
 ):

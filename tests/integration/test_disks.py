@@ -27,6 +27,7 @@ COMMANDS = {
     "up": ("up",),
     "demo": ("demo",),
 }
+EACH = [pytest.param(name, marks=pytest.mark.thorough if name == "demo" else ()) for name in COMMANDS]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None
     assert all(word in done.stderr for word in words), done.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", EACH)
 def test_a_home_that_may_not_be_written_is_named(folder, command):
     forbidden = folder / "forbidden"
     forbidden.mkdir(mode=0o555, exist_ok=True)
@@ -76,7 +77,7 @@ def test_a_home_that_may_not_be_written_is_named(folder, command):
     assert_one_line(done, str(forbidden / "home"), "Permission denied", "this user")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", EACH)
 def test_a_home_where_a_file_is_is_named(folder, command):
     (folder / "file").write_text("a file where a folder should be")
     done = run(folder, folder / "file" / "home", COMMANDS[command], by_nobody=False)
@@ -98,7 +99,7 @@ def full(folder: Path) -> Iterator[Path]:
     disk.rmdir()
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", EACH)
 def test_a_home_on_a_full_disk_is_told(folder, full, command):
     assert_one_line(run(folder, full / "home", COMMANDS[command], by_nobody=False), "No space left on device")
 
@@ -150,7 +151,9 @@ def last_line(uri: str, write: str, *, limit: Callable[[], None] | None = None, 
     return done.stderr.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("write", ["a new table", "a table", "a training set", "an expiry"])
+@pytest.mark.parametrize(
+    "write", [pytest.param("a new table", marks=pytest.mark.thorough), "a table", "a training set", "an expiry"]
+)
 def test_a_lake_that_may_not_be_written_is_one_error_of_ours(folder, write):
     uri = with_an_older_version(folder / write.replace(" ", "_"))
     if os.geteuid() != 0:
@@ -162,7 +165,7 @@ def test_a_lake_that_may_not_be_written_is_one_error_of_ours(folder, write):
 
 
 # Small files that a disk still has room for are written: what is cut off is the data.
-@pytest.mark.parametrize("write", ["a training set", "an expiry"])
+@pytest.mark.parametrize("write", [pytest.param("a training set", marks=pytest.mark.thorough), "an expiry"])
 def test_a_lake_that_has_no_room_is_one_error_of_ours(folder, write):
     uri = with_an_older_version(folder / f"small_{write.replace(' ', '_')}")
     told = last_line(uri, write, limit=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)))

@@ -123,7 +123,7 @@ def test_a_partition_is_built_from_both_and_remembers_the_version_of_each(two_da
 @pytest.mark.parametrize(
     ("late", "healed"),
     [
-        ("orders", {"ada": (2, 20), "bob": (0, 40), "eve": (5, 0)}),
+        pytest.param("orders", {"ada": (2, 20), "bob": (0, 40), "eve": (5, 0)}, marks=pytest.mark.thorough),
         ("till", {"ada": (2, 20), "bob": (0, 40), "eve": (0, 5)}),
     ],
 )
@@ -145,7 +145,7 @@ def test_late_rows_of_either_heal_the_days_that_they_reach(two_days, late, heale
     assert heal_features(two_days, GROUP) is None
 
 
-@pytest.mark.parametrize("missing", ["orders", "till"])
+@pytest.mark.parametrize("missing", [pytest.param("orders", marks=pytest.mark.thorough), "till"])
 def test_a_day_that_one_source_lacks_is_told_by_the_sources_name(two_days, missing):
     deliver(two_days, "till" if missing == "orders" else "orders", DAYS[2], (DAYS[2], "ada", 1))
     with pytest.raises(RefusedError, match=f"the newest delivery of {missing} is of {DAYS[1]}, so {DAYS[2]} has not"):

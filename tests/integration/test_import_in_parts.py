@@ -73,7 +73,7 @@ def _online_retail(seed: int) -> pa.Table:
     return pa.Table.from_pylist(lines)
 
 
-@pytest.mark.parametrize(("rows", "seed"), [(11, 0), (40, 1)])
+@pytest.mark.parametrize(("rows", "seed"), [pytest.param(11, 0, marks=pytest.mark.thorough), (40, 1)])
 def test_dirty_orders_in_parts_come_out_as_the_whole(
     outcome: Callable[..., Outcome], tmp_path: Path, seed: int, rows: int
 ) -> None:
@@ -85,7 +85,7 @@ def test_dirty_orders_in_parts_come_out_as_the_whole(
     assert outcome(rows, first, second, first) == outcome(WHOLE, first, second, first)
 
 
-@pytest.mark.parametrize(("rows", "extension"), [(30, "csv"), (50, "parquet")])
+@pytest.mark.parametrize(("rows", "extension"), [(30, "csv"), pytest.param(50, "parquet", marks=pytest.mark.thorough)])
 def test_lines_of_an_invoice_are_numbered_alike_wherever_the_parts_end(
     outcome: Callable[..., Outcome], tmp_path: Path, rows: int, extension: str
 ) -> None:

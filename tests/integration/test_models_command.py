@@ -84,13 +84,13 @@ def test_models_are_listed_and_those_that_can_not_be_used_told_of(wrong):
 @pytest.mark.parametrize(
     "command",
     [
-        "training-set build --as-of 2026-03-01",
+        pytest.param("training-set build --as-of 2026-03-01", marks=pytest.mark.thorough),
         "train --as-of 2026-03-01",
-        "score --date 2026-03-01",
-        "monitor --date 2026-03-01",
+        pytest.param("score --date 2026-03-01", marks=pytest.mark.thorough),
+        pytest.param("monitor --date 2026-03-01", marks=pytest.mark.thorough),
         "registry promote --version 1 --reason better",
-        "registry reject --version 1 --reason worse",
-        "registry rollback --from 1 --reason worse",
+        pytest.param("registry reject --version 1 --reason worse", marks=pytest.mark.thorough),
+        pytest.param("registry rollback --from 1 --reason worse", marks=pytest.mark.thorough),
     ],
 )
 def test_nothing_is_run_or_moved_for_a_model_that_has_anothers_registered_name(tmp_path, command):

@@ -68,7 +68,9 @@ def version(row: Mapping[str, Any]) -> tuple[datetime, datetime]:
     return row["event_timestamp"], row["created_timestamp"]
 
 
-@pytest.fixture(params=ONLINE_STORES)
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.thorough if name == "sqlite" else ()) for name in ONLINE_STORES]
+)
 def settings(request: pytest.FixtureRequest, lake: Lake, tmp_path: Path) -> Settings:
     url = ONLINE_STORES[request.param].settings(request, tmp_path).feast_online_url
     return store_settings(lake.folder, url, f"sqlite:///{tmp_path}/feast/registry.db")
@@ -148,7 +150,7 @@ def test_online_is_the_newest_offline_row_whatever_the_order(settings: Settings,
     assert differing(store, lake) == []
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.thorough)])
 def test_plain_feast_ends_with_older_rows_by_the_same_script(
     kind: str, lake: Lake, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -68,10 +68,11 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any], where: object) 
             assert found[name] == value, (where, name)
 
 
-def test_product_daily_equals_a_brute_force_recomputation(raw: pa.Table) -> None:
+@pytest.mark.parametrize("count", [12, pytest.param(60, marks=pytest.mark.thorough)])
+def test_product_daily_equals_a_brute_force_recomputation(raw: pa.Table, count: int) -> None:
     rows = compute("product_daily", raw)
     rng = np.random.default_rng(2010)
-    products = rng.choice(np.sort(raw["product_id"].unique().to_numpy(zero_copy_only=False)), 60, replace=False)
+    products = rng.choice(np.sort(raw["product_id"].unique().to_numpy(zero_copy_only=False)), count, replace=False)
 
     absent = 0
     for product in map(str, products):
@@ -84,16 +85,19 @@ def test_product_daily_equals_a_brute_force_recomputation(raw: pa.Table) -> None
             absent += expected is None
             if expected is not None:
                 assert_same(found[day], expected, (product, day))
-    assert 0 < absent < 400
+    assert 0 < absent < 400 * count // 60
 
 
-def test_order_risk_has_every_order_of_the_log_and_equals_a_brute_force_recomputation(raw: pa.Table) -> None:
+@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.thorough)])
+def test_order_risk_has_every_order_of_the_log_and_equals_a_brute_force_recomputation(
+    raw: pa.Table, count: int
+) -> None:
     rows = compute("order_risk", raw)
     sales = raw.filter(pc.field("kind") == "sale")
     orders = np.sort(sales["order_id"].unique().to_numpy(zero_copy_only=False))
 
     assert rows["order_id"].to_pylist() == orders.tolist()
-    for order in np.random.default_rng(2011).choice(orders, 200, replace=False):
+    for order in np.random.default_rng(2011).choice(orders, count, replace=False):
         (found,) = rows.filter(pc.field("order_id") == order).to_pylist()
         customers = sales.filter(pc.field("order_id") == order)["customer_id"].unique()
         lines = raw.filter(pc.field("customer_id").isin(customers)).to_pylist()

@@ -372,6 +372,7 @@ def test_scored_twice_and_out_of_order_gives_the_same_rows(deployment, in_produc
     assert {n: deployment.lake.digest("predictions/churn", start=n, end=n) for n in nights} == before
 
 
+@pytest.mark.thorough
 def test_real_orders_give_an_honest_auc(tmp_path, monkeypatch):
     path = real_data("online_retail/online_retail.parquet")
     monkeypatch.setenv("MLOPS_SPECS", str(PROJECT_ROOT / "include" / "config" / "overlays" / "online_retail"))
