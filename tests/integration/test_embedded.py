@@ -145,67 +145,96 @@ def occupied(port: int) -> Iterator[None]:
         yield
 
 
-def test_a_killed_terminal_beside_another_home_a_second_start_and_down(home, tmp_path):
-    (tmp_path / "overlay").mkdir()
-    other, before = EmbeddedPostgres(home), EmbeddedPostgres(home).pid()
+@pytest.fixture(scope="module")
+def one(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A start beside another home that is up, where the usual port is somebody else's."""
+    folder = tmp_path_factory.mktemp("one")
+    (folder / "overlay").mkdir()
     with occupied(8080):
-        one = Up(tmp_path / "one", MLOPS_USERS="admin:admin,ada:user", MLOPS_SPECS=str(tmp_path / "overlay"))
-        ups = [one]
+        up = Up(folder / "home", MLOPS_USERS="admin:admin,ada:user", MLOPS_SPECS=str(folder / "overlay"))
         try:
-            api = one.api()
-            assert not api.address.endswith(":8080")
-            assert listening({p.pid for p in one.members()}) == {"127.0.0.1"}
-            assert f"specs: {tmp_path / 'overlay'} is laid over include/config/models" in one.said
-            api.request("POST", "/variables", {"key": "kept", "value": "yes"})
-            lines = [" ".join(process.cmdline()) for process in one.members()]
-            for name, secret in secrets_of(one.home).items():
-                assert secret not in one.said, name
-                assert [line for line in lines if secret in line] == [], name
-            ada = log_in(one.home, api, "ada")
-            assert ada.request("GET", "/dags", limit=1)["dags"] is not None
-            with pytest.raises(MlopsError, match="Airflow said 403"):
-                ada.request("POST", "/variables", {"key": "hers", "value": "no"})
-
-            second = Up(tmp_path / "one")
-            said, _ = second.process.communicate(timeout=180)
-            assert (second.process.returncode, "is up already" in said) == (1, True)
-            assert api.is_healthy()
-
-            (guardian,) = [p for p in one.members() if "include.embedded.guardian" in p.cmdline()]
-            guardian.kill()
-            told = one.home / "logs" / "supervisor.log"
-            assert until(lambda: told.exists() and "the guardian ended" in told.read_text(), 10)
-            one.process.kill()
-            assert until(lambda: one.gone(api)), one.members()
-            assert (other.is_ready(), other.pid()) == (True, before)
-
-            with commands.at_work(commands.environment(one.home)) as command:
-                again = Up(tmp_path / "one")
-                ups.append(again)
-                said = again.process.stdout.readline() + again.process.stdout.readline()
-                printed, _ = command.communicate("\n", timeout=60)
-            assert f"specs: {tmp_path / 'overlay'} is laid over include/config/models" in said
-            assert ("waiting for the end of the commands" in said, printed) == (True, "0\n")
-            api = again.api()
-            beside = commands.start(commands.environment(one.home), "registry", "verify", "--json")
-            printed, told = beside.communicate(timeout=180)
-            assert (beside.returncode, json.loads(printed)["ok"]) == (0, True), told
-            assert api.request("GET", "/variables/kept")["value"] == "yes"
-
-            down = subprocess.run(
-                [sys.executable, "-c", "from include.cli.main import main; main()", "down"],
-                env={**os.environ, "MLOPS_HOME": str(one.home), "MLOPS_SPECS": "/not/there"},
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=True,
-            )
-            assert "is down" in down.stdout
-            assert until(lambda: again.gone(api), 10), again.members()
-            assert (other.is_ready(), other.pid()) == (True, before)
+            yield up
         finally:
-            for up in ups:
-                up.process.kill()
+            up.process.kill()
+
+
+@pytest.fixture(scope="module")
+def api(one: Up) -> AirflowApi:
+    return one.api()
+
+
+def is_laid_over(one: Up) -> str:
+    return f"specs: {one.home.parent / 'overlay'} is laid over include/config/models"
+
+
+def test_it_listens_on_this_machine_alone_and_shows_no_secret(one, api):
+    assert not api.address.endswith(":8080")
+    assert listening({p.pid for p in one.members()}) == {"127.0.0.1"}
+    assert is_laid_over(one) in one.said
+    lines = [" ".join(process.cmdline()) for process in one.members()]
+    for name, secret in secrets_of(one.home).items():
+        assert secret not in one.said, name
+        assert [line for line in lines if secret in line] == [], name
+
+
+def test_a_user_may_less_than_who_administers_it(one, api):
+    api.request("POST", "/variables", {"key": "kept", "value": "yes"})
+    ada = log_in(one.home, api, "ada")
+    assert ada.request("GET", "/dags", limit=1)["dags"] is not None
+    with pytest.raises(MlopsError, match="Airflow said 403"):
+        ada.request("POST", "/variables", {"key": "hers", "value": "no"})
+
+
+def test_a_second_start_is_told_that_it_is_up(one, api):
+    second = Up(one.home)
+    said, _ = second.process.communicate(timeout=180)
+    assert (second.process.returncode, "is up already" in said) == (1, True)
+    assert api.is_healthy()
+
+
+def test_a_killed_terminal_leaves_no_process_and_another_home_alone(home, one, api):
+    other, before = EmbeddedPostgres(home), EmbeddedPostgres(home).pid()
+    (guardian,) = [p for p in one.members() if "include.embedded.guardian" in p.cmdline()]
+    guardian.kill()
+    told = one.home / "logs" / "supervisor.log"
+    assert until(lambda: told.exists() and "the guardian ended" in told.read_text(), 10)
+    one.process.kill()
+    assert until(lambda: one.gone(api)), one.members()
+    assert (other.is_ready(), other.pid()) == (True, before)
+
+
+@pytest.mark.thorough
+def test_it_starts_again_behind_a_command_and_goes_down(home, one):
+    other, before = EmbeddedPostgres(home), EmbeddedPostgres(home).pid()
+    with commands.at_work(commands.environment(one.home)) as command:
+        again = Up(one.home)
+        said = again.process.stdout.readline() + again.process.stdout.readline()
+        printed, _ = command.communicate("\n", timeout=60)
+    try:
+        assert is_laid_over(one) in said
+        assert ("waiting for the end of the commands" in said, printed) == (True, "0\n")
+        api = again.api()
+        beside = commands.start(commands.environment(one.home), "registry", "verify", "--json")
+        printed, told = beside.communicate(timeout=180)
+        assert (beside.returncode, json.loads(printed)["ok"]) == (0, True), told
+        assert api.request("GET", "/variables/kept")["value"] == "yes"
+
+        down = subprocess.run(
+            [sys.executable, "-c", "from include.cli.main import main; main()", "down"],
+            env={**os.environ, "MLOPS_HOME": str(one.home), "MLOPS_SPECS": "/not/there"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        assert "is down" in down.stdout
+        assert until(lambda: again.gone(api), 10), again.members()
+        assert (other.is_ready(), other.pid()) == (True, before)
+    finally:
+        again.process.kill()
+
+
+def test_what_it_wrote_tells_no_secret_and_is_its_users_alone(one):
     logs = [path for folder in ("logs", "airflow/logs") for path in (one.home / folder).rglob("*") if path.is_file()]
     assert len(logs) > 5
     written = {path: path.read_text(errors="replace") for path in logs}
