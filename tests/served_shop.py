@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
@@ -46,12 +46,12 @@ def write_specs(folder: Path, **serving: dict[str, object]) -> Path:
     return folder
 
 
-def play_shop(deployment: Deployment, folder: Path) -> None:
-    """Build, train, promote and materialise: the newest night is `NIGHT`."""
+def play_shop(deployment: Deployment, folder: Path, *, models: Sequence[str] = MODELS) -> None:
+    """Build, train, promote and materialise models: the newest night is `NIGHT`."""
     orders = generate_orders(folder / "shop", seed=5, start=START, end=NIGHT, nights=0, world=WORLD)
     assert orders.history is not None
     import_file(deployment, orders.history, source="orders", as_of=partitions.end_of(NIGHT))
-    for model in MODELS:
+    for model in models:
         group = load_model(model).features.group
         build_features(deployment, group, start=partitions.shift(NIGHT, -HORIZON - WINDOW - 2), end=NIGHT)
         materialize_features(deployment, group, start=NIGHT, end=NIGHT)

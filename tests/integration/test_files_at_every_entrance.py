@@ -269,7 +269,10 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path, entrance):
 
 @every_entrance
 @every_kind
-@pytest.mark.parametrize("folder", ["dt=2024-01-10", "quantity=7", "a b", "100%"])
+@pytest.mark.parametrize(
+    "folder",
+    ["dt=2024-01-10", "quantity=7", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("a b", "100%"))],
+)
 def test_a_folders_name_adds_no_column(tmp_path, entrance, kind, folder):
     plain = entrance(write(tmp_path / f"rows.{kind}", WHOLE)).stdout
     shutil.rmtree(tmp_path / "home", ignore_errors=True)

@@ -89,7 +89,13 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return rows, file_format, deployment.lake.digest(ORDERS.name)
 
 
-@pytest.mark.parametrize("spread", SPREADS.values(), ids=SPREADS)
+@pytest.mark.parametrize(
+    "spread",
+    [
+        pytest.param(spread, id=name, marks=[pytest.mark.thorough] * (name == "slices in order"))
+        for name, spread in SPREADS.items()
+    ],
+)
 def test_the_table_is_the_same_to_the_row(whole, spread, tmp_path):
     rows, file_format, digest = whole
     files = spread(rows)

@@ -87,11 +87,11 @@ def soaked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Soaked]:
                 postgres.hold(store)
             deployment = Deployment.from_env()
             deployment.feature_store.apply()
-            play_shop(deployment, tmp_path)
+            play_shop(deployment, tmp_path, models=["churn"])
             process = subprocess.Popen([sys.executable, "-m", "include.serving"], cwd=PROJECT_ROOT)
             try:
                 found = Soaked(deployment, postgres, redis, process, port)
-                until_ready(port)
+                until_ready(port, "churn")
                 yield found
             finally:
                 process.send_signal(signal.SIGTERM)
@@ -101,16 +101,16 @@ def soaked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Soaked]:
             forget_declarations()
 
 
-def until_ready(port: int) -> None:
+def until_ready(port: int, model: str) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz").is_success:
+            if httpx.get(f"http://127.0.0.1:{port}/v2/models/{model}/ready").is_success:
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.1)
-    raise AssertionError("the service is not ready after a minute")
+    raise AssertionError(f"{model} is not ready after a minute")
 
 
 def test_nothing_but_what_is_declared_is_answered_while_everything_comes_and_goes(soaked: Soaked) -> None:

@@ -1,4 +1,4 @@
-"""The models that ship, on a small simulated shop: whom each is asked about on twenty nights, and what its files give.
+"""The models that ship, on a small simulated shop: whom each is asked about on 14 nights, and what its files give.
 
 Some nights bring rows late or wrong. Whom to expect is computed anew from the delivered files, in plain Python. With
 MLflow and the lake; only the ledger is a stand-in.
@@ -42,9 +42,9 @@ from tests.served_shop import HORIZON, MODELS, TRAINING, WINDOW, WORLD
 
 pytestmark = pytest.mark.timeout(600)
 
-START, HISTORY_END, END = "2025-08-01", "2026-01-11", "2026-01-31"
+START, HISTORY_END, END = "2025-08-01", "2026-01-11", "2026-01-25"
 NIGHTS = partitions.span(partitions.shift(HISTORY_END, 1), END)
-LATE = {NIGHTS[3]: "late_rows@{}+2*0.4", NIGHTS[8]: "late_rows@{}+1*0.6", NIGHTS[11]: "corrections@{}+3*0.5"}
+LATE = {NIGHTS[3]: "late_rows@{}+2*0.4", NIGHTS[6]: "late_rows@{}+1*0.6", NIGHTS[9]: "corrections@{}+3*0.5"}
 
 Entity = tuple[str, ...]
 

@@ -32,10 +32,22 @@ rules:
   - {name: visit_missing, kind: not_null, column: visit, reason: no visit}
   - {name: at_missing, kind: not_null, column: at, reason: no time}
 """
+
+
+def and_thorough(*values: str | int) -> list[object]:
+    return [pytest.param(value, marks=pytest.mark.thorough) for value in values]
+
+
 WRITTEN = [
-    "0000-01-01", "0000-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "9999-12-31", "9999-12-31T23:59:59.999999Z",
-]  # fmt: skip
-MICROSECONDS = [-(2**63) + 1, 2**63 - 1, 253_402_300_800_000_000, -62_135_596_800_000_001, -62_198_755_200_000_000]
+    "0000-01-01",
+    "9999-12-31T23:59:59.999999Z",
+    *and_thorough("0000-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "9999-12-31"),
+]
+MICROSECONDS = [
+    2**63 - 1,
+    -62_135_596_800_000_001,
+    *and_thorough(-(2**63) + 1, 253_402_300_800_000_000, -62_198_755_200_000_000),
+]
 
 
 @pytest.fixture

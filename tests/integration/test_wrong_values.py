@@ -77,7 +77,7 @@ def members() -> Iterator[object]:
                     continue
                 for form in ((), ("--json",)) if any(each.name == "as_json" for each in command.params) else ((),):
                     told = f"{' '.join((*path, *form))} {parameter.opts[0]} {value!r}"
-                    yield pytest.param(path, parameter, value, form, id=told)
+                    yield pytest.param(path, parameter, value, form, id=told, marks=[pytest.mark.thorough] * len(form))
 
 
 def asked(path: tuple[str, ...], folder: Path, **instead: str) -> list[str]:
