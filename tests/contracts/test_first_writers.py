@@ -18,6 +18,7 @@ from include.specs.sources import load_sources
 from include.tables import TableSpec
 from tests.contracts.first_writers import FILES, file_rows
 
+pytestmark = pytest.mark.thorough
 WRITERS = 6
 # 50 show what one round in thirty does.
 ROUNDS = int(os.environ.get("FIRST_WRITERS_ROUNDS", "1"))

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as fs
@@ -106,7 +107,11 @@ def properties(lake: LakeAdapter) -> dict[str, str]:
     return DeltaTable(lake.table_uri("raw/x"), storage_options=lake.storage_options or None).metadata().configuration
 
 
-# Delta makes a checkpoint of every hundredth version, and may drop the entries before one that is old enough.
+# Delta makes a checkpoint of every hundredth version, or as often as a table says, and may drop what is old before one.
+OFTEN = {"delta.checkpointInterval": "10"}
+
+
+@pytest.mark.thorough
 def test_a_version_stays_readable_however_old_its_log_and_however_many_follow(tmp_path):
     lake = LakeAdapter((tmp_path / "lake").as_uri())
     write_versions(lake, range(130))
@@ -132,18 +137,19 @@ def test_a_version_that_has_expired_is_told_from_one_whose_file_is_lost(lake):
 
 def test_a_table_that_was_made_without_it_keeps_its_log_from_the_next_write(tmp_path):
     lake = LakeAdapter((tmp_path / "lake").as_uri())
-    write_deltalake(lake.table_uri("raw/x"), rows("2026-01-01", [0]), partition_by=["dt"])
-    write_versions(lake, range(1, 130))
+    write_deltalake(lake.table_uri("raw/x"), rows("2026-01-01", [0]), partition_by=["dt"], configuration=OFTEN)
+    write_versions(lake, range(1, 13))
     age_log(lake, days=40)
-    write_versions(lake, range(130, 200))
+    write_versions(lake, range(13, 25))
     # The property is version 1, so that the second row is version 2.
     assert lake.read("raw/x", version=2)["value"].to_pylist() == [1]
 
 
 def test_removing_files_from_a_table_that_was_made_without_it_keeps_its_log(tmp_path):
     lake = LakeAdapter((tmp_path / "lake").as_uri())
-    for value in range(199):
-        write_deltalake(lake.table_uri("raw/x"), rows("2026-01-01", [value]), partition_by=["dt"], mode="overwrite")
+    how: dict[str, Any] = {"partition_by": ["dt"], "mode": "overwrite", "configuration": OFTEN}
+    for value in range(19):
+        write_deltalake(lake.table_uri("raw/x"), rows("2026-01-01", [value]), **how)
     age_log(lake, days=40)
     remove_old_files(lake, "raw/x", retention_days=0, keep_versions=[5])
     assert lake.read("raw/x", version=5)["value"].to_pylist() == [5]

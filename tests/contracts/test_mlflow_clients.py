@@ -17,6 +17,7 @@ from include.adapters.registry.model_files import unpack, write_files
 from include.errors import MlopsError, UsageError
 from include.question.matrix import feature_matrix
 from include.training.version import train_version
+from tests.everyday import members
 from tests.real_data import require
 from tests.unit.training.examples_builder import (
     NAMES,
@@ -32,7 +33,10 @@ FRAME = ROWS.select(NAMES).to_pandas()
 TURNED = [*reversed(NAMES)]
 
 
-@pytest.fixture(scope="module", params=["binary", "ranking"])
+TASKS = ("binary", "ranking")
+
+
+@pytest.fixture(scope="module", params=TASKS)
 def version(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NDArray[Any]]:
     """Return the folder of a version, and what the nightly batch would give `FRAME`."""
     spec, examples = {
@@ -147,6 +151,7 @@ def spark() -> Any:
     return SparkCompute()._session
 
 
+@pytest.mark.parametrize("version", members(TASKS, daily=["binary"]), indirect=True)
 def test_spark_scores_a_struct_of_columns_in_any_order_as_the_batch_does(spark: Any, version: Any) -> None:
     from pyspark.sql import functions as sf
 
@@ -157,6 +162,7 @@ def test_spark_scores_a_struct_of_columns_in_any_order_as_the_batch_does(spark: 
     np.testing.assert_array_equal(scored["score"].to_numpy(), version[1])
 
 
+@pytest.mark.parametrize("version", members(TASKS, daily=["binary"]), indirect=True)
 def test_spark_is_refused_columns_that_it_hands_over_without_their_names(spark: Any, version: Any) -> None:
     from pyspark.errors import PySparkException
 

@@ -20,6 +20,7 @@ from include.training.artifacts import CHECKSUMS, MLMODEL, checksums, with_check
 from include.training.manifest import TrainingSetManifest
 from include.training.version import train_version
 from tests.databases import make_database
+from tests.everyday import members
 from tests.unit.training.examples_builder import NAMES, make_examples, make_manifest, make_spec
 
 NAME = "churn-predictor"
@@ -53,7 +54,10 @@ def s3_root() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(scope="module", params=["sqlite-file", "postgres-s3"])
+BACKENDS = ("sqlite-file", "postgres-s3")
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
 def backend(request, tmp_path_factory) -> tuple[str, str]:
     home = tmp_path_factory.mktemp("mlflow")
     if request.param == "sqlite-file":
@@ -150,7 +154,11 @@ def test_a_version_from_before_mlflow_could_load_it_is_read_as_ever(registry, fi
 
 
 @pytest.mark.parametrize(
-    "name", ["model.ubj", "model.onnx", "signature.json", "MLmodel", "checksums.json", "plots/roc.png"]
+    "name",
+    members(
+        ["model.ubj", "model.onnx", "signature.json", "MLmodel", "checksums.json", "plots/roc.png"],
+        daily=["model.onnx", "checksums.json"],
+    ),
 )
 def test_a_changed_file_is_found_at_the_next_load(registry, files, name):
     version = register(registry, files).version
@@ -252,6 +260,7 @@ adapter.register(name, run_name="cut off", files={"checksums.json": b"{}"}, para
 """
 
 
+@pytest.mark.parametrize("backend", members(BACKENDS, daily=["sqlite-file"]), indirect=True)
 def test_a_run_that_was_killed_is_marked_so_by_the_next_registration_and_no_other_is(
     registry, files, backend, tmp_path
 ):

@@ -26,7 +26,8 @@ from include.serving.read_plan import feast_project
 from include.settings import PROJECT_ROOT, Settings
 from include.specs.groups import load_feature_group
 from include.specs.services import load_feature_service
-from tests.online_stores import FEATURE, GROUP, KEY, SERVICE, feature_rows, publish, stored
+from tests.everyday import members
+from tests.online_stores import FEATURE, GROUP, KEY, ONLINE_STORES, SERVICE, feature_rows, publish, stored
 
 DAY = "2024-01-01"
 AT = end_of(DAY)
@@ -258,6 +259,7 @@ def test_a_forgotten_entity_can_be_written_again(store: FeatureStoreAdapter) -> 
     assert store.online(SERVICE, ["a"], at=AT).values[FEATURE].to_pylist() == [4]
 
 
+@pytest.mark.parametrize("applied", members(ONLINE_STORES, daily=["redis"]), indirect=True)
 def test_a_read_after_warming_imports_nothing_and_resolves_nothing(
     store: FeatureStoreAdapter, settings: Settings
 ) -> None:

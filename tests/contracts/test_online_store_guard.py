@@ -30,6 +30,7 @@ from include.adapters.online.guarded_redis import GuardedRedisOnlineStore
 from include.errors import MlopsError, UsageError
 from include.partitions import end_of, span
 from include.settings import PROJECT_ROOT, Settings
+from tests.everyday import members
 from tests.online_stores import (
     FEATURE,
     GROUP,
@@ -100,7 +101,7 @@ def test_materialising_again_changes_nothing(store: FeatureStoreAdapter, setting
     assert stored(settings) == before
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)], ids=str)
+@pytest.mark.parametrize("order", members([(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)], daily=[(2, 0, 3, 1)]), ids=str)
 def test_partitions_in_any_order_leave_the_newest(
     store: FeatureStoreAdapter, settings: Settings, order: tuple[int, ...]
 ) -> None:
@@ -269,6 +270,7 @@ def test_the_file_that_feasts_commands_read_describes_the_same_store(
     assert theirs.materialization_config == ours.materialization_config
 
 
+@pytest.mark.parametrize("applied", members(ONLINE_STORES, daily=["postgresql"]), indirect=True)
 def test_feasts_commands_apply_the_guard_and_materialise_through_it(
     settings: Settings, store: FeatureStoreAdapter
 ) -> None:

@@ -54,6 +54,7 @@ def test_counts_agree_on_zero(tmp_path, rows):
     assert gx == sql == dict.fromkeys((rule.name for rule in SPEC.rules), 0)
 
 
+@pytest.mark.thorough
 def test_counts_agree_on_all_real_order_lines_and_on_one_day():
     whole = real_data("online_retail/online_retail.parquet")
     sql, gx = _both_counts(whole, "online-retail", datetime(2011, 6, 1, tzinfo=UTC))

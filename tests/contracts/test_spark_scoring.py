@@ -22,6 +22,8 @@ from include.steps import commit_scores as commit_module
 from include.steps import score_on_spark
 from include.steps.score_batch import score_batch
 from include.steps.score_chunks import commit_chunks, plan_chunks, remove_staged, score_chunk
+from tests.contracts.conftest import LAKES
+from tests.everyday import members
 from tests.real_data import require
 from tests.scoring_lake import NIGHT, feature_rows, publish, scoring_lake, write_scoring
 
@@ -71,7 +73,16 @@ def scores(deployment: Any, model_id: str) -> pa.Table:
     return deployment.lake.read(f"predictions/{model_id}", start=NIGHT, end=NIGHT)
 
 
-@pytest.mark.parametrize("model_id", ["winback", "next_shelf"])
+@pytest.mark.parametrize(
+    ("model_id", "lake_settings"),
+    [
+        ("winback", "file"),
+        ("next_shelf", "s3"),
+        pytest.param("winback", "s3", marks=pytest.mark.thorough),
+        pytest.param("next_shelf", "file", marks=pytest.mark.thorough),
+    ],
+    indirect=["lake_settings"],
+)
 def test_spark_and_chunks_and_the_native_path_give_one_night_the_same_rows_and_account(
     deployment: Any, specs: Path, model_id: str
 ) -> None:
@@ -97,6 +108,7 @@ def test_spark_and_chunks_and_the_native_path_give_one_night_the_same_rows_and_a
     assert scores(deployment, model_id).equals(found["local"][1])
 
 
+@pytest.mark.parametrize("lake_settings", members(LAKES, daily=["file"]), indirect=True)
 def test_a_challenger_that_fails_on_a_worker_is_told_of_and_leaves_the_champion(
     deployment: Any, specs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
