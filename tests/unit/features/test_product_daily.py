@@ -203,5 +203,5 @@ def test_a_range_gives_the_same_rows_as_its_days_one_by_one() -> None:
 
     assert whole.num_rows > 1_000
     assert broken_promises(whole, SPEC) == []
-    for day in span(start, end)[::7]:
+    for day in span(start, end)[::14]:
         assert whole.filter(pc.field("dt") == date.fromisoformat(day)).equals(compute(raw, day)), day

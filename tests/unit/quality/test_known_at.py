@@ -41,13 +41,20 @@ def local_day(spec: SourceSpec, at: datetime) -> date:
 
 
 def in_sql(spec: SourceSpec, times: list[datetime], delivered_by: datetime | None) -> list[datetime]:
-    with duckdb.connect() as con:
-        con.execute("SET TimeZone = 'UTC'")
-        instant = pa.timestamp("us", "UTC")
-        rows = {"_row": range(len(times)), "ordered_at": pa.array(times, instant), "received_at": pa.nulls(len(times))}
-        con.register("typed", pa.table(rows).cast(pa.schema({"_row": pa.int64(), **dict.fromkeys(TIMES, instant)})))
-        known = f"SELECT {known_at_sql(spec, delivered_by=delivered_by)} AS known_at FROM typed ORDER BY _row"
-        return con.sql(known).to_arrow_table()["known_at"].cast(instant).to_pylist()
+    con = connection()
+    instant = pa.timestamp("us", "UTC")
+    rows = {"_row": range(len(times)), "ordered_at": pa.array(times, instant), "received_at": pa.nulls(len(times))}
+    con.register("typed", pa.table(rows).cast(pa.schema({"_row": pa.int64(), **dict.fromkeys(TIMES, instant)})))
+    known = f"SELECT {known_at_sql(spec, delivered_by=delivered_by)} AS known_at FROM typed ORDER BY _row"
+    return con.sql(known).to_arrow_table()["known_at"].cast(instant).to_pylist()
+
+
+@cache
+def connection() -> duckdb.DuckDBPyConnection:
+    """Give one for all tests: to open it takes longer than to ask it."""
+    con = duckdb.connect()
+    con.execute("SET TimeZone = 'UTC'")
+    return con
 
 
 @cache

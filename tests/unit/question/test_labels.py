@@ -100,12 +100,12 @@ def test_labels_equal_a_recomputation_in_plain_python():
     snapshots = ["2024-02-01", "2024-02-08", "2024-02-15", "2024-02-22", SNAPSHOT]
     examples = [(c, s) for s in snapshots for c in sorted(set(raw["customer_id"].to_pylist()))]
     found = {example: value for example, (value, _) in label(raw, *examples).items()}
-    assert found == {(c, s): ordered_nothing(raw, c, at(s)) for c, s in examples}
+    known = [row for row in raw.to_pylist() if row["kind"] == "sale" and row["received_at"] <= partitions.end_of(AS_OF)]
+    assert found == {(c, s): ordered_nothing(known, c, at(s)) for c, s in examples}
     assert 0 < sum(found.values()) < len(found)
 
 
-def ordered_nothing(raw: pa.Table, customer: str, snapshot: datetime) -> int:
-    known = [row for row in raw.to_pylist() if row["kind"] == "sale" and row["received_at"] <= partitions.end_of(AS_OF)]
+def ordered_nothing(known: list[dict[str, Any]], customer: str, snapshot: datetime) -> int:
     placed: dict[str, datetime] = {}
     for row in known:
         if row["customer_id"] == customer:

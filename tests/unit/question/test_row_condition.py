@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import duckdb
 import pyarrow as pa
 import pytest
@@ -40,16 +42,23 @@ CONDITIONS = st.recursive(
 )
 
 
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as opened:
+        yield opened
+
+
 @settings(max_examples=150)
 @given(condition=CONDITIONS, rows=st.lists(st.fixed_dictionaries(VALUES), min_size=1, max_size=6))
-def test_what_python_answers_is_what_duckdb_answers(condition: str, rows: list[dict]) -> None:
+def test_what_python_answers_is_what_duckdb_answers(
+    connection: duckdb.DuckDBPyConnection, condition: str, rows: list[dict]
+) -> None:
     holds = row_condition(condition, DTYPES)
     if holds is None:
         return
     columns = {name: pa.array([row[name] for row in rows], pa.type_for_alias(DTYPES[name])) for name in DTYPES}
-    with duckdb.connect() as connection:
-        connection.register("inputs", pa.table(columns))
-        expected = [found for (found,) in connection.execute(f"SELECT ({condition}) FROM inputs").fetchall()]
+    connection.register("inputs", pa.table(columns))
+    expected = [found for (found,) in connection.execute(f"SELECT ({condition}) FROM inputs").fetchall()]
 
     # A float32 is read back as the number that it is.
     assert [holds(row) for row in pa.table(columns).to_pylist()] == expected

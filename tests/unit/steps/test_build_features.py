@@ -14,6 +14,7 @@ from include.adapters.sources.deliveries import delivered_days
 from include.errors import MlopsError, RefusedError, UsageError
 from include.steps import build_features as build_features_module
 from include.steps.build_features import build_features
+from tests.everyday import members
 from tests.raw_orders import line, orders, publish_source, random_orders
 from tests.unit.steps.fakes import FakeDeployment
 
@@ -172,7 +173,7 @@ def test_a_range_that_ends_before_it_starts_is_refused(deployment: FakeDeploymen
         build(deployment, "2024-01-02", "2024-01-01")
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 40])
+@pytest.mark.parametrize("rows_at_once", members([1, 40], daily=[40]))
 def test_a_range_that_is_built_in_portions_is_the_one_that_is_built_at_once(
     deployment: FakeDeployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
 ) -> None:
@@ -208,16 +209,11 @@ STOPPERS = {
 }
 
 
-@pytest.mark.parametrize(("group", "pieces", "price", "spoiled", "who", "what"), STOPPERS.values(), ids=STOPPERS)
+@pytest.mark.parametrize("stopper", members(STOPPERS, daily=["a sum that looks back", "a sum beyond its type"]))
 def test_days_that_break_their_spec_are_named_and_all_others_of_the_range_are_published(
-    deployment: FakeDeployment,
-    group: str,
-    pieces: int,
-    price: float,
-    spoiled: list[int],
-    who: str,
-    what: str,
+    deployment: FakeDeployment, stopper: str
 ) -> None:
+    group, pieces, price, spoiled, who, what = STOPPERS[stopper]
     days = [line(f"2024-01-{day:02}", customer=f"c{day}") for day in range(1, 6)]
     huge = [
         line("2024-01-03 10:00:00", customer="c3", order="huge", line=n, quantity=pieces, unit_price=price)
@@ -271,10 +267,9 @@ CAUSES = {
 }
 
 
-@pytest.mark.parametrize(("group", "lines", "who", "rows"), CAUSES.values(), ids=CAUSES)
-def test_a_refusal_names_the_fewest_rows_that_it_comes_of(
-    deployment: FakeDeployment, group: str, lines: list[tuple[int, float]], who: str, rows: list[str]
-) -> None:
+@pytest.mark.parametrize("cause", members(CAUSES, daily=["a row of its customer's", "a value that does not fit"]))
+def test_a_refusal_names_the_fewest_rows_that_it_comes_of(deployment: FakeDeployment, cause: str) -> None:
+    group, lines, who, rows = CAUSES[cause]
     made = [
         line(f"2024-01-0{day}", order=order, quantity=pieces, unit_price=price)
         for day, (order, (pieces, price)) in enumerate(zip(("first", "second", "third"), lines, strict=True), start=1)

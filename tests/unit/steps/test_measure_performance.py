@@ -151,7 +151,10 @@ def test_the_newest_night_that_is_old_enough_is_judged_and_the_weeks_before_it(d
 
 
 def test_scores_that_say_nothing_any_more_are_found_when_their_labels_are_known_and_not_before(deployment):
-    breached = {night: checks(deployment, night)["auc"].verdict == "breach" for night in NIGHTS[20:45:3]}
+    breached = {
+        night: checks(deployment, night)["auc"].verdict == "breach"
+        for night in (NIGHTS[n] for n in (20, 32, 35, 38, 44))
+    }
     first = min(night for night, is_breach in breached.items() if is_breach)
     assert partitions.shift(DRIFTED, HORIZON) <= first <= partitions.shift(DRIFTED, HORIZON + 2)
     assert all(is_breach == (night >= first) for night, is_breach in breached.items())

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner, Result
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
+from include.cli.main import cli
+from include.errors import MlopsError
 from include.specs.groups import load_feature_group
 from include.steps.probe_features import BrokenBound, probe_features
+from tests.everyday import members
 
 AS_OF = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ELEC2 = Path(__file__).resolve().parents[2] / "overlays" / "elec2"
@@ -111,10 +113,9 @@ def probe(specs: Path, sql: str, column: dict[str, Any], rules: list[dict[str, A
     return probe_features(load_feature_group(f"of_{source}"), DuckDbCompute(), as_of=AS_OF)
 
 
-@pytest.mark.parametrize(("value", "column", "said", "remedy"), MEMBERS.values(), ids=MEMBERS)
-def test_a_bound_that_allowed_rows_break_is_found_with_them_and_is_gone_with_the_rule(
-    specs: Path, value: str, column: dict[str, Any], said: str, remedy: list[dict[str, Any]]
-) -> None:
+@pytest.mark.parametrize("member", members(MEMBERS, daily=["too much", "a type that is too small", "a null"]))
+def test_a_bound_that_allowed_rows_break_is_found_with_them_and_is_gone_with_the_rule(specs: Path, member: str) -> None:
+    value, column, said, remedy = MEMBERS[member]
     sql = OF_THE_DAY.format(value=value)
 
     found = probe(specs, sql, column, [])
@@ -130,18 +131,16 @@ def test_the_command_exits_with_1_where_it_finds_something_and_names_it(specs: P
 
     bad, good = (mlops("features", "probe", "--group", f"of_visits_{n}", "--json") for n in (0, 1))
 
-    assert (bad.returncode, good.returncode) == (1, 0)
+    assert (bad.return_value, good.return_value) == (1, 0)
     assert "visits_0.yaml takes" in json.loads(bad.stdout)["of_visits_0"][0]
     assert json.loads(good.stdout) == {"of_visits_1": []}
     unknown = mlops("features", "probe", "--group", "of_visit_1")
-    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert isinstance(unknown.exception, MlopsError)
+    assert (unknown.exception.exit_code, unknown.stdout) == (2, "")
 
 
-def mlops(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from include.cli.main import main; main()", *arguments],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+def mlops(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments, standalone_mode=False)
 
 
 def test_two_rows_of_one_key_are_found_where_the_statement_gives_one_for_each_visit(specs: Path) -> None:
@@ -165,7 +164,7 @@ def test_a_statement_that_no_row_can_please_is_told_without_rows(specs: Path, sq
     assert said in str(found)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", members(range(2), daily=[0]))
 @pytest.mark.parametrize("group", ["customer_daily", "order_risk", "product_daily"])
 def test_no_row_that_was_tried_breaks_a_group_that_ships(group: str, seed: int) -> None:
     assert probe_features(load_feature_group(group), DuckDbCompute(), as_of=AS_OF, seed=seed) == []

@@ -19,6 +19,7 @@ from include.steps.build_features import build_features
 from include.steps.read_inputs import read_snapshots
 from include.steps.read_night import read_partition
 from tests.deployments import lake_only
+from tests.everyday import members
 from tests.raw_orders import publish_source, random_orders
 
 DAYS = partitions.span("2024-01-20", "2024-02-05")
@@ -34,7 +35,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return made
 
 
-@pytest.mark.parametrize("at_once", [1, 70])
+@pytest.mark.parametrize("at_once", members([1, 70], daily=[70]))
 def test_snapshots_that_are_read_in_portions_are_those_that_are_read_at_once(
     deployment: Any, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:

@@ -7,7 +7,7 @@ from the orders: the label of a customer and a night by what had been received a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from include.steps.read_outcomes import count_known
 from include.steps.record_outcomes import record_outcomes
 from include.tables import outcomes_table, predictions_table
 from tests.deployments import lake_only
+from tests.everyday import members
 from tests.raw_orders import line, orders, publish_source
 
 MODEL, HORIZON = "churn", 5
@@ -39,11 +40,13 @@ SCORED, NIGHTS = ALL[4:8], ALL[5:]
 Row = tuple[str, date, int | None, datetime]
 
 
-@pytest.fixture(autouse=True)
-def specs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def specs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("specs")
     (folder / "churn.yaml").write_text(yaml.safe_dump({"label": {"horizon_days": HORIZON}}))
-    monkeypatch.setenv("MLOPS_SPECS", str(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLOPS_SPECS", str(folder))
+        yield
 
 
 def made_orders() -> pa.Table:
@@ -114,14 +117,19 @@ def by_hand(raw: pa.Table, until: str) -> list[Row]:
     return [row for row in found if row[3] <= partitions.end_of(until)]
 
 
-def test_every_night_adds_what_became_known_then(tmp_path):
-    raw = made_orders()
-    deployment = deployed(tmp_path, raw)
-    for night in NIGHTS:
-        told = record_outcomes(deployment, MODEL, partition=night)
-        assert rows(deployment) == by_hand(raw, night)
-        assert told.added == sum(row[3] > partitions.start_of(night) for row in rows(deployment))
-    labels = [label for *_, label, _ in rows(deployment)]
+@pytest.fixture(scope="module")
+def in_order(specs: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, tuple[int, list[Row]]]]:
+    """Return a deployment whose nights were recorded one after the other, and what each added and left."""
+    deployment = deployed(tmp_path_factory.mktemp("in_order"), made_orders())
+    return deployment, {night: (record(deployment, [night])[0].added, rows(deployment)) for night in NIGHTS}
+
+
+def test_every_night_adds_what_became_known_then(in_order):
+    raw, (_, left) = made_orders(), in_order
+    for night, (added, found) in left.items():
+        assert found == by_hand(raw, night)
+        assert added == sum(row[3] > partitions.start_of(night) for row in found)
+    labels = [label for *_, label, _ in left[NIGHTS[-1]][1]]
     assert len(labels) > len(SCORED) * CUSTOMERS, "nothing was corrected"
     assert set(labels) == {0, 1}
 
@@ -133,11 +141,11 @@ ORDERS: dict[str, list[str]] = {
 }
 
 
-@pytest.mark.parametrize("nights", ORDERS.values(), ids=ORDERS.keys())
-def test_nights_in_any_order_leave_the_same_rows(nights, tmp_path):
+@pytest.mark.parametrize("order", members(ORDERS, daily=["shuffled"]))
+def test_nights_in_any_order_leave_the_same_rows(order, tmp_path):
     raw = made_orders()
     deployment = deployed(tmp_path, raw)
-    record(deployment, map(str, nights))
+    record(deployment, map(str, ORDERS[order]))
     assert rows(deployment) == by_hand(raw, NIGHTS[-1])
 
 
@@ -292,10 +300,8 @@ def test_a_day_that_is_missing_is_not_one_on_which_nobody_ordered(tmp_path):
         record(deployment, [NIGHTS[-1]])
 
 
-def test_what_was_known_at_the_end_of_a_night_is_counted_by_night(tmp_path, monkeypatch):
-    raw = made_orders()
-    deployment = deployed(tmp_path, raw)
-    record(deployment, NIGHTS)
+def test_what_was_known_at_the_end_of_a_night_is_counted_by_night(in_order, monkeypatch):
+    raw, (deployment, _) = made_orders(), in_order
     monkeypatch.setattr("include.cli.outcomes.open_deployment", lambda: deployment)
     day = NIGHTS[6]
     told = CliRunner().invoke(outcomes, ["show", "--model", MODEL, "--date", day, "--json"])

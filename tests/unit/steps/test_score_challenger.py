@@ -20,6 +20,7 @@ from include.governance.lifecycle import Stage
 from include.steps import commit_scores as commit_module
 from include.steps.read_night import Night
 from include.steps.score_batch import score_batch
+from tests.everyday import members
 from tests.scoring_lake import BEFORE, NIGHT, break_a_second_slice, feature_rows, publish, scoring_lake
 
 SPECS = Path(__file__).parents[2] / "overlays" / "more_models"
@@ -105,13 +106,13 @@ def break_file(deployment: Any, _: pytest.MonkeyPatch) -> None:
     path.write_bytes(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:])
 
 
-@pytest.mark.parametrize("had_scores", [False, True], ids=["no scores yet", "scores of before"])
+@pytest.mark.parametrize("had_scores", members([False, True], daily=[True]), ids=["no scores yet", "scores of before"])
 @pytest.mark.parametrize(
     ("broken", "why"),
     [
         (break_registry, "version 3 can't be read"),
-        (break_features, f"features/{OTHER} of {NIGHT} is not published"),
-        (break_file, "was changed"),
+        pytest.param(break_features, f"features/{OTHER} of {NIGHT} is not published", marks=pytest.mark.thorough),
+        pytest.param(break_file, "was changed", marks=pytest.mark.thorough),
         (break_scores, "no such tree"),
     ],
     ids=["load", "publication", "read", "score"],

@@ -24,6 +24,7 @@ from include.specs.models import load_model
 from include.steps import commit_scores as commit_module
 from include.steps.read_night import read_partition
 from include.steps.score_batch import score_batch
+from tests.everyday import members
 from tests.scoring_lake import NIGHT, feature_rows, publish, scoring_lake
 
 MODEL, GROUP, TABLE = "churn", "customer_daily", "predictions/churn"
@@ -133,8 +134,8 @@ def require_right(deployment: Any, night: str, version: int) -> None:
     assert manifest.account.balances
 
 
-@pytest.mark.parametrize("where", KILLED_AT)
-@pytest.mark.parametrize("had_scores", [False, True], ids=["first", "again"])
+@pytest.mark.parametrize("where", members(KILLED_AT, daily=["scoring", "after the commit"]))
+@pytest.mark.parametrize("had_scores", members([False, True], daily=[True]), ids=["first", "again"])
 def test_a_night_that_was_killed_anywhere_is_right_after_the_next_try(
     folder: Path, where: str, had_scores: bool
 ) -> None:

@@ -18,6 +18,7 @@ from include.steps import commit_scores as commit_module
 from include.steps import score_night
 from include.steps.read_night import Night, open_night, read_partition
 from include.steps.score_batch import score_batch
+from tests.everyday import members
 from tests.scoring_lake import NIGHT, feature_rows, publish, scoring_lake
 
 CHURN, GROUP = "churn", "customer_daily"
@@ -60,7 +61,7 @@ def test_no_more_slices_are_held_than_are_scored_and_wait(deployment: Any, monke
     assert most[0] <= 2 + 1
 
 
-@pytest.mark.parametrize("rows_at_once", [40, 333, 100_000])
+@pytest.mark.parametrize("rows_at_once", members([40, 333, 100_000], daily=[40]))
 def test_slices_together_are_the_night_that_is_read_at_once(deployment: Any, rows_at_once: int) -> None:
     spec = load_model(CHURN)
     night = open_night(deployment, spec, NIGHT, service="churn_v1")
@@ -71,7 +72,7 @@ def test_slices_together_are_the_night_that_is_read_at_once(deployment: Any, row
     assert sum(each.account.rows for each in read) == 1_000
 
 
-@pytest.mark.parametrize("rows_at_once", [5, 25, 1_000])
+@pytest.mark.parametrize("rows_at_once", members([5, 25, 1_000], daily=[25]))
 def test_a_list_has_the_ranks_of_all_its_items_wherever_slices_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
 ) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from include.errors import UsageError
 from include.training.auc import auc
 from include.training.comparison import PairedDifference, compare_aucs, compare_means
+from tests.everyday import members
 
 LABELS = np.array([1, 0, 1, 0], dtype=np.int8)
 OWN = np.array([0.9, 0.1, 0.8, 0.2], dtype=np.float32)
@@ -114,8 +115,8 @@ def test_rows_of_one_entity_are_not_taken_for_independent():
     assert as_rows.high - as_rows.low < 0.7 * (four.high - four.low)
 
 
-@pytest.mark.parametrize("positives", [2, 5, 20, 80])
-@pytest.mark.parametrize("noise", [0.1, 0.6])
+@pytest.mark.parametrize("positives", members([2, 5, 20, 80], daily=[5, 20]))
+@pytest.mark.parametrize("noise", members([0.1, 0.6], daily=[0.6]))
 def test_the_interval_covers_the_true_difference_as_often_as_it_says(positives, noise):
     """Both versions are as good as each other: zero."""
     rng, runs = np.random.default_rng(positives), 100
@@ -124,7 +125,7 @@ def test_the_interval_covers_the_true_difference_as_often_as_it_says(positives, 
     assert sum(each.low <= 0 <= each.high for each in found) >= 91
 
 
-@pytest.mark.parametrize("positives", [20, 60, 200])
+@pytest.mark.parametrize("positives", members([20, 60, 200], daily=[60]))
 def test_it_is_seldom_too_sure_of_a_version_that_is_wrong_about_a_few(positives):
     """One in fifty positives stands last by the candidate alone, which a sample of so few may well not show."""
     rng, runs, share = np.random.default_rng(positives), 150, 0.02
@@ -138,7 +139,7 @@ def test_it_is_seldom_too_sure_of_a_version_that_is_wrong_about_a_few(positives)
     assert over <= runs * 0.05 + 3 * (runs * 0.05 * 0.95) ** 0.5
 
 
-@pytest.mark.parametrize("owners", [2, 10, 100])
+@pytest.mark.parametrize("owners", members([2, 10, 100], daily=[10]))
 def test_the_interval_of_lists_covers_the_true_difference_as_often_as_it_says(owners):
     rng, runs, covered = np.random.default_rng(owners), 200, 0
     for _ in range(runs):

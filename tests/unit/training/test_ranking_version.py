@@ -84,6 +84,7 @@ def test_the_card_tells_the_order_and_no_probability(trained):
     assert "{" not in card
 
 
+@pytest.mark.thorough
 def test_rankings_of_random_labels_are_not_said_to_be_better_than_a_random_order():
     gained = []
     for seed in range(4):
