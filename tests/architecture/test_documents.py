@@ -13,10 +13,15 @@ from include.settings import PROJECT_ROOT
 DOCUMENTS = sorted([PROJECT_ROOT / "README.md", *(PROJECT_ROOT / "docs").rglob("*.md")])
 
 
+@pytest.fixture(scope="module")
+def generated() -> dict[Path, str]:
+    return make_documents(PROJECT_ROOT)
+
+
 @pytest.mark.parametrize("name", GENERATED)
-def test_what_is_generated_is_what_the_source_says(name):
+def test_what_is_generated_is_what_the_source_says(generated, name):
     path = PROJECT_ROOT / name
-    assert path.read_text() == make_documents(PROJECT_ROOT)[path], "run make docs"
+    assert path.read_text() == generated[path], "run make docs"
 
 
 def test_an_import_a_charter_and_a_dag_that_change_change_the_documents(tmp_path):

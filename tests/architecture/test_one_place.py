@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from include.settings import PROJECT_ROOT
 MODULES = find_modules(PROJECT_ROOT)
 
 
+@cache
 def names_used(path: Path) -> set[str]:
     """Return the dotted names that a module uses, by the names of the libraries and not by its own for them."""
     tree = ast.parse(path.read_text())
