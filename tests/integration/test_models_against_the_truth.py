@@ -105,11 +105,7 @@ def play(seed: int, folder: Path) -> Played:
 
 def fit_and_test(deployment: Deployment, spec: ModelSpec) -> Window:
     snapshots = snapshot_days(TRAINED, spec.label, spec.training)
-    if spec.training.snapshot_every_days == 1:
-        build_features(deployment, spec.features.group, start=snapshots[0], end=snapshots[-1])
-    else:
-        for day in snapshots:
-            build_features(deployment, spec.features.group, start=day, end=day)
+    build_features(deployment, spec.features.group, start=snapshots[0], end=snapshots[-1])
     training_set = build_training_set(deployment, spec.model_id, as_of=TRAINED)
     manifest, examples = read_training_set(deployment.lake, spec.model_id, training_set.set_id)
     fitted = fit_version(spec, manifest.feature_names, examples)

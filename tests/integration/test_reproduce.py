@@ -168,8 +168,13 @@ def is_whole(found: Any) -> bool:
     return all(each.recorded == each.kept == each.rebuilt for each in (found.training_set, found.native, found.onnx))
 
 
-@pytest.mark.parametrize("version", TRAINED)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("model", "version"),
+    [
+        pytest.param(model, version, marks=[pytest.mark.thorough] * (version == 1 and model != "churn"))
+        for model, version in product(MODELS, TRAINED)
+    ],
+)
 def test_a_version_is_equal_twice_whatever_came_since_and_nothing_is_written(deployment, model, version):
     before = files_of(deployment.settings.home)
     found = reproduce_version(deployment, model, version=version)
@@ -181,7 +186,7 @@ def test_a_version_is_equal_twice_whatever_came_since_and_nothing_is_written(dep
     assert f"{model} version {version}, trained on {TRAINED[version][0]}-" in str(found)
 
 
-@pytest.mark.parametrize("version", TRAINED)
+@pytest.mark.parametrize("version", [pytest.param(1, marks=pytest.mark.thorough), 2])
 def test_the_tables_of_today_would_give_other_sets(deployment, version, tmp_path, monkeypatch):
     """What the test above claims is that this does not matter."""
     as_of, threads = TRAINED[version]
@@ -191,7 +196,7 @@ def test_the_tables_of_today_would_give_other_sets(deployment, version, tmp_path
         assert build_training_set(deployment, model, as_of=as_of).sha256 != recorded
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_a_version_is_equal_in_another_home_whatever_the_machine_gives(deployment, tmp_path, threads, monkeypatch):
     other = elsewhere(deployment, tmp_path / "home")
     before = pa.cpu_count(), pa.io_thread_count()
@@ -237,7 +242,7 @@ def flipped(content: bytes) -> bytes:
     [
         ("churn", 1, "model.ubj"),
         ("fraud", 2, "model.onnx"),
-        ("recommendation", 1, "model.onnx"),
+        pytest.param("recommendation", 1, "model.onnx", marks=pytest.mark.thorough),
         ("churn", 2, "spec.json"),
         ("recommendation", 2, "plots/ndcg.png"),
     ],
@@ -343,8 +348,8 @@ def test_a_training_set_that_was_altered_together_with_its_manifest_is_named(dep
 
 READ = [
     ("churn", "raw/orders"),
-    ("churn", FEATURES),
-    ("fraud", "features/order_risk"),
+    pytest.param("churn", FEATURES, marks=pytest.mark.thorough),
+    pytest.param("fraud", "features/order_risk", marks=pytest.mark.thorough),
     ("recommendation", "features/customer_category_daily"),
 ]
 
@@ -404,7 +409,7 @@ def test_a_lock_and_a_commit_that_changed_are_named_where_they_make_no_differenc
     ("model", "where", "real"),
     [
         ("churn", "task_binary.fit_classifier", fit_classifier),
-        ("fraud", "task_binary.fit_classifier", fit_classifier),
+        pytest.param("fraud", "task_binary.fit_classifier", fit_classifier, marks=pytest.mark.thorough),
         ("recommendation", "task_ranking.fit_ranker", fit_ranker),
     ],
 )
