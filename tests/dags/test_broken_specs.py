@@ -188,6 +188,7 @@ def test_the_feature_store_is_told_of_what_stands(processor, config):
     assert services == ["churn_v1", "customer_features", "recommendation_v1"]
 
 
+@pytest.mark.thorough
 def test_a_group_that_a_model_reads_takes_its_dags_along_and_is_named(processor, config):
     edit(config / "features" / "customer_daily.yaml", ttl_days="x")
     processor.wait(

@@ -84,6 +84,7 @@ def test_a_delivery_is_ingested(bag, deployment):
     assert NIGHT in deployment.lake.partitions("raw/orders")
 
 
+@pytest.mark.thorough
 def test_a_night_is_built_and_brought_online(bag, deployment):
     run(bag, "materialize_features__customer_daily", conf={"partition": NIGHT})
     assert NIGHT in deployment.lake.partitions("features/customer_daily")
@@ -96,8 +97,10 @@ def test_a_night_is_brought_online_beside_a_model_whose_file_is_broken(bag, depl
         run(bag, "materialize_features__customer_daily", conf={"partition": NIGHT})
     finally:
         torn.unlink()
+    assert NIGHT in deployment.lake.partitions("features/customer_daily")
 
 
+@pytest.mark.thorough
 def test_a_range_that_is_backfilled_over_a_nights_build_writes_nothing(bag, deployment):
     version, rows = (
         deployment.lake.version("features/customer_daily"),
@@ -108,6 +111,7 @@ def test_a_range_that_is_backfilled_over_a_nights_build_writes_nothing(bag, depl
     assert deployment.lake.digest("features/customer_daily") == rows
 
 
+@pytest.mark.thorough
 def test_nights_one_by_one_give_the_partitions_of_a_range(bag, deployment):
     nights = partitions.span(partitions.shift(NIGHT, -2), NIGHT)
     in_a_range = [deployment.lake.digest("features/customer_daily", start=day, end=day) for day in nights]

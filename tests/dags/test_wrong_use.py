@@ -12,6 +12,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from include.settings import PROJECT_ROOT
 from include.specs.deployed import load_specs
 from mlops.dag_defaults import RETRY_POLICY
+from tests.everyday import members
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -36,7 +37,7 @@ def post(bag: Any, dag_id: str, conf: dict[str, Any]) -> dict[str, Any]:
     return DagSerialization.from_dict(stored).params.deep_merge(conf).validate()
 
 
-@pytest.mark.parametrize("dag_id", RANGES)
+@pytest.mark.parametrize("dag_id", members(RANGES, daily=one_of_each(RANGES)))
 @pytest.mark.parametrize("wrong", [None, *NO_DAYS], ids=repr)
 def test_a_range_without_a_day_is_refused_by_the_form(bag, dag_id, wrong):
     for field, other in (("start", "end"), ("end", "start")):
@@ -46,14 +47,14 @@ def test_a_range_without_a_day_is_refused_by_the_form(bag, dag_id, wrong):
             post(bag, dag_id, {other: "2026-03-01"})
 
 
-@pytest.mark.parametrize("dag_id", OF_A_DAY)
+@pytest.mark.parametrize("dag_id", members(OF_A_DAY, daily=one_of_each(OF_A_DAY)))
 @pytest.mark.parametrize("wrong", NO_DAYS, ids=repr)
 def test_what_is_no_day_is_refused_by_the_form(bag, dag_id, wrong):
     with pytest.raises(ParamValidationError, match="param partition"):
         post(bag, dag_id, {"partition": wrong})
 
 
-@pytest.mark.parametrize("model_id", SPECS.models)
+@pytest.mark.parametrize("model_id", members(SPECS.models, daily=list(SPECS.models)[:1]))
 @pytest.mark.parametrize("wrong", [{}, *({"reason": reason} for reason in ("", "  ", None, 5, "x" * 501))], ids=str)
 def test_a_request_without_a_reason_is_refused_by_the_form(bag, model_id, wrong):
     with pytest.raises(ParamValidationError, match="param reason"):
@@ -63,7 +64,7 @@ def test_a_request_without_a_reason_is_refused_by_the_form(bag, model_id, wrong)
             post(bag, f"request_retrain__{model_id}", {"reason": "new prices", "key": key})
 
 
-@pytest.mark.parametrize("model_id", SPECS.models)
+@pytest.mark.parametrize("model_id", members(SPECS.models, daily=list(SPECS.models)[:1]))
 @pytest.mark.parametrize("wrong", [{}, *({"version": each} for each in (None, 0, -1, 2**31, 1.5, "1", True))], ids=str)
 def test_a_version_that_can_be_none_is_refused_by_the_form(bag, model_id, wrong):
     with pytest.raises(ParamValidationError, match="param version"):
@@ -104,14 +105,14 @@ def tries(bag: Any, dag_id: str, conf: dict[str, Any]) -> tuple[str, dict[str, t
         return str(finished.state), {task: (str(state), number) for task, state, number in rows if number}
 
 
-@pytest.mark.parametrize("dag_id", one_of_each(RANGES))
+@pytest.mark.parametrize("dag_id", members(one_of_each(RANGES), daily=RANGES[-1:]))
 def test_a_range_that_ends_before_it_starts_is_refused_at_the_first_try(fresh, dag_id):
     state, ran = tries(fresh, dag_id, {"start": "2026-03-02", "end": "2026-03-01"})
     assert state == "failed"
     assert list(ran.values()) == [("failed", 1)]
 
 
-@pytest.mark.parametrize("dag_id", one_of_each(OF_A_DAY))
+@pytest.mark.parametrize("dag_id", members(one_of_each(OF_A_DAY), daily=OF_A_DAY[:1]))
 def test_a_run_without_a_day_is_refused_at_the_first_try(fresh, dag_id):
     state, ran = tries(fresh, dag_id, {})
     assert state == "failed"
