@@ -21,7 +21,6 @@ from include.specs.sources import load_source
 from include.steps.find_tables import find_tables
 from include.steps.forget_person import Erasure, forget_person
 from tests.deployments import lake_only
-from tests.everyday import members
 from tests.raw_orders import line, orders
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 
@@ -130,10 +129,18 @@ def test_every_row_of_the_customer_is_removed_and_counted_and_nobody_elses(tmp_p
         forget(deployment)
 
 
-@pytest.mark.parametrize("after", members([False, True], daily=[False]), ids=["before-a-write", "after-a-write"])
-def test_an_erasure_that_stopped_anywhere_is_completed_by_the_next(tmp_path, monkeypatch, after):
+@pytest.mark.parametrize(
+    ("after", "step"),
+    [
+        (False, 3),
+        pytest.param(False, 1, marks=pytest.mark.thorough),
+        pytest.param(True, 1, marks=pytest.mark.thorough),
+    ],
+    ids=["before-every-third-write", "before-a-write", "after-a-write"],
+)
+def test_an_erasure_that_stopped_anywhere_is_completed_by_the_next(tmp_path, monkeypatch, after, step):
     make_deployment(tmp_path / "0")
-    for nth in count(1):
+    for nth in count(1, step):
         shutil.copytree(tmp_path / "0", tmp_path / str(nth))
         deployment = deployed(tmp_path / str(nth))
         with monkeypatch.context() as patch:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+from copy import deepcopy
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -182,10 +184,17 @@ def with_late_rows(deployment: Any) -> None:
     publish_source(deployment.lake, changed)
 
 
+def copied(deployment: Any, folder: Path) -> FakeDeployment:
+    """Return a deployment that is what another is by now."""
+    shutil.copytree(deployment.lake.uri.removeprefix("file://"), folder)
+    made = FakeDeployment(folder)
+    made.state = deepcopy(deployment.state)
+    return made
+
+
 def test_a_heal_of_a_range_gives_the_versions_of_its_days_one_by_one(deployment: Any, tmp_path: Path) -> None:
-    other = FakeDeployment(tmp_path / "other")
     with_late_rows(deployment)
-    with_late_rows(other)
+    other = copied(deployment, tmp_path / "other")
 
     heal_features(deployment, GROUP)
     for day in reversed(span("2024-01-20", "2024-01-24")):
@@ -198,9 +207,8 @@ def test_a_heal_of_a_range_gives_the_versions_of_its_days_one_by_one(deployment:
 def test_a_heal_in_portions_gives_what_one_portion_gives(
     deployment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = FakeDeployment(tmp_path / "other")
     with_late_rows(deployment)
-    with_late_rows(other)
+    other = copied(deployment, tmp_path / "other")
     heal_features(deployment, GROUP)
     monkeypatch.setattr("include.steps.heal_features._DAYS_PER_COMMIT", 2)
     version = other.lake.version(TABLE) or 0
