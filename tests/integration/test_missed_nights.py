@@ -140,6 +140,7 @@ def test_each_kind_of_missing_night_is_announced_once(faulted):
     assert watch_nights(faulted.deployment, until=NIGHTS[-1], run_id="watch 2") == {"open": 12, "ended": 0}
 
 
+@pytest.mark.thorough
 def test_a_repair_that_is_killed_half_way_is_taken_up_by_two_at_once(faulted, clean):
     deployment = faulted.deployment
     process = start(dict(os.environ), "nights", "repair", "--yes")
@@ -153,6 +154,11 @@ def test_a_repair_that_is_killed_half_way_is_taken_up_by_two_at_once(faulted, cl
         both = [*pool.map(lambda _: repair_nights(Deployment.from_env()), range(2))]
     assert sorted(len(each.repaired) for each in both) == [0, len(begun)]
     assert [each.left for each in both] == [(), ()]
+
+
+def test_a_repair_leaves_nothing_missing(faulted, clean):
+    assert repair_nights(faulted.deployment).left == ()
+    assert read_night_status(faulted.deployment).holes == ()
 
 
 def test_after_the_repair_the_tables_are_those_of_a_run_without_a_fault_and_nothing_acted_twice(faulted, clean):
