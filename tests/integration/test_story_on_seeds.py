@@ -35,7 +35,7 @@ from tests.deployments import deployed_beside
 from tests.played_nights import score_night
 from tests.raw_orders import DELIVERIES
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.thorough]
+pytestmark = pytest.mark.timeout(900)
 
 SPECS = PROJECT_ROOT / "include" / "config" / "overlays" / "simulator"
 SEEDS = (21, 22, 23) if os.environ.get("TRUTH") == "full" else (21,)
