@@ -21,6 +21,7 @@ from include.embedded.postgres import EmbeddedPostgres
 from include.embedded.processes import SUPERVISOR, ProcessTable
 from include.specs.yaml_files import laid_over
 from tests import commands
+from tests.everyday import members
 from tests.shop import FIRST_DAY, make_orders, on_days, write_overlay
 
 pytestmark = pytest.mark.timeout(300)
@@ -136,12 +137,7 @@ def test_from_orders_to_the_ledger_without_a_server_and_in_two_shells_at_once(sh
 
 @pytest.mark.parametrize(
     "number",
-    [
-        signal.SIGINT,
-        pytest.param(signal.SIGTERM, marks=pytest.mark.thorough),
-        pytest.param(signal.SIGHUP, marks=pytest.mark.thorough),
-        signal.SIGKILL,
-    ],
+    members([signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], daily=[signal.SIGINT, signal.SIGKILL]),
     ids=lambda number: number.name,
 )
 def test_a_command_that_is_ended_leaves_no_process(home, number):
@@ -165,7 +161,7 @@ def test_what_was_killed_with_its_guardian_is_used_and_stopped_by_the_next_comma
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.thorough), signal.SIGKILL], ids=lambda number: number.name
+    "number", members([signal.SIGINT, signal.SIGKILL], daily=[signal.SIGKILL]), ids=lambda number: number.name
 )
 def test_who_shares_the_server_goes_on_when_the_one_who_started_it_is_ended(home, number):
     with commands.at_work(home.env) as first, commands.at_work(home.env) as second:
@@ -211,11 +207,7 @@ def test_a_start_that_was_killed_is_cleaned_up_and_its_server_used(home):
 
 @pytest.mark.parametrize(
     "moment",
-    [
-        pytest.param("postgres.new", marks=pytest.mark.thorough),
-        pytest.param("postgres/postmaster.pid", marks=pytest.mark.thorough),
-        "logs/deploy-state.log",
-    ],
+    members(["postgres.new", "postgres/postmaster.pid", "logs/deploy-state.log"], daily=["logs/deploy-state.log"]),
 )
 def test_a_first_command_that_is_killed_half_way_is_made_good_by_the_next(tmp_path, moment):
     home = Home(tmp_path / "home")

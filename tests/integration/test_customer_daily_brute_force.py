@@ -13,6 +13,7 @@ import pytest
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.specs.groups import load_feature_group
+from tests.everyday import members
 from tests.raw_orders import SCHEMA
 from tests.real_data import real_data
 
@@ -160,11 +161,7 @@ def test_every_pair_of_the_log_is_there_and_no_other(log: pd.DataFrame, features
 
 @pytest.mark.parametrize(
     "day",
-    [
-        pytest.param(date(2010, 12, 31), marks=pytest.mark.thorough),
-        pytest.param(date(2011, 2, 28), marks=pytest.mark.thorough),
-        date(2011, 11, 30),
-    ],
+    members([date(2010, 12, 31), date(2011, 2, 28), date(2011, 11, 30)], daily=[date(2011, 11, 30)]),
     ids=str,
 )
 def test_on_the_lines_that_a_published_feature_set_takes_the_values_are_its_values(day: date) -> None:

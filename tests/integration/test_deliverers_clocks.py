@@ -32,6 +32,7 @@ from include.steps.import_source import ImportAccount, import_delivery, import_f
 from include.steps.read_arrivals import read_delivery, read_rows_delivered
 from include.steps.split_source import split_source
 from tests.deployments import lake_only
+from tests.everyday import members
 from tests.unit.quality.orders_builder import order, table
 
 # The first and the last local day of some around a change of the clock.
@@ -112,10 +113,7 @@ def truth(spec: SourceSpec, days: Iterable[date]) -> list[tuple[datetime, dateti
     return sorted((at, opens(spec, day + timedelta(days=1)), at.date()) for day in days for at in sold(spec, day))
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=() if name in EVERY_DAY else pytest.mark.thorough) for name in CLOCKS],
-)
+@pytest.fixture(scope="module", params=members(CLOCKS, daily=EVERY_DAY))
 def clock(request, overlay):
     name, first, last = CLOCKS[request.param]
     return load_source(name), local_days(first, last)

@@ -26,6 +26,7 @@ from include.steps.generate_orders import deliver_night, generate_orders
 from include.steps.heal_features import heal_features
 from include.steps.import_source import import_delivery, import_file
 from tests.deployments import lake_only
+from tests.everyday import members
 from tests.raw_orders import SOURCE
 
 START, END, NIGHTS = "2026-01-01", "2026-02-12", 4
@@ -43,11 +44,6 @@ INCIDENTS = {
     "a renamed column sent again": ("renamed_column@2026-02-09+2", "2026-02-11"),
 }
 EVERY_DAY = ("late rows", "a missing day", "a unit error put right")
-
-
-def of_incidents(*names: str) -> list[object]:
-    """Return the parameters of incidents, most of which are thorough."""
-    return [pytest.param(name, marks=[pytest.mark.thorough] * (name not in EVERY_DAY)) for name in names]
 
 
 def run(folder: Path, *incidents: str) -> SimpleNamespace:
@@ -125,7 +121,7 @@ def known_at(deployment: SimpleNamespace) -> pa.Table:
     return rows.filter(pc.greater(rows["created_timestamp"], rows["event_timestamp"]))
 
 
-@pytest.mark.parametrize("name", of_incidents(*INCIDENTS))
+@pytest.mark.parametrize("name", members(INCIDENTS, daily=EVERY_DAY))
 def test_the_tables_equal_those_of_a_shop_in_which_all_came_right(clean, harmed, name):
     incident, mended = INCIDENTS[name]
     shop = harmed(incident)
@@ -142,7 +138,11 @@ def test_the_tables_equal_those_of_a_shop_in_which_all_came_right(clean, harmed,
 
 
 @pytest.mark.parametrize(
-    "name", of_incidents("late rows", "corrections", "a unit error put right", "missing customers sent again")
+    "name",
+    members(
+        ["late rows", "corrections", "a unit error put right", "missing customers sent again"],
+        daily=EVERY_DAY,
+    ),
 )
 def test_rows_that_came_later_say_when(clean, harmed, name):
     incident, mended = INCIDENTS[name]

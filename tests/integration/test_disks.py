@@ -18,6 +18,7 @@ import pytest
 
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.settings import PROJECT_ROOT
+from tests.everyday import members
 from tests.shop import make_orders
 
 _NOBODY = 65534
@@ -27,7 +28,7 @@ COMMANDS = {
     "up": ("up",),
     "demo": ("demo",),
 }
-EACH = [pytest.param(name, marks=pytest.mark.thorough if name == "demo" else ()) for name in COMMANDS]
+EACH = members(COMMANDS, daily=[name for name in COMMANDS if name != "demo"])
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +153,10 @@ def last_line(uri: str, write: str, *, limit: Callable[[], None] | None = None, 
 
 
 @pytest.mark.parametrize(
-    "write", [pytest.param("a new table", marks=pytest.mark.thorough), "a table", "a training set", "an expiry"]
+    "write",
+    members(
+        ["a new table", "a table", "a training set", "an expiry"], daily=["a table", "a training set", "an expiry"]
+    ),
 )
 def test_a_lake_that_may_not_be_written_is_one_error_of_ours(folder, write):
     uri = with_an_older_version(folder / write.replace(" ", "_"))
@@ -165,7 +169,7 @@ def test_a_lake_that_may_not_be_written_is_one_error_of_ours(folder, write):
 
 
 # Small files that a disk still has room for are written: what is cut off is the data.
-@pytest.mark.parametrize("write", [pytest.param("a training set", marks=pytest.mark.thorough), "an expiry"])
+@pytest.mark.parametrize("write", members(["a training set", "an expiry"], daily=["an expiry"]))
 def test_a_lake_that_has_no_room_is_one_error_of_ours(folder, write):
     uri = with_an_older_version(folder / f"small_{write.replace(' ', '_')}")
     told = last_line(uri, write, limit=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)))

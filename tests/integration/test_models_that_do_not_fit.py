@@ -16,6 +16,7 @@ import yaml
 from include.specs.labels import LABELS_ROOT
 from include.specs.yaml_files import CONFIG_ROOT
 from tests import commands
+from tests.everyday import members
 
 # By the name of the file: the model that it is but for some values, these by their keys, and what is told.
 AT_LOAD: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -193,9 +194,7 @@ def test_what_does_not_fit_is_told_with_its_file_its_key_and_the_nearest_name(ch
     assert re.fullmatch(rf"{name}\.yaml: {AT_LOAD[name][2]}.*", "\n".join(lines)), lines
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.thorough] * (name not in EVERY_DAY)) for name in TRIED]
-)
+@pytest.mark.parametrize("name", members(TRIED, daily=EVERY_DAY))
 def test_what_only_a_try_can_find_is_told_with_its_file_and_its_key(folder, name):
     done = run(folder, "models", "check", name)
     assert (done.returncode, done.stdout) == (2, "")

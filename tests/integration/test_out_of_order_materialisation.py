@@ -26,6 +26,7 @@ from sqlalchemy.engine import make_url
 from include.adapters.feature_store.feast_store import FeatureStoreAdapter
 from include.partitions import end_of, span
 from include.settings import Settings
+from tests.everyday import members
 from tests.online_stores import FEATURE, GROUP, KEY, ONLINE_STORES, clear, feature_rows, publish, store_settings
 
 pytestmark = pytest.mark.timeout(300)
@@ -68,9 +69,7 @@ def version(row: Mapping[str, Any]) -> tuple[datetime, datetime]:
     return row["event_timestamp"], row["created_timestamp"]
 
 
-@pytest.fixture(
-    params=[pytest.param(name, marks=pytest.mark.thorough if name == "sqlite" else ()) for name in ONLINE_STORES]
-)
+@pytest.fixture(params=members(ONLINE_STORES, daily=["postgresql", "redis"]))
 def settings(request: pytest.FixtureRequest, lake: Lake, tmp_path: Path) -> Settings:
     url = ONLINE_STORES[request.param].settings(request, tmp_path).feast_online_url
     return store_settings(lake.folder, url, f"sqlite:///{tmp_path}/feast/registry.db")
@@ -150,7 +149,7 @@ def test_online_is_the_newest_offline_row_whatever_the_order(settings: Settings,
     assert differing(store, lake) == []
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("kind", members(["sqlite", "postgres"], daily=["sqlite"]))
 def test_plain_feast_ends_with_older_rows_by_the_same_script(
     kind: str, lake: Lake, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -16,6 +16,7 @@ from include.steps.import_source import import_delivery
 from include.steps.read_arrivals import read_delivery
 from include.views.deliveries import read_row_accounts
 from tests.deployments import lake_only
+from tests.everyday import members
 from tests.raw_orders import DELIVERIES, SOURCE
 from tests.shop import make_orders, on_days
 
@@ -46,7 +47,7 @@ ATTEMPTS = {
 }
 # What was wrong is put right, what was right is spoilt, and what was there is taken away.
 EVERY_DAY = ("in two files", "right and then wrong", "withdrawn")
-EACH = [pytest.param(name, marks=() if name in EVERY_DAY else pytest.mark.thorough) for name in ATTEMPTS]
+EACH = members(ATTEMPTS, daily=EVERY_DAY)
 
 
 def deliver(deployment: SimpleNamespace, night: str, files: dict[str, pa.Table]) -> None:

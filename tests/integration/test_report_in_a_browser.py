@@ -15,6 +15,7 @@ from include.demo.report import render_report
 from include.governance.evidence import GateReport
 from include.views.deliveries import RowAccount
 from tests.browser import CONTRASTS, chromium
+from tests.everyday import members
 from tests.unit.demo.accounts import (
     change_model,
     make_account,
@@ -134,7 +135,7 @@ def test_the_page_asks_for_nothing_but_itself_and_has_no_errors(visit, tmp_path)
         assert seen.page.evaluate("document.compatMode") == "CSS1Compat"
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("scheme", members(["light", "dark"], daily=["light"]))
 @pytest.mark.parametrize("name", list(ACCOUNTS))
 def test_a_telephone_never_scrolls_the_page_sideways(visit, name, scheme):
     with visit(ACCOUNTS[name](), width=NARROW, scheme=scheme) as seen:
@@ -213,9 +214,7 @@ def test_a_region_is_named_and_a_cell_reads_as_a_sentence(visit):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.thorough if "long words" in name else ()) for name in ACCOUNTS]
-)
+@pytest.mark.parametrize("name", members(ACCOUNTS, daily=[name for name in ACCOUNTS if "long words" not in name]))
 def test_all_words_have_contrast_as_they_are_drawn(visit, name, scheme):
     with visit(ACCOUNTS[name](), scheme=scheme) as seen:
         found = seen.page.evaluate(CONTRASTS)
@@ -245,7 +244,7 @@ def test_paper_shows_the_whole_heat_map(visit):
 REGIONS_OF_THREE = [f"{part}-{of}-table" for of in ("churn", "fraud", "recommendation") for part in ("drift", "ledger")]
 
 
-@pytest.mark.parametrize("width", [NARROW, pytest.param(WIDE, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("width", members([NARROW, WIDE], daily=[NARROW]))
 def test_three_models_have_their_own_sections_and_share_the_rest(visit, width):
     with visit(make_account_of_three(), width=width) as seen:
         assert seen.page.title() == "churn, fraud, recommendation: report of a demo of 17 nights"
