@@ -49,7 +49,7 @@ test-all: .venv/.peers ## Lint and run every test, the thorough ones too, which 
 	@TESTS=all .ci/test
 
 truth: setup ## Hold the shipped models against five simulated shops' truth, play the story on three, and a real shop's year
-	@TRUTH=full .venv/bin/python -m pytest -q -rP tests/integration/test_models_against_the_truth.py tests/integration/test_story_on_seeds.py tests/integration/test_a_real_shops_year.py
+	@TRUTH=full .venv/bin/python -m pytest -q -rP tests/truth
 
 test-statistics: setup ## Play years without a change, and changes, and count what monitoring makes of them
 	@STATISTICS=full .venv/bin/python -m pytest -q -rP tests/statistics
