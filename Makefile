@@ -45,7 +45,7 @@ demo: setup ## Play the whole loop; ARGS=--yes approves for you, ORDERS=FILE FOR
 test: .venv/.peers ## Lint and run the tests
 	@.ci/test
 
-test-all: .venv/.peers ## Lint and run every test, the thorough ones too, which takes twice as long
+test-all: .venv/.peers ## Lint and run every test, the thorough ones too, which takes a third longer
 	@TESTS=all .ci/test
 
 truth: setup ## Hold the shipped models against five simulated shops' truth, play the story on three, and a real shop's year
