@@ -12,9 +12,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -24,6 +25,7 @@ from include.adapters.state.database import StateDatabase
 from include.settings import Settings
 from tests.databases import make_database
 from tests.engines import RedisServer
+from tests.everyday import members
 from tests.online_stores import ONLINE_STORES, clear
 
 
@@ -99,10 +101,19 @@ LAKES: Mapping[str, Callable[[pytest.FixtureRequest], Settings]] = {
 }
 
 
-@pytest.fixture(params=LAKES)
-def lake_settings(request: pytest.FixtureRequest) -> Settings:
-    """Settings of a deployment whose lake is empty, on each of the lake's file systems."""
-    return LAKES[request.param](request)
+on_each_lake = pytest.mark.parametrize("lake_settings", LAKES, indirect=True)
+
+
+def empty_lakes(*, daily: Sequence[str]) -> Any:
+    """Return a fixture: settings of a deployment whose lake is empty, on each file system, every day on some."""
+
+    def settings_of(request: pytest.FixtureRequest) -> Settings:
+        return LAKES[request.param](request)
+
+    return pytest.fixture(settings_of, params=members(LAKES, daily=daily), name="lake_settings")
+
+
+lake_settings = empty_lakes(daily=list(LAKES))
 
 
 @pytest.fixture(scope="module", params=ONLINE_STORES)

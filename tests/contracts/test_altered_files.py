@@ -19,15 +19,12 @@ from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.span import Span
 from include.errors import MlopsError
 from include.settings import Settings
-from tests.contracts.conftest import LAKES
-from tests.everyday import members
+from tests.contracts.conftest import empty_lakes, on_each_lake
 
 DAYS = ("2026-01-01", "2026-01-02")
 
 
-@pytest.fixture(params=members(LAKES, daily=["file"]))
-def lake_settings(request: pytest.FixtureRequest) -> Settings:
-    return LAKES[request.param](request)
+lake_settings = empty_lakes(daily=["file"])
 
 
 @pytest.fixture
@@ -99,7 +96,7 @@ READINGS: dict[str, Callable[[LakeAdapter], object]] = {
 }
 
 
-@pytest.mark.parametrize("lake_settings", LAKES, indirect=True)
+@on_each_lake
 @pytest.mark.parametrize("alteration", ALTERATIONS)
 def test_an_altered_file_is_named_and_the_others_are_read(lake, alteration):
     lake.replace("raw/x", rows(1, *DAYS), keys=DAYS)
@@ -124,7 +121,7 @@ def test_an_altered_file_is_noticed_however_it_is_read(lake, reading, is_first):
         READINGS[reading](lake)
 
 
-@pytest.mark.parametrize("lake_settings", LAKES, indirect=True)
+@on_each_lake
 def test_a_file_that_is_altered_after_it_was_read_is_noticed_at_the_next_read(lake):
     lake.replace("raw/x", rows(1, DAYS[0]), keys=[DAYS[0]])
     lake.read("raw/x")

@@ -22,17 +22,14 @@ from include.governance.lifecycle import Stage
 from include.settings import Settings
 from include.steps.export_predictions import export_predictions
 from include.steps.score_batch import score_batch
-from tests.contracts.conftest import LAKES
-from tests.everyday import members
+from tests.contracts.conftest import empty_lakes, on_each_lake
 from tests.scoring_lake import BEFORE, NIGHT, feature_rows, publish, scoring_lake
 
 MODEL, GROUP = "churn", "customer_daily"
 CUSTOMERS = [(f"c{n:03}",) for n in range(60)]
 
 
-@pytest.fixture(params=members(LAKES, daily=["file"]))
-def lake_settings(request: pytest.FixtureRequest) -> Settings:
-    return LAKES[request.param](request)
+lake_settings = empty_lakes(daily=["file"])
 
 
 @pytest.fixture
@@ -98,7 +95,7 @@ def test_the_same_scores_again_leave_the_folder_and_others_take_its_place(deploy
     assert set(listed(deployment, out)) & set(before) == {"_SUCCESS"}
 
 
-@pytest.mark.parametrize("lake_settings", LAKES, indirect=True)
+@on_each_lake
 def test_a_folder_that_is_half_written_does_not_say_that_it_is_whole(
     deployment: Any, out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,24 +10,20 @@ import pyarrow as pa
 import pytest
 
 from include.adapters.lake.delta_lake import LakeAdapter
-from include.settings import PROJECT_ROOT, Settings
+from include.settings import PROJECT_ROOT
 from include.specs.groups import load_feature_groups
 from include.specs.lake_tables import list_tables_of
 from include.specs.models import load_models
 from include.specs.sources import load_sources
 from include.tables import TableSpec
-from tests.contracts.conftest import LAKES
+from tests.contracts.conftest import empty_lakes
 from tests.contracts.first_writers import FILES, file_rows
-from tests.everyday import members
 
 WRITERS = 6
 # 50 show what one round in thirty does.
 ROUNDS = int(os.environ.get("FIRST_WRITERS_ROUNDS", "1"))
 
-
-@pytest.fixture(params=members(LAKES, daily=["file"]))
-def lake_settings(request: pytest.FixtureRequest) -> Settings:
-    return LAKES[request.param](request)
+lake_settings = empty_lakes(daily=["file"])
 
 
 def kinds(lake: LakeAdapter, round_number: int) -> list[TableSpec]:

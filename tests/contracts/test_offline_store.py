@@ -25,8 +25,7 @@ from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.lake.row_digest import digest as lake_digest
 from include.errors import MlopsError, UsageError
 from include.settings import Settings
-from tests.contracts.conftest import LAKES
-from tests.everyday import members
+from tests.contracts.conftest import empty_lakes, on_each_lake
 from tests.real_data import real_data
 
 INSTANT = pa.timestamp("us", tz="UTC")
@@ -47,9 +46,7 @@ def view(table: str, features: dict[str, Any], ttl: timedelta) -> FeatureView:
     return FeatureView(name="v", entities=[CUSTOMER], ttl=ttl, schema=schema, source=source(table))
 
 
-@pytest.fixture(params=members(LAKES, daily=["file"]))
-def lake_settings(request: pytest.FixtureRequest) -> Settings:
-    return LAKES[request.param](request)
+lake_settings = empty_lakes(daily=["file"])
 
 
 @pytest.fixture
@@ -305,7 +302,7 @@ def two_versions() -> tuple[pa.Table, pa.Table]:
     return feature_rows(*first), feature_rows(*later)
 
 
-@pytest.mark.parametrize("lake_settings", LAKES, indirect=True)
+@on_each_lake
 def test_a_training_set_as_known_at_an_earlier_time_is_the_same_bytes_after_corrections(
     config: Any, feast: Any
 ) -> None:
@@ -327,7 +324,7 @@ def test_a_training_set_as_known_at_an_earlier_time_is_the_same_bytes_after_corr
     assert set(store.get_historical_features(seen_after, ["v:f"]).to_df()["f"].dropna()) & set(later["f"].to_pylist())
 
 
-@pytest.mark.parametrize("lake_settings", LAKES, indirect=True)
+@on_each_lake
 def test_several_views_of_different_entities_join_in_one_service(config: Any, feast: Any) -> None:
     instants = {name: pa.array([NOON] * 2, INSTANT) for name in ("event_timestamp", "created_timestamp")}
     publish(config, "features/pair", pa.table({"customer_id": ["a", "a"], "shop": [1, 2], "n": [10, 20], **instants}))
@@ -374,7 +371,7 @@ def test_an_on_demand_view_is_computed_from_what_was_joined(config: Any, feast: 
     assert np.isnan(rows["doubled"].iloc[1])
 
 
-@pytest.mark.parametrize("lake_settings", LAKES, indirect=True)
+@on_each_lake
 def test_only_the_files_of_the_asked_time_are_read(config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     first, _ = two_versions()
     publish(config, "features/v", first)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 
 import psutil
@@ -11,23 +10,15 @@ import pytest
 from include.embedded.processes import ProcessTable
 from include.errors import MlopsError
 from tests.e2e.loop import Loop
-from tests.e2e.secrets import secrets_of
+from tests.homes import processes_of, secrets_of
 
 pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture
 def members(night: Loop) -> list[psutil.Process]:
-    """Each process of the home, which renames itself at times and keeps its session."""
-    sessions = {record.pid for record in ProcessTable(night.deployment.settings.home).records()}
-    return [process for process in psutil.process_iter() if session_of(process) in sessions]
-
-
-def session_of(process: psutil.Process) -> int | None:
-    try:
-        return os.getsid(process.pid)
-    except ProcessLookupError:
-        return None
+    home = night.deployment.settings.home
+    return processes_of(home, {record.pid for record in ProcessTable(home).records()})
 
 
 def test_it_listens_on_this_machine_alone(members):

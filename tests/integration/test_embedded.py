@@ -20,12 +20,10 @@ from include.embedded.api import AirflowApi
 from include.embedded.home import make_home
 from include.embedded.logins import read_password
 from include.embedded.postgres import EmbeddedPostgres
-from include.embedded.processes import RUN_ID_VARIABLE, ProcessTable
-from include.embedded.supervisor import EmbeddedAirflow
+from include.embedded.processes import ProcessTable
 from include.home import HomeSettings
-from include.settings import Settings
 from tests import commands
-from tests.e2e.secrets import secrets_of
+from tests.homes import processes_of, secrets_of
 
 pytestmark = pytest.mark.timeout(500)
 
@@ -60,21 +58,7 @@ class Up:
         return AirflowApi(address.group(1), read_password(self.home))
 
     def members(self) -> list[psutil.Process]:
-        run_id = EmbeddedAirflow(Settings.from_env({"MLOPS_HOME": str(self.home)}), say=print).run_id()
-        found = []
-        for process in psutil.process_iter():
-            try:
-                # A server may rename itself, and its environment is gone with its name: its session is not.
-                belongs = (
-                    os.getsid(process.pid) in self.sessions
-                    or str(self.home) in " ".join(process.cmdline())
-                    or (run_id is not None and process.environ().get(RUN_ID_VARIABLE) == run_id)
-                )
-            except (psutil.Error, ProcessLookupError):
-                continue
-            if belongs and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        return found
+        return processes_of(self.home, self.sessions)
 
     def gone(self, api: AirflowApi) -> bool:
         port = int(api.address.rsplit(":", 1)[1])

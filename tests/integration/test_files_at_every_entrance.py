@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 
 from include.cli.main import cli
 from include.errors import UnreadableInputError, UsageError
+from tests.everyday import members
 
 NOON = datetime(2024, 1, 10, 12, tzinfo=UTC)
 ROWS = 400
@@ -270,8 +271,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path, entrance):
 @every_entrance
 @every_kind
 @pytest.mark.parametrize(
-    "folder",
-    ["dt=2024-01-10", "quantity=7", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("a b", "100%"))],
+    "folder", members(["dt=2024-01-10", "quantity=7", "a b", "100%"], daily=["dt=2024-01-10", "quantity=7"])
 )
 def test_a_folders_name_adds_no_column(tmp_path, entrance, kind, folder):
     plain = entrance(write(tmp_path / f"rows.{kind}", WHOLE)).stdout

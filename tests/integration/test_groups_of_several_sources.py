@@ -24,6 +24,7 @@ from include.steps.heal_features import heal_features
 from include.steps.import_source import import_delivery
 from include.steps.judge_features import check_features
 from tests.deployments import lake_only
+from tests.everyday import members
 from tests.unit.quality.orders_builder import order, table
 from tests.unit.steps.fakes import FakeFeatureStore
 
@@ -145,7 +146,7 @@ def test_late_rows_of_either_heal_the_days_that_they_reach(two_days, late, heale
     assert heal_features(two_days, GROUP) is None
 
 
-@pytest.mark.parametrize("missing", [pytest.param("orders", marks=pytest.mark.thorough), "till"])
+@pytest.mark.parametrize("missing", members(["orders", "till"], daily=["till"]))
 def test_a_day_that_one_source_lacks_is_told_by_the_sources_name(two_days, missing):
     deliver(two_days, "till" if missing == "orders" else "orders", DAYS[2], (DAYS[2], "ada", 1))
     with pytest.raises(RefusedError, match=f"the newest delivery of {missing} is of {DAYS[1]}, so {DAYS[2]} has not"):

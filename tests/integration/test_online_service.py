@@ -63,6 +63,7 @@ from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
 from tests.deployments import deployed_beside
 from tests.engines import RedisServer
+from tests.everyday import members
 from tests.served_shop import MODELS, NIGHT, move, play_shop, train_and_promote, write_specs
 
 pytestmark = pytest.mark.timeout(600)
@@ -506,7 +507,7 @@ def test_what_is_served_is_served_on_while_the_ledger_cannot_be_read(deployment:
     assert served.roster.lineups["churn"].champion is champion
 
 
-@pytest.mark.parametrize("examples", [10, pytest.param(25, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("examples", members([10, 25], daily=[10]))
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
 def test_whatever_the_document_allows_or_forbids_is_answered_as_it_says(
     address: str, mode: schemathesis.GenerationMode, examples: int
@@ -690,7 +691,7 @@ def test_what_is_online_is_certain_where_it_is_the_newest_in_the_lake(deployment
     assert json.loads(known)[table] == deployment.lake.version(table)
 
 
-@pytest.mark.parametrize("count", [5_000, pytest.param(100_000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("count", members([5_000, 100_000], daily=[5_000]))
 def test_of_many_entities_a_twentieth_is_answered_by_the_challenger_whoever_asks_again(
     deployment: Deployment, challenger: int, count: int
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.specs.groups import load_feature_group
+from tests.everyday import members
 from tests.promises import broken_promises
 from tests.raw_orders import SCHEMA
 from tests.real_data import real_data
@@ -68,7 +69,7 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any], where: object) 
             assert found[name] == value, (where, name)
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(60, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("count", members([12, 60], daily=[12]))
 def test_product_daily_equals_a_brute_force_recomputation(raw: pa.Table, count: int) -> None:
     rows = compute("product_daily", raw)
     rng = np.random.default_rng(2010)
@@ -88,7 +89,7 @@ def test_product_daily_equals_a_brute_force_recomputation(raw: pa.Table, count: 
     assert 0 < absent < 400 * count // 60
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("count", members([40, 200], daily=[40]))
 def test_order_risk_has_every_order_of_the_log_and_equals_a_brute_force_recomputation(
     raw: pa.Table, count: int
 ) -> None:

@@ -48,6 +48,7 @@ from include.steps.train_model import train_model
 from include.training.artifacts import SPEC, checksums, with_checksums
 from include.training.fitting import fit_classifier, fit_ranker
 from include.training.manifest import TrainingSetManifest
+from tests.everyday import members
 from tests.integration.test_train_and_score import make_deployment
 from tests.raw_orders import as_raw, publish_source
 from tests.shop import FIRST_DAY, OVERLAY, make_orders
@@ -186,7 +187,7 @@ def test_a_version_is_equal_twice_whatever_came_since_and_nothing_is_written(dep
     assert f"{model} version {version}, trained on {TRAINED[version][0]}-" in str(found)
 
 
-@pytest.mark.parametrize("version", [pytest.param(1, marks=pytest.mark.thorough), 2])
+@pytest.mark.parametrize("version", members(TRAINED, daily=[2]))
 def test_the_tables_of_today_would_give_other_sets(deployment, version, tmp_path, monkeypatch):
     """What the test above claims is that this does not matter."""
     as_of, threads = TRAINED[version]
@@ -196,7 +197,7 @@ def test_the_tables_of_today_would_give_other_sets(deployment, version, tmp_path
         assert build_training_set(deployment, model, as_of=as_of).sha256 != recorded
 
 
-@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("threads", members([1, 2], daily=[1]))
 def test_a_version_is_equal_in_another_home_whatever_the_machine_gives(deployment, tmp_path, threads, monkeypatch):
     other = elsewhere(deployment, tmp_path / "home")
     before = pa.cpu_count(), pa.io_thread_count()

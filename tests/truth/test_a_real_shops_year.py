@@ -28,18 +28,17 @@ from include.specs.models import load_model
 from include.specs.sources import load_source
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
-from include.steps.claim_training import TrainingRequest, claim_training
-from include.steps.decide_retrain import decide_retrain
+from include.steps.claim_training import TrainingRequest
 from include.steps.find_untrained import record_failure
 from include.steps.gate_candidate import gate_candidate
 from include.steps.import_source import import_file
-from include.steps.monitor_model import load_nights, measure_night
+from include.steps.monitor_model import load_nights
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.record_outcomes import record_outcomes
 from include.steps.split_source import split_source
 from include.steps.train_model import train_model
 from tests.deployments import deployed_beside
-from tests.played_nights import score_night
+from tests.played_nights import decide_night, score_night, train_version
 from tests.real_data import real_data
 
 pytestmark = pytest.mark.timeout(7200)
@@ -131,15 +130,12 @@ def begin(deployment: Deployment, log: Path, folder: Path) -> str:
 def play(deployment: Deployment, arrivals: Path, night: str) -> None:
     score_night(deployment, arrivals, night)
     record_outcomes(deployment, "churn", partition=night)
-    measure_night(deployment, "churn", partition=night)
-    if decide_retrain(deployment, "churn", partition=night, run_id=f"night {night}").acted:
-        train(deployment, night, TrainingRequest(f"training {night}"))
+    decide_night(deployment, night, train)
 
 
 def train(deployment: Deployment, as_of: str, request: TrainingRequest) -> None:
     """Train on a decision; what passes its gates is approved at once, what does not is kept beside the decision."""
-    claim_training(deployment, "churn", partition=as_of, request=request)
-    candidate = train_model(deployment, build_training_set(deployment, "churn", as_of=as_of))
+    candidate = train_version(deployment, as_of, request)
     try:
         stage_or_refuse(deployment, candidate)
     except RefusedError as no:

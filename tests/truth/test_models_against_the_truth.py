@@ -10,7 +10,7 @@ after ten, and stay; TRUTH=full (`make truth`) plays all of them, else one, of t
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -131,6 +131,20 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return mean - half, mean + half
 
 
+def assert_ranks_as_well(what: str, tested: Iterable[tuple[Window, NDArray[np.float64]]]) -> None:
+    """Hold a model's AUCs against those of what is true of the same rows: the mean difference, with its interval."""
+    short = [roc_auc_score(own.labels, true) - roc_auc_score(own.labels, own.scores) for own, true in tested]
+    told(what, short)
+    low, high = interval(short)
+    assert -0.02 < low <= high < 0.02
+
+
+@pytest.mark.parametrize("model_id", ["churn", "fraud"])
+def test_a_classifier_passes_its_gate(shops, seed, model_id):
+    tested = getattr(shops[seed], model_id)
+    assert roc_auc_score(tested.labels, tested.scores) > tested.spec.gates.auc_min
+
+
 # Churn: beside the posterior -------------------------------------------------------------------------
 
 
@@ -159,20 +173,9 @@ def test_churn_and_the_posterior_are_asked_about_the_same_rows(shops, seed):
     np.testing.assert_array_equal(tested.labels, labels)
 
 
-def test_churn_passes_its_gate(shops, seed):
-    tested = shops[seed].churn
-    assert roc_auc_score(tested.labels, tested.scores) > tested.spec.gates.auc_min
-
-
 def test_churn_ranks_as_well_as_the_posterior(shops):
-    """The mean difference between the two AUCs, with its interval, lies within two hundredths."""
-    short = []
-    for shop in shops.values():
-        labels, (posterior, _) = shop.churn.labels, of_posterior(shop.churn, shop.truth)
-        short.append(roc_auc_score(labels, posterior) - roc_auc_score(labels, shop.churn.scores))
-    told("churn: AUC of the posterior less the model's", short)
-    low, high = interval(short)
-    assert -0.02 < low <= high < 0.02
+    pairs = [(shop.churn, of_posterior(shop.churn, shop.truth)[0]) for shop in shops.values()]
+    assert_ranks_as_well("churn: AUC of the posterior less the model's", pairs)
 
 
 # Fraud: beside the probability of a dispute ------------------------------------------------------------
@@ -194,22 +197,9 @@ def test_fraud_is_asked_about_every_order_of_its_window_once(shops, seed):
     assert sorted(examples["order_id"].to_pylist()) == sorted(wanted["order_id"].to_pylist())
 
 
-def test_fraud_passes_its_gate(shops, seed):
-    tested = shops[seed].fraud
-    assert roc_auc_score(tested.labels, tested.scores) > tested.spec.gates.auc_min
-
-
 def test_fraud_ranks_as_well_as_the_true_probability_of_a_dispute(shops):
-    """The mean difference between the two AUCs, with its interval, lies within two hundredths."""
-    short = []
-    for shop in shops.values():
-        labels = shop.fraud.labels
-        short.append(
-            roc_auc_score(labels, of_disputes(shop.fraud, shop.truth)) - roc_auc_score(labels, shop.fraud.scores)
-        )
-    told("fraud: AUC of the true probability less the model's", short)
-    low, high = interval(short)
-    assert -0.02 < low <= high < 0.02
+    pairs = [(shop.fraud, of_disputes(shop.fraud, shop.truth)) for shop in shops.values()]
+    assert_ranks_as_well("fraud: AUC of the true probability less the model's", pairs)
 
 
 # Recommendation: beside the true tastes, and the two lists that a shop makes without a model -------------------

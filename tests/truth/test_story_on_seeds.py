@@ -24,15 +24,11 @@ from include.demo.plan import DEFAULT_NIGHTS, STORY, DemoArguments, DemoPlan, ma
 from include.settings import PROJECT_ROOT
 from include.simulation.incidents import parse_incident
 from include.steps.build_features import build_features
-from include.steps.build_training_set import build_training_set
-from include.steps.claim_training import TrainingRequest, claim_training
-from include.steps.decide_retrain import decide_retrain
+from include.steps.claim_training import TrainingRequest
 from include.steps.import_source import import_file
-from include.steps.monitor_model import measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
-from include.steps.train_model import train_model
 from tests.deployments import deployed_beside
-from tests.played_nights import score_night
+from tests.played_nights import decide_night, score_night, train_version
 from tests.raw_orders import DELIVERIES
 
 pytestmark = pytest.mark.timeout(900)
@@ -71,14 +67,11 @@ def play(deployment: Deployment, plan: DemoPlan) -> None:
     train(deployment, plan.trained_as_of, TrainingRequest("first", "the first version", by_hand=True))
     for night in plan.nights:
         score_night(deployment, Path(plan.arrivals), night)
-        measure_night(deployment, "churn", partition=night)
-        if decide_retrain(deployment, "churn", partition=night, run_id=f"night {night}").acted:
-            train(deployment, night, TrainingRequest(f"training {night}"))
+        decide_night(deployment, night, train)
 
 
 def train(deployment: Deployment, as_of: str, request: TrainingRequest) -> None:
-    claim_training(deployment, "churn", partition=as_of, request=request)
-    candidate = train_model(deployment, build_training_set(deployment, "churn", as_of=as_of))
+    candidate = train_version(deployment, as_of, request)
     stage_or_refuse(deployment, candidate)
     promote_version(deployment, "churn", version=candidate.version, actor="ada", reason="gates passed")
 
