@@ -108,6 +108,8 @@ def test_an_overlay_that_is_not_there_or_not_the_homes_stops_the_start(tmp_path,
 def occupied(port: int) -> Iterator[None]:
     """Let a port of 127.0.0.1 be somebody else's, as it may be already."""
     with socket.socket() as taken:
+        # As a server binds it: also where connections of one that has ended are still closing.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with suppress(OSError):
             taken.bind(("127.0.0.1", port))
             taken.listen()
