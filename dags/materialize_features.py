@@ -11,7 +11,8 @@ corrections since they were built are built anew and brought online; what change
 - **Hazards**: a day that is missing while later ones are there fails: it is an incident. A partition that breaks
   its YAML is not published; the last good one stays online, and the task links to the report. An earlier day that
   breaks it once corrected fails `heal`, night after night, until it is put right; the night itself is not held up.
-  One build runs at a time, so that a night can't undo what a later one has put right.
+  A group is built by one task at a time, so that a night can't undo what a later one has put right; groups are
+  built side by side.
 - **First**: unpause the groups that are used. What came while one was paused is filled by `backfill_features__<group>`.
 - **Re-run**: clear the task, or backfill the days: the same day twice changes nothing, and an older day
   never replaces a newer online row.

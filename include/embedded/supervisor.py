@@ -35,7 +35,10 @@ from include.settings import PROJECT_ROOT, SERVING_PORT, Settings
 _HEALTHY_TIMEOUT_S = 180
 _LOOK_EVERY_S = 0.5
 # name → slots; airflow_settings.yaml says the same to Astro.
-POOLS = {"feature_store": (1, "writers to Feast's registry"), "training": (1, "model fitting")}
+POOLS = {
+    "feature_store": (3, "features that are built and brought online, each within its memory"),
+    "training": (1, "model fitting"),
+}
 
 
 class EmbeddedAirflow(EmbeddedHome):

@@ -55,6 +55,11 @@ class RefusedDays:
 _GROWTH = 8
 
 
+def building_of(group: str) -> str:
+    """Return what a group is built under: one that read its sources earlier is not to write over what is newer."""
+    return f"building {group}"
+
+
 def build_features(deployment: Deployment, group: str, *, start: str, end: str) -> FeaturesRef:
     """Compute partitions `start` to `end`, both included, and publish them: in one commit where none is refused.
 
@@ -80,11 +85,12 @@ def build_features(deployment: Deployment, group: str, *, start: str, end: str) 
         all others are published; of each run of them a report is kept.
     """
     partitions, spec = span(start, end), load_feature_group(group)
-    source_versions = _require_arrived(deployment, spec, end)
-    # What differs in a partition that is on record as agreeing with its sources is no correction.
-    compared = find_stale(deployment, spec, source_versions=source_versions)
-    deployment.state.confirm_sources(spec.table, compared.agreeing, source_versions)
-    outcomes = list(build_days(deployment, spec, partitions, source_versions=source_versions))
+    with deployment.state.alone(building_of(group)):
+        source_versions = _require_arrived(deployment, spec, end)
+        # What differs in a partition that is on record as agreeing with its sources is no correction.
+        compared = find_stale(deployment, spec, source_versions=source_versions)
+        deployment.state.confirm_sources(spec.table, compared.agreeing, source_versions)
+        outcomes = list(build_days(deployment, spec, partitions, source_versions=source_versions))
     built = [outcome for outcome in outcomes if isinstance(outcome, FeaturesRef)]
     if refused := [outcome for outcome in outcomes if isinstance(outcome, RefusedDays)]:
         raise RefusedError(_told(spec, partitions, built, refused))

@@ -14,7 +14,7 @@ from include.errors import RefusedError, UsageError
 from include.partitions import consecutive
 from include.refs import FeaturesRef
 from include.specs.groups import FeatureGroupSpec, load_feature_group
-from include.steps.build_features import RefusedDays, build_days
+from include.steps.build_features import RefusedDays, build_days, building_of
 from include.steps.find_stale import find_stale, newest_versions_of
 from include.steps.materialize_features import materialize_features
 
@@ -49,15 +49,16 @@ def heal_features(deployment: Deployment, group: str) -> FeaturesRef | None:
     spec = load_feature_group(group)
     if not deployment.state.publications(spec.table):
         raise UsageError(f"{group} was never built, there is nothing to heal (mlops features build --group {group} …)")
-    source_versions = newest_versions_of(deployment, spec)
-    compared = find_stale(deployment, spec, source_versions=source_versions)
-    # What agrees is not compared again by the next heal.
-    deployment.state.confirm_sources(spec.table, compared.agreeing, source_versions)
-    outcomes = [
-        outcome
-        for days in _portions(compared.stale)
-        for outcome in build_days(deployment, spec, days, source_versions=source_versions)
-    ]
+    with deployment.state.alone(building_of(group)):
+        source_versions = newest_versions_of(deployment, spec)
+        compared = find_stale(deployment, spec, source_versions=source_versions)
+        # What agrees is not compared again by the next heal.
+        deployment.state.confirm_sources(spec.table, compared.agreeing, source_versions)
+        outcomes = [
+            outcome
+            for days in _portions(compared.stale)
+            for outcome in build_days(deployment, spec, days, source_versions=source_versions)
+        ]
     _bring_online(deployment, spec)
     # One bad day must not keep the others as they were.
     if refused := [outcome for outcome in outcomes if isinstance(outcome, RefusedDays)]:

@@ -1,0 +1,96 @@
+"""A group is built by one at a time, whoever asks; groups are built side by side.
+
+On a real PostgreSQL: a build has read the orders and is held up before it computes, as one of many days is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from include.adapters.state.state_store import StateStoreAdapter
+from include.steps import build_features as building
+from include.steps.build_features import build_features
+from include.steps.heal_features import heal_features
+from tests.raw_orders import line, orders, publish_source
+from tests.unit.steps.fakes import FakeDeployment
+
+BEFORE, DAY = "2024-01-01", "2024-01-02"
+GROUP, OTHER, TABLE = "customer_daily", "order_risk", "features/customer_daily"
+FIRST = [line(BEFORE), line(DAY)]
+
+
+class Held:
+    """A deployment in which a first build of the group is on its way and waits to be let go."""
+
+    def __init__(self, deployment: Any, state_database: str) -> None:
+        self.deployment = deployment
+        self.has_read, self.go = threading.Event(), threading.Event()
+        self._engine = sa.create_engine(state_database, poolclass=sa.NullPool)
+
+    def build_partitions(self, deployment: Any, spec: Any, *args: Any, **named: Any) -> Any:
+        if spec.group == GROUP and not self.has_read.is_set():
+            self.has_read.set()
+            assert self.go.wait(60)
+        return self._build(deployment, spec, *args, **named)
+
+    _build = staticmethod(building.build_partitions)
+
+    def until_it_waits(self, second: Future[Any]) -> None:
+        """Return once a second one waits for its turn, or has not waited for it and is done."""
+        waiting = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        deadline = time.monotonic() + 60
+        while not second.done():
+            with self._engine.connect() as connection:
+                if connection.scalar(waiting):
+                    return
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def held(tmp_path: Path, state_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    deployment = FakeDeployment(tmp_path / "lake")
+    deployment.state = StateStoreAdapter(state_database)
+    publish_source(deployment.lake, orders(*FIRST))
+    build_features(deployment, GROUP, start=BEFORE, end=BEFORE)
+    found = Held(deployment, state_database)
+    monkeypatch.setattr(building, "build_partitions", found.build_partitions)
+    yield found
+    found.go.set()
+
+
+def build(deployment: Any, group: str = GROUP) -> Any:
+    return build_features(deployment, group, start=DAY, end=DAY)
+
+
+@pytest.mark.parametrize("second", [build, lambda deployment: heal_features(deployment, GROUP)], ids=["build", "heal"])
+def test_who_read_the_orders_before_a_correction_does_not_undo_it(held: Held, second: Callable[[Any], Any]) -> None:
+    deployment = held.deployment
+    with ThreadPoolExecutor(2) as two:
+        early = two.submit(build, deployment)
+        assert held.has_read.wait(60)
+        publish_source(deployment.lake, orders(*FIRST, line("2024-01-02 12:00:00", order="late")))
+        late = two.submit(second, deployment)
+        held.until_it_waits(late)
+        held.go.set()
+        early.result(60), late.result(60)
+    rows = deployment.lake.read(TABLE, start=DAY, end=DAY).sort_by("created_timestamp").to_pylist()
+    assert rows[-1]["total_orders_30d"] == 3
+
+
+def test_another_group_is_built_meanwhile(held: Held) -> None:
+    with ThreadPoolExecutor(1) as one:
+        early = one.submit(build, held.deployment)
+        assert held.has_read.wait(60)
+        assert build(held.deployment, OTHER).rows == 1
+        assert not early.done()
+        held.go.set()
+        assert early.result(60).rows == 1
