@@ -28,11 +28,13 @@ from include.settings import PROJECT_ROOT, Settings
 from include.specs.models import load_model
 from tests.browser import chromium, watch
 from tests.e2e.loop import UNHURRIED
+from tests.everyday import members
 
 pytestmark = pytest.mark.timeout(1800)
 
 NIGHTS = ["2026-03-14", "2026-03-15"]
-MODELS = ["churn", "fraud", "recommendation"]
+REGISTERED = {"churn": "churn-predictor", "fraud": "fraud-detector", "recommendation": "recommendation-engine"}
+PLAYS = {"two models": ("churn", "fraud"), "all models, killed": tuple(REGISTERED)}
 REASON = "I looked at its gates"
 # A terminal's Ctrl-C ends it, also where whoever started the tests ignores that.
 COMMAND = """
@@ -67,23 +69,24 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
 
 @dataclass
 class Shown:
-    """What a demo said, in three parts, and the home it left."""
+    """What a demo said up to its question, what each of its processes said, and the home it left."""
 
     home: Path
+    models: tuple[str, ...]
+    was_killed: bool
     asked: str = ""
-    killed: str = ""
-    resumed: str = ""
+    said: list[str] = field(default_factory=list)
     approval_page: int = 0
     answers: dict[str, int] = field(default_factory=dict)
     exit_code: int | None = None
 
 
-def approve(home: Path) -> None:
+def approve(home: Path, models: tuple[str, ...]) -> None:
     address = EmbeddedAirflow(settings_of(home), say=print).address()
     api = AirflowApi(address.url, read_password(home))
     answered: set[str] = set()
     deadline = time.monotonic() + 120
-    while len(answered) < len(MODELS):
+    while len(answered) < len(models):
         for question in api.waiting_approvals():
             api.answer(question, "Approve", reason=REASON)
             answered.add(question["task_instance"]["dag_id"])
@@ -100,30 +103,32 @@ def answer_of(address: str) -> int:
     return httpx.get(address, follow_redirects=True, timeout=30).status_code
 
 
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    home = tmp_path_factory.mktemp("demo") / "home"
-    seen = Shown(home)
-    first = demo(home, "--nights", str(len(NIGHTS)))
-    again: subprocess.Popen[str] | None = None
+@pytest.fixture(scope="module", params=members(PLAYS, daily=["two models"]))
+def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    home, models = tmp_path_factory.mktemp("demo") / "home", PLAYS[request.param]
+    seen = Shown(home, models, was_killed="killed" in request.param)
+    options = ["--nights", str(len(NIGHTS)), "--keep", *(option for model in models for option in ("--model", model))]
+    process = demo(home, *options)
     try:
-        seen.asked = read_until(first, "waits for your answer")
+        seen.asked = read_until(process, "waits for your answer")
         seen.approval_page = answer_of(re.findall(r"http://\S+", seen.asked)[-1])
-        approve(home)
-        seen.killed = read_until(first, f"night {NIGHTS[0]}: hold")
-        time.sleep(4)  # into the middle of the second night
-        first.kill()
-        assert first.wait(10) == -signal.SIGKILL
-        until_gone(home)
-        again = demo(home, "--nights", str(len(NIGHTS)), "--keep")
-        seen.resumed = read_until(again, "stays up")
-        seen.answers = {url: answer_of(url) for url in re.findall(r"(?:http|file)://[^\s;]+", seen.resumed)}
-        again.send_signal(signal.SIGINT)
-        seen.exit_code = again.wait(180)
+        approve(home, models)
+        seen.said = [seen.asked]
+        if seen.was_killed:
+            seen.said[0] += read_until(process, f"night {NIGHTS[0]}: hold")
+            time.sleep(4)  # into the middle of the second night
+            process.kill()
+            assert process.wait(10) == -signal.SIGKILL
+            until_gone(home)
+            process = demo(home, *options)
+            seen.said.append("")
+        seen.said[-1] += read_until(process, "stays up")
+        seen.answers = {url: answer_of(url) for url in re.findall(r"(?:http|file)://[^\s;]+", seen.said[-1])}
+        process.send_signal(signal.SIGINT)
+        seen.exit_code = process.wait(180)
         yield seen
     finally:
-        for process in filter(None, (first, again)):
-            process.kill()
+        process.kill()
         EmbeddedAirflow(settings_of(home), say=print).stop_from_outside()
 
 
@@ -148,13 +153,13 @@ def deployment(shown: Shown) -> Iterator[Deployment]:
 def test_it_waits_for_a_person_at_a_page_that_answers(shown):
     assert "Promote churn-predictor version 1 to Production?" in shown.asked
     assert shown.approval_page == 200
-    assert "approved by the demo" not in shown.killed
+    assert "approved by the demo" not in "".join(shown.said)
 
 
-def test_killed_in_the_middle_of_a_night_it_goes_on_and_ends_well(shown):
-    assert "going on with an earlier run" in shown.resumed
-    assert f"night {NIGHTS[-1]}: hold: {', '.join(MODELS)}" in shown.resumed
-    assert f"night {NIGHTS[0]}: hold" not in shown.resumed
+def test_it_ends_well_and_goes_on_where_it_was_killed_in_the_middle_of_a_night(shown):
+    assert f"night {NIGHTS[-1]}: hold: {', '.join(shown.models)}" in shown.said[-1]
+    assert "".join(shown.said).count(f"night {NIGHTS[0]}: hold") == 1
+    assert ("going on with an earlier run" in shown.said[-1]) == shown.was_killed
     assert shown.exit_code == 0
 
 
@@ -163,28 +168,28 @@ def test_every_address_that_it_prints_answers(shown):
     assert set(shown.answers.values()) == {200}, shown.answers
 
 
-@pytest.mark.parametrize("model_id", MODELS)
-def test_nothing_was_done_twice(deployment, model_id):
-    moves = [(m.version, m.to_stage.value, m.reason) for m in deployment.state.ledger(model_id)]
-    assert [(version, stage) for version, stage, _ in moves] == [(1, "Staging"), (1, "Production")]
-    assert moves[-1][2] == REASON
-    assert [d.partition for d in deployment.state.decisions(model_id) if d.acted] == ["2026-02-28"]
-    assert deployment.lake.partitions(f"predictions/{model_id}") == NIGHTS
+def test_nothing_was_done_twice(shown, deployment):
+    for model_id in shown.models:
+        moves = [(m.version, m.to_stage.value, m.reason) for m in deployment.state.ledger(model_id)]
+        assert [(version, stage) for version, stage, _ in moves] == [(1, "Staging"), (1, "Production")]
+        assert moves[-1][2] == REASON
+        assert [d.partition for d in deployment.state.decisions(model_id) if d.acted] == ["2026-02-28"]
+        assert deployment.lake.partitions(f"predictions/{model_id}") == NIGHTS
 
 
-def test_the_models_stand_in_production_under_their_registered_names(deployment):
-    names = {model_id: load_model(model_id).registered_name for model_id in MODELS}
-    assert set(names.values()) == {"churn-predictor", "fraud-detector", "recommendation-engine"}
-    for name in names.values():
-        assert deployment.model_registry.aliases(name)["production"] == 1
+def test_the_models_stand_in_production_under_their_registered_names(shown, deployment):
+    for model_id in shown.models:
+        assert load_model(model_id).registered_name == REGISTERED[model_id]
+        assert deployment.model_registry.aliases(REGISTERED[model_id])["production"] == 1
 
 
-def test_every_order_of_a_night_is_scored_once_and_every_list_is_whole(deployment):
+def test_every_order_of_a_night_is_scored_once_and_every_list_is_whole(shown, deployment):
     for night in NIGHTS:
         lines = deployment.lake.read("raw/orders", keys=[night])
         ordered = lines.filter(pc.equal(lines["kind"], "sale"))["order_id"].unique().to_pylist()
         scored = deployment.lake.read("predictions/fraud", keys=[night])["order_id"].to_pylist()
         assert sorted(scored) == sorted(ordered)
+    for night in NIGHTS if "recommendation" in shown.models else ():
         lists = deployment.lake.read("predictions/recommendation", keys=[night])
         places = lists.group_by("customer_id").aggregate([("rank", "max"), ("rank", "count_distinct")])
         assert places["rank_max"].to_pylist() == places["rank_count_distinct"].to_pylist()
@@ -203,7 +208,7 @@ def test_other_arguments_in_the_same_home_are_refused(shown):
 def test_the_home_keeps_the_demos_overlay_and_refuses_another(shown, tmp_path):
     overlay = PROJECT_ROOT / "include" / "config" / "overlays" / "simulator"
     told = f"specs: {overlay.relative_to(PROJECT_ROOT)} is laid over include/config/models"
-    assert (told in shown.asked, told in shown.resumed) == (True, True)
+    assert [said for said in shown.said if told not in said] == []
     assert settings_of(shown.home).specs_overlay == overlay
     other = demo(shown.home, MLOPS_SPECS=str(tmp_path))
     said, _ = other.communicate(timeout=180)
@@ -217,7 +222,7 @@ def test_the_report_opens_in_a_browser_without_an_error(shown):
         wrong = watch(page)
         page.goto((shown.home / "demo" / "report.html").as_uri())
         page.wait_for_load_state("networkidle")
-        assert page.title() == f"{', '.join(MODELS)}: report of a demo of {len(NIGHTS)} nights"
+        assert page.title() == f"{', '.join(shown.models)}: report of a demo of {len(NIGHTS)} nights"
     assert wrong == []
 
 
@@ -257,40 +262,36 @@ def page(shown: Shown) -> Page:
     return Page((shown.home / "demo" / "report.html").read_text())
 
 
-@pytest.mark.parametrize("model_id", MODELS)
-def test_the_reports_decisions_are_those_of_the_table(page, deployment, model_id):
+def test_the_reports_decisions_are_those_of_the_table(shown, page, deployment):
     recorded = {
-        str(d.decision_id): (d.partition, d.action, str(d.acted).lower()) for d in deployment.state.decisions(model_id)
+        (model, str(d.decision_id)): (d.partition, d.action, str(d.acted).lower())
+        for model in shown.models
+        for d in deployment.state.decisions(model)
     }
-    shown = {
-        key: (v["data-partition"], v["data-action"], v["data-acted"])
-        for (model, key), v in page.decisions.items()
-        if model == model_id
-    }
-    assert shown == recorded
+    told = {key: (v["data-partition"], v["data-action"], v["data-acted"]) for key, v in page.decisions.items()}
+    assert told == recorded
 
 
-@pytest.mark.parametrize("model_id", MODELS)
-def test_the_reports_drift_is_that_of_the_table(page, deployment, model_id):
-    nights = {night["partition"]: night for night in deployment.state.nights(model_id, until=NIGHTS[-1])}
+def test_the_reports_drift_is_that_of_the_table(shown, page, deployment):
     measured = {
-        f"{d['feature']}/{night}": d["psi"]
-        for night, row in nights.items()
-        for d in row["drift"]
+        (model, f"{d['feature']}/{night['partition']}"): d["psi"]
+        for model in shown.models
+        for night in deployment.state.nights(model, until=NIGHTS[-1])
+        for d in night["drift"]
         if d["psi"] is not None
     }
-    shown = {
-        key: float(value)
+    told = {
+        (model, key): float(value)
         for (model, table, key, field), value in page.numbers.items()
-        if (model, table, field) == (model_id, "psi", "psi")
+        if (table, field) == ("psi", "psi")
     }
-    assert len(shown) >= 9 * len(NIGHTS)
-    assert shown == pytest.approx(measured, abs=0)
+    assert len(told) >= 9 * len(NIGHTS) * len(shown.models)
+    assert told == pytest.approx(measured, abs=0)
 
 
-def test_the_reports_rows_are_those_of_the_lake(page, deployment):
+def test_the_reports_rows_are_those_of_the_lake(shown, page, deployment):
     lake = deployment.lake
-    for table in ("raw/orders", *(f"predictions/{model_id}" for model_id in MODELS)):
+    for table in ("raw/orders", *(f"predictions/{model_id}" for model_id in shown.models)):
         assert int(page.numbers["", "tables", table, "rows"]) == lake.dataset(table).count_rows()
     deliveries = lake.read("deliveries/orders").to_pylist()
     for night in NIGHTS:
@@ -299,9 +300,9 @@ def test_the_reports_rows_are_those_of_the_lake(page, deployment):
         assert int(page.numbers["", "rows", night, "unaccounted"]) == 0
 
 
-@pytest.mark.parametrize("model_id", MODELS)
-def test_the_reports_gates_are_those_of_the_ledger(page, deployment, model_id):
-    (staged,) = [m for m in deployment.state.ledger(model_id) if m.to_stage == "Staging"]
-    for gate in staged.evidence.gates:
-        if gate.value is not None:
-            assert float(page.numbers[model_id, "gates", f"1/{gate.gate}", "value"]) == gate.value
+def test_the_reports_gates_are_those_of_the_ledger(shown, page, deployment):
+    for model_id in shown.models:
+        (staged,) = [m for m in deployment.state.ledger(model_id) if m.to_stage == "Staging"]
+        for gate in staged.evidence.gates:
+            if gate.value is not None:
+                assert float(page.numbers[model_id, "gates", f"1/{gate.gate}", "value"]) == gate.value
