@@ -15,6 +15,7 @@ from include.governance.lifecycle import LedgerMove, Stage
 from include.steps.move_model import promote_version
 from tests.e2e.loop import NIGHT, Loop
 from tests.e2e.questions import DAG, WAYS, Asked, ask, be_asked, stage_by_hand
+from tests.everyday import members
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -49,9 +50,15 @@ def test_a_version_trained_by_hand_is_asked_about_by_the_nightly_reminder_once(l
     assert len(loop.waiting()) == 1
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize(
+    "way",
+    members(
+        WAYS,
+        daily=["an XCom written and the task cleared", "an answer to another map index", "the task marked as success"],
+    ),
+)
 def test_nothing_moves_without_an_answer_and_the_version_waits_and_is_asked_about(loop: Loop, asked: Asked, way):
-    way(loop, asked)
+    WAYS[way](loop, asked)
     again = be_asked(loop)
     assert again.state()[0] == "deferred"
     assert "is on record: asking" in again.log() or "was asked about by a try before: waiting" in again.log()
@@ -86,7 +93,10 @@ def test_a_question_whose_version_has_moved_on_is_closed(loop: Loop, staged: int
     assert loop.waiting() == []
 
 
-@pytest.mark.parametrize(("option", "stage"), [("Approve", Stage.PRODUCTION), ("Reject", Stage.ARCHIVED)])
+@pytest.mark.parametrize(
+    ("option", "stage"),
+    [("Approve", Stage.PRODUCTION), pytest.param("Reject", Stage.ARCHIVED, marks=pytest.mark.thorough)],
+)
 def test_an_answer_within_the_first_second_is_not_lost_and_moves_it_under_the_answering_users_name(
     loop: Loop, option: str, stage: Stage
 ):
