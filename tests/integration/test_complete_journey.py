@@ -21,12 +21,15 @@ from include.steps.build_features import build_features
 from include.steps.import_source import ImportAccount, import_file
 from include.steps.read_labels import read_labels
 from tests.deployments import lake_only
+from tests.everyday import members
 from tests.real_data import complete_journey, export_complete_journey
 
 OVERLAY = CONFIG_ROOT / "overlays" / "complete_journey"
 AS_OF = datetime(2018, 1, 2, tzinfo=UTC)
 DAY = "2017-11-19"
 FORMAT = "complete-journey"
+# Of every household, and of one in eight: how many lines there are, of no pieces, and of no value.
+LINES = {1: (1_469_307, 8_869, 11_226), 8: (196_152, 1_096, 1_401)}
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +39,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", params=members(LINES, daily=[8]), ids=lambda every: f"one household in {every}")
+def every(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+def deployment(every, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     folder = tmp_path_factory.mktemp("grocer_home")
     made = lake_only(folder)
     made.settings = Settings.from_env({"MLOPS_HOME": str(folder), "MLOPS_SPECS": str(OVERLAY)})
@@ -47,8 +55,16 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNames
 
 
 @pytest.fixture(scope="module")
-def orders(deployment, files) -> ImportAccount:
-    return import_file(deployment, files / "orders.parquet", source="orders", file_format=FORMAT, as_of=AS_OF)
+def log() -> pd.DataFrame:
+    return pd.read_parquet(complete_journey("transactions"))
+
+
+@pytest.fixture(scope="module")
+def orders(deployment, files, every) -> ImportAccount:
+    path = files / f"orders-{every}.parquet"
+    households = set(range(0, 10_000, every))
+    pq.write_table(pq.read_table(files / "orders.parquet", filters=[("household_id", "in", households)]), path)
+    return import_file(deployment, path, source="orders", file_format=FORMAT, as_of=AS_OF)
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +74,14 @@ def coupons(deployment, files) -> None:
         import_file(deployment, path, source=source, file_format=FORMAT, as_of=AS_OF, history_until="2017-12-31")
 
 
-def test_every_line_of_the_log_is_taken_or_set_aside_for_what_is_wrong_with_it(deployment, orders):
-    log = pd.read_parquet(complete_journey("transactions"), columns=["product_id", "quantity", "sales_value"])
+def test_every_line_of_the_log_is_taken_or_set_aside_for_what_is_wrong_with_it(deployment, orders, log, every):
+    log = log[log.household_id % every == 0]
     of_no_pieces, of_no_value = log.quantity == 0, log.sales_value == 0
-    assert (len(log), of_no_pieces.sum(), of_no_value.sum()) == (1_469_307, 8_869, 11_226)
-    assert {rule: rows for rule, rows in orders.rules.items() if rows} == {"sale_quantity_not_positive": 8_869}
-    assert (of_no_pieces & of_no_value).sum() + orders.counted["zero_price"] == 11_226
+    assert (len(log), of_no_pieces.sum(), of_no_value.sum()) == LINES[every]
+    assert {rule: rows for rule, rows in orders.rules.items() if rows} == {
+        "sale_quantity_not_positive": of_no_pieces.sum()
+    }
+    assert (of_no_pieces & of_no_value).sum() + orders.counted["zero_price"] == of_no_value.sum()
     assert orders.rows_in == len(log) == orders.rows_published + orders.rows_quarantined
     taken, rows = log[~of_no_pieces], deployment.lake.read("raw/orders", columns=["category", "quantity", "unit_price"])
     assert rows.num_rows == len(taken)
@@ -76,9 +94,8 @@ def test_every_line_of_the_log_is_taken_or_set_aside_for_what_is_wrong_with_it(d
     assert {each["values"]: each["counts"] for each in found} == expected
 
 
-def test_the_times_of_the_log_are_utc(deployment, orders):
+def test_the_times_of_the_log_are_utc(deployment, orders, log, every):
     """By the shop's own days, which are New York's: a coupon is redeemed on a day of a basket that it made cheaper."""
-    log = pd.read_parquet(complete_journey("transactions"))
     cheaper = log[log.coupon_disc != 0]
     redeemed = pd.read_parquet(complete_journey("coupon_redemptions"))
     told = set(zip(redeemed.household_id, redeemed.redemption_date.dt.date, strict=True))
@@ -89,7 +106,8 @@ def test_the_times_of_the_log_are_utc(deployment, orders):
 
     assert found_by("America/New_York") > 0.85 * len(told) > 0.8 * len(told) > found_by("UTC")
     rows = deployment.lake.read("raw/orders", columns=["ordered_at"])
-    assert pc.max(rows["ordered_at"]).as_py() == log.transaction_timestamp.max().tz_localize("UTC")
+    last = log.transaction_timestamp[log.household_id % every == 0].max()
+    assert pc.max(rows["ordered_at"]).as_py() == last.tz_localize("UTC")
 
 
 def test_every_spec_of_its_overlay_stands_beside_those_that_ship(deployment):
