@@ -20,7 +20,7 @@ from include.steps.build_features import build_features
 from tests.raw_orders import line, orders, publish_source
 from tests.unit.steps.fakes import FakeDeployment
 
-CUSTOMERS, DAYS_OF_A_PORTION, PORTIONS = 40_000, 2, 16
+CUSTOMERS, DAYS_OF_A_PORTION, PORTIONS = 20_000, 2, 16
 START = "2024-01-05"
 END = partitions.shift(START, DAYS_OF_A_PORTION * PORTIONS - 1)
 # Twelve features of eight bytes: what one portion was leaving behind.
