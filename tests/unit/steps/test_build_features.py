@@ -173,6 +173,7 @@ def test_a_range_that_ends_before_it_starts_is_refused(deployment: FakeDeploymen
         build(deployment, "2024-01-02", "2024-01-01")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rows_at_once", members([1, 40], daily=[40]))
 def test_a_range_that_is_built_in_portions_is_the_one_that_is_built_at_once(
     deployment: FakeDeployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_at_once: int

@@ -204,6 +204,7 @@ def test_a_heal_of_a_range_gives_the_versions_of_its_days_one_by_one(deployment:
     assert other.lake.digest(TABLE) == deployment.lake.digest(TABLE)
 
 
+@pytest.mark.thorough
 def test_a_heal_in_portions_gives_what_one_portion_gives(
     deployment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
