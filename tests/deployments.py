@@ -26,8 +26,13 @@ _VARIABLES = ("MLFLOW_TRACKING_URI", "MLOPS_FEAST_REGISTRY_URL", "MLOPS_FEAST_ON
 
 
 @contextmanager
-def deployed_beside(home: Path, folder: Path, name: str, *, specs: Path | None = None) -> Iterator[Deployment]:
-    """Give a deployment in `folder`, its databases in the home's server, its specs' overlay in place of the tests'."""
+def deployed_beside(
+    home: Path, folder: Path, name: str, *, specs: Path | None = None, online: str | None = None
+) -> Iterator[Deployment]:
+    """Give a deployment in `folder`, its databases in the home's server, its specs' overlay in place of the tests'.
+
+    Its online store is a database too, or the one at `online`.
+    """
     server, migrated = embedded_database_url(home, "postgres"), _make_migrated(home)
     for database in DATABASES[1:]:
         make_database(server, f"{name}_{database}", like=migrated.get(database, "template1"))
@@ -38,6 +43,8 @@ def deployed_beside(home: Path, folder: Path, name: str, *, specs: Path | None =
         patch.setenv("MLOPS_LAKE_URI", (folder / "lake").as_uri())
         patch.setenv("MLOPS_LANDING_URI", (folder / "landing").as_uri())
         patch.setenv("MLOPS_MLFLOW_ARTIFACTS", (folder / "mlflow").as_uri())
+        if online is not None:
+            patch.setenv("MLOPS_FEAST_ONLINE_URL", online)
         if specs is not None:
             patch.setenv("MLOPS_SPECS", str(specs))
         forget_declarations()

@@ -27,11 +27,11 @@ import pytest
 from benchmarks.http_load import Load, ask_for
 from include import partitions
 from include.adapters.deployment import Deployment
-from include.embedded.commands import CommandPostgres
-from include.settings import PROJECT_ROOT, Settings
+from include.embedded.postgres import EmbeddedPostgres
+from include.settings import PROJECT_ROOT
 from include.steps.materialize_features import materialize_features
 from include.tables import online_vectors_name
-from tests.deployments import forget_declarations
+from tests.deployments import deployed_beside
 from tests.engines import RedisServer, redis_server
 from tests.served_shop import NIGHT, play_shop, train_and_promote, write_specs
 
@@ -55,7 +55,7 @@ class Soaked:
     """A service in a process of its own, and what it leans on."""
 
     deployment: Deployment
-    postgres: CommandPostgres
+    postgres: EmbeddedPostgres
     redis: RedisServer
     process: subprocess.Popen[bytes]
     port: int
@@ -72,37 +72,28 @@ class Soaked:
 
 
 @pytest.fixture
-def soaked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Soaked]:
-    with redis_server(tmp_path) as redis, socket.socket() as probe:
-        for name in [name for name in os.environ if name.startswith(("MLOPS_", "MLFLOW_"))]:
-            monkeypatch.delenv(name)
-        monkeypatch.setenv("MLOPS_SPECS", str(write_specs(tmp_path / "specs")))
-        monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
-        monkeypatch.setenv("MLOPS_FEAST_ONLINE_URL", redis.url)
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
+def soaked(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Soaked]:
+    specs = write_specs(tmp_path / "specs")
+    with (
+        redis_server(tmp_path) as redis,
+        deployed_beside(home, tmp_path, "soaked", specs=specs, online=redis.url) as deployment,
+    ):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
         monkeypatch.setenv("MLOPS_SERVING_PORT", str(port))
         monkeypatch.setenv("MLOPS_SERVING_IN_FLIGHT", str(IN_FLIGHT))
-        forget_declarations()
-        postgres = CommandPostgres(Settings.from_env())
+        play_shop(deployment, tmp_path, models=["churn"])
+        process = subprocess.Popen([sys.executable, "-m", "include.serving"], cwd=PROJECT_ROOT)
+        postgres = EmbeddedPostgres(home)
         try:
-            for store in ("state", "mlflow", "feast"):
-                postgres.hold(store)
-            deployment = Deployment.from_env()
-            deployment.feature_store.apply()
-            play_shop(deployment, tmp_path, models=["churn"])
-            process = subprocess.Popen([sys.executable, "-m", "include.serving"], cwd=PROJECT_ROOT)
-            try:
-                found = Soaked(deployment, postgres, redis, process, port)
-                until_ready(port, "churn")
-                yield found
-            finally:
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(30) in (0, -signal.SIGTERM)
+            until_ready(port, "churn")
+            yield Soaked(deployment, postgres, redis, process, port)
         finally:
-            postgres.let_go()
-            forget_declarations()
+            # Others have their databases in the same server.
+            postgres.start()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) in (0, -signal.SIGTERM)
 
 
 def until_ready(port: int, model: str) -> None:
@@ -140,9 +131,9 @@ def test_nothing_but_what_is_declared_is_answered_while_everything_comes_and_goe
         soaked.redis.start()
         materialize_features(soaked.deployment, "customer_daily", start=NIGHT, end=NIGHT)
 
-        soaked.postgres.postgres.stop()
+        soaked.postgres.stop()
         time.sleep(part / 2)
-        soaked.postgres.postgres.start()
+        soaked.postgres.start()
 
         files = Path(soaked.deployment.settings.mlflow_artifact_uri.removeprefix("file://"))
         hidden = files.with_name("hidden")
