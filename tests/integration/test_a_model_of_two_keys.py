@@ -66,7 +66,7 @@ def deployment(home: Path, shop: pa.Table, tmp_path_factory: pytest.TempPathFact
         as_of = datetime.fromisoformat(NIGHT).replace(tzinfo=UTC)
         import_file(made, folder / "history.parquet", source="orders", as_of=as_of)
         for group in (GROUP, OF_CUSTOMERS):
-            build_features(made, group, start=partitions.shift(TRAINED, -90), end=TRAINED)
+            build_features(made, group, start=partitions.shift(TRAINED, -75), end=TRAINED)
         candidate = train_model(made, build_training_set(made, MODEL, as_of=TRAINED))
         assert stage_or_refuse(made, candidate) is None
         promote_version(made, MODEL, version=candidate.version, actor="ada", reason="gates passed")

@@ -15,6 +15,7 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
+from include import partitions
 from include.adapters.deployment import Deployment
 from include.embedded.databases import DATABASES
 from include.settings import Settings, embedded_database_url
@@ -22,14 +23,15 @@ from include.specs.models import load_model
 from include.specs.services import load_feature_services
 from include.steps.build_features import build_features
 from include.steps.import_source import import_file
-from include.steps.materialize_features import materialize_features
 from include.steps.move_model import project
 from tests.deployments import deployed_beside
-from tests.shop import FIRST_DAY, make_orders, on_days
+from tests.shop import FIRST_DAY, OVERLAY, make_orders, on_days
 
 pytestmark = pytest.mark.timeout(400)
 
 TRAINED = "2026-04-14"
+# What a training reads: the horizon before the day, and the window before that.
+READ_DAYS = OVERLAY["label"]["horizon_days"] + OVERLAY["training"]["window_days"]
 _PROJECTING, _ROUNDS = 6, 3
 _MLOPS = [sys.executable, "-c", "from include.cli.main import main; main()"]
 
@@ -50,8 +52,7 @@ def deployment(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         history = made.settings.home / "history.parquet"
         pq.write_table(on_days(make_orders(days=109), FIRST_DAY, TRAINED), history)
         import_file(made, history, source="orders", as_of=datetime(2026, 4, 15, tzinfo=UTC))
-        build_features(made, "customer_daily", start=FIRST_DAY, end=TRAINED)
-        materialize_features(made, "customer_daily", start=TRAINED, end=TRAINED)
+        build_features(made, "customer_daily", start=partitions.shift(TRAINED, -READ_DAYS), end=TRAINED)
         yield made
 
 
