@@ -72,6 +72,9 @@ def build_dag(spec: FeatureGroupSpec, longest_after: timedelta) -> None:
             start=PARTITION_TEMPLATE,
             end=PARTITION_TEMPLATE,
             pool=POOL_FEATURE_STORE,
+            max_active_tis_per_dag=1,
+            # A backfill of the group, which may take so long, is waited for.
+            execution_timeout=timedelta(hours=4),
         )
         materialize = FeastMaterializeOperator(
             task_id="materialize",
@@ -87,7 +90,11 @@ def build_dag(spec: FeatureGroupSpec, longest_after: timedelta) -> None:
             outlets=[assets.features(spec.group)],
         )
         heal = FeatureGroupHealOperator(
-            task_id="heal", group=spec.group, pool=POOL_FEATURE_STORE, execution_timeout=timedelta(hours=4)
+            task_id="heal",
+            group=spec.group,
+            pool=POOL_FEATURE_STORE,
+            max_active_tis_per_dag=1,
+            execution_timeout=timedelta(hours=4),
         )
 
         for source in spec.sources:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from include.errors import RefusedError, UsageError
-from include.partitions import consecutive
+from include.partitions import consecutive, span
 from include.refs import FeaturesRef
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.steps.build_features import RefusedDays, build_days, building_of
@@ -49,27 +49,36 @@ def heal_features(deployment: Deployment, group: str) -> FeaturesRef | None:
     spec = load_feature_group(group)
     if not deployment.state.publications(spec.table):
         raise UsageError(f"{group} was never built, there is nothing to heal (mlops features build --group {group} …)")
-    with deployment.state.alone(building_of(group)):
-        source_versions = newest_versions_of(deployment, spec)
-        compared = find_stale(deployment, spec, source_versions=source_versions)
-        # What agrees is not compared again by the next heal.
-        deployment.state.confirm_sources(spec.table, compared.agreeing, source_versions)
-        outcomes = [
-            outcome
-            for days in _portions(compared.stale)
-            for outcome in build_days(deployment, spec, days, source_versions=source_versions)
-        ]
+    outcomes = list(_heal(deployment, spec))
     _bring_online(deployment, spec)
+    built = [outcome for outcome in outcomes if isinstance(outcome, FeaturesRef)]
     # One bad day must not keep the others as they were.
     if refused := [outcome for outcome in outcomes if isinstance(outcome, RefusedDays)]:
-        raise RefusedError(_told(group, compared.stale, refused))
-    return _joined(group, [outcome for outcome in outcomes if isinstance(outcome, FeaturesRef)])
+        raise RefusedError(_told(group, built, refused))
+    return _joined(group, built)
 
 
-def _told(group: str, stale: Sequence[str], refused: Sequence[RefusedDays]) -> str:
+def _heal(deployment: Deployment, spec: FeatureGroupSpec) -> Iterator[FeaturesRef | RefusedDays]:
+    tried: set[str] = set()
+    while True:
+        # A night of the group that waits has its turn before the next portion.
+        with deployment.state.alone(building_of(spec.group)):
+            source_versions = newest_versions_of(deployment, spec)
+            compared = find_stale(deployment, spec, source_versions=source_versions)
+            # What agrees is not compared again by the next heal.
+            deployment.state.confirm_sources(spec.table, compared.agreeing, source_versions)
+            days = next(_portions([key for key in compared.stale if key not in tried]), None)
+            if days is None:
+                return
+            yield from build_days(deployment, spec, days, source_versions=source_versions)
+        tried.update(days)
+
+
+def _told(group: str, built: Sequence[FeaturesRef], refused: Sequence[RefusedDays]) -> str:
     kept, reasons = sum(len(each.days) for each in refused), "; ".join(each.reason for each in refused)
+    stale = kept + sum(len(span(ref.start, ref.end)) for ref in built)
     return (
-        f"{kept} of {len(stale)} days of {group} that received late rows or corrections keep what was published of "
+        f"{kept} of {stale} days of {group} that received late rows or corrections keep what was published of "
         f"them: {reasons}"
     )
 
@@ -77,7 +86,8 @@ def _told(group: str, stale: Sequence[str], refused: Sequence[RefusedDays]) -> s
 def _joined(group: str, built: Sequence[FeaturesRef]) -> FeaturesRef | None:
     if not built:
         return None
-    return FeaturesRef(group, built[0].start, built[-1].end, built[-1].version, rows=sum(ref.rows for ref in built))
+    start, end = min(ref.start for ref in built), max(ref.end for ref in built)
+    return FeaturesRef(group, start, end, max(ref.version for ref in built), rows=sum(ref.rows for ref in built))
 
 
 def _bring_online(deployment: Deployment, spec: FeatureGroupSpec) -> None:

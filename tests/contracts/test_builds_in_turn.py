@@ -22,7 +22,7 @@ from include.steps.heal_features import heal_features
 from tests.raw_orders import line, orders, publish_source
 from tests.unit.steps.fakes import FakeDeployment
 
-BEFORE, DAY = "2024-01-01", "2024-01-02"
+BEFORE, DAY, NEXT = "2024-01-01", "2024-01-02", "2024-01-03"
 GROUP, OTHER, TABLE = "customer_daily", "order_risk", "features/customer_daily"
 FIRST = [line(BEFORE), line(DAY)]
 
@@ -33,13 +33,15 @@ class Held:
     def __init__(self, deployment: Any, state_database: str) -> None:
         self.deployment = deployment
         self.has_read, self.go = threading.Event(), threading.Event()
+        self.built: list[str] = []
         self._engine = sa.create_engine(state_database, poolclass=sa.NullPool)
 
-    def build_partitions(self, deployment: Any, spec: Any, *args: Any, **named: Any) -> Any:
+    def build_partitions(self, deployment: Any, spec: Any, days: Any, **named: Any) -> Any:
+        self.built += days
         if spec.group == GROUP and not self.has_read.is_set():
             self.has_read.set()
             assert self.go.wait(60)
-        return self._build(deployment, spec, *args, **named)
+        return self._build(deployment, spec, days, **named)
 
     _build = staticmethod(building.build_partitions)
 
@@ -60,7 +62,7 @@ def held(tmp_path: Path, state_database: str, monkeypatch: pytest.MonkeyPatch) -
     deployment = FakeDeployment(tmp_path / "lake")
     deployment.state = StateStoreAdapter(state_database)
     publish_source(deployment.lake, orders(*FIRST))
-    build_features(deployment, GROUP, start=BEFORE, end=BEFORE)
+    build_features(deployment, GROUP, start=BEFORE, end=DAY)
     found = Held(deployment, state_database)
     monkeypatch.setattr(building, "build_partitions", found.build_partitions)
     yield found
@@ -94,3 +96,17 @@ def test_another_group_is_built_meanwhile(held: Held) -> None:
         assert not early.done()
         held.go.set()
         assert early.result(60).rows == 1
+
+
+def test_a_night_waits_for_one_portion_of_a_heal_and_not_for_all(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("include.steps.heal_features._DAYS_PER_COMMIT", 1)
+    deployment = held.deployment
+    publish_source(deployment.lake, orders(*FIRST, line("2024-01-01 12:00:00", order="late"), line(NEXT)))
+    with ThreadPoolExecutor(2) as two:
+        healing = two.submit(heal_features, deployment, GROUP)
+        assert held.has_read.wait(60)
+        night = two.submit(build_features, deployment, GROUP, start=NEXT, end=NEXT)
+        held.until_it_waits(night)
+        held.go.set()
+        night.result(60), healing.result(60)
+    assert held.built == [BEFORE, NEXT, DAY]
