@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from include.cli.main import main
 from include.specs.yaml_files import CONFIG_ROOT
 from tests.architecture.test_imports import HEAVY
+from tests.everyday import members
 
 
 def models(*arguments: str, specs: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -27,6 +30,27 @@ def mlops(*arguments: str, specs: Path | None = None) -> subprocess.CompletedPro
         [sys.executable, "-c", "from include.cli.main import main; main()", *arguments],
         capture_output=True, text=True, env=environment, check=False, timeout=60,
     )  # fmt: skip
+
+
+@pytest.fixture
+def models_here(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Run the command in this process: what it prints and its code are all that is asked."""
+    monkeypatch.delenv("MLOPS_SPECS")
+    umask = os.umask(0o077)
+
+    def run(*arguments: str, specs: Path | None = None) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["mlops", "models", *arguments])
+            if specs is not None:
+                patch.setenv("MLOPS_SPECS", str(specs))
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return subprocess.CompletedProcess(arguments, ended.value.code, *capsys.readouterr())
+
+    yield run
+    os.umask(umask)
 
 
 @pytest.fixture
@@ -53,31 +77,31 @@ def test_every_violation_is_told_and_the_code_is_2(wrong):
     assert stray == "fraud.yml is not read; rename it fraud.yaml"
 
 
-def test_json_is_one_object_with_the_same_code(wrong):
+def test_json_is_one_object_with_the_same_code(models_here, wrong):
     for specs, code in ((None, 0), (wrong, 2)):
-        done = models("check", "--json", specs=specs)
+        done = models_here("check", "--json", specs=specs)
         found = json.loads(done.stdout)
         assert (done.returncode, found["ok"], done.stderr) == (code, code == 0, "")
         assert {"kind", "name", "violations"} == set(found["specs"][0])
 
 
-def test_a_model_is_shown_and_an_unknown_one_is_answered_with_the_known(wrong):
-    shown = json.loads(models("show", "churn", "--json").stdout)
+def test_a_model_is_shown_and_an_unknown_one_is_answered_with_the_known(models_here, wrong):
+    shown = json.loads(models_here("show", "churn", "--json").stdout)
     assert shown["spec"]["features"] == {"service": "churn_v1", "group": "customer_daily"}
-    done = models("show", "churm")
+    done = models_here("show", "churm")
     assert (done.returncode, done.stdout) == (2, "")
     assert (
         done.stderr == "mlops: there is no model 'churm'; known: churn, fraud, recommendation; did you mean 'churn'?\n"
     )
 
 
-def test_models_are_listed_and_those_that_can_not_be_used_told_of(wrong):
-    assert models("list").stdout.splitlines()[1].split() == [
+def test_models_are_listed_and_those_that_can_not_be_used_told_of(models_here, wrong):
+    assert models_here("list").stdout.splitlines()[1].split() == [
         "churn", "churn-predictor", "customer", "growth-analytics", "churn_v1",
     ]  # fmt: skip
-    done = models("list", specs=wrong)
+    done = models_here("list", specs=wrong)
     assert "mlops models check" in done.stderr
-    listed = json.loads(models("list", "--json", specs=wrong).stdout)["models"]
+    listed = json.loads(models_here("list", "--json", specs=wrong).stdout)["models"]
     assert [model["model_id"] for model in listed] == ["fraud", "recommendation"]
 
 
@@ -102,7 +126,9 @@ def test_nothing_is_run_or_moved_for_a_model_that_has_anothers_registered_name(t
     assert done.stderr.startswith("mlops: twin.yaml: registered_name='churn-predictor' is that of churn")
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["show", "churn"], ["check"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", members([["list"], ["show", "churn"], ["check"]], daily=[["check"]]), ids=" ".join
+)
 def test_it_is_there_at_once_for_it_loads_nothing_heavy(arguments):
     code = (
         "import sys; from include.cli.main import cli\n"
