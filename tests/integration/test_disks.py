@@ -78,7 +78,7 @@ def test_a_home_that_may_not_be_written_is_named(folder, command):
     assert_one_line(done, str(forbidden / "home"), "Permission denied", "this user")
 
 
-@pytest.mark.parametrize("command", EACH)
+@pytest.mark.parametrize("command", members(COMMANDS, daily=["up"]))
 def test_a_home_where_a_file_is_is_named(folder, command):
     (folder / "file").write_text("a file where a folder should be")
     done = run(folder, folder / "file" / "home", COMMANDS[command], by_nobody=False)
