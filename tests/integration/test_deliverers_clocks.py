@@ -45,8 +45,8 @@ CLOCKS = {
     "a bar of new york, spring": ("bar", *SPRING),
     "a bar of new york, autumn": ("bar", *AUTUMN),
 }
-# One of each change, one of a day that does not begin at midnight, on either side of UTC.
-EVERY_DAY = ("berlin, autumn", "a bar of new york, spring")
+# A day that does not begin at midnight, and has the hour that comes twice; a day east of UTC is built and healed below.
+EVERY_DAY = ("a bar of new york, autumn",)
 ONE = timedelta(days=1)
 SOURCES = {
     "new_york": {"time_zone": "America/New_York"},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
+from copy import deepcopy
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -104,12 +106,23 @@ def pieces(deployment: SimpleNamespace, day: str) -> dict[str, tuple[int, int]]:
     return {row["customer_id"]: (row["pieces_shop"], row["pieces_till"]) for row in rows.to_pylist()}
 
 
+@pytest.fixture(scope="module")
+def begun(overlay, tmp_path_factory) -> SimpleNamespace:
+    made = lake_only(tmp_path_factory.mktemp("begun"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLOPS_SPECS", str(overlay))
+        for day in DAYS[:2]:
+            deliver(made, "orders", day, (day, "ada", 1))
+            deliver(made, "till", day, (day, "ada", 10), (day, "bob", 20))
+        build_features(made, GROUP, start=DAYS[0], end=DAYS[1])
+    return made
+
+
 @pytest.fixture
-def two_days(deployment) -> SimpleNamespace:
-    for day in DAYS[:2]:
-        deliver(deployment, "orders", day, (day, "ada", 1))
-        deliver(deployment, "till", day, (day, "ada", 10), (day, "bob", 20))
-    build_features(deployment, GROUP, start=DAYS[0], end=DAYS[1])
+def two_days(deployment, begun) -> SimpleNamespace:
+    """A deployment with a copy of what was begun."""
+    shutil.copytree(begun.settings.home, deployment.settings.home, dirs_exist_ok=True)
+    deployment.state = deepcopy(begun.state)
     return deployment
 
 

@@ -24,6 +24,7 @@ from include.settings import Settings
 from include.steps.account_source import ImportAccount
 from include.steps.import_source import import_delivery, import_file
 from tests import raw_orders
+from tests.everyday import members
 from tests.real_data import real_data
 from tests.unit.quality.orders_builder import AS_OF, SCHEMA, make_dirty_orders, make_orders, order, table
 
@@ -306,7 +307,7 @@ def test_an_empty_day_is_one_whose_success_is_alone_or_says_so(deployment):
     assert import_delivery(deployment, "2026-03-01", source="orders", cross_check=False).rows_in == 0
 
 
-@pytest.mark.parametrize("failing", [ORDERS, QUARANTINE, DELIVERIES])
+@pytest.mark.parametrize("failing", members([ORDERS, QUARANTINE, DELIVERIES], daily=[DELIVERIES]))
 def test_crash_between_commits_is_completed_by_a_rerun(deployment, tmp_path, monkeypatch, failing):
     path = _write(tmp_path / "orders.parquet", make_dirty_orders(seed=2))
     expected = Deployment(Settings.from_env({"MLOPS_HOME": str(tmp_path / "other")}))

@@ -81,7 +81,7 @@ def test_the_account_of_a_night_is_that_of_the_delivery_that_stands(tmp_path, na
     assert found == replace(expected, rejected_corrections=corrections)
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", members(ATTEMPTS, daily=["right and then wrong"]))
 def test_the_same_delivery_again_writes_nothing_of_deliveries(tmp_path, name):
     deployment = lake_only(tmp_path)
     for files in ATTEMPTS[name]:
