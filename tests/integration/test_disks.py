@@ -154,9 +154,7 @@ def last_line(uri: str, write: str, *, limit: Callable[[], None] | None = None, 
 
 @pytest.mark.parametrize(
     "write",
-    members(
-        ["a new table", "a table", "a training set", "an expiry"], daily=["a table", "a training set", "an expiry"]
-    ),
+    members(["a new table", "a table", "a training set", "an expiry"], daily=["a training set", "an expiry"]),
 )
 def test_a_lake_that_may_not_be_written_is_one_error_of_ours(folder, write):
     uri = with_an_older_version(folder / write.replace(" ", "_"))

@@ -109,7 +109,7 @@ def deployment(home: Path, shop: pa.Table, tmp_path_factory: pytest.TempPathFact
         pq.write_table(on_days(shop, FIRST_DAY, TRAINED), folder / "history.parquet")
         as_of = datetime.fromisoformat(OPEN).replace(tzinfo=UTC)
         import_file(made, folder / "history.parquet", source="orders", as_of=as_of)
-        start = partitions.shift(TRAINED, -90)
+        start = partitions.shift(TRAINED, -75)
         for group in ("order_risk", "customer_daily"):
             build_features(made, group, start=start, end=TRAINED)
         write_scores_of_churn(made, partitions.span(start, TRAINED))
