@@ -17,6 +17,7 @@ from include.adapters.feature_store.load_feast import load_feast
 from include.embedded.environment import airflow_environment
 from include.settings import Settings
 from tests.engines import RedisServer, postgres_server, redis_server
+from tests.everyday import examples
 from tests.shop import write_overlay
 
 _HOME = Path(tempfile.mkdtemp(prefix="mlops-test-"))
@@ -29,7 +30,9 @@ os.environ["MLOPS_SPECS"] = str(write_overlay(_HOME / "overlay"))
 os.environ.update(airflow_environment(Settings.from_env(), port=1))
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 # How long an example takes says something of the machine, and nothing of the code.
-hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, max_examples=examples(100), suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("untimed")
 # Before the module of a test imports it: as the product does, in a third of the time.
 load_feast()

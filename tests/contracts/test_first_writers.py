@@ -18,8 +18,9 @@ from include.specs.sources import load_sources
 from include.tables import TableSpec
 from tests.contracts.conftest import empty_lakes
 from tests.contracts.first_writers import FILES, file_rows
+from tests.everyday import IS_ALL
 
-WRITERS = 6
+WRITERS = 6 if IS_ALL else 3
 # 50 show what one round in thirty does.
 ROUNDS = int(os.environ.get("FIRST_WRITERS_ROUNDS", "1"))
 

@@ -30,6 +30,7 @@ from include.adapters.lake.span import Span
 from include.errors import AlteredError, ExpiredError, MlopsError
 from include.settings import _SCHEMES, Settings
 from tests.contracts.conftest import LAKES
+from tests.everyday import IS_ALL
 
 
 @pytest.fixture
@@ -250,8 +251,8 @@ def test_reading_does_not_abort_the_interpreter_at_exit(tmp_path):
     lake = LakeAdapter((tmp_path / "lake").as_uri())
     lake.replace("raw/x", rows("2026-01-01", [1]), keys=["2026-01-01"])
     code = f"from include.adapters.lake.delta_lake import LakeAdapter; LakeAdapter({lake.uri!r}).read('raw/x')"
-    codes = [subprocess.run([sys.executable, "-c", code], check=False).returncode for _ in range(3)]
-    assert codes == [0] * 3
+    codes = [subprocess.run([sys.executable, "-c", code], check=False).returncode for _ in range(3 if IS_ALL else 1)]
+    assert set(codes) == {0}
 
 
 def moments(*days: int) -> pa.Table:

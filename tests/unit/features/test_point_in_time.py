@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import include.features.point_in_time as point_in_time
 from include.features.point_in_time import EARLIEST, LATEST, AsOfSearch
+from tests.everyday import examples
 
 YEARS = 3_000 * 365 * 86_400_000_000  # in microseconds: with a key beside it, more than 63 bits
 
@@ -91,7 +92,7 @@ def cases(draw: st.DrawFn) -> tuple[Case, list[list[int]]]:
 
 
 @given(cases())
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_any_order_and_split_of_the_rows_gives_what_a_plain_loop_gives(
     drawn: tuple[Case, list[list[int]]],
 ) -> None:

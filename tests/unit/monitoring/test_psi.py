@@ -10,6 +10,7 @@ from scipy.stats import chi2_contingency
 
 from include.errors import UsageError
 from include.monitoring.psi import adjust_for_multiplicity, psi_expected, psi_from_counts, psi_pvalue
+from tests.everyday import examples
 
 # Far above the floor of 1e-4, so that every property of the divergence itself holds.
 _full_bins = st.integers(2, 12).flatmap(
@@ -74,7 +75,7 @@ def test_a_bin_that_is_empty_on_both_sides_changes_nothing(counts: tuple[list[in
 
 
 @given(_any_bins)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_pvalue_is_a_probability(counts: tuple[list[int], list[int]]) -> None:
     assert 0 <= psi_pvalue(*counts) <= 1
 

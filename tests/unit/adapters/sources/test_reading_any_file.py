@@ -21,6 +21,7 @@ from include.adapters.sources.source_files import read_source
 from include.errors import UnreadableInputError
 from include.quality.formats import Family, FileColumn
 from include.specs.dialect import Dialect
+from tests.everyday import examples
 
 COLUMNS = (
     FileColumn("id", Family.TEXT, required=True),
@@ -29,7 +30,7 @@ COLUMNS = (
 )
 TEXTS = st.text(st.sampled_from('a,;\t" \r\né0'), min_size=1, max_size=5).map(lambda text: f"x{text}x")
 ROWS = st.lists(st.tuples(TEXTS, st.integers(-(2**63), 2**63 - 1), TEXTS), min_size=1, max_size=12)
-QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def written(rows: list[tuple[str, int, str]], delimiter: str, end: str, quoting: int) -> str:
