@@ -46,6 +46,7 @@ from include.training.artifacts import Signature
 from include.training.manifest import TrainingSetManifest
 from tests.databases import make_database
 from tests.deployments import lake_only
+from tests.everyday import members
 from tests.raw_orders import as_raw, publish_source
 from tests.scoring_lake import booster, feature_rows, publish
 from tests.shop import OVERLAY, make_orders
@@ -278,7 +279,9 @@ def clean(begun: World, postgres_url: str, tmp_path_factory: pytest.TempPathFact
     return [after_the_night, written(world)]
 
 
-@pytest.mark.parametrize("where", KILLED_AFTER)
+@pytest.mark.parametrize(
+    "where", members(KILLED_AFTER, daily=[OUTCOMES[0], *MEASURE, DECIDE[2], DECIDE[3], BEFORE_THE_EVENT, "event"])
+)
 def test_a_kill_after_any_write_leaves_one_decision_of_each_night_and_one_training(
     begun: World, clean: list[dict[str, object]], postgres_url: str, tmp_path: Path, where: str
 ) -> None:

@@ -70,6 +70,7 @@ def test_half_a_deviation_in_five_hundred_rows_is_decided_on_within_the_policys_
     assert np.median(found) <= np.median(decided)
 
 
+@pytest.mark.thorough
 def test_a_models_test_finds_half_a_deviation_before_psi_does_at_equal_false_alarms() -> None:
     # PSI three times in five nights, above what one year in twenty reaches of fifty features that don't change.
     years, runs = (200, 60) if FULL else (1, 6)
@@ -85,6 +86,7 @@ def test_a_models_test_finds_half_a_deviation_before_psi_does_at_equal_false_ala
     assert np.mean(lifelong) <= 1.3 * np.mean(psi)
 
 
+@pytest.mark.thorough
 def test_the_policy_decides_about_as_soon_as_psi_does_at_equal_false_alarms() -> None:
     # Watched by PSI are all features, as most teams do, or those alone that the model rests on, as the policy does. Its
     # limit is the one that is passed in as many of these years as the policy retrains in.

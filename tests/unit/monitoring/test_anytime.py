@@ -42,7 +42,11 @@ def panel(rng: np.random.Generator, rows: int, nights: int, *, alike: float) -> 
     return values
 
 
-@pytest.mark.parametrize(("rows", "alike"), [(50, 0.0), (50, 0.97), (300, 0.97)], ids=["new", "alike", "many_alike"])
+@pytest.mark.parametrize(
+    ("rows", "alike"),
+    [(50, 0.0), (50, 0.97), pytest.param(300, 0.97, marks=pytest.mark.thorough)],
+    ids=["new", "alike", "many_alike"],
+)
 def test_a_year_of_nights_in_which_nothing_changes_raises_no_more_alarms_than_allowed(rows: int, alike: float) -> None:
     # The reference is the first night of the same customers.
     lives = []

@@ -21,6 +21,7 @@ from include.specs.sources import load_source
 from include.steps.find_tables import find_tables
 from include.steps.forget_person import Erasure, forget_person
 from tests.deployments import lake_only
+from tests.everyday import members
 from tests.raw_orders import line, orders
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 
@@ -158,7 +159,7 @@ def test_an_erasure_that_stopped_anywhere_is_completed_by_the_next(tmp_path, mon
     assert nth > len(find_tables(deployment.lake)) + len(ONLINE) - 2
 
 
-@pytest.mark.parametrize("table", [*OF_CUSTOMERS, *OF_ORDERS, ORDERS])
+@pytest.mark.parametrize("table", members([*OF_CUSTOMERS, *OF_ORDERS, ORDERS], daily=["online_vectors/churn", ORDERS]))
 def test_what_a_night_writes_again_meanwhile_is_erased_too(tmp_path, monkeypatch, table):
     deployment = make_deployment(tmp_path)
     update, nights = deployment.lake.update, []

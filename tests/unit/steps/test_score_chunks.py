@@ -26,6 +26,7 @@ from include.steps import commit_scores, score_chunks, score_night
 from include.steps.score_batch import score_batch
 from include.steps.score_chunks import commit_chunks, plan_chunks, remove_staged, score_chunk, sweep_staged
 from include.steps.score_night import Scoring
+from tests.everyday import members
 from tests.scoring_lake import NIGHT, break_a_second_slice, feature_rows, publish, scoring_lake, write_scoring
 
 OVERLAYS = Path(__file__).parents[2] / "overlays"
@@ -98,7 +99,7 @@ def publish_lists(deployment: Any) -> None:
 
 @pytest.mark.parametrize(
     ("model_id", "challenger"),
-    [(MODEL, SAME), (MODEL, WIDER), (LISTS, None)],
+    [pytest.param(MODEL, SAME, marks=pytest.mark.thorough), (MODEL, WIDER), (LISTS, None)],
     ids=["one service", "another service", "lists"],
 )
 def test_chunks_give_the_rows_and_the_accounts_of_one_task(
@@ -153,7 +154,7 @@ IN_THE_COMMIT: dict[str, tuple[Any, str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("where", [*IN_A_CHUNK, *IN_THE_COMMIT])
+@pytest.mark.parametrize("where", members([*IN_A_CHUNK, *IN_THE_COMMIT], daily=["after the file", "after the commit"]))
 def test_a_chunk_or_a_commit_that_is_killed_anywhere_is_tried_again_to_the_same_rows(
     deployment: Any, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:

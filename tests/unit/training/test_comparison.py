@@ -115,7 +115,7 @@ def test_rows_of_one_entity_are_not_taken_for_independent():
     assert as_rows.high - as_rows.low < 0.7 * (four.high - four.low)
 
 
-@pytest.mark.parametrize("positives", members([2, 5, 20, 80], daily=[5, 20]))
+@pytest.mark.parametrize("positives", members([2, 5, 20, 80], daily=[5]))
 @pytest.mark.parametrize("noise", members([0.1, 0.6], daily=[0.6]))
 def test_the_interval_covers_the_true_difference_as_often_as_it_says(positives, noise):
     """Both versions are as good as each other: zero."""

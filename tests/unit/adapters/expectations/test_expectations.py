@@ -12,6 +12,7 @@ import pytest
 
 from include.adapters.expectations.expectations import _LARGE, run_expectations
 from include.errors import MlopsError
+from tests.everyday import members
 
 ROWS = _LARGE // 2
 
@@ -26,8 +27,8 @@ def held(frame: pd.DataFrame) -> list[weakref.ref[Any]]:
     return [weakref.ref(frame), *(weakref.ref(block.values) for block in frame._mgr.blocks)]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("index", [None, "name"], ids=["counted", "listed"])
-@pytest.mark.parametrize("high", [1.0, 0.999], ids=["kept", "broken"])
+@pytest.mark.parametrize("index", members([None, "name"], daily=["name"]), ids=["counted", "listed"])
+@pytest.mark.parametrize("high", members([1.0, 0.999], daily=[0.999]), ids=["kept", "broken"])
 def test_a_frame_is_freed_once_it_was_judged(high: float, index: str | None) -> None:
     values = np.random.default_rng(0).random(ROWS)
     frame = pd.DataFrame({"name": [f"n{n}" for n in range(ROWS)], "value": values})
