@@ -5,16 +5,22 @@ Events are what Airflow makes of them: a paused consumer never hears of those of
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import NullPool, create_engine, text
 
 from include import partitions
 from include.adapters.deployment import Deployment
 from include.errors import RefusedError
 from include.governance import lifecycle
+from include.settings import embedded_database_url
 from include.steps.build_features import build_features
 from include.steps.build_training_set import build_training_set
 from include.steps.claim_training import TrainingRequest, claim_training
@@ -27,6 +33,8 @@ from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.record_outcomes import record_outcomes
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
+from tests.databases import make_database
+from tests.deployments import deployed_beside
 from tests.shop import FIRST_DAY, deliver, make_orders, on_days
 
 # From the shop's first day on.
@@ -97,7 +105,8 @@ def trained(deployment: Deployment, as_of: str):
     return train_model(deployment, build_training_set(deployment, "churn", as_of=as_of))
 
 
-def begun(deployment: Deployment) -> Loop:
+def begin(deployment: Deployment) -> None:
+    """Bring a shop to its first night: its history, and version 1 in Production."""
     orders = make_orders(days=DAYS)
     history = deployment.settings.home / "history.parquet"
     pq.write_table(on_days(orders, FIRST_DAY, TRAINED), history)
@@ -107,7 +116,24 @@ def begun(deployment: Deployment) -> Loop:
     build_features(deployment, "customer_daily", start=FIRST_DAY, end=TRAINED)
     stage_or_refuse(deployment, trained(deployment, TRAINED))
     promote_version(deployment, "churn", version=1, actor="ada", reason="first")
-    return Loop(deployment)
+
+
+@contextmanager
+def taken_up(home: Path, start: Path, folder: Path, *, specs: Path) -> Iterator[Loop]:
+    """Give the loop of a deployment in `folder`, which goes on from a copy of what another in `start` has written.
+
+    Each has its databases by its folder's name. Version 1 lies where it was registered.
+    """
+    shutil.copytree(start, folder, dirs_exist_ok=True)
+    server = embedded_database_url(home, "postgres")
+    with deployed_beside(home, folder, folder.name, specs=specs) as made:
+        with create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as connection:
+            # MLflow keeps its connections, and a database that is in use can't be copied.
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+            connection.execute(text(ended), {"name": f"{start.name}_mlflow"})
+        for database in ("mlflow", "state"):
+            make_database(server, f"{folder.name}_{database}", like=f"{start.name}_{database}")
+        yield Loop(made)
 
 
 def play_clean(loop: Loop) -> None:

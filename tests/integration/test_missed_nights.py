@@ -48,9 +48,10 @@ from tests.night_loop import (
     UNTRAINED,
     Loop,
     approve,
-    begun,
+    begin,
     play_clean,
     play_with_faults,
+    taken_up,
     written,
 )
 from tests.shop import OVERLAY, deliver, make_orders, on_days
@@ -69,18 +70,28 @@ def specs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clean(home: Path, specs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    with deployed_beside(home, tmp_path_factory.mktemp("clean"), "no_fault", specs=specs) as made:
-        loop = begun(made)
+def begun(home: Path, specs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nights_begun", numbered=False)
+    with deployed_beside(home, folder, folder.name, specs=specs) as made:
+        begin(made)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clean(home: Path, specs: Path, begun: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    folder = tmp_path_factory.mktemp("nights_clean", numbered=False)
+    with taken_up(home, begun, folder, specs=specs) as loop:
         play_clean(loop)
         approve(loop)
         return written(loop)
 
 
 @pytest.fixture(scope="module")
-def faulted(home: Path, specs: Path, clean: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
-    with deployed_beside(home, tmp_path_factory.mktemp("faulted"), "faults", specs=specs) as made:
-        loop = begun(made)
+def faulted(
+    home: Path, specs: Path, begun: Path, clean: object, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Loop]:
+    folder = tmp_path_factory.mktemp("nights_faulted", numbered=False)
+    with taken_up(home, begun, folder, specs=specs) as loop:
         play_with_faults(loop)
         yield loop
 
