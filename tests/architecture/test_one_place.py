@@ -24,9 +24,16 @@ def names_used(path: Path) -> set[str]:
             known |= {alias.asname: alias.name for alias in node.names if alias.asname}
         elif isinstance(node, ast.ImportFrom) and node.module:
             known |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    chains = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Name)]
+    chains = [_dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Name)]
     heads = [(known.get(head, head), dot, rest) for head, dot, rest in (chain.partition(".") for chain in chains)]
     return {"".join(parts) for parts in heads}
+
+
+def _dotted(node: ast.AST) -> str:
+    """Return the names of a chain, without what is no name: one that goes on from a call has no head."""
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 @pytest.mark.parametrize(

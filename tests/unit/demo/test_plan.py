@@ -94,7 +94,10 @@ def test_a_refusal_says_which_value_stands_where_and_what_changes_it(monkeypatch
     assert "MLOPS_SPECS=FOLDER" in said
 
 
-def test_all_models_of_a_demo_are_trained_on_one_day_and_each_group_is_built_from_where_its_models_begin(tmp_path):
+def test_all_models_of_a_demo_are_trained_on_one_day_and_each_group_is_built_from_where_its_models_begin(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("include.demo.plan._ARRIVALS_PER_DAY", 2.0)
     models = ("churn", "fraud", "recommendation")
     plan = make_plan(tmp_path / "home", DemoArguments(models, 2, 7))
     first = {"customer_daily": "churn", "order_risk": "fraud", "customer_category_daily": "recommendation"}

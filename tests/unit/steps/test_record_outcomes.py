@@ -160,7 +160,6 @@ def test_a_night_that_was_left_out_is_made_up_for_by_the_next(tmp_path):
 
 
 def test_one_that_is_stopped_between_commits_is_completed_by_the_next_try(tmp_path, monkeypatch):
-    monkeypatch.setattr(portions, "ROWS_AT_ONCE", 2 * CUSTOMERS)
     raw = made_orders()
     deployment = deployed(tmp_path, raw)
     real, calls = LakeAdapter.update, []
@@ -173,6 +172,7 @@ def test_one_that_is_stopped_between_commits_is_completed_by_the_next_try(tmp_pa
         return done
 
     with monkeypatch.context() as patch:
+        patch.setattr(portions, "ROWS_AT_ONCE", 2 * CUSTOMERS)
         patch.setattr(LakeAdapter, "update", die_after_the_second)
         with pytest.raises(KeyboardInterrupt):
             record(deployment, [NIGHTS[-1]])
