@@ -116,12 +116,18 @@ def empty_lakes(*, daily: Sequence[str]) -> Any:
 lake_settings = empty_lakes(daily=list(LAKES))
 
 
-@pytest.fixture(scope="module", params=ONLINE_STORES)
-def applied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings of a deployment per online store, whose feature repository was applied once for a module."""
-    settings = ONLINE_STORES[request.param].settings(request, tmp_path_factory.mktemp("applied"))
-    FeatureStoreAdapter.from_settings(settings).apply()
-    return settings
+def applied_stores(*, daily: Sequence[str]) -> Any:
+    """Return a fixture: settings of a deployment per online store, applied once for a module, every day of some."""
+
+    def settings_of(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+        settings = ONLINE_STORES[request.param].settings(request, tmp_path_factory.mktemp("applied"))
+        FeatureStoreAdapter.from_settings(settings).apply()
+        return settings
+
+    return pytest.fixture(settings_of, scope="module", params=members(ONLINE_STORES, daily=daily), name="applied")
+
+
+applied = applied_stores(daily=list(ONLINE_STORES))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from include.errors import UsageError
 from include.partitions import end_of, span
 from include.settings import Settings
 from include.specs.groups import load_feature_group
+from tests.contracts.conftest import applied_stores
 from tests.everyday import members
 from tests.online_stores import FEATURE, clear, feature_rows, publish, store_settings, store_under_test, stored
 from tests.pairs import (
@@ -38,6 +39,8 @@ from tests.pairs import (
 
 DAYS = span("2024-01-01", "2024-01-04")
 AT = end_of(DAYS[0])
+
+applied = applied_stores(daily=["postgresql"])
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -57,7 +57,7 @@ def s3_root() -> Iterator[str]:
 BACKENDS = ("sqlite-file", "postgres-s3")
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=members(BACKENDS, daily=["postgres-s3"]))
 def backend(request, tmp_path_factory) -> tuple[str, str]:
     home = tmp_path_factory.mktemp("mlflow")
     if request.param == "sqlite-file":
