@@ -240,7 +240,6 @@ def test_the_version_is_made_again_to_the_bit_and_one_that_there_is_not_fails(ba
     assert (state, tasks) == ("failed", {"reproduce": "failed"})
 
 
-@pytest.mark.thorough
 def test_a_training_that_nothing_has_started_is_asked_for_again_by_the_next_night(bag, bag_of_chunks, deployment):
     assert [d.trained_by for d in deployment.state.decisions("churn") if d.acted][-1] is None
     for dag_id in ("ingest_orders", "materialize_features__customer_daily"):
