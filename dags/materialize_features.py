@@ -48,6 +48,9 @@ from mlops.operators.feature_store import (
 )
 from mlops.sensors.lake import RawPartitionSensor
 
+# What is done to a group is done by one at a time: a backfill of it, which may take so long, is waited for.
+_BESIDE_A_BACKFILL = timedelta(hours=4)
+
 
 def build_dag(spec: FeatureGroupSpec, longest_after: timedelta) -> None:
     @dag(
@@ -73,8 +76,7 @@ def build_dag(spec: FeatureGroupSpec, longest_after: timedelta) -> None:
             end=PARTITION_TEMPLATE,
             pool=POOL_FEATURE_STORE,
             max_active_tis_per_dag=1,
-            # A backfill of the group, which may take so long, is waited for.
-            execution_timeout=timedelta(hours=4),
+            execution_timeout=_BESIDE_A_BACKFILL,
         )
         materialize = FeastMaterializeOperator(
             task_id="materialize",
@@ -82,6 +84,7 @@ def build_dag(spec: FeatureGroupSpec, longest_after: timedelta) -> None:
             start=PARTITION_TEMPLATE,
             end=PARTITION_TEMPLATE,
             pool=POOL_FEATURE_STORE,
+            execution_timeout=_BESIDE_A_BACKFILL,
         )
         verify = FeastVerifyOperator(
             task_id="verify",
@@ -94,7 +97,7 @@ def build_dag(spec: FeatureGroupSpec, longest_after: timedelta) -> None:
             group=spec.group,
             pool=POOL_FEATURE_STORE,
             max_active_tis_per_dag=1,
-            execution_timeout=timedelta(hours=4),
+            execution_timeout=_BESIDE_A_BACKFILL,
         )
 
         for source in spec.sources:

@@ -57,9 +57,11 @@ def materialize_features(deployment: Deployment, group: str, *, start: str, end:
             f"it (the newest is {max(published, default='none')}); build it first (mlops features build --group "
             f"{group} --date {absent[0]})"
         )
-    version = deployment.lake.version(spec.table) or 0
-    held = deployment.lake.read(spec.table, start=start, end=end, columns=[PARTITION], version=version)
-    written = deployment.feature_store.materialize(group, start=start, end=end)
-    deployment.state.record_publications(f"online/{group}", count_by_partition(held, partitions), version)
+    # By one at a time: else one that has read an older version of the table could write and record it last.
+    with deployment.state.alone(f"bringing {group} online"):
+        version = deployment.lake.version(spec.table) or 0
+        held = deployment.lake.read(spec.table, start=start, end=end, columns=[PARTITION], version=version)
+        written = deployment.feature_store.materialize(group, start=start, end=end)
+        deployment.state.record_publications(f"online/{group}", count_by_partition(held, partitions), version)
     log.info("online group=%s start=%s end=%s entities=%d version=%d", group, start, end, written, version)
     return FeaturesRef(group=group, start=start, end=end, version=version, rows=written)

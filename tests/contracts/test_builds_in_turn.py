@@ -45,6 +45,12 @@ class Held:
 
     _build = staticmethod(building.build_partitions)
 
+    def break_locks(self) -> None:
+        """Break the connections that hold one, as a server that starts anew does."""
+        holders = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        with self._engine.connect() as connection:
+            assert connection.execute(sa.text(holders)).fetchall() == [(True,)]
+
     def until_it_waits(self, second: Future[Any]) -> None:
         """Return once a second one waits for its turn, or has not waited for it and is done."""
         waiting = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
@@ -73,19 +79,31 @@ def build(deployment: Any, group: str = GROUP) -> Any:
     return build_features(deployment, group, start=DAY, end=DAY)
 
 
+def late(day: str, *orders_of_it: str) -> list[dict[str, Any]]:
+    return [line(f"{day} 12:00:00", order=order) for order in orders_of_it]
+
+
+def last_count(held: Held) -> int:
+    """Return how many orders the newest row of the day knows."""
+    rows = held.deployment.lake.read(TABLE, start=DAY, end=DAY).sort_by("created_timestamp").to_pylist()
+    return int(rows[-1]["total_orders_30d"])
+
+
 @pytest.mark.parametrize("second", [build, lambda deployment: heal_features(deployment, GROUP)], ids=["build", "heal"])
-def test_who_read_the_orders_before_a_correction_does_not_undo_it(held: Held, second: Callable[[Any], Any]) -> None:
-    deployment = held.deployment
+def test_who_waits_builds_from_what_has_come_meanwhile_and_who_read_before_does_not_undo_it(
+    held: Held, second: Callable[[Any], Any]
+) -> None:
+    lake = held.deployment.lake
     with ThreadPoolExecutor(2) as two:
-        early = two.submit(build, deployment)
+        first = two.submit(build, held.deployment)
         assert held.has_read.wait(60)
-        publish_source(deployment.lake, orders(*FIRST, line("2024-01-02 12:00:00", order="late")))
-        late = two.submit(second, deployment)
-        held.until_it_waits(late)
+        publish_source(lake, orders(*FIRST, *late(DAY, "before it waits")))
+        other = two.submit(second, held.deployment)
+        held.until_it_waits(other)
+        publish_source(lake, orders(*FIRST, *late(DAY, "before it waits", "while it waits")))
         held.go.set()
-        early.result(60), late.result(60)
-    rows = deployment.lake.read(TABLE, start=DAY, end=DAY).sort_by("created_timestamp").to_pylist()
-    assert rows[-1]["total_orders_30d"] == 3
+        first.result(60), other.result(60)
+    assert last_count(held) == 4
 
 
 def test_another_group_is_built_meanwhile(held: Held) -> None:
@@ -98,15 +116,29 @@ def test_another_group_is_built_meanwhile(held: Held) -> None:
         assert early.result(60).rows == 1
 
 
-def test_a_night_waits_for_one_portion_of_a_heal_and_not_for_all(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_night_waits_for_one_portion_of_a_heal_which_reads_anew_for_the_next(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("include.steps.heal_features._DAYS_PER_COMMIT", 1)
-    deployment = held.deployment
-    publish_source(deployment.lake, orders(*FIRST, line("2024-01-01 12:00:00", order="late"), line(NEXT)))
+    lake, first = held.deployment.lake, [*FIRST, line(NEXT), *late(BEFORE, "corrected")]
+    publish_source(lake, orders(*first))
     with ThreadPoolExecutor(2) as two:
-        healing = two.submit(heal_features, deployment, GROUP)
+        healing = two.submit(heal_features, held.deployment, GROUP)
         assert held.has_read.wait(60)
-        night = two.submit(build_features, deployment, GROUP, start=NEXT, end=NEXT)
+        night = two.submit(build_features, held.deployment, GROUP, start=NEXT, end=NEXT)
         held.until_it_waits(night)
+        publish_source(lake, orders(*first, *late(DAY, "meanwhile")))
         held.go.set()
         night.result(60), healing.result(60)
     assert held.built == [BEFORE, NEXT, DAY]
+    assert last_count(held) == 4
+
+
+def test_a_build_that_has_lost_its_lock_has_built_all_the_same(held: Held, caplog: pytest.LogCaptureFixture) -> None:
+    with ThreadPoolExecutor(1) as one:
+        building = one.submit(build, held.deployment)
+        assert held.has_read.wait(60)
+        held.break_locks()
+        held.go.set()
+        assert building.result(60).rows == 1
+    assert f"building {GROUP}: the lock was lost before its end" in caplog.text

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 
 from include.adapters.state.database import StateDatabase
+from include.errors import MlopsError
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,16 @@ class Locks(StateDatabase):
         work : str
             In words, e.g. ``"registering churn-predictor"``. Whoever holds it must not ask for it again.
         """
-        lock = {"name": f"mlops {work}"}
-        with self._transaction() as connection:
-            if not connection.scalar(_TAKE_AT_ONCE, lock):
-                log.info("%s: another process is at it; waiting", work)
-                connection.execute(_WAIT, lock)
-            yield
+        lock, is_done = {"name": f"mlops {work}"}, False
+        try:
+            with self._transaction() as connection:
+                if not connection.scalar(_TAKE_AT_ONCE, lock):
+                    log.warning("%s: another process is at it; waiting", work)
+                    connection.execute(_WAIT, lock)
+                yield
+                is_done = True
+        except MlopsError:
+            if not is_done:
+                raise
+            # It was let go as the connection broke: what was done under it has been done all the same.
+            log.warning("%s: the lock was lost before its end; another process may have been at it too", work)
