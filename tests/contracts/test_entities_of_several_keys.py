@@ -40,7 +40,7 @@ from tests.pairs import (
 DAYS = span("2024-01-01", "2024-01-04")
 AT = end_of(DAYS[0])
 
-applied = applied_stores(daily=["postgresql"])
+applied = applied_stores(daily=["postgresql", "redis"])
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -260,7 +260,6 @@ adapter.register(name, run_name="cut off", files={"checksums.json": b"{}"}, para
 """
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("backend", members(BACKENDS, daily=["sqlite-file"]), indirect=True)
 def test_a_run_that_was_killed_is_marked_so_by_the_next_registration_and_no_other_is(
     registry, files, backend, tmp_path

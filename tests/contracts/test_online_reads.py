@@ -259,7 +259,6 @@ def test_a_forgotten_entity_can_be_written_again(store: FeatureStoreAdapter) -> 
     assert store.online(SERVICE, ["a"], at=AT).values[FEATURE].to_pylist() == [4]
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("applied", members(ONLINE_STORES, daily=["redis"]), indirect=True)
 def test_a_read_after_warming_imports_nothing_and_resolves_nothing(
     store: FeatureStoreAdapter, settings: Settings

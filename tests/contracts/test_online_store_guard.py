@@ -270,7 +270,6 @@ def test_the_file_that_feasts_commands_read_describes_the_same_store(
     assert theirs.materialization_config == ours.materialization_config
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("applied", members(ONLINE_STORES, daily=["postgresql"]), indirect=True)
 def test_feasts_commands_apply_the_guard_and_materialise_through_it(
     settings: Settings, store: FeatureStoreAdapter

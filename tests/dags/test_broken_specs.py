@@ -197,6 +197,5 @@ def test_a_group_that_a_model_reads_takes_its_dags_along_and_is_named(processor,
     )
 
 
-@pytest.mark.thorough
 def test_what_was_put_right_is_back_and_nothing_is_said_any_more(processor):
     processor.wait(ALL, ())
