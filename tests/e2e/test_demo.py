@@ -20,6 +20,7 @@ import psutil
 import pyarrow.compute as pc
 import pytest
 
+from include import partitions
 from include.adapters.deployment import Deployment
 from include.embedded.api import AirflowApi
 from include.embedded.logins import read_password
@@ -32,9 +33,9 @@ from tests.everyday import members
 
 pytestmark = pytest.mark.timeout(1800)
 
-NIGHTS = ["2026-03-14", "2026-03-15"]
 REGISTERED = {"churn": "churn-predictor", "fraud": "fraud-detector", "recommendation": "recommendation-engine"}
-PLAYS = {"two models": ("churn", "fraud"), "all models, killed": tuple(REGISTERED)}
+PLAYS = {"a model and a night": (("fraud",), 1), "all models, killed in a night": (tuple(REGISTERED), 2)}
+FIRST_NIGHT = "2026-03-14"
 REASON = "I looked at its gates"
 # A terminal's Ctrl-C ends it, also where whoever started the tests ignores that.
 COMMAND = """
@@ -73,6 +74,7 @@ class Shown:
 
     home: Path
     models: tuple[str, ...]
+    nights: list[str]
     was_killed: bool
     asked: str = ""
     said: list[str] = field(default_factory=list)
@@ -103,11 +105,12 @@ def answer_of(address: str) -> int:
     return httpx.get(address, follow_redirects=True, timeout=30).status_code
 
 
-@pytest.fixture(scope="module", params=members(PLAYS, daily=["two models"]))
+@pytest.fixture(scope="module", params=members(PLAYS, daily=["a model and a night"]))
 def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    home, models = tmp_path_factory.mktemp("demo") / "home", PLAYS[request.param]
-    seen = Shown(home, models, was_killed="killed" in request.param)
-    options = ["--nights", str(len(NIGHTS)), "--keep", *(option for model in models for option in ("--model", model))]
+    home, (models, nights) = tmp_path_factory.mktemp("demo") / "home", PLAYS[request.param]
+    last = partitions.shift(FIRST_NIGHT, nights - 1)
+    seen = Shown(home, models, partitions.span(FIRST_NIGHT, last), was_killed="killed" in request.param)
+    options = ["--nights", str(nights), "--keep", *(option for model in models for option in ("--model", model))]
     process = demo(home, *options)
     try:
         seen.asked = read_until(process, "waits for your answer")
@@ -115,7 +118,7 @@ def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         approve(home, models)
         seen.said = [seen.asked]
         if seen.was_killed:
-            seen.said[0] += read_until(process, f"night {NIGHTS[0]}: hold")
+            seen.said[0] += read_until(process, f"night {FIRST_NIGHT}: hold")
             time.sleep(4)  # into the middle of the second night
             process.kill()
             assert process.wait(10) == -signal.SIGKILL
@@ -151,14 +154,14 @@ def deployment(shown: Shown) -> Iterator[Deployment]:
 
 
 def test_it_waits_for_a_person_at_a_page_that_answers(shown):
-    assert "Promote churn-predictor version 1 to Production?" in shown.asked
+    assert f"Promote {REGISTERED[shown.models[0]]} version 1 to Production?" in shown.asked
     assert shown.approval_page == 200
     assert "approved by the demo" not in "".join(shown.said)
 
 
 def test_it_ends_well_and_goes_on_where_it_was_killed_in_the_middle_of_a_night(shown):
-    assert f"night {NIGHTS[-1]}: hold: {', '.join(shown.models)}" in shown.said[-1]
-    assert "".join(shown.said).count(f"night {NIGHTS[0]}: hold") == 1
+    assert f"night {shown.nights[-1]}: hold: {', '.join(shown.models)}" in shown.said[-1]
+    assert "".join(shown.said).count(f"night {FIRST_NIGHT}: hold") == 1
     assert ("going on with an earlier run" in shown.said[-1]) == shown.was_killed
     assert shown.exit_code == 0
 
@@ -174,7 +177,7 @@ def test_nothing_was_done_twice(shown, deployment):
         assert [(version, stage) for version, stage, _ in moves] == [(1, "Staging"), (1, "Production")]
         assert moves[-1][2] == REASON
         assert [d.partition for d in deployment.state.decisions(model_id) if d.acted] == ["2026-02-28"]
-        assert deployment.lake.partitions(f"predictions/{model_id}") == NIGHTS
+        assert deployment.lake.partitions(f"predictions/{model_id}") == shown.nights
 
 
 def test_the_models_stand_in_production_under_their_registered_names(shown, deployment):
@@ -184,12 +187,12 @@ def test_the_models_stand_in_production_under_their_registered_names(shown, depl
 
 
 def test_every_order_of_a_night_is_scored_once_and_every_list_is_whole(shown, deployment):
-    for night in NIGHTS:
+    for night in shown.nights:
         lines = deployment.lake.read("raw/orders", keys=[night])
         ordered = lines.filter(pc.equal(lines["kind"], "sale"))["order_id"].unique().to_pylist()
         scored = deployment.lake.read("predictions/fraud", keys=[night])["order_id"].to_pylist()
         assert sorted(scored) == sorted(ordered)
-    for night in NIGHTS if "recommendation" in shown.models else ():
+    for night in shown.nights if "recommendation" in shown.models else ():
         lists = deployment.lake.read("predictions/recommendation", keys=[night])
         places = lists.group_by("customer_id").aggregate([("rank", "max"), ("rank", "count_distinct")])
         assert places["rank_max"].to_pylist() == places["rank_count_distinct"].to_pylist()
@@ -222,7 +225,7 @@ def test_the_report_opens_in_a_browser_without_an_error(shown):
         wrong = watch(page)
         page.goto((shown.home / "demo" / "report.html").as_uri())
         page.wait_for_load_state("networkidle")
-        assert page.title() == f"{', '.join(shown.models)}: report of a demo of {len(NIGHTS)} nights"
+        assert page.title() == f"{', '.join(shown.models)}: report of a demo of {len(shown.nights)} nights"
     assert wrong == []
 
 
@@ -276,7 +279,7 @@ def test_the_reports_drift_is_that_of_the_table(shown, page, deployment):
     measured = {
         (model, f"{d['feature']}/{night['partition']}"): d["psi"]
         for model in shown.models
-        for night in deployment.state.nights(model, until=NIGHTS[-1])
+        for night in deployment.state.nights(model, until=shown.nights[-1])
         for d in night["drift"]
         if d["psi"] is not None
     }
@@ -285,7 +288,7 @@ def test_the_reports_drift_is_that_of_the_table(shown, page, deployment):
         for (model, table, key, field), value in page.numbers.items()
         if (table, field) == ("psi", "psi")
     }
-    assert len(told) >= 9 * len(NIGHTS) * len(shown.models)
+    assert len(told) >= 9 * len(shown.nights) * len(shown.models)
     assert told == pytest.approx(measured, abs=0)
 
 
@@ -294,7 +297,7 @@ def test_the_reports_rows_are_those_of_the_lake(shown, page, deployment):
     for table in ("raw/orders", *(f"predictions/{model_id}" for model_id in shown.models)):
         assert int(page.numbers["", "tables", table, "rows"]) == lake.dataset(table).count_rows()
     deliveries = lake.read("deliveries/orders").to_pylist()
-    for night in NIGHTS:
+    for night in shown.nights:
         delivered = sum(row["rows_in"] for row in deliveries if row["delivered"] == night)
         assert int(page.numbers["", "rows", night, "delivered"]) == delivered
         assert int(page.numbers["", "rows", night, "unaccounted"]) == 0
