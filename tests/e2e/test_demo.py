@@ -225,7 +225,8 @@ def test_the_report_opens_in_a_browser_without_an_error(shown):
         wrong = watch(page)
         page.goto((shown.home / "demo" / "report.html").as_uri())
         page.wait_for_load_state("networkidle")
-        assert page.title() == f"{', '.join(shown.models)}: report of a demo of {len(shown.nights)} nights"
+        nights = {1: "1 night", 2: "2 nights"}[len(shown.nights)]
+        assert page.title() == f"{', '.join(shown.models)}: report of a demo of {nights}"
     assert wrong == []
 
 
