@@ -21,7 +21,17 @@ from airflow.sdk import dag
 
 from include.specs.deployed import load_specs
 from include.specs.groups import FeatureGroupSpec
-from mlops.dag_defaults import DEFAULT_ARGS, MACROS, POOL_FEATURE_STORE, START_DATE, Tag, asked_for, day_param, titled
+from mlops.dag_defaults import (
+    DEFAULT_ARGS,
+    MACROS,
+    POOL_FEATURE_STORE,
+    RANGE_TIMEOUT,
+    START_DATE,
+    Tag,
+    asked_for,
+    day_param,
+    titled,
+)
 from mlops.operators.feature_store import FeastMaterializeOperator, FeastVerifyOperator, FeatureGroupBuildOperator
 
 
@@ -48,7 +58,7 @@ def build_dag(spec: FeatureGroupSpec) -> None:
             start="{{ params.start }}",
             end="{{ params.end }}",
             pool=POOL_FEATURE_STORE,
-            execution_timeout=timedelta(hours=4),
+            execution_timeout=RANGE_TIMEOUT,
         )
         materialize = FeastMaterializeOperator(
             task_id="materialize",
@@ -56,7 +66,7 @@ def build_dag(spec: FeatureGroupSpec) -> None:
             start="{{ params.start }}",
             end="{{ params.end }}",
             pool=POOL_FEATURE_STORE,
-            execution_timeout=timedelta(hours=4),
+            execution_timeout=RANGE_TIMEOUT,
         )
         verify = FeastVerifyOperator(task_id="verify", group=spec.group, partition="{{ params.end }}")
 

@@ -33,6 +33,7 @@ from mlops.dag_defaults import (
     MACROS,
     PARTITION_TEMPLATE,
     POOL_FEATURE_STORE,
+    RANGE_TIMEOUT,
     START_DATE,
     Tag,
     asked_for,
@@ -47,9 +48,6 @@ from mlops.operators.feature_store import (
     FeatureGroupHealOperator,
 )
 from mlops.sensors.lake import RawPartitionSensor
-
-# What is done to a group is done by one at a time: a backfill of it, which may take so long, is waited for.
-_BESIDE_A_BACKFILL = timedelta(hours=4)
 
 
 def build_dag(spec: FeatureGroupSpec, longest_after: timedelta) -> None:
@@ -76,7 +74,7 @@ def build_dag(spec: FeatureGroupSpec, longest_after: timedelta) -> None:
             end=PARTITION_TEMPLATE,
             pool=POOL_FEATURE_STORE,
             max_active_tis_per_dag=1,
-            execution_timeout=_BESIDE_A_BACKFILL,
+            execution_timeout=RANGE_TIMEOUT,
         )
         materialize = FeastMaterializeOperator(
             task_id="materialize",
@@ -84,7 +82,7 @@ def build_dag(spec: FeatureGroupSpec, longest_after: timedelta) -> None:
             start=PARTITION_TEMPLATE,
             end=PARTITION_TEMPLATE,
             pool=POOL_FEATURE_STORE,
-            execution_timeout=_BESIDE_A_BACKFILL,
+            execution_timeout=RANGE_TIMEOUT,
         )
         verify = FeastVerifyOperator(
             task_id="verify",
@@ -97,7 +95,7 @@ def build_dag(spec: FeatureGroupSpec, longest_after: timedelta) -> None:
             group=spec.group,
             pool=POOL_FEATURE_STORE,
             max_active_tis_per_dag=1,
-            execution_timeout=_BESIDE_A_BACKFILL,
+            execution_timeout=RANGE_TIMEOUT,
         )
 
         for source in spec.sources:

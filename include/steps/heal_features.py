@@ -60,20 +60,24 @@ def heal_features(deployment: Deployment, group: str) -> FeaturesRef | None:
 
 def _heal(deployment: Deployment, spec: FeatureGroupSpec) -> Iterator[FeaturesRef | RefusedDays]:
     tried: set[str] = set()
-    while _look(deployment, spec, tried)[0]:
+    while _next_portion(deployment, spec, tried)[0]:
         # A night of the group that waits has its turn before the next portion, and may have changed what is stale.
         with deployment.state.alone(building_of(spec.group)):
-            days, source_versions = _look(deployment, spec, tried)
+            days, source_versions = _next_portion(deployment, spec, tried)
             if days:
                 yield from build_days(deployment, spec, days, source_versions=source_versions)
         tried.update(days)
 
 
-def _look(deployment: Deployment, spec: FeatureGroupSpec, tried: Collection[str]) -> tuple[list[str], dict[str, int]]:
-    """Return the first portion of what is stale and was not tried, and the versions of the sources by which it is."""
+def _next_portion(
+    deployment: Deployment, spec: FeatureGroupSpec, tried: Collection[str]
+) -> tuple[list[str], dict[str, int]]:
+    """Return the first portion that is stale and was not tried, and the versions of the sources by which it is.
+
+    What agrees with these is put down as such, so that the next heal does not compare it again.
+    """
     source_versions = newest_versions_of(deployment, spec)
     compared = find_stale(deployment, spec, source_versions=source_versions)
-    # What agrees is not compared again by the next heal.
     deployment.state.confirm_sources(spec.table, compared.agreeing, source_versions)
     return next(_portions([key for key in compared.stale if key not in tried]), []), source_versions
 

@@ -121,6 +121,9 @@ RETRY_POLICY = ExceptionRetryPolicy(
     ]
 )
 
+# Of what builds a range of days or brings it online, and of what waits for its turn behind that: one at a time does so.
+RANGE_TIMEOUT = timedelta(hours=4)
+
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "mlops",
     "retries": 2,

@@ -72,7 +72,7 @@ class FeatureStoreAdapter:
         """Write partitions `start` to `end`, both included, to the online store: each key's newest row.
 
         Safe to repeat and to run out of order: the store keeps a newer row against an older one. Feast's
-        registry is not written, so parallel calls do not meet.
+        registry is not written, so parallel calls do not meet in it.
 
         Returns
         -------

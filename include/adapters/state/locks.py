@@ -31,6 +31,10 @@ class Locks(StateDatabase):
         ----------
         work : str
             In words, e.g. ``"registering churn-predictor"``. Whoever holds it must not ask for it again.
+
+        Notes
+        -----
+        Whose connection breaks meanwhile holds it no more, goes on all the same, and is told so at the end.
         """
         lock, is_done = {"name": f"mlops {work}"}, False
         try:
