@@ -11,13 +11,10 @@ import sqlalchemy as sa
 def make_database(server_url: str, name: str, *, like: str = "template1") -> str:
     """Make a database in place of an earlier one of its name, as a copy of `like`, and return its SQLAlchemy URL.
 
-    To copy one takes a tenth of the time that its migrations take. Whoever is connected to it is not any more: MLflow
-    keeps its connections, and a database that is in use can't be copied.
+    To copy one takes a tenth of the time that its migrations take.
     """
     engine = sa.create_engine(server_url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with engine.connect() as connection:
         connection.execute(sa.text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
-        connection.execute(sa.text(ended), {"name": like})
         connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {like}"))
     return sa.make_url(server_url).set(database=name).render_as_string(hide_password=False)

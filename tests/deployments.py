@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import NullPool, create_engine, text
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
 from include.adapters.deployment import Deployment
@@ -67,6 +68,12 @@ def _make_migrated(home: Path) -> dict[str, str]:
     mlflow, state = (make_database(server, name) for name in names.values())
     ModelRegistryAdapter(mlflow, "", home).initialise()
     StateDatabase(state).migrate()
+    with create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as connection:
+        # MLflow keeps its connections, and a database that is in use can't be copied.
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
+            {"name": names["mlflow"]},
+        )
     return names
 
 

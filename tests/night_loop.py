@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import NullPool, create_engine, text
 
 from include import partitions
 from include.adapters.deployment import Deployment
@@ -126,6 +127,10 @@ def taken_up(home: Path, start: Path, folder: Path, *, specs: Path) -> Iterator[
     shutil.copytree(start, folder, dirs_exist_ok=True)
     server = embedded_database_url(home, "postgres")
     with deployed_beside(home, folder, folder.name, specs=specs) as made:
+        with create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as connection:
+            # MLflow keeps its connections, and a database that is in use can't be copied.
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+            connection.execute(text(ended), {"name": f"{start.name}_mlflow"})
         for database in ("mlflow", "state"):
             make_database(server, f"{folder.name}_{database}", like=f"{start.name}_{database}")
         yield Loop(made)
