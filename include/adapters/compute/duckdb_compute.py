@@ -26,7 +26,7 @@ from include.adapters.compute.duckdb_session import (
     open_own_session,
     open_session,
 )
-from include.errors import MlopsError
+from include.errors import UsageError
 from include.quality.sql import columns, literal
 from include.settings import MEMORY_LIMIT
 
@@ -34,6 +34,8 @@ Parameter: TypeAlias = str | int | float | date | datetime | None
 
 # An interrupt that comes before the statement has begun is lost.
 _PATIENCE_S = 0.1
+# What no row can be blamed for: to try again is pointless.
+_MISWRITTEN = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 
 
 class DuckDbCompute:
@@ -79,8 +81,10 @@ class DuckDbCompute:
 
         Raises
         ------
+        UsageError
+            If it is not one SELECT, or names what is not there.
         MlopsError
-            If it is not one SELECT, or DuckDB refuses it or fails.
+            If DuckDB refuses it for another reason, or fails.
         """
         in_memory = all(isinstance(relation, pa.Table) for relation in relations.values())
         opened = open_closed_session if in_memory else open_own_session
@@ -88,16 +92,20 @@ class DuckDbCompute:
             files = [path for name, relation in relations.items() for path in declare(connection, name, relation)]
             if not in_memory:
                 close_to_files(connection, but=files)
-            _require_select(connection, sql, purpose)
-            return _run(connection, sql, dict(parameters or {}))
+            try:
+                _require_select(connection, sql)
+                return _run(connection, sql, dict(parameters or {}))
+            except _MISWRITTEN as err:
+                raise UsageError(
+                    f"{purpose} can't be computed by DuckDB: its statement is to be corrected: {str(err).strip()}"
+                ) from err
 
 
-def _require_select(connection: duckdb.DuckDBPyConnection, sql: str, purpose: str) -> None:
+def _require_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     found = [statement.type for statement in connection.extract_statements(sql)]
     if found != [duckdb.StatementType.SELECT]:
-        raise MlopsError(
-            f"{purpose} can't be computed by DuckDB: it is to be one SELECT, and is "
-            f"{', '.join(kind.name for kind in found) or 'no statement'}"
+        raise duckdb.ParserException(
+            f"it is to be one SELECT, and is {', '.join(kind.name for kind in found) or 'no statement'}"
         )
 
 

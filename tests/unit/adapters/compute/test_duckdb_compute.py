@@ -16,7 +16,7 @@ from deltalake.schema import PrimitiveType
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute, local_parquet
 from include.adapters.lake.delta_lake import LakeAdapter
-from include.errors import MlopsError
+from include.errors import MlopsError, UsageError
 from tests.raw_orders import line, orders
 
 ROWS = pa.table({"n": [1, 2, 3]})
@@ -41,7 +41,13 @@ def test_instants_are_read_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["at"].to_pylist() == [datetime(2024, 7, 1, tzinfo=UTC)]
 
 
-@pytest.mark.parametrize("sql", ["SELECT absent FROM a", "SELEC 1", "SELECT CAST('x' AS INT)", "SELECT * FROM ROWS"])
+@pytest.mark.parametrize("sql", ["SELECT absent FROM a", "SELEC 1", "SELECT absent(n) FROM a", "SELECT 1; SELECT 2"])
+def test_a_statement_that_is_wrong_is_its_authors_to_correct(sql: str) -> None:
+    with pytest.raises(UsageError, match=r"^label l .*: its statement is to be corrected: "):
+        DuckDbCompute().run_select(sql, {"a": ROWS}, purpose="label l")
+
+
+@pytest.mark.parametrize("sql", ["SELECT CAST('x' AS INT)", "SELECT * FROM ROWS"])
 def test_an_engine_error_names_what_was_computed(sql: str) -> None:
     with pytest.raises(MlopsError, match="feature group g can't be computed by DuckDB: "):
         DuckDbCompute().run_select(sql, {"a": ROWS}, purpose="feature group g")
