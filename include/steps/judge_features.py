@@ -55,16 +55,20 @@ class BrokenPartitionsError(RefusedError):
             f"{check}{f' ({said})' if (said := ', '.join(map(str, offenders.get(check.column, ())))) else ''}"
             for check in report.failed
         )
-        remedy = (
-            f"correct the rows in {', '.join(spec.read_tables)} and deliver them again, or correct the bound in "
-            f"{spec.group}.yaml"
-        )
-        if any(check.check == "schema" for check in report.failed):
-            remedy = f"{spec.sql_path.name} has to give, in this order: {told_columns(spec)}"
         super().__init__(
             f"{spec.table} {report.start} … {report.end} is not published, it breaks its spec ({spec.group}.yaml): "
-            f"{broken}; {remedy}; what was published before stays; the report is {address}"
+            f"{broken}; {_remedy(report, spec)}; what was published before stays; the report is {address}"
         )
+
+
+def _remedy(report: PartitionReport, spec: FeatureGroupSpec) -> str:
+    failed = {check.check for check in report.failed}
+    if "schema" in failed:
+        return f"{spec.sql_path.name} has to give, in this order: {told_columns(spec)}"
+    again = f"correct the rows in {', '.join(spec.read_tables)} and deliver them again"
+    if "keys" in failed:
+        return f"{again}, or have {spec.sql_path.name} give one row per key, and a value of each key"
+    return f"{again}, or correct the bound in {spec.group}.yaml"
 
 
 class QualityGate:

@@ -127,6 +127,19 @@ def test_a_result_of_another_schema_is_not_published(
     assert not deployment.lake.exists(TABLE)
 
 
+def test_a_key_that_is_there_twice_may_be_the_statements_fault(
+    deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_source(deployment.lake, orders(line("2024-01-01")))
+    real = deployment.compute.run_select
+    monkeypatch.setattr(
+        deployment.compute, "run_select", lambda *args, **kwargs: pa.concat_tables([real(*args, **kwargs)] * 2)
+    )
+
+    with pytest.raises(RefusedError, match=r"repeated key in 1 rows.*have customer_daily\.sql give one row per key"):
+        build(deployment, "2024-01-01")
+
+
 @pytest.mark.parametrize(
     ("column", "as_published", "said"),
     [
