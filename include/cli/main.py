@@ -111,7 +111,8 @@ def _run() -> int:
             raise
         where = err.filename or "the disk"
         code = _fail(
-            f"{where}: {os.strerror(err.errno)}; {_DISK[err.errno]}, or point MLOPS_HOME or MLOPS_LAKE_URI elsewhere",
+            f"{where}: {os.strerror(err.errno)}; {_DISK[err.errno]}, or point MLOPS_HOME, MLOPS_LAKE_URI or "
+            "MLOPS_SPECS elsewhere",
             MlopsError.exit_code,
         )
     return code

@@ -94,7 +94,8 @@ def check(model_id: str | None, as_json: bool) -> int:
     from include.views.specs import check_specs
 
     verdicts = check_specs()
-    wrong = [said for verdict in verdicts for said in verdict.violations]
+    # What is wrong with the overlay's folder is wrong with each model.
+    wrong = list(dict.fromkeys(said for verdict in verdicts for said in verdict.violations))
     told = [f"{verdict.kind:<16} {verdict.name}" for verdict in verdicts]
     if model_id is not None:
         wrong, told = _check_model(model_id)

@@ -187,7 +187,8 @@ def make_model(values: dict[str, Any], path: Path) -> ModelSpec:
 def _load_model(model_id: str, overlay_root: Path | None) -> ModelSpec:
     if overlay_root is not None and not overlay_root.is_dir():
         raise SpecError(
-            f"{str(overlay_root)!r}, which MLOPS_SPECS names or the home was made with, is not a folder of overlays"
+            f"{str(overlay_root)!r}, which MLOPS_SPECS names or the home was made with, is not a folder of overlays; "
+            "make it or put it back, or name another"
         )
     values, path = read_spec(_folders(overlay_root), model_id, kind="model")
     return _make_model(values, path, overlay_root)

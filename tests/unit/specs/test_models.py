@@ -82,7 +82,7 @@ def test_an_unknown_model_is_answered_with_the_known_ones():
 
 
 def test_an_overlay_folder_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(SpecError, match="is not a folder of overlays"):
+    with pytest.raises(SpecError, match=r"is not a folder of overlays; make it or put it back, or name another$"):
         load(tmp_path / "absent")
 
 
