@@ -63,7 +63,7 @@ def _asked(model_id: str, version: str, question: Question | None) -> str:
 
 @registry.command()
 @options.past_model
-@options.day("--at", "partition", help="Only what governs this partition.")
+@options.day("--at", "partition", help="Only what governs this partition: a move does from the day after its own on.")
 @options.as_json
 def ledger(model_id: str, partition: str | None, as_json: bool) -> None:
     """Print every move, or with --at what was in Production then, trained on what, approved by whom."""
