@@ -150,8 +150,8 @@ def _is_demo(home: Path) -> bool:
         return True
     if _holds(home, "postgres", "lake"):
         raise RefusedError(
-            f"{home} holds something that is not a demo; start over with --fresh (make demo ARGS=--fresh), or "
-            "set MLOPS_HOME to another folder"
+            f"{home} holds something that is not a demo; set MLOPS_HOME to another folder, or have --fresh "
+            "(make demo ARGS=--fresh) remove it with all that it holds"
         )
     return False
 
