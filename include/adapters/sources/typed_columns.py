@@ -194,9 +194,10 @@ class TypedColumn:
 
     def _refusal(self, found: str, hint: str = "") -> UnreadableInputError:
         remedy = hint or "correct the column and deliver again"
-        return UnreadableInputError(
-            f"{self._file}: column {self._column.name} {found}; wanted: {_WANTED[self._column.family]}; {remedy}"
-        )
+        wanted = _WANTED[self._column.family]
+        if self._column.family is Family.TIME and self._dialect.time_patterns:
+            wanted += f", or as {' or '.join(self._dialect.time_patterns)} says"
+        return UnreadableInputError(f"{self._file}: column {self._column.name} {found}; wanted: {wanted}; {remedy}")
 
 
 def _hint(value: str, family: Family, dialect: Dialect) -> str:

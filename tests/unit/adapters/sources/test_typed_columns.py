@@ -276,7 +276,10 @@ def test_a_time_in_a_common_pattern_is_told_with_the_option_that_reads_it():
 )
 def test_a_text_that_is_no_one_time_is_refused_by_its_row(text, patterns):
     values = pa.array(["13.2.2026" if patterns else "2026-03-01", None, text])
-    assert f"{text!r} in data row 3;" in refusal(Family.TIME, values, knows_types=False, time_patterns=patterns)
+    told = refusal(Family.TIME, values, knows_types=False, time_patterns=patterns)
+    assert f"{text!r} in data row 3;" in told
+    by_pattern = f", or as {' or '.join(patterns)} says" if patterns else ""
+    assert f"in every row or in none{by_pattern}; " in told
 
 
 @pytest.mark.parametrize(
