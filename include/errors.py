@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Of what a library says; a page of it says no more.
 _LONGEST = 400
+# Of a value.
+_LONGEST_VALUE = 130
 
 
 class MlopsError(Exception):
@@ -98,6 +100,18 @@ def nearest(value: str, allowed: Iterable[str]) -> str:
     return f"; did you mean {words[close[0]]!r}?" if close else ""
 
 
+def shown(value: object) -> str:
+    """Return a value as Python writes it, for a message that goes on behind it: of a long one the beginning.
+
+    Examples
+    --------
+    >>> shown("a" * 9), len(shown(10**200))
+    ("'aaaaaaaaa'", 131)
+    """
+    found = repr(value)
+    return found if len(found) <= _LONGEST_VALUE else f"{found[:_LONGEST_VALUE]}…"
+
+
 def one_line(err: BaseException) -> str:
     r"""Return what an error says in one line, without the colours and arrows of a terminal.
 
@@ -132,4 +146,4 @@ def _problem(found: ErrorDetails) -> str:
     where = ".".join(map(str, found["loc"]))
     if found["type"] == "missing":
         return f"{where} is missing"
-    return f"{where}={found['input']!r}: {found['msg']}" if where else found["msg"]
+    return f"{where}={shown(found['input'])}: {found['msg']}" if where else found["msg"]

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from include.errors import SpecError, nearest
+from include.errors import SpecError, nearest, shown
 from include.settings import PROJECT_ROOT, Settings
 
 CONFIG_ROOT = PROJECT_ROOT / "include" / "config"
@@ -248,7 +248,7 @@ def _messages(model: type[BaseModel], err: ValidationError, path: Path) -> Itera
             yield f"{path.name}: {where} is missing"
         else:
             said = _said(problem["type"], problem["msg"], at)
-            yield f"{path.name}: {where}={problem['input']!r}: {said}" if where else f"{path.name}: {said}"
+            yield f"{path.name}: {where}={shown(problem['input'])}: {said}" if where else f"{path.name}: {said}"
 
 
 def _said(kind: str, message: str, schema: type[BaseModel]) -> str:

@@ -147,3 +147,4 @@ def test_mistake_is_named_with_file_key_value_and_what_is_allowed(change, parts,
         _load_source(_changed(change, tmp_path).stem, (tmp_path,))
     for part in ["orders.yaml", *parts]:
         assert part in str(caught.value)
+    assert len(str(caught.value)) < 700, "what is wrong stands behind a value that nobody reads to its end"
