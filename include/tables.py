@@ -47,11 +47,18 @@ OF_NOBODY = Whose(Person.NOBODY)
 
 @dataclass(frozen=True)
 class People:
-    """Which columns name somebody, which name what is somebody's, and which tell of many people together."""
+    """Which columns name somebody, which name what is somebody's, and which tell of many people together.
+
+    Attributes
+    ----------
+    unread : tuple of str
+        Sources whose specs can't be used, and so say nothing.
+    """
 
     named: frozenset[str]
     belonging: frozenset[str]
     nameless: frozenset[str]
+    unread: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, each: Iterable[People]) -> People:
@@ -82,9 +89,13 @@ class People:
                 return Whose(person, found)
         if unknown := [key for key in keys if key not in self.nameless]:
             known = self.named | self.belonging | self.nameless
+            asked = f"whose data are rows by {', '.join(unknown)}?"
+            if self.unread:
+                files = ", ".join(f"{name}.yaml" for name in self.unread)
+                raise ValueError(f"{asked} {files} can't be used, and may say it: correct it first")
             raise ValueError(
-                f"whose data are rows by {', '.join(unknown)}? Nobody could be erased from them; say it under people: "
-                f"of a source that has the column{nearest(unknown[0], sorted(known))}"
+                f"{asked} Nobody could be erased from them; say it under people: of a source that has the column"
+                f"{nearest(unknown[0], sorted(known))}"
             )
         return OF_NOBODY
 

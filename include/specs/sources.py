@@ -7,7 +7,7 @@ its rules and formats, which are beside this file, the SQL that they become, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
@@ -298,11 +298,13 @@ def load_source(name: str) -> SourceSpec:
 
 def load_people() -> People:
     """Return whose data the columns of the sources are that stand: another one takes down what reads it alone."""
-    found = []
+    found, unread = [], []
     for name in source_names():
-        with suppress(SpecError):
+        try:
             found.append(load_source(name).people_columns)
-    return People.of(found)
+        except SpecError:
+            unread.append(name)
+    return replace(People.of(found), unread=tuple(unread))
 
 
 @kept

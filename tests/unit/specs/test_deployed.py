@@ -340,3 +340,9 @@ def test_a_name_that_dags_their_tags_or_tables_can_not_have_falls_alone(overlay,
     assert told.keys() == {"y" * 51, "z" * 120}
     for name, message in told.items():
         assert f"{name}.yaml: {key}='{name}': String should have at most 50 characters" in message
+
+
+def test_what_reads_a_source_that_is_wrong_is_not_told_that_it_says_nothing_of_people(config):
+    edit(config / "sources" / "orders.yaml", owner=1)
+    told = next(said for said in messages(load_specs()) if said.startswith("customer_daily.yaml"))
+    assert "whose data are rows by customer_id? orders.yaml can't be used, and may say it: correct it first" in told
