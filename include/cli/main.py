@@ -131,3 +131,7 @@ def _refuse(err: click.ClickException) -> int:
 def _fail(message: str, code: int) -> int:
     click.echo(f"mlops: {' '.join(message.splitlines())}", err=True)
     return code
+
+
+if __name__ == "__main__":
+    main()

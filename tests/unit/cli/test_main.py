@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
+from pathlib import Path
 
 import click
 import pyarrow as pa
@@ -36,3 +38,10 @@ def test_what_nobody_has_foreseen_is_no_no(monkeypatch, capsys, raised):
 def test_what_is_foreseen_is_one_line(monkeypatch, capsys, raised, code):
     assert exit_code(monkeypatch, raised) == code
     assert capsys.readouterr().err == f"mlops: {raised}\n"
+
+
+def test_the_module_that_is_run_is_the_command_and_not_silence(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["mlops", "trian"])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(Path(main_module.__file__)), run_name="__main__")
+    assert "did you mean 'train'" in capsys.readouterr().err
