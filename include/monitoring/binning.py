@@ -131,19 +131,20 @@ def _count_each(
 
     From memory they are read once for all.
     """
-    below, missing, outside = [0] * len(edges), 0, 0
+    tests = [*edges, (np.less, np.asarray(first)), (np.less_equal, np.asarray(last))]
+    told, missing = [0] * len(tests), 0
     passed = np.empty(min(_CHUNK, len(numbers)), dtype=np.bool_)
     for start in range(0, len(numbers), _CHUNK):
         chunk = numbers[start : start + _CHUNK]
-        told = passed[: len(chunk)]
-        for index, (compare, edge) in enumerate(edges):
-            below[index] += int(np.count_nonzero(compare(chunk, edge, told)))
-        # Also where one is missing, which makes both ends so.
-        if not (first <= chunk.min() and chunk.max() <= last):
-            missing += int(np.count_nonzero(np.isnan(chunk, told)))
-            outside += int(np.count_nonzero(np.less(chunk, first, told)))
-            outside += int(np.count_nonzero(np.greater(chunk, last, told)))
-    return below, missing, outside
+        passing = passed[: len(chunk)]
+        passes = 0
+        for index, (compare, edge) in enumerate(tests):
+            passes = int(np.count_nonzero(compare(chunk, edge, passing)))
+            told[index] += passes
+        if passes < len(chunk):
+            missing += int(np.count_nonzero(np.isnan(chunk, passing)))
+    *below, before, reached = told
+    return below, missing, before + len(numbers) - reached - missing
 
 
 def _edge_tests(edges: NDArray[np.float64]) -> list[_Edge]:
