@@ -25,6 +25,7 @@ from include.errors import UsageError
 from include.serving.binary_tensors import HEADER, BinaryAnswer
 from include.serving.door import Door
 from include.serving.exchange import Exchange
+from include.serving.patience import Patience
 from include.serving.prediction_service import PredictionService
 from include.serving.refusal import Refusal, unprocessable
 
@@ -62,7 +63,8 @@ class Limits:
     body_seconds : float
         In which its body arrives.
     in_flight : int
-        Requests that are answered at once; more are turned away with 503.
+        Requests that are answered at once; more are turned away with 503, as are bodies that come in parts where what
+        has come of all of them fills as many bodies.
     """
 
     body_bytes: int = 1_000_000
@@ -89,6 +91,8 @@ class PredictionRoutes:
         self._note = service.record.recorder.note
         self._others = others
         self._limits = limits
+        self._patience = Patience(limits.body_seconds)
+        self._bytes_in_parts = 0
         self.in_flight = 0
         # Of this process alone, and without a gap: what is lost on the way can be counted.
         self._process = token_hex(4)
@@ -150,16 +154,13 @@ class PredictionRoutes:
     ) -> tuple[int, bytes, int | None]:
         request_id = exchange.request_id
         try:
+            # Who is silent, or sends little by little, takes the place of nobody.
+            body = await self._body(scope, receive)
             if self.in_flight >= self._limits.in_flight:
-                raise Refusal(
-                    503,
-                    "full",
-                    f"{self.in_flight} requests are being answered, which is all that this process takes on at once",
-                    retry_after_s=_FULL_RETRY_S,
-                )
+                raise _full(f"{self.in_flight} requests are being answered")
             self.in_flight += 1
             try:
-                told = await answer(await self._body(scope, receive), exchange)
+                told = await answer(body, exchange)
             finally:
                 self.in_flight -= 1
             if isinstance(told, BinaryAnswer):
@@ -197,33 +198,46 @@ class PredictionRoutes:
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         most = self._limits.body_bytes
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if message.get("more_body"):
-            for name, value in scope["headers"]:
-                if name == b"content-length" and value.isdigit() and int(value) > most:
-                    raise _too_large(most)
-            body += await self._rest(receive, most - len(body))
+        try:
+            with self._patience:
+                message = await receive()
+                body: bytes = message.get("body", b"")
+                if message.get("more_body"):
+                    for name, value in scope["headers"]:
+                        if name == b"content-length" and value.isdigit() and int(value) > most:
+                            raise _too_large(most)
+                    body = await self._in_parts(receive, body)
+        except TimeoutError:
+            raise Refusal(408, "slow_body", f"the body did not come within {self._limits.body_seconds:g} s") from None
         if len(body) > most:
             raise _too_large(most)
         return body
 
-    async def _rest(self, receive: Receive, most: int) -> bytes:
-        parts, size, is_more = [], 0, True
+    async def _in_parts(self, receive: Receive, first: bytes) -> bytes:
+        parts, size, is_more = [first], len(first), True
+        self._bytes_in_parts += size
         try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                while is_more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise Refusal(400, "cut_off", "the body ended before it was whole")
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    if size > most:
-                        raise _too_large(self._limits.body_bytes)
-                    is_more = message.get("more_body", False)
-        except TimeoutError:
-            raise Refusal(408, "slow_body", f"the body did not come within {self._limits.body_seconds:g} s") from None
+            while is_more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refusal(400, "cut_off", "the body ended before it was whole")
+                part = message.get("body", b"")
+                parts.append(part)
+                size += len(part)
+                self._bytes_in_parts += len(part)
+                if size > self._limits.body_bytes:
+                    raise _too_large(self._limits.body_bytes)
+                if self._bytes_in_parts > self._limits.in_flight * self._limits.body_bytes:
+                    raise _full(f"{self._bytes_in_parts:,} bytes of bodies have come that are not whole")
+                is_more = message.get("more_body", False)
+        finally:
+            self._bytes_in_parts -= size
         return b"".join(parts)
+
+
+def _full(why: str) -> Refusal:
+    told = f"{why}, which is all that this process takes on at once"
+    return Refusal(503, "full", told, retry_after_s=_FULL_RETRY_S)
 
 
 def _json_bytes(scope: Scope) -> int | None:
