@@ -29,6 +29,7 @@ from include.refs import FeaturesRef
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.specs.source_rules import RECEIVED_AT
 from include.specs.sources import SourceSpec, load_source
+from include.steps.find_person import ERASING
 from include.steps.find_stale import find_stale
 from include.steps.judge_features import BrokenPartitionsError, QualityGate
 from include.steps.trace_rows import trace_rows, trace_values
@@ -85,7 +86,7 @@ def build_features(deployment: Deployment, group: str, *, start: str, end: str) 
         all others are published; of each run of them a report is kept.
     """
     partitions, spec = span(start, end), load_feature_group(group)
-    with deployment.state.alone(building_of(group)):
+    with deployment.state.alone(building_of(group), not_during=ERASING):
         source_versions = _require_arrived(deployment, spec, end)
         # What differs in a partition that is on record as agreeing with its sources is no correction.
         compared = find_stale(deployment, spec, source_versions=source_versions)

@@ -19,6 +19,7 @@ from include.errors import RefusedError
 from include.question.labels import LABEL
 from include.refs import TrainingSetRef
 from include.specs.models import ModelSpec, load_model
+from include.steps.find_person import ERASING
 from include.steps.gather_examples import Gathered, gather_examples
 from include.training.definitions import definitions_of
 from include.training.manifest import TrainingSetManifest, set_id, spec_sha256
@@ -50,13 +51,18 @@ def build_training_set(deployment: Deployment, model_id: str, *, as_of: str) -> 
     RefusedError
         If the set has fewer rows than ``training.min_rows``, or one class only.
     """
-    spec = load_model(model_id)
+    # An erasure says which sets hold the person.
+    with deployment.state.alone(f"building a training set of {model_id}", not_during=ERASING):
+        return _build(deployment, load_model(model_id), as_of)
+
+
+def _build(deployment: Deployment, spec: ModelSpec, as_of: str) -> TrainingSetRef:
     found = gather_examples(deployment, spec, as_of=as_of)
     examples = found.examples
     _require_enough(spec, as_of, found)
     sha256, spec_hash, provenance = digest(examples), spec_sha256(spec), read_provenance(deployment.settings)
     manifest = TrainingSetManifest(
-        model_id=model_id,
+        model_id=spec.model_id,
         set_id=set_id(
             as_of=as_of,
             rows_sha256=sha256,
@@ -83,7 +89,7 @@ def build_training_set(deployment: Deployment, model_id: str, *, as_of: str) -> 
         libraries=read_libraries(),
     )
     _write_once(deployment, manifest, examples)
-    return TrainingSetRef(model_id, manifest.set_id, as_of, manifest.rows, sha256)
+    return TrainingSetRef(spec.model_id, manifest.set_id, as_of, manifest.rows, sha256)
 
 
 def _write_once(deployment: Deployment, manifest: TrainingSetManifest, examples: pa.Table) -> None:

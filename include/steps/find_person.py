@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from include.adapters.lake.delta_lake import LakeAdapter
     from include.tables import TableSpec
 
+# What is done alone, and not while anybody writes rows of people: who has read them before would bring one back.
+ERASING = "erasing a person"
+
 
 @dataclass(frozen=True)
 class FoundPerson:

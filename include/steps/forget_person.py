@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ from include.specs.lake_tables import list_tables
 from include.specs.models import load_models
 from include.specs.sources import SourceSpec, load_people, load_sources
 from include.steps.expire_history import Pin, list_pins
-from include.steps.find_person import FoundPerson, find_person, find_rows, mark_rows
+from include.steps.find_person import ERASING, FoundPerson, find_person, find_rows, mark_rows
 from include.steps.find_tables import find_tables, find_unnamed
 from include.tables import training_sets_folder
 
@@ -85,24 +84,21 @@ def forget_person(deployment: Deployment, person_id: str, *, source: SourceSpec,
     UsageError
         If the source names nobody, or no table and no online view has ever held the person.
     """
-    tables = find_tables(deployment.lake)
     if source.people.person is None:
         raise UsageError(f"{source.source} names nobody (people.person): there is nobody to erase from it")
-    person = find_person(deployment.lake, source, person_id)
-    pins = _pins_of(deployment, person)
-    sources, copies = _parted(tables, {spec.raw.name for spec in load_sources()})
-    rows: Counter[str] = Counter()
-    online = _erase_online(deployment, person)
-    # The sources say what else is the person's: they go when the rest is gone, or an erasure that stopped half-way
-    # could not be completed. A night in between writes again what it had read before: hence all of it twice, the
-    # second time after the sources.
-    for erased in (copies, [*sources, *copies]):
+    with deployment.state.alone(ERASING):
+        person = find_person(deployment.lake, source, person_id)
+        pins = _pins_of(deployment, person)
+        online = _erase_online(deployment, person)
         # Scores that wait for their commit would bring the person back; their nights are planned again.
         for spec in load_models():
             remove_plans(deployment.lake, spec.model_id)
-        rows += Counter({table.name: _erase_rows(deployment, table, person) for table in erased})
-        online += _erase_online(deployment, person)
-    found, gone = dict(rows), dict(online)
+        # The sources say what else is the person's: they go when the rest is gone, or an erasure that stopped half-way
+        # could not be completed.
+        names = {spec.raw.name for spec in load_sources()}
+        tables = sorted(find_tables(deployment.lake), key=lambda table: table.name in names)
+        rows = Counter({table.name: _erase_rows(deployment, table, person) for table in tables})
+    found, gone = dict(+rows), dict(online)
     if not found and not gone and not pins:
         raise UsageError(
             f"{source.people.person} {person_id!r} is in no table of {deployment.lake.uri} and not online; ids are "
@@ -111,12 +107,6 @@ def forget_person(deployment: Deployment, person_id: str, *, source: SourceSpec,
     log.info("forget rows=%d tables=%d online=%d pins=%d", sum(found.values()), len(found), len(gone), len(pins))
     until = today + timedelta(days=deployment.settings.retention_days)
     return Erasure(person_id, found, gone, pins, until, find_unnamed(deployment.lake))
-
-
-def _parted(tables: Iterable[TableSpec], names: Set[str]) -> tuple[list[TableSpec], list[TableSpec]]:
-    """Return the tables that have one of these names, and the others."""
-    listed = list(tables)
-    return [each for each in listed if each.name in names], [each for each in listed if each.name not in names]
 
 
 def _erase_online(deployment: Deployment, person: FoundPerson) -> Counter[str]:

@@ -15,6 +15,7 @@ from include.partitions import consecutive, span
 from include.refs import FeaturesRef
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.steps.build_features import RefusedDays, build_days, building_of
+from include.steps.find_person import ERASING
 from include.steps.find_stale import find_stale, newest_versions_of
 from include.steps.materialize_features import materialize_features
 
@@ -62,7 +63,7 @@ def _heal(deployment: Deployment, spec: FeatureGroupSpec) -> Iterator[FeaturesRe
     tried: set[str] = set()
     while _next_portion(deployment, spec, tried)[0]:
         # A night of the group that waits has its turn before the next portion, and may have changed what is stale.
-        with deployment.state.alone(building_of(spec.group)):
+        with deployment.state.alone(building_of(spec.group), not_during=ERASING):
             days, source_versions = _next_portion(deployment, spec, tried)
             if days:
                 yield from build_days(deployment, spec, days, source_versions=source_versions)

@@ -15,6 +15,7 @@ from include.partitions import span
 from include.refs import FeaturesRef
 from include.specs.groups import load_feature_group
 from include.steps.build_features import count_by_partition
+from include.steps.find_person import ERASING
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -58,7 +59,7 @@ def materialize_features(deployment: Deployment, group: str, *, start: str, end:
             f"{group} --date {absent[0]})"
         )
     # By one at a time: else one that has read an older version of the table could write and record it last.
-    with deployment.state.alone(f"bringing {group} online"):
+    with deployment.state.alone(f"bringing {group} online", not_during=ERASING):
         version = deployment.lake.version(spec.table) or 0
         held = deployment.lake.read(spec.table, start=start, end=end, columns=[PARTITION], version=version)
         written = deployment.feature_store.materialize(group, start=start, end=end)

@@ -28,6 +28,7 @@ from include.refs import OutcomesRef
 from include.specs.labels import load_label_kind
 from include.specs.models import load_model
 from include.specs.sources import load_source
+from include.steps.find_person import ERASING
 from include.steps.read_labels import read_labels
 from include.tables import outcomes_table, predictions_name
 
@@ -92,7 +93,7 @@ def record_outcomes(deployment: Deployment, model_id: str, *, partition: str) ->
     """
     spec = load_model(model_id)
     table = outcomes_table(model_id, spec.entity.keys, spec.entity.whose)
-    with deployment.state.alone(f"recording the outcomes of {model_id}"):
+    with deployment.state.alone(f"recording the outcomes of {model_id}", not_during=ERASING):
         read = _versions(deployment, spec, partition)
         scored = deployment.state.publications(predictions_name(model_id))
         earlier = {night: rows for night, rows in scored.items() if night < partition}

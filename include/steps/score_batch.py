@@ -20,6 +20,7 @@ from include.monitoring.missed_nights import MissedNight, tell_missed, tell_run
 from include.scoring.predictions import CHALLENGER, CHAMPION
 from include.specs.models import load_model
 from include.steps.commit_scores import commit_scores, scoring_of
+from include.steps.find_person import ERASING
 from include.steps.load_version import load_version
 from include.steps.read_night import open_night
 from include.steps.score_night import Run, Scorer, in_threads, tell_failure
@@ -71,7 +72,7 @@ def score_batch(deployment: Deployment, model_id: str, *, partition: str, shadow
     """
     spec = load_model(model_id)
     # The tables' versions are those of who writes last.
-    with deployment.state.alone(scoring_of(model_id, partition)):
+    with deployment.state.alone(scoring_of(model_id, partition), not_during=ERASING):
         asked, failure = choose_scorers(deployment, spec, partition, shadow=shadow)
         return commit_scores(deployment, asked, failure, _run_of(spec))
 

@@ -31,6 +31,7 @@ from include.scoring.chunk_plan import ChunkPlan, PlannedPass
 from include.scoring.slices import UnorderedError
 from include.specs.models import load_model
 from include.steps.commit_scores import commit_scores, scoring_of
+from include.steps.find_person import ERASING
 from include.steps.load_version import load_version
 from include.steps.read_night import ROWS_OF_A_SLICE, Night
 from include.steps.score_batch import choose_scorers
@@ -67,7 +68,7 @@ def plan_chunks(deployment: Deployment, model_id: str, *, partition: str) -> lis
         raise UsageError(
             f"{model_id} is scored by one task: its spec has no scoring.chunk_rows; write it, e.g. 1000000"
         )
-    with deployment.state.alone(scoring_of(model_id, partition)):
+    with deployment.state.alone(scoring_of(model_id, partition), not_during=ERASING):
         scorers, failure = choose_scorers(deployment, spec, partition)
         night = scorers[0].night
         passes = tuple(
@@ -135,7 +136,7 @@ def commit_chunks(deployment: Deployment, chunk: ChunkRef, staged: Sequence[Stag
     AlteredError
         If a file is not what a chunk staged.
     """
-    with deployment.state.alone(scoring_of(chunk.model_id, chunk.partition)):
+    with deployment.state.alone(scoring_of(chunk.model_id, chunk.partition), not_during=ERASING):
         plan = read_plan(deployment.lake, chunk.model_id, chunk.partition, chunk.plan_id)
         spec = _same_spec(plan)
         staged = [each for each in staged if each.plan_id == chunk.plan_id]

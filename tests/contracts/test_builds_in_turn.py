@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ import pytest
 import sqlalchemy as sa
 
 from include.adapters.state.state_store import StateStoreAdapter
+from include.settings import Settings
+from include.specs.sources import load_source
 from include.steps import build_features as building
 from include.steps.build_features import build_features
+from include.steps.forget_person import forget_person
 from include.steps.heal_features import heal_features
 from tests.raw_orders import line, orders, publish_source
 from tests.unit.steps.fakes import FakeDeployment
@@ -25,6 +29,13 @@ from tests.unit.steps.fakes import FakeDeployment
 BEFORE, DAY, NEXT = "2024-01-01", "2024-01-02", "2024-01-03"
 GROUP, OTHER, TABLE = "customer_daily", "order_risk", "features/customer_daily"
 FIRST = [line(BEFORE), line(DAY)]
+
+
+class Nothing:
+    """An online store that holds nobody."""
+
+    def forget(self, join_key: str, key: str) -> dict[str, int]:
+        return {}
 
 
 class Held:
@@ -47,17 +58,18 @@ class Held:
 
     def break_locks(self) -> None:
         """Break the connections that hold one, as a server that starts anew does."""
-        holders = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        held = "SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        holders = f"SELECT pg_terminate_backend(pid) FROM ({held}) AS held"
         with self._engine.connect() as connection:
             assert connection.execute(sa.text(holders)).fetchall() == [(True,)]
 
-    def until_it_waits(self, second: Future[Any]) -> None:
-        """Return once a second one waits for its turn, or has not waited for it and is done."""
+    def until_it_waits(self, second: Future[Any], *, count: int = 1) -> None:
+        """Return once so many wait for their turn, or this one has not waited for it and is done."""
         waiting = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
         deadline = time.monotonic() + 60
         while not second.done():
             with self._engine.connect() as connection:
-                if connection.scalar(waiting):
+                if connection.scalar(waiting) >= count:
                     return
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -104,6 +116,25 @@ def test_who_waits_builds_from_what_has_come_meanwhile_and_who_read_before_does_
         held.go.set()
         first.result(60), other.result(60)
     assert last_count(held) == 4
+
+
+def test_who_is_erased_is_not_brought_back_by_who_has_read_before(held: Held) -> None:
+    deployment = held.deployment
+    deployment.feature_store, deployment.settings = Nothing(), Settings.from_env({})
+    publish_source(deployment.lake, orders(*FIRST, line(DAY, customer="gone")))
+    source = load_source("orders")
+    with ThreadPoolExecutor(3) as three:
+        early = three.submit(build, deployment)
+        assert held.has_read.wait(60)
+        erasing = three.submit(forget_person, deployment, "gone", source=source, today=date(2024, 2, 1))
+        held.until_it_waits(erasing)
+        later = three.submit(build, deployment, OTHER)
+        held.until_it_waits(later, count=2)
+        held.go.set()
+        early.result(60), later.result(60)
+        assert erasing.result(60).rows == {"raw/orders": 1, TABLE: 1}
+    assert "gone" not in deployment.lake.read(TABLE)["customer_id"].to_pylist()
+    assert deployment.lake.read("features/order_risk").num_rows == 1
 
 
 def test_another_group_is_built_meanwhile(held: Held) -> None:

@@ -51,7 +51,7 @@ class FakeState:
         return dict(sorted(self._versions.get(target, {}).items()))
 
     @contextmanager
-    def alone(self, work: str) -> Iterator[None]:
+    def alone(self, work: str, *, not_during: str | None = None) -> Iterator[None]:
         yield
 
     def confirm_sources(

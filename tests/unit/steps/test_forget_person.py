@@ -17,11 +17,20 @@ import pytest
 from include.adapters.lake.row_digest import digest
 from include.adapters.lake.training_sets import write_training_set
 from include.errors import UsageError
+from include.refs import ChunkRef
+from include.specs.model_sections import ScoringSpec
+from include.specs.models import load_model
 from include.specs.sources import load_source
+from include.steps.build_features import build_features
+from include.steps.build_training_set import build_training_set
 from include.steps.find_tables import find_tables
 from include.steps.forget_person import Erasure, forget_person
+from include.steps.heal_features import heal_features
+from include.steps.materialize_features import materialize_features
+from include.steps.record_outcomes import record_outcomes
+from include.steps.score_batch import score_batch
+from include.steps.score_chunks import commit_chunks, plan_chunks
 from tests.deployments import lake_only
-from tests.everyday import members
 from tests.raw_orders import line, orders
 from tests.unit.training.examples_builder import make_examples, make_manifest, make_spec
 
@@ -152,30 +161,49 @@ def test_an_erasure_that_stopped_anywhere_is_completed_by_the_next(tmp_path, mon
                 pass
             else:
                 break
-        # Nothing is left to do where only the second look was stopped.
+        # Nothing is left to do where it was stopped after the last write.
         with suppress(UsageError):
             forget(deployment)
         assert_only_others_are_left(deployment)
     assert nth > len(find_tables(deployment.lake)) + len(ONLINE) - 2
 
 
-@pytest.mark.parametrize("table", members([*OF_CUSTOMERS, *OF_ORDERS, ORDERS], daily=["online_vectors/churn", ORDERS]))
-def test_what_a_night_writes_again_meanwhile_is_erased_too(tmp_path, monkeypatch, table):
-    deployment = make_deployment(tmp_path)
-    update, nights = deployment.lake.update, []
+class AskedError(Exception):
+    """Somebody wants to be alone with a work."""
 
-    def met_by_a_night(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == table and not nights:
-            nights.append(name)
-            update("features/order_risk", [DAY], lambda _: keyed("order_id", "o1", "o2", "o3"))
-            update("features/customer_daily", [DAY], lambda _: keyed("customer_id", "gone", "kept"))
-            deployment.feature_store.held |= set(ONLINE)
-        return update(name, *args, **kwargs)
 
-    monkeypatch.setattr(deployment.lake, "update", met_by_a_night)
-    forget(deployment)
-    assert nights
-    assert_only_others_are_left(deployment)
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda made: build_features(made, "customer_daily", start=DAY, end=DAY),
+        lambda made: heal_features(made, "customer_daily"),
+        lambda made: materialize_features(made, "customer_daily", start=DAY, end=DAY),
+        lambda made: score_batch(made, "churn", partition=DAY),
+        lambda made: plan_chunks(made, "churn", partition=DAY),
+        lambda made: commit_chunks(made, ChunkRef("churn", DAY, "plan", 0), []),
+        lambda made: record_outcomes(made, "churn", partition=DAY),
+        lambda made: build_training_set(made, "churn", as_of=DAY),
+    ],
+    ids=["build", "heal", "online", "score", "plan", "commit", "outcomes", "training-set"],
+)
+def test_nobody_writes_rows_of_people_while_somebody_is_erased(tmp_path, monkeypatch, write):
+    deployment, asked = make_deployment(tmp_path), []
+    chunked = load_model("churn").model_copy(update={"scoring": ScoringSpec(chunk_rows=1000)})
+    monkeypatch.setattr("include.steps.score_chunks.load_model", lambda _: chunked)
+    # Nobody knows from what the published day was built.
+    deployment.state.record_publications(OF_CUSTOMERS[0], [(DAY, 1)], 0, source_versions=None)
+
+    def alone(work: str, *, not_during: str | None = None) -> Any:
+        asked.append((work, not_during))
+        raise AskedError
+
+    deployment.state.alone = alone
+    with pytest.raises(AskedError):
+        write(deployment)
+    with pytest.raises(AskedError):
+        forget(deployment)
+    (_, not_during), (erasing, _) = asked
+    assert not_during == erasing
 
 
 @pytest.mark.parametrize(
