@@ -149,11 +149,15 @@ def _is_demo(home: Path) -> bool:
     if find_plan(home) is not None:
         return True
     if _holds(home, "postgres", "lake"):
-        raise RefusedError(
-            f"{home} holds something that is not a demo; set MLOPS_HOME to another folder, or have --fresh "
-            "(make demo ARGS=--fresh) remove it with all that it holds"
-        )
+        raise _not_a_demo(home)
     return False
+
+
+def _not_a_demo(home: Path) -> RefusedError:
+    return RefusedError(
+        f"{home} holds something that is not a demo, which is left alone, with --fresh too; set MLOPS_HOME to another "
+        "folder"
+    )
 
 
 def _holds(home: Path, *names: str) -> bool:
@@ -176,8 +180,8 @@ def _remove(home: Path) -> None:
 
     if not _holds(home, "postgres", "lake", "demo"):
         return
-    if not EmbeddedHome(home).owns_home():
-        raise RefusedError(f"{home} was not made by this project and is not removed; set MLOPS_HOME elsewhere")
+    if not (_holds(home, "demo") and EmbeddedHome(home).owns_home()):
+        raise _not_a_demo(home)
     EmbeddedHome(home).stop_from_outside()
     shutil.rmtree(home)
 

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.cli.main import main
+from include.embedded.home import make_home
+from include.home import HomeSettings
 from tests.shop import make_orders
 
 
@@ -179,12 +181,15 @@ def test_a_demo_keeps_to_its_home(mlops, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_home_that_is_not_a_demo_is_left_alone(mlops, tmp_path):
+@pytest.mark.parametrize("is_ours", [False, True], ids=["somebody's folder", "a home in use"])
+def test_a_home_that_is_not_a_demo_is_left_alone(mlops, tmp_path, is_ours):
+    if is_ours:
+        make_home(tmp_path / "home", HomeSettings(None))
     kept = tmp_path / "home" / "lake" / "precious"
     kept.parent.mkdir(parents=True)
     kept.write_text("mine")
     for options in ((), ("--fresh",)):
         done = mlops("demo", *options, home=tmp_path / "home")
         assert done.returncode == 1
-        assert "Traceback" not in done.stderr
+        assert "set MLOPS_HOME to another folder" in done.stderr
         assert kept.read_text() == "mine"
