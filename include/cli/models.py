@@ -87,9 +87,9 @@ def new(name: str, like: str, group: str | None, label: str | None, as_json: boo
 def check(model_id: str | None, as_json: bool) -> int:
     """Say of every spec whether it can be used: feature groups, feature services, labels, models.
 
-    What is wrong is what Airflow's import error of check_specs.py would say. Of a MODEL that is named the label's
-    statement is tried on made-up rows besides, and what a training would read is counted. Exit 2 where anything is
-    wrong.
+    What is wrong is what Airflow's import error of check_specs.py would say. Of a MODEL that is named the statements of
+    its groups and of its label are tried besides, on no and on made-up rows, and what a training would read is counted.
+    Exit 2 where anything is wrong.
     """
     from include.views.specs import check_specs
 

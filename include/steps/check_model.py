@@ -1,7 +1,7 @@
 """Check a model before there are data of it: is what it names there, can its label be known, what will it cost.
 
-What belongs here: trying the population and the label's statement on made-up rows, and counting what a training would
-read. What does not: specs held against one another (``specs.whole``), and training.
+What belongs here: trying the groups' statements, the population and the label's statement on made-up rows, and counting
+what a training would read. What does not: specs held against one another (``specs.whole``), and training.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from include.adapters.online.open_store import shared_cache_url
 from include.column_types import is_number, is_text
 from include.errors import MlopsError, UsageError, one_line
 from include.features.checks import EVENT_TIMESTAMP, expected_schema
+from include.partitions import key_of
 from include.question.labels import KNOWN_AT, LABEL, known_labels, snapshot_days, tell_one_weekday
 from include.specs.groups import load_feature_group
 from include.specs.labels import EXAMPLES, LabelKind, load_label_kind
 from include.specs.models import ModelSpec
+from include.specs.services import load_feature_service
 from include.specs.source_rules import DAY, RECEIVED_AT
 from include.specs.sources import SourceSpec, load_source
 from include.steps.draw_source import draw_source
+from include.steps.probe_features import try_statement
 from include.steps.read_inputs import select_population
 
 if TYPE_CHECKING:
@@ -71,9 +74,15 @@ def check_model(deployment: Deployment, spec: ModelSpec, *, as_of: datetime, see
         *_wrong_with_label(deployment, spec, as_of, seed),
         *_wrong_with_cache(deployment, spec),
     )
-    if found:
-        return ModelCheck(tuple(f"{spec.model_id}.yaml: {said}" for said in found), ())
+    wrong = (*(f"{spec.model_id}.yaml: {said}" for said in found), *_wrong_with_groups(deployment, spec, as_of))
+    if wrong:
+        return ModelCheck(wrong, ())
     return ModelCheck((), (*spec.gates.tell_idle(), *tell_one_weekday(spec.training), *_cost(deployment, spec)))
+
+
+def _wrong_with_groups(deployment: Deployment, spec: ModelSpec, as_of: datetime) -> Iterator[str]:
+    for name in load_feature_service(spec.features.service).features:
+        yield from map(str, try_statement(load_feature_group(name), deployment.duckdb, day=key_of(as_of.date())))
 
 
 def _wrong_with_population(deployment: Deployment, spec: ModelSpec) -> Iterator[str]:

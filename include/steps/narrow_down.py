@@ -67,7 +67,8 @@ class Rows:
         UncomputableError
             If the statement can't compute with a value of theirs.
         """
-        tables = {name: table.take([n for of, n in places if of == name]) for name, table in self.tables.items()}
+        taken = {name: pa.array([n for of, n in places if of == name], pa.int64()) for name in self.tables}
+        tables = {name: table.take(taken[name]) for name, table in self.tables.items()}
         rows = self.compute.run_select(
             statement_of(self.spec),
             tables,

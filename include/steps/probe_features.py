@@ -97,6 +97,27 @@ def probe_features(
     return [found for violation in broken for found in _narrowed(rows, violation, tries)]
 
 
+def try_statement(spec: FeatureGroupSpec, compute: DuckDbCompute, *, day: str) -> list[BrokenBound]:
+    """Run a group's statement on sources without a row, and return what of it is not what the group declares.
+
+    Parameters
+    ----------
+    spec : FeatureGroupSpec
+        A group of scores has no statement.
+    compute : DuckDbCompute
+    day : str
+        The partition that it is run for.
+    """
+    if spec.scored_by:
+        return []
+    nothing = {name: load_source(name).raw.arrow_schema().empty_table() for name in spec.sources}
+    try:
+        broken = Rows(spec, compute, nothing, start=day, end=day).broken([])
+    except MlopsError as err:
+        return [BrokenBound(spec.group, one_line(err), ())]
+    return [BrokenBound(spec.group, _said(violation), ()) for violation in broken]
+
+
 def _narrowed(rows: Rows, violation: Violation, tries: Mapping[str, Sequence[str]]) -> Iterator[BrokenBound]:
     if not violation.rows:
         yield BrokenBound(rows.spec.group, _said(violation), ())

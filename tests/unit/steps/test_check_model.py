@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from include.adapters.compute.duckdb_compute import DuckDbCompute
+from include.settings import PROJECT_ROOT
 from include.specs.models import ModelSpec, load_model
 from include.steps.check_model import ModelCheck, check_model
 from include.steps.propose_model import propose_model, write_model
@@ -151,3 +152,26 @@ def test_gates_that_any_model_passes_snapshots_of_one_weekday_and_a_cache_of_a_c
     shared = mine.serving.model_copy(update={"cache_in": "redis", "cache_seconds": 5.0})
     (said,) = check(mine.model_copy(update={"serving": shared}), overlay).wrong
     assert said.startswith("mine.yaml: serving.cache_in: redis keeps what a slower online store answers")
+
+
+@pytest.mark.parametrize(
+    ("stated", "instead", "said"),
+    [
+        ("AS days_since_last_sale", "AS days_since_last", "days_since_last_sale"),
+        ("NULLIF(units_30d, 0) AS FLOAT)", "NULLIF(units_30d, 0) AS VARCHAR)", "avg_unit_price_30d"),
+        ("FROM orders", "FROM ordrs", "ordrs"),
+    ],
+)
+def test_what_a_groups_statement_does_not_give_is_named_before_it_is_built(overlay, stated, instead, said):
+    shipped = PROJECT_ROOT / "include"
+    sql = (shipped / "features" / "product_daily.sql").read_text()
+    assert stated in sql
+    (overlay / "features").mkdir()
+    (overlay / "features" / "sold_daily.sql").write_text(sql.replace(stated, instead))
+    spec = (shipped / "config" / "features" / "product_daily.yaml").read_text()
+    (overlay / "features" / "sold_daily.yaml").write_text(spec.replace("product_daily", "sold_daily"))
+    write_model(propose_model("mine", like="churn", group="sold_daily", label="mine_label"))
+    found = check(load_model("mine"), overlay).wrong
+    assert all(each.startswith("sold_daily.yaml: ") for each in found)
+    assert all(each.endswith("correct the statement or the YAML") for each in found)
+    assert any(said in each for each in found)
