@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from include import partitions
-from include.cli.demo import _is_demo, _make
+from include.cli.demo import _make
 from include.demo.plan import DemoArguments, find_plan, make_plan
 from include.demo.refusal import gates_advice
-from include.errors import RefusedError, UsageError
+from include.errors import UsageError
 from include.home import recall
 from include.question.labels import snapshot_days
 from include.specs.models import load_model
@@ -106,9 +106,3 @@ def test_all_models_of_a_demo_are_trained_on_one_day_and_each_group_is_built_fro
         group: snapshot_days(plan.trained_as_of, spec.label, spec.training)[0] for group, spec in specs.items()
     }
     assert find_plan(tmp_path / "home") == plan
-
-
-def test_a_home_that_holds_something_else_is_not_offered_for_removal_first(tmp_path):
-    (tmp_path / "lake").mkdir()
-    with pytest.raises(RefusedError, match=r"a demo; set MLOPS_HOME to another folder, or have --fresh .* remove it"):
-        _is_demo(tmp_path)

@@ -215,7 +215,7 @@ def test_who_waited_for_another_scoring_of_the_night_reads_what_stands_then(
     deployment = deployed(folder)
 
     @contextmanager
-    def waiting(_: str) -> Iterator[None]:
+    def waiting(*_: object, **__: object) -> Iterator[None]:
         publish(deployment, GROUP, feature_rows(GROUP, CUSTOMERS, NIGHT, seed=11))
         yield
 
