@@ -14,6 +14,8 @@ both equal, registers the version and runs its gates.
   each night's decision tells it until another retrain acts; cooldown and budget count the attempt. A business event
   is judged, and trained on, as of the newest published night, whichever it names; one that comes twice with the same
   `key` is decided once.
+- **First**: unpause it, once: a model that is new computes nothing before. What was asked for meanwhile is on record,
+  and monitoring asks for it again each night.
 - **Re-run**: clear the tasks: the same training set gives the same version. A training by hand: trigger with a
   partition key; it is recorded as a decision of its own.
 """
@@ -54,7 +56,7 @@ def build_dag(spec: ModelSpec) -> None:
         dagrun_timeout=timedelta(hours=6),
         default_args={**DEFAULT_ARGS, "owner": spec.owner, "on_failure_callback": failure_callbacks(spec.model_id)},
         params={"partition": partition_param()},
-        is_paused_upon_creation=False,
+        is_paused_upon_creation=True,
         tags=[Tag.TRAINING, spec.model_id],
     )
     def train_model() -> None:

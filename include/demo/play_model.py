@@ -51,7 +51,8 @@ class PlayedModel:
         return f"score_batch__{self.model_id}"
 
     def start_training(self, as_of: str) -> dict[str, str]:
-        """Start the first training, where there was none; return its run by its DAG."""
+        """Let the model train, and start its first training, where there was none; return its run by its DAG."""
+        self._waiting.api.unpause(self._training)
         if self._ledger() or self._waiting.open_runs(self._training):
             return {}
         return {self._training: self._waiting.api.trigger(self._training, partition=as_of)}

@@ -21,7 +21,10 @@ CANDIDATE_WAITS = "a candidate waits for approval; approve or reject it first"
 
 def waiting(night: str) -> str:
     """Say that nobody trains."""
-    return f"the retrain that was decided on {night} waits: no training has claimed it, and it is asked for again"
+    return (
+        f"the retrain that was decided on {night} waits: no training has claimed it, and it is asked for again; "
+        "see that the model's training is unpaused"
+    )
 
 
 def tally_drift(found: int, policy: DecisionSpec) -> str:

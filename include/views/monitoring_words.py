@@ -102,8 +102,8 @@ def advise(spec: ModelSpec, moves: Sequence[LedgerMove]) -> NextStep:
             f"dags/promote_model__{model_id}/required_actions",
         )
     return NextStep(
-        f"No version of {model_id} is in Production, so that no night is scored or measured. Train one: trigger "
-        f"train_model__{model_id}, then approve it.",
+        f"No version of {model_id} is in Production, so that no night is scored or measured. Train one: unpause "
+        f"and trigger train_model__{model_id}, then approve it.",
         f"dags/train_model__{model_id}",
     )
 

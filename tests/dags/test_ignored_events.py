@@ -67,6 +67,10 @@ def test_an_event_without_a_key_is_told_of_and_starts_nothing_else(session, asse
 
 @pytest.mark.parametrize(("asset", "dag_id"), TAKEN_BY.items(), ids=TAKEN_BY)
 def test_an_event_with_a_key_starts_who_waits_for_it_and_is_not_told_of(session, asset, dag_id):
+    from airflow.models.dag import DagModel
+    from sqlalchemy import update
+
+    session.execute(update(DagModel).where(DagModel.dag_id == dag_id).values(is_paused=False))
     plain, keyed = starts(session, asset, DAY)
     assert plain == set()
     assert dag_id in keyed

@@ -86,6 +86,7 @@ def bring_into_production(loop: Loop, folder: Path) -> None:
     known = lambda: {d["dag_id"] for d in loop.api.request("GET", "/dags", limit=100)["dags"]}  # noqa: E731
     loop.until(lambda: set(TOPOLOGY) <= known(), "parsing")
     _fill(loop, FIRST_DAY, TRAINED)
+    loop.api.unpause("train_model__churn")
     # The day as the form's Param, without a partition key: consumers must be reached all the same.
     loop.runs["first training"] = loop.api.trigger("train_model__churn", conf={"partition": TRAINED})
     loop.ended("train_model__churn", loop.runs["first training"])
