@@ -39,19 +39,25 @@ class Locks(StateDatabase):
         -----
         Whose connection breaks meanwhile holds it no more, goes on all the same, and is told so at the end.
         """
-        is_done = False
+        is_done, failed = False, None
         try:
             with self._transaction() as connection:
                 _take(connection, work)
                 if not_during is not None:
                     _take(connection, not_during, shared="_shared")
-                yield
+                try:
+                    yield
+                except sa.exc.SQLAlchemyError as err:
+                    # Another database's, which is not to be told as this one's.
+                    failed = err
                 is_done = True
         except MlopsError:
             if not is_done:
                 raise
             # It was let go as the connection broke: what was done under it has been done all the same.
             log.warning("%s: the lock was lost before its end; another process may have been at it too", work)
+        if failed is not None:
+            raise failed
 
 
 def _take(connection: sa.Connection, work: str, *, shared: str = "") -> None:
