@@ -101,7 +101,7 @@ def describe_candidate(deployment: Deployment, model_id: str, *, version: int) -
         "| gate | verdict | value | threshold | reason |",
         "|---|---|---|---|---|",
         *(
-            f"| {g.gate} | {g.verdict} | {_number(g.value)} | {_number(g.threshold)} | {g.reason} |"
+            f"| {g.gate} | {g.verdict} | {_number(g.value)} | {_number(g.threshold)} | {_cell(g.reason)} |"
             for g in (evidence.gates if evidence else ())
         ),
     ]
@@ -323,3 +323,7 @@ def _told(report: GateReport) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", r"\|").split())

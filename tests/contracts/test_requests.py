@@ -324,6 +324,17 @@ def test_the_version_that_waits_is_described_with_what_its_gates_said(deployment
     ]
 
 
+def test_what_a_gate_says_stays_in_its_cell(deployment, monkeypatch):
+    evidence = make_evidence(NIGHT)
+    said = replace(evidence.gates[0], reason="AUC of `a|b`\nis 0.9")
+    monkeypatch.setattr(
+        "include.steps.move_model.gate_candidate", lambda *_: replace(evidence, gates=(said, *evidence.gates[1:]))
+    )
+    stage_or_refuse(deployment, CandidateRef("churn", 1, "run", NIGHT))
+    described = describe_candidate(deployment, "churn", version=1).splitlines()
+    assert described[4] == r"| auc | pass | 0.91 | 0.85 | AUC of `a\|b` is 0.9 |"
+
+
 def test_a_database_without_our_tables_says_how_to_bring_them(postgres_database):
     with pytest.raises(MlopsError, match="does not have our tables"):
         StateStoreAdapter(postgres_database).ledger("churn")
