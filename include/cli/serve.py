@@ -30,9 +30,10 @@ def serve(model_ids: tuple[str, ...], port: int) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     named = [load_model(model_id) for model_id in dict.fromkeys(model_ids)]
     specs = named or list(load_specs().models.values())
-    service = open_service(open_deployment(), specs)
+    # What is loaded first would be for nothing, and a home that is new would be left half made.
     if not is_free(port):
         raise UsageError(f"--port {port} is taken; name another one, or stop what listens there")
+    service = open_service(open_deployment(), specs)
     for spec in specs:
         lineup, said = service.roster.lineups.get(spec.model_id), service.roster.said[spec.model_id]
         told = f"version {lineup.champion.version.version}" if lineup else said.problem or "nothing in Production yet"

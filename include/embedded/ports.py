@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import IO
 
-from include.errors import RefusedError
+from include.errors import UsageError
 from include.settings import DEFAULT_SERVING_PORT, SERVING_PORT
 
 # What sets a port, and the one that is taken where nothing does.
@@ -37,7 +37,7 @@ class PortClaim:
 
         Raises
         ------
-        RefusedError
+        UsageError
             If the wanted port is busy.
         """
         if wanted is None:
@@ -45,7 +45,7 @@ class PortClaim:
             candidates = chain((last or usual, usual), iter(_free_port, None))
             return next(port for port in candidates if self._keep(port))
         if not self._keep(wanted):
-            raise RefusedError(
+            raise UsageError(
                 f"port {wanted} of 127.0.0.1 is busy; set {self._variable} to a free one, or leave it unset"
             )
         return wanted

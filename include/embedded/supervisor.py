@@ -70,9 +70,9 @@ class EmbeddedAirflow(EmbeddedHome):
         Raises
         ------
         RefusedError
-            If this home is up already, or the configured port is busy.
+            If this home is up already.
         UsageError
-            If the overlay of specs is not there, or the home can't be one.
+            If a configured port is busy, the overlay of specs is not there, or the home can't be one.
         MlopsError
             If a part does not come up; what was started is stopped again.
         """
@@ -158,10 +158,10 @@ class EmbeddedAirflow(EmbeddedHome):
         """Write down that this home is up by us, and return the environment of its parts."""
         self._began = time.monotonic()
         self._stop_parts()
-        write_passwords(self.home, self.settings.users)
         last = self._last_run() if self._run_file.exists() else {}
         port, run_id = self._port.take(self.settings.port, last=last.get("port")), uuid.uuid4().hex
         serving_port = self._serving_port.take(self.settings.serving_port, last=last.get("serving_port"))
+        write_passwords(self.home, self.settings.users)
         env = {**airflow_environment(self.settings, port), RUN_ID_VARIABLE: run_id, SERVING_PORT: str(serving_port)}
         url, user = env["AIRFLOW__API__BASE_URL"], first_admin(self.settings.users)
         run = {"url": url, "port": port, "serving_port": serving_port, "run_id": run_id, "user": user}

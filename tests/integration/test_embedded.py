@@ -18,7 +18,7 @@ import pytest
 
 from include.embedded.api import AirflowApi
 from include.embedded.home import make_home
-from include.embedded.logins import read_password
+from include.embedded.logins import passwords_file, read_password
 from include.embedded.postgres import EmbeddedPostgres
 from include.embedded.processes import ProcessTable
 from include.home import HomeSettings
@@ -76,17 +76,19 @@ def until(is_true, timeout_s=120) -> bool:
     return True
 
 
-def test_a_busy_port_is_a_clear_error_and_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("variable", ["MLOPS_PORT", "MLOPS_SERVING_PORT"])
+def test_a_busy_port_is_a_clear_error_and_leaves_nothing(tmp_path, variable):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        up = Up(tmp_path / "home", MLOPS_PORT=port)
+        up = Up(tmp_path / "home", **{variable: port})
         said, _ = up.process.communicate(timeout=180)
-    assert up.process.returncode == 1
-    assert f"port {port} of 127.0.0.1 is busy; set MLOPS_PORT" in said
+    assert up.process.returncode == 2
+    assert f"port {port} of 127.0.0.1 is busy; set {variable}" in said
     assert "specs: include/config/models as they ship" in said
     assert not up.members()
+    assert not passwords_file(up.home).exists()
 
 
 @pytest.mark.parametrize("made_with", [None, "another"], ids=["a new home", "one with another overlay"])
