@@ -22,8 +22,8 @@ def features() -> None:
 
 @features.command()
 @options.group
-@options.day("--date", "start", required=True, help="Partition; the first of a range with --end.")
-@options.day("--end", help="Last partition, included.")
+@options.past_day("--date", "start", required=True, help="Partition; the first of a range with --end.")
+@options.past_day("--end", help="Last partition, included.")
 def build(group: str, start: str, end: str | None) -> None:
     """Compute partitions from what the group reads, check them and publish them.
 
@@ -37,7 +37,7 @@ def build(group: str, start: str, end: str | None) -> None:
 
 @features.command()
 @options.group
-@options.day("--date", "partition", required=True, help="Partition.")
+@options.past_day("--date", "partition", required=True, help="Partition.")
 @click.option("--out", required=True, type=options.OUT_FILE, help="File to write: .parquet or .csv.")
 def export(group: str, partition: str, out: Path) -> None:
     """Write one partition to a file."""
@@ -49,8 +49,8 @@ def export(group: str, partition: str, out: Path) -> None:
 
 @features.command()
 @options.group
-@options.day("--date", "start", required=True, help="Partition; the first of a range with --end.")
-@options.day("--end", help="Last partition, included.")
+@options.past_day("--date", "start", required=True, help="Partition; the first of a range with --end.")
+@options.past_day("--end", help="Last partition, included.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def check(group: str, start: str, end: str | None, as_json: bool) -> int:
     """Hold published partitions to their group's YAML; exit 1 where they break it."""
@@ -109,7 +109,7 @@ def heal(group: str) -> None:
 
 @features.command()
 @options.model
-@options.day("--date", "partition", required=True, help="Day on which the vectors were asked for.")
+@options.past_day("--date", "partition", required=True, help="Day on which the vectors were asked for.")
 @click.option("--out", type=options.OUT_FILE, help="Write every differing value: .parquet or .csv.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
 def audit(model_id: str, partition: str, out: Path | None, as_json: bool) -> int:

@@ -13,7 +13,6 @@ import click
 
 from include.cli import options
 from include.cli.deployment import open_deployment
-from include.errors import UsageError
 
 
 @click.group()
@@ -38,13 +37,13 @@ def pins(as_json: bool) -> None:
 
 
 @lake.command()
-@options.day("--as-of", help="The day by which something has expired. Default: today.")
+@options.past_day("--as-of", help="The day by which something has expired. Default: today.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was removed as one JSON object.")
 def expire(as_of: str | None, as_json: bool) -> None:
     """Remove training sets, logged rows and reports that have expired, and files of versions that nothing pins."""
     from include.steps.expire_history import expire_history
 
-    removed = expire_history(open_deployment(), as_of=_day_that_has_come(as_of))
+    removed = expire_history(open_deployment(), as_of=as_of or datetime.now(UTC).date().isoformat())
     if as_json:
         click.echo(json.dumps(asdict(removed)))
         return
@@ -57,10 +56,3 @@ def expire(as_of: str | None, as_json: bool) -> None:
             click.echo(f"{reports:>10,} quality reports of {group}")
     for table, files in removed.files.items():
         click.echo(f"{files:>10,} files of {table}")
-
-
-def _day_that_has_come(as_of: str | None) -> str:
-    today = datetime.now(UTC).date().isoformat()
-    if as_of is not None and as_of > today:
-        raise UsageError(f"--as-of {as_of} is later than today, {today}: what is still to be kept would be removed")
-    return as_of or today

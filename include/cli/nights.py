@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _GROUP = ("delivered", "built", "online")
 _MODEL = (*_GROUP, "scored", "measured", "decided")
 _WIDTH = max(map(len, _MODEL))
-_start = options.day("--start", help="First night.  [default: the first of which anything is owed]")
+_start = options.past_day("--start", help="First night.  [default: the first of which anything is owed]")
 _end = options.day("--end", help="Last night, included.  [default: the newest of which anything is known]")
 
 

@@ -44,6 +44,11 @@ def day(*names: str, **given: Any) -> _Option[Any]:
     return click.option(*names, callback=_check_day, metavar="YYYY-MM-DD", **given)
 
 
+def past_day(*names: str, **given: Any) -> _Option[Any]:
+    """Return an option that is a partition of which there may be something: of a later one there is nothing yet."""
+    return click.option(*names, callback=_check_past_day, metavar="YYYY-MM-DD", **given)
+
+
 def version(*names: str, **given: Any) -> _Option[Any]:
     """Return an option that is the number of a model's version."""
     return click.option(*names, type=click.IntRange(1, 2**31 - 1), metavar="VERSION", **given)
@@ -66,6 +71,13 @@ def _check_day(_context: click.Context, parameter: click.Parameter, key: str | N
             parse(key)
         except UsageError as err:
             raise UsageError(f"{parameter.opts[0]}: {err}") from err
+    return key
+
+
+def _check_past_day(context: click.Context, parameter: click.Parameter, key: str | None) -> str | None:
+    today = datetime.now(UTC).date().isoformat()
+    if _check_day(context, parameter, key) is not None and str(key) > today:
+        raise UsageError(f"{parameter.opts[0]} {key} is later than today, {today}; name a day that has come")
     return key
 
 

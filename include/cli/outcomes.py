@@ -21,7 +21,7 @@ def outcomes() -> None:
 
 @outcomes.command()
 @options.model
-@options.day("--date", "partition", required=True, help="The night at whose end something is known.")
+@options.past_day("--date", "partition", required=True, help="The night at whose end something is known.")
 @options.as_json
 def record(model_id: str, partition: str, as_json: bool) -> None:
     """Add what the night tells of earlier predictions; again adds nothing."""
@@ -36,7 +36,7 @@ def record(model_id: str, partition: str, as_json: bool) -> None:
 
 @outcomes.command()
 @options.model
-@options.day("--date", "partition", required=True, help="The night at whose end it was known.")
+@options.past_day("--date", "partition", required=True, help="The night at whose end it was known.")
 @options.as_json
 def show(model_id: str, partition: str, as_json: bool) -> None:
     """Show how many labels of each night's predictions were known, and how many days that takes."""

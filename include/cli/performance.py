@@ -21,7 +21,7 @@ def performance() -> None:
 
 @performance.command()
 @options.model
-@options.day("--date", "partition", required=True, help="The night at whose end something is known.")
+@options.past_day("--date", "partition", required=True, help="The night at whose end something is known.")
 @options.as_json
 def show(model_id: str, partition: str, as_json: bool) -> None:
     """Show what is known at the end of a night, and what is estimated of the night's own scores."""

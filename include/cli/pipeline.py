@@ -14,8 +14,8 @@ from include.cli import options
 from include.cli.deployment import open_deployment
 from include.errors import MlopsError, RefusedError
 
-_date = options.day("--date", "partition", required=True, help="The partition.")
-_as_of = options.day("--as-of", required=True, help="Train as of this partition.")
+_date = options.past_day("--date", "partition", required=True, help="The partition.")
+_as_of = options.past_day("--as-of", required=True, help="Train as of this partition.")
 
 
 @click.group("training-set")

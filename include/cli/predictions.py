@@ -22,7 +22,7 @@ def predictions() -> None:
 
 @predictions.command()
 @options.model
-@options.day("--date", "partition", required=True, help="The partition.")
+@options.past_day("--date", "partition", required=True, help="The partition.")
 @click.option("--out", required=True, metavar="FOLDER", help="A folder, or its address: file://… or s3://…")
 @options.as_json
 def export(model_id: str, partition: str, out: str, as_json: bool) -> None:

@@ -23,7 +23,7 @@ def serving() -> None:
 
 @serving.command()
 @options.model
-@options.day("--date", "partition", required=True, help="The UTC day.")
+@options.past_day("--date", "partition", required=True, help="The UTC day.")
 @options.as_json
 def windows(model_id: str, partition: str, as_json: bool) -> None:
     """Show what a model's versions answered on a day, of all processes together.

@@ -6,8 +6,10 @@ The commands and their options are walked, so that a new one is held to it too.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -144,6 +146,43 @@ def test_a_command_without_what_it_needs_and_one_with_a_word_too_many_is_one_lin
     if needs:
         assert_refused(mlops(*path), "Missing", f"see mlops {' '.join(path)} --help")
     assert_refused(mlops(*asked(path, tmp_path), "--no-such-option"), "No such option", "--no-such-option")
+
+
+# A range may end beyond what is there, a shop be made up for any day, and what governs the next night is known today.
+OF_ANY_DAY = {
+    ("orders", "generate"): ("start", "end"),
+    ("orders", "import"): ("history_until",),
+    ("sources", "import"): ("history_until",),
+    ("nights", "status"): ("end",),
+    ("nights", "repair"): ("end",),
+    ("policy", "backtest"): ("start", "end", "changes"),
+    ("registry", "ledger"): ("partition",),
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        pytest.param(path, parameter, id=f"{' '.join(path)} {parameter.opts[0]}")
+        for path, command in COMMANDS.items()
+        for parameter in command.params
+        if kind_of(parameter) == "day" and parameter.name not in OF_ANY_DAY.get(path, ())
+    ],
+)
+def test_a_day_to_come_is_refused_before_anything_is_started(mlops, tmp_path, path, parameter):
+    to_come = (datetime.now(UTC).date() + timedelta(days=2)).isoformat()
+    told = mlops(*asked(path, tmp_path, **{str(parameter.name): to_come}))
+    assert_refused(told, f"{parameter.opts[0]} {to_come} is later than today")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_busy_port_is_refused_before_anything_is_started(mlops, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert_refused(mlops("serve", "--port", port), f"--port {port} is taken")
+    assert not (tmp_path / "home").exists()
 
 
 def test_nothing_expires_by_a_day_to_come(mlops):
