@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from include.adapters.registry.model_files import LoadedModel
-    from include.scoring.model import Engine, ScoringModel
+    from include.scoring.model import Engine
 
 ROWS, MOST_ROWS, FEATURES, TREES, DEPTH = 1_000_000, 10_000_000, 20, 500, 6
 NIGHT = "2024-01-31"
@@ -70,7 +70,6 @@ def this_project(root: str) -> Callable[[], object]:
 class _Registry:
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._engine: Engine | None = None
 
     def load(self, _name: str, _version: int, *, registered: Mapping[str, str] | None) -> LoadedModel:
         from include.adapters.registry.model_files import LoadedModel
@@ -79,18 +78,11 @@ class _Registry:
 
         names = tuple((name, "float64") for name in NAMES)
         native, onnx = (self._root / "model.ubj").read_bytes(), (self._root / "model.onnx").read_bytes()
-        model = ScoringModel(tuple(NAMES), native=native, onnx=onnx)
-        # As a version has it from its registration.
-        self._engine = self._engine or _engine(model)
+        onedal = self._root / "model.onedal"
+        model = ScoringModel(NAMES, native=native, onnx=onnx, onedal=onedal.read_bytes() if onedal.exists() else None)
         signature = Signature(f"{GROUP}_v1", (KEY,), names, "binary")
-        return LoadedModel(model, signature, _UNREAD, {}, _UNREAD, engine=self._engine)
-
-
-def _engine(model: ScoringModel) -> Engine:
-    """Return the engine that the version would have been registered with."""
-    from include.steps.choose_engine import choose_engine
-
-    return choose_engine(model, np.random.default_rng(2).normal(size=(1000, FEATURES)).astype(np.float32)).usable
+        engine: Engine = "onedal" if onedal.exists() else "native"
+        return LoadedModel(model, signature, _UNREAD, {}, _UNREAD, engine=engine)
 
 
 def xgboost_by_hand(root: str) -> Callable[[], None]:
@@ -176,6 +168,8 @@ def _features(rows: int) -> Iterator[pa.Table]:
 def _write_version(root: Path) -> None:
     import xgboost
 
+    from include.scoring.model import ScoringModel
+    from include.steps.choose_engine import choose_engine
     from include.training.conversion import to_onnx
     from include.training.fitting import to_bytes
 
@@ -184,8 +178,13 @@ def _write_version(root: Path) -> None:
     labels = (np.sin(matrix[:, :10]).sum(axis=1) + rng.normal(size=len(matrix)) > 0).astype(int)
     params = {"objective": "binary:logistic", "max_depth": DEPTH, "learning_rate": 0.1, "nthread": os.cpu_count()}
     booster = xgboost.train(params, xgboost.DMatrix(matrix, labels, feature_names=NAMES), TREES)
-    (root / "model.ubj").write_bytes(to_bytes(booster))
-    (root / "model.onnx").write_bytes(to_onnx(booster))
+    native, onnx = to_bytes(booster), to_onnx(booster)
+    (root / "model.ubj").write_bytes(native)
+    (root / "model.onnx").write_bytes(onnx)
+    # As its registration leaves it: the trees as oneDAL has them, where they are what scores its nights.
+    model = ScoringModel(NAMES, native=native, onnx=onnx)
+    if choose_engine(model, matrix[:1000]).usable == "onedal":
+        (root / "model.onedal").write_bytes(model.onedal_trees.to_bytes())
 
 
 def _write_specs(folder: Path, compute: str) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from include.errors import MlopsError, UsageError
 from include.scoring.importance import feature_importance
-from include.scoring.onedal_trees import Scoring, to_onedal
+from include.scoring.onedal_trees import OnedalTrees
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -32,8 +32,8 @@ class ScoringModel:
     A classifier's score is the probability of the positive class, in [0, 1]. A ranking's is a margin without bounds or
     unit: it orders the items of one list, and says nothing across lists.
 
-    Each format is loaded at its first use: serving never loads XGBoost, batch never ONNX Runtime. oneDAL reads the
-    native one.
+    Each format is loaded at its first use: serving never loads XGBoost, batch never ONNX Runtime. oneDAL has its own,
+    or converts the native one.
 
     Parameters
     ----------
@@ -43,19 +43,30 @@ class ScoringModel:
         An XGBoost booster (UBJSON).
     onnx : bytes
         The same model as ONNX.
+    onedal : bytes, optional
+        The same model as `include.scoring.onedal_trees.OnedalTrees.to_bytes` wrote it.
     threads : int
         Threads of the native engine. ONNX Runtime gets one: it is for single rows.
     """
 
-    def __init__(self, feature_names: Sequence[str], *, native: bytes, onnx: bytes, threads: int = 1) -> None:
+    def __init__(
+        self,
+        feature_names: Sequence[str],
+        *,
+        native: bytes,
+        onnx: bytes,
+        onedal: bytes | None = None,
+        threads: int = 1,
+    ) -> None:
         self.feature_names = tuple(feature_names)
         self._native = native
         self._onnx = onnx
+        self._onedal = onedal
         self._threads = threads
 
     def __getstate__(self) -> dict[str, object]:
         # What the bytes are loaded into is loaded anew in another process: not all of it can be sent there.
-        return {name: vars(self)[name] for name in ("feature_names", "_native", "_onnx", "_threads")}
+        return {name: vars(self)[name] for name in ("feature_names", "_native", "_onnx", "_onedal", "_threads")}
 
     def predict(
         self,
@@ -97,7 +108,7 @@ class ScoringModel:
             case "native":
                 return self._predict_native(matrix)
             case "onedal":
-                return self._onedal(matrix)
+                return self.onedal_trees.score(matrix)
             case "onnx":
                 return self._predict_onnx(matrix)
 
@@ -105,6 +116,18 @@ class ScoringModel:
     def importance(self) -> dict[str, float]:
         """Each feature's share of the total gain, in [0, 1]."""
         return feature_importance(self._booster)
+
+    @cached_property
+    def onedal_trees(self) -> OnedalTrees:
+        """The trees as oneDAL has them, where it is installed.
+
+        Raises
+        ------
+        Exception
+            As `OnedalTrees.of`.
+        """
+        kept = None if self._onedal is None else OnedalTrees.from_bytes(self._onedal)
+        return OnedalTrees.of(self._booster) if kept is None else kept
 
     def _predict_native(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         scores = self._booster.inplace_predict(matrix, validate_features=False)
@@ -146,10 +169,6 @@ class ScoringModel:
             return xgboost.Booster({"nthread": self._threads}, model_file=bytearray(self._native))
         except xgboost.core.XGBoostError as err:
             raise MlopsError("the native model can't be read by XGBoost; train the version again") from err
-
-    @cached_property
-    def _onedal(self) -> Scoring:
-        return to_onedal(self._booster)
 
     @cached_property
     def _onnx_outputs(self) -> list[str]:

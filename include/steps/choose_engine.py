@@ -16,7 +16,7 @@ from include.adapters.registry.model_files import unpack
 from include.scoring.engine_choice import EngineChoice, Measured
 from include.scoring.model import Engine, ScoringModel
 from include.scoring.onedal_trees import is_installed
-from include.training.artifacts import ENGINES, MODEL_CARD, to_json, with_checksums
+from include.training.artifacts import ENGINES, MODEL_CARD, ONEDAL_MODEL, to_json, with_checksums
 from include.training.conversion import with_missing
 
 log = logging.getLogger(__name__)
@@ -36,16 +36,20 @@ def with_engine(files: Mapping[str, bytes], rows: NDArray[np.float32]) -> dict[s
     rows : ndarray of shape (n_rows, n_features), float32
         Of the version, one at least.
     """
-    choice = choose_engine(unpack(files).model, rows)
+    model = unpack(files).model
+    # Converted once, and what is measured is what nights will read.
+    trees = {ONEDAL_MODEL: model.onedal_trees.to_bytes()} if _has_onedal(model, rows) else {}
+    choice = choose_engine(unpack({**files, **trees}).model, rows)
     told = files[MODEL_CARD] + choice.to_card().encode()
-    return with_checksums({**files, MODEL_CARD: told, ENGINES: to_json(choice.to_file()).encode()})
+    kept = trees if choice.engine == "onedal" else {}
+    return with_checksums({**files, **kept, MODEL_CARD: told, ENGINES: to_json(choice.to_file()).encode()})
 
 
 def choose_engine(model: ScoringModel, rows: NDArray[np.float32]) -> EngineChoice:
     """Return the engine of a model's nights, measured on these rows, one at least."""
     many = with_missing(np.resize(rows, (_ROWS, rows.shape[1])))
     engines: list[Engine] = ["native", "onnx"]
-    if is_installed() and _has_onedal(model, many):
+    if _has_onedal(model, many):
         engines.append("onedal")
     native = model.predict(many)
     largest = float(np.abs(native).max(initial=1))
@@ -58,6 +62,8 @@ def choose_engine(model: ScoringModel, rows: NDArray[np.float32]) -> EngineChoic
 
 
 def _has_onedal(model: ScoringModel, rows: NDArray[np.float32]) -> bool:
+    if not is_installed():
+        return False
     try:
         return bool(np.isfinite(model.predict(rows, engine="onedal")).all())
     except Exception as err:  # It has many kinds of errors for what it can't convert, and native scores all of it.

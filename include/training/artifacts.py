@@ -24,6 +24,8 @@ MODEL_CARD = "model_card.md"
 MANIFEST = "manifest.json"
 # `include.scoring.engine_choice.EngineChoice`: what scores nights, and what that was measured by.
 ENGINES = "engines.json"
+# `include.scoring.onedal_trees.OnedalTrees`, where that was chosen.
+ONEDAL_MODEL = "model.onedal"
 # `manifest.spec_text`, as it is: its sha256 is the manifest's ``spec_sha256``.
 SPEC = "spec.json"
 CHECKSUMS = "checksums.json"

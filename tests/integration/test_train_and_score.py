@@ -236,6 +236,7 @@ def test_a_version_is_registered_with_the_engine_of_its_nights_and_what_it_follo
     assert f"Nights are scored by **{choice.engine}**" in files["model_card.md"].decode()
     loaded = deployment.model_registry.load("churn-predictor", candidate.version, registered=registered)
     assert loaded.engine == choice.usable
+    assert ("model.onedal" in files) == (choice.engine == "onedal")
 
 
 def test_too_few_rows_are_refused_with_the_numbers(deployment):

@@ -22,6 +22,7 @@ from include.training.artifacts import (
     MANIFEST,
     METRICS,
     NATIVE_MODEL,
+    ONEDAL_MODEL,
     ONNX_MODEL,
     REFERENCE_PROFILE,
     SIGNATURE,
@@ -147,7 +148,12 @@ def unpack(files: Mapping[str, bytes]) -> LoadedModel:
     """Return a version, ready to score, from its files."""
     signature = Signature.from_json(files[SIGNATURE].decode())
     return LoadedModel(
-        model=ScoringModel(signature.feature_names, native=files[NATIVE_MODEL], onnx=files[ONNX_MODEL]),
+        model=ScoringModel(
+            signature.feature_names,
+            native=files[NATIVE_MODEL],
+            onnx=files[ONNX_MODEL],
+            onedal=files.get(ONEDAL_MODEL),
+        ),
         signature=signature,
         profile=profile_from_json(files[REFERENCE_PROFILE].decode()),
         metrics=metrics_from_json(files[METRICS].decode()),

@@ -11,8 +11,9 @@ import pytest
 import xgboost
 
 from include.errors import MlopsError, UsageError
+from include.scoring import onedal_trees
 from include.scoring.model import ScoringModel
-from include.scoring.onedal_trees import is_installed
+from include.scoring.onedal_trees import OnedalTrees, is_installed
 from include.training.conversion import to_onnx
 from include.training.fitting import to_bytes
 from tests.real_data import require
@@ -54,6 +55,32 @@ def test_a_model_that_has_scored_can_be_sent_to_another_process(model, engine):
     scores = model.predict(matrix, engine=engine)
     sent = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(sent.predict(matrix, engine=engine), scores)
+
+
+@pytest.fixture
+def trees(booster) -> OnedalTrees:
+    """The model as oneDAL has it."""
+    if not is_installed():
+        require("oneDAL is not installed (uv sync --group onedal)")
+    return OnedalTrees.of(booster)
+
+
+def test_onedals_own_bytes_give_the_scores_of_the_trees_that_they_were_made_of_and_need_no_booster(trees, model):
+    matrix = np.array([[1, 2], [-1, np.nan], [0, 0]], dtype=np.float32)
+    read = ScoringModel(NAMES, native=b"", onnx=b"", onedal=trees.to_bytes())
+    np.testing.assert_array_equal(read.predict(matrix, engine="onedal"), model.predict(matrix, engine="onedal"))
+    sent = pickle.loads(pickle.dumps(read))
+    np.testing.assert_array_equal(sent.predict(matrix, engine="onedal"), trees.score(matrix))
+
+
+def test_bytes_of_another_onedal_are_not_read_and_the_booster_is_converted(trees, model, monkeypatch):
+    matrix = np.array([[1, 2], [-1, np.nan]], dtype=np.float32)
+    monkeypatch.setattr(onedal_trees, "version", lambda name: "2020.1")
+    of_another = trees.to_bytes()
+    monkeypatch.undo()
+    assert OnedalTrees.from_bytes(of_another) is None
+    read = ScoringModel(NAMES, native=model._native, onnx=b"", onedal=of_another)
+    np.testing.assert_array_equal(read.predict(matrix, engine="onedal"), trees.score(matrix))
 
 
 def test_no_rows_give_no_scores(model, engine):
