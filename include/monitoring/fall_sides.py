@@ -17,10 +17,12 @@ from scipy.stats import norm
 from include.errors import RefusedError
 from include.monitoring.estimated_performance import OF_A_CLASS_MIN, ScoredRows, estimate_auc, expected_auc
 from include.monitoring.likeness import ROWS_MIN, draw_entities, find_likeness
-from include.monitoring.placements import place
+from include.monitoring.placements import Placements, place
 
 _Floats = NDArray[np.float64]
 _QUANTILE = float(norm.ppf(0.975))
+# Agresti and Coull: as many entities more that have all, and that have nothing.
+_PADDING = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,12 @@ class JudgedRows(ScoredRows):
     metric: ClassVar[str] = "AUC"
 
     def measure(self, chosen: NDArray[np.bool_]) -> Worth | None:
-        """As `Judged.measure`, by placements."""
+        """As `Judged.measure`, by placements; no surer than classes of so many entities let anybody be."""
         is_positive = np.asarray(self.labels)[chosen] == 1
         found = place(is_positive, self.scores[chosen], self.owners[chosen]) if chosen.any() else None
         if found is None or min(found.positives, found.negatives) < OF_A_CLASS_MIN:
             return None
-        return Worth(found.value, found.deviation)
+        return Worth(found.value, float(np.fmax(found.deviation, _least_deviation(found))))
 
     def weighted(self, weights: _Floats | None = None) -> float:
         """As `Judged.weighted`."""
@@ -105,14 +107,19 @@ class JudgedLists:
     owners: NDArray[np.int64]
 
     def measure(self, chosen: NDArray[np.bool_]) -> Worth | None:
-        """As `Judged.measure`: Cochran's ratio of sums over entities."""
+        """As `Judged.measure`: Cochran's ratio of sums over entities, two more of whom have nothing and two have all.
+
+        Few lists often have one NDCG all, such as 0: their own spread would say that this is sure.
+        """
         whose = np.unique(self.owners[chosen], return_inverse=True)[1]
-        count = int(whose.max(initial=-1)) + 1
-        if count < OF_A_CLASS_MIN:
+        if int(whose.max(initial=-1)) + 1 < OF_A_CLASS_MIN:
             return None
-        mean = float(self.ndcg[chosen].mean())
-        beside = np.bincount(whose, self.ndcg[chosen] - mean)
-        return Worth(mean, math.sqrt(count / (count - 1) * float(beside @ beside)) / len(whose))
+        each = np.bincount(whose).mean()
+        counts = np.concatenate([np.bincount(whose), np.full(len(_PADDING), each)])
+        totals = np.concatenate([np.bincount(whose, self.ndcg[chosen]), each * np.array(_PADDING)])
+        beside = totals - totals.sum() / counts.sum() * counts
+        variance = len(counts) / (len(counts) - 1) * float(beside @ beside)
+        return Worth(float(self.ndcg[chosen].mean()), math.sqrt(variance) / float(counts.sum()))
 
     def weighted(self, weights: _Floats | None = None) -> float:
         """As `Judged.weighted`."""
@@ -127,8 +134,9 @@ class JudgedLists:
         -----
         The generalised regression estimator: lists count by how much likelier such features are among the others, and
         what weights leave of a difference of means is made up for by a weighted line through the features. Weights
-        alone fall short where few lists are far out. The interval is the normal one, of a standard error for which
-        entities are drawn with replacement and the others' own chance is added.
+        alone fall short where few lists are far out. What lies beyond the values of these lists stands at their ends: a
+        line says nothing there, and one such item would decide. The interval is the normal one, of a standard error for
+        which entities are drawn with replacement and the others' own chance is added, whose lists are taken to be alike.
 
         References
         ----------
@@ -142,12 +150,13 @@ class JudgedLists:
         if weights is None:
             return None
         known, wanted = _filled(self.features, others.features)
-        drawn = []
+        drawn, independent = [], len(np.unique(others.owners))
         for times in draw_entities(self.owners, samples, rng):
             value, spread = self._by(weights * times, known, wanted)
-            drawn.append(value + rng.normal() * spread / math.sqrt(len(others.ndcg)))
+            drawn.append(value + rng.normal() * spread / math.sqrt(independent))
         value, beside = self._by(weights, known, wanted)[0], _QUANTILE * float(np.std(drawn, ddof=1))
-        return value, value - beside, value + beside
+        low, middle, high = np.clip([value - beside, value, value + beside], 0.0, 1.0)
+        return float(middle), float(low), float(high)
 
     def _by(self, weights: _Floats, known: _Floats, wanted: _Floats) -> tuple[float, float]:
         """Return the mean that lists by these weights let expect where features have other means, and their spread."""
@@ -158,10 +167,32 @@ class JudgedLists:
         return mean + float((wanted - middle) @ slopes), math.sqrt(float(np.average(beside**2, weights=weights)))
 
 
+def _least_deviation(found: Placements) -> float:
+    """Return the standard error of an AUC by the sizes of the classes, where one pair more of each order had been seen.
+
+    Where all rows of a class are on the right side their placements have no spread: that is not sure, but of few.
+
+    Notes
+    -----
+    Hanley and McNeil's, with the mean of both sizes in the place of each, as Newcombe has it (``training.auc``).
+    """
+    fewer, mean_size = min(found.positives, found.negatives), (found.positives + found.negatives) / 2
+    value = (found.value * fewer + 1) / (fewer + 2)
+    pairs = 1 + (mean_size - 1) * ((1 - value) / (2 - value) + value / (1 + value))
+    return math.sqrt(value * (1 - value) * pairs / (found.positives * found.negatives))
+
+
 def _filled(features: _Floats, others: _Floats) -> tuple[_Floats, _Floats]:
-    """Return features whose missing values are their mean, and the means of others so filled."""
+    """Return features whose missing values are their mean, and the means of others so filled and within their range.
+
+    Both in deviations of the features: which of them a line is drawn through is not for their units to say.
+    """
     finite = np.where(np.isfinite(features), features, np.nan)
-    counts = np.isfinite(finite).sum(axis=0)
+    is_there = np.isfinite(finite)
+    counts = is_there.sum(axis=0)
     means = np.divide(np.nansum(finite, axis=0), counts, out=np.zeros(features.shape[1]), where=counts > 0)
-    there = np.where(np.isfinite(others), others, means)
-    return np.where(np.isfinite(finite), finite, means), there.mean(axis=0)
+    known = np.where(is_there, finite, means)
+    inside = np.clip(np.where(np.isnan(others), means, others), known.min(axis=0), known.max(axis=0))
+    spread = known.std(axis=0)
+    spread[spread == 0] = 1.0
+    return (known - means) / spread, (inside.mean(axis=0) - means) / spread

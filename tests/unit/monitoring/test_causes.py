@@ -145,6 +145,72 @@ def test_of_lists_the_part_whose_order_has_become_random_is_named():
     assert found.of_fall > 0.5
 
 
+def _part_lists(seed: int, *, hits: float, lists: int) -> tuple[JudgedLists, Cells]:
+    """Return lists with a positive item in the first ten places so often, of five small parts and a large one."""
+    rng, places = np.random.default_rng(seed), 1 / np.log2(1 + np.arange(1, 11))
+    ndcg = np.where(rng.random(lists) < hits, rng.choice(places, lists), 0.0)
+    parts = Cells("c", tuple("abcdef"), rng.choice(6, lists, p=[0.025] * 5 + [0.875]))
+    return JudgedLists(ndcg, np.zeros((lists, 1)), np.arange(lists)), parts
+
+
+def test_few_lists_that_all_have_nothing_are_not_taken_for_sure():
+    """Where all lists have fallen alike a part is named in one world of twenty at most."""
+    named = 0
+    for seed in range(100):
+        reference, then = _part_lists(seed, hits=0.15, lists=3000)
+        current, now = _part_lists(10_000 + seed, hits=0.10, lists=1000)
+        named += find_part(reference, current, [(then, now)]) is not None
+    assert named <= 5
+
+
+def test_parts_of_which_all_lists_have_one_value_are_held_against_the_others():
+    """Every list of one part has come to the second place; the others stand where they stood."""
+    reference = JudgedLists(np.ones(200), np.zeros((200, 1)), np.arange(200))
+    half = Cells("c", ("c=a", "c=b"), np.arange(100) % 2)
+    fallen = JudgedLists(np.where(half.of_row == 1, 0.5, 1.0), np.zeros((100, 1)), np.arange(100))
+    found = find_part(reference, fallen, [(Cells("c", ("c=a", "c=b"), np.arange(200) % 2), half)])
+    assert (found.name, found.before, found.now, found.of_fall) == ("c=b", 1.0, 0.5, 1.0)
+
+
+def test_parts_whose_rows_are_all_in_order_are_held_against_the_others():
+    """Within each part every positive row stands above all others; over both parts no more."""
+    is_positive, is_b = np.arange(200) % 2 == 1, np.arange(200) >= 100
+    before = np.where(is_positive, 0.8, 0.2)
+    now = np.where(is_b, before + 1, before)
+    reference, current = (
+        JudgedRows(scores, np.zeros((200, 1)), is_positive.astype(float), np.arange(200)) for scores in (before, now)
+    )
+    parts = Cells("c", ("c=a", "c=b"), is_b.astype(int))
+    assert find_part(reference, current, [(parts, parts)]) is None
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e4, 1e12], ids=str)
+def test_what_lists_let_expect_is_the_same_in_any_unit(unit):
+    reference, current = lists_world(1500, 1, lists_each=4), lists_world(600, 2, who=1.0)
+
+    def expected(by: float) -> tuple[float, float, float]:
+        sides = (JudgedLists(e.ndcg, e.features * [1, by, 1, 1], e.owners) for e in (reference, current))
+        return next(sides).expect(next(sides), samples=20, seed=0)
+
+    assert expected(unit) == pytest.approx(expected(1.0), abs=1e-3)
+
+
+@pytest.mark.parametrize("far", [1e9, 3e38, np.inf], ids=str)
+def test_one_list_that_is_far_out_does_not_decide_what_is_expected(far):
+    reference, current = lists_world(1500, 1, lists_each=4), lists_world(600, 2)
+    beside = current.features.copy()
+    beside[0, 1] = far
+    told = reference.expect(JudgedLists(current.ndcg, beside, current.owners), samples=20, seed=0)
+    assert told == pytest.approx(reference.expect(current, samples=20, seed=0), abs=0.01)
+
+
+def test_lists_of_one_entity_are_taken_to_be_alike_where_others_are_expected():
+    reference, current = lists_world(3000, 1), lists_world(400, 2)
+    shared = JudgedLists(current.ndcg, current.features, current.owners // 20)
+    (_, low, high), (_, low_shared, high_shared) = (reference.expect(e, samples=60, seed=0) for e in (current, shared))
+    assert high_shared - low_shared > 1.5 * (high - low)
+
+
 def test_where_both_have_nothing_in_common_nothing_is_said():
     reference = world(1000, 1)
     elsewhere = world(600, 2)
