@@ -1,8 +1,8 @@
-"""What a fall of performance is of: which part of what was scored, and which feature of who is scored.
+"""What a fall of performance is of, in words, and which part of what was scored has fallen most.
 
 What belongs here: parts held against one another, and sentences of three causes at most. What does not: the
-verdict on a fall (``performance``), and whether it is of who is scored or of what becomes of the same ones
-(``fall_parts``).
+verdict on a fall (``performance``), whether it is of who is scored or of what becomes of the same ones
+(``fall_parts``), and which feature has moved (``moved_feature``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from scipy.stats import norm
 
 from include.monitoring.fall_parts import FallParts
 from include.monitoring.fall_sides import Judged, Worth
+from include.monitoring.moved_feature import FEATURES_MAX, find_moved
 from include.monitoring.performance import Reference
 from include.monitoring.slices import Cells, cut
 
@@ -29,13 +30,8 @@ _Masks: TypeAlias = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 # That any part is named although all have fallen alike.
 _CHANCE = 0.05
-# More features tell nothing that these don't, and make the level of each stricter.
-FEATURES_MAX = 10
-_BINS = 10
 # They may differ in what no feature shows.
 _ALIKE = "those with the same features"
-# A bin that the test hardly had stands for no more than so many of its rows.
-_WEIGHT_MAX = 20.0
 
 
 @dataclass(frozen=True)
@@ -62,42 +58,15 @@ class FallenPart:
 
     def __str__(self) -> str:
         return (
-            f"{self.name}: {self.metric} {self.now:.2f} where the test had {self.before:.2f}; without these "
-            f"{self.of_rows:.0%}, {self.of_fall:.0%} of the fall is gone"
-        )
-
-
-@dataclass(frozen=True)
-class MovedFeature:
-    """A feature whose values alone, moved as they have, would have made the test harder.
-
-    Attributes
-    ----------
-    name, metric : str
-    before, now : tuple of float
-        The quartiles of its values.
-    brings : float
-        The metric of the test, weighted to have the current values of this feature.
-    """
-
-    name: str
-    metric: str
-    before: tuple[float, float]
-    now: tuple[float, float]
-    brings: float
-
-    def __str__(self) -> str:
-        (was_low, was_high), (low, high) = self.before, self.now
-        return (
-            f"{self.name}: the middle half lies from {low:.3g} to {high:.3g}, on the test from {was_low:.3g} to "
-            f"{was_high:.3g}; that alone brings {self.metric} {self.brings:.3f}"
+            f"{self.name}: {self.metric} {self.now:.3f} where the test had {self.before:.3f}; without these "
+            f"{self.of_rows:.1%}, {self.of_fall:.0%} of the fall is gone"
         )
 
 
 def find_causes(
     reference: Judged,
     current: Judged,
-    parts: FallParts | None,
+    parts: FallParts | str,
     cells: Sequence[tuple[Cells, Cells]],
     *,
     promise: Reference,
@@ -109,8 +78,8 @@ def find_causes(
     ----------
     reference, current : Judged
         The version's test, and what came true of those that it scored, each entity once.
-    parts : FallParts or None
-        None where they can't be told apart.
+    parts : FallParts or str
+        As `split_fall` returns them.
     cells : sequence of (Cells, Cells)
         As `find_part` takes them.
     promise : Reference
@@ -121,17 +90,14 @@ def find_causes(
     told = [_tell_parts(parts, promise, reference.metric)]
     if (part := find_part(reference, current, cells)) is not None:
         told.append(str(part))
-    if parts is not None and parts.is_who and (moved := find_moved(reference, current, names)) is not None:
+    if isinstance(parts, FallParts) and parts.is_who and (moved := find_moved(reference, current, names)) is not None:
         told.append(str(moved))
     return tuple(told)
 
 
-def _tell_parts(parts: FallParts | None, promise: Reference, metric: str) -> str:
-    if parts is None:
-        return (
-            "those who are scored and the test have too little in common to tell whether who is scored has changed or "
-            "what becomes of them"
-        )
+def _tell_parts(parts: FallParts | str, promise: Reference, metric: str) -> str:
+    if isinstance(parts, str):
+        return f"whether who is scored has changed or what becomes of them can't be told: {parts}"
     expected = parts.expected
     alone = f"{expected.value:.3f} [{expected.low:.3f}, {expected.high:.3f}]"
     came = f"{metric} {parts.realised:.3f} where the test had {promise.value:.3f}"
@@ -151,7 +117,8 @@ def cut_features(reference: Judged, current: Judged, names: Sequence[str]) -> It
         known = before[np.isfinite(before)]
         ends = sorted({float(f"{end:.3g}") for end in np.quantile(known, [1 / 3, 2 / 3])}) if len(known) else []
         if ends:
-            yield cut(_column(before), name, ends), cut(_column(now), name, ends)
+            called = f"{reference.of_feature}{name}"
+            yield cut(_column(before), called, ends), cut(_column(now), called, ends)
 
 
 def _column(values: _Floats) -> pa.ChunkedArray:
@@ -213,35 +180,3 @@ def _compare(name: str, sides: _Sides, own: _Masks, every: _Fall | None) -> tupl
 def _fall(sides: _Sides, chosen: _Masks) -> _Fall | None:
     was, came = (side.measure(mask) for side, mask in zip(sides, chosen, strict=True))
     return None if was is None or came is None else _Fall(was, came)
-
-
-def find_moved(reference: Judged, current: Judged, names: Sequence[str]) -> MovedFeature | None:
-    """Return the feature whose present values alone would have made the test hardest; None where none would.
-
-    Those of the test are weighted so that one feature has the values that it has now, by tenths of the test.
-    """
-    as_it_was = reference.weighted()
-    found = []
-    for place_, name in enumerate(names[:FEATURES_MAX]):
-        before, now = reference.features[:, place_], current.features[:, place_]
-        brings = reference.weighted(_weights(before, now))
-        if brings < as_it_was and np.isfinite(before).any() and np.isfinite(now).any():
-            found.append(MovedFeature(name, reference.metric, _middle_half(before), _middle_half(now), brings))
-    return min(found, key=lambda each: each.brings, default=None)
-
-
-def _weights(before: _Floats, now: _Floats) -> _Floats:
-    """Return how much likelier each value of the test is now, by tenths of the test and whether it is missing."""
-    known = before[np.isfinite(before)]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(known) else np.empty(0)
-    bins = [
-        np.where(np.isnan(each), len(edges) + 1, np.searchsorted(edges, each, side="right")) for each in (before, now)
-    ]
-    was, came = (np.bincount(each, minlength=len(edges) + 2) / len(each) for each in bins)
-    ratio = np.divide(came, was, out=np.zeros_like(came), where=was > 0)
-    return np.asarray(np.minimum(ratio, _WEIGHT_MAX)[bins[0]])
-
-
-def _middle_half(values: _Floats) -> tuple[float, float]:
-    low, high = np.quantile(values[np.isfinite(values)], [0.25, 0.75])
-    return float(low), float(high)

@@ -15,6 +15,8 @@ from include.specs.model_sections import DecisionSpec, MonitoringSpec
 SCORE = "score"
 # More of them are no cause but a symptom.
 _CAUSES = 3
+# Longer ones nobody counts the noughts of.
+_LARGEST_WRITTEN_OUT = 1e15
 
 CANDIDATE_WAITS = "a candidate waits for approval; approve or reject it first"
 
@@ -95,7 +97,7 @@ def tell_cause(drifting: Sequence[FeatureDrift], importance: Mapping[str, float]
 
 
 def _tell_shift(drift: FeatureDrift, importance: float | None, monitoring: MonitoringSpec) -> str:
-    moved = "" if drift.wasserstein is None else f", moved by {drift.wasserstein:.3g}"
+    moved = "" if drift.wasserstein is None else f", moved by {number(drift.wasserstein)}"
     share = "" if importance is None else f", {importance:.0%} of the model"
     if drift.reason is not None:
         return f"{drift.feature}: {drift.reason}{share}"
@@ -133,3 +135,15 @@ def count(number: int, noun: str) -> str:
     ('1 night', '2 nights')
     """
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def number(value: float) -> str:
+    """Return a number to three digits, as people write it.
+
+    Examples
+    --------
+    >>> number(0.01234), number(12.345), number(1234567.0), number(-20150)
+    ('0.0123', '12.3', '1230000', '-20200')
+    """
+    short = f"{value:.3g}"
+    return f"{float(short):.0f}" if "e+" in short and abs(value) < _LARGEST_WRITTEN_OUT else short

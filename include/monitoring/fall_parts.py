@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TypeVar
 
+from include.errors import RefusedError
 from include.monitoring.fall_sides import Judged
 from include.monitoring.performance import Figure, Reference
 
@@ -38,8 +39,8 @@ class FallParts:
 
 def split_fall(
     reference: _Judged, current: _Judged, promise: Reference, *, samples: int = 100, seed: int = 0
-) -> FallParts | None:
-    """Split a fall in two parts; None where both sides have too little in common, or there are too few rows.
+) -> FallParts | str:
+    """Split a fall in two parts, or say in words why they can't be told apart.
 
     Parameters
     ----------
@@ -66,9 +67,15 @@ def split_fall(
     ----------
     T. Cai, H. Namkoong, S. Yadlowsky, Diagnosing Model Performance Under Distribution Shift (arXiv 2303.02011).
     """
-    expected, realised = reference.expect(current, samples=samples, seed=seed), current.weighted()
-    if expected is None or not math.isfinite(realised):
-        return None
+    realised = current.weighted()
+    if not math.isfinite(realised):
+        return "all labels that came true are the same"
+    try:
+        expected = reference.expect(current, samples=samples, seed=seed)
+    except RefusedError as no:
+        return str(no)
+    if expected is None:
+        return "those who are scored and the test have too little in common"
     value, low, high = expected
     surely = promise.value - value - math.hypot(high - value, promise.value - promise.low)
     return FallParts(Figure(value, low, high), realised, surely > 0, realised < low)

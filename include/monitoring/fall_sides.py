@@ -17,7 +17,7 @@ from scipy.stats import norm
 from include.errors import RefusedError
 from include.monitoring.estimated_performance import OF_A_CLASS_MIN, ScoredRows, estimate_auc, expected_auc
 from include.monitoring.likeness import ROWS_MIN, draw_entities, find_likeness
-from include.monitoring.placements import Placements, place
+from include.monitoring.placements import Placements, place, placements
 
 _Floats = NDArray[np.float64]
 _QUANTILE = float(norm.ppf(0.975))
@@ -40,13 +40,20 @@ class Judged(Protocol):
     ----------
     metric : str
         What it is judged by, as a person calls it.
+    of_feature : str
+        What is said before the name of a feature, where it is no value of its own.
     """
 
     metric: ClassVar[str]
+    of_feature: ClassVar[str]
 
     @property
     def features(self) -> _Floats:
         """Of shape (n, n_features); NaN is missing."""
+
+    @property
+    def owners(self) -> NDArray[np.int64]:
+        """The number of each one's entity; of shape (n,)."""
 
     def measure(self, chosen: NDArray[np.bool_]) -> Worth | None:
         """Return what a part is worth; None where it has too few entities, or too few of a class."""
@@ -54,10 +61,18 @@ class Judged(Protocol):
     def weighted(self, weights: _Floats | None = None) -> float:
         """Return what all are worth, each for as many as its weight says; NaN where that is nothing."""
 
+    def pulls(self) -> _Floats:
+        """Return how the metric moves with the share of each, to first order; of shape (n,), with a mean of 0."""
+
     def expect(self, others: Self, *, samples: int, seed: int) -> tuple[float, float, float] | None:
         """Return what others would be worth were it only for their features; None where they have too little in common.
 
         The value, and the ends of an interval that holds what comes true 95 times of 100.
+
+        Raises
+        ------
+        RefusedError
+            If there are too few on a side to tell anything.
         """
 
 
@@ -66,6 +81,7 @@ class JudgedRows(ScoredRows):
     """Rows of a classifier, with labels; judged by the AUC."""
 
     metric: ClassVar[str] = "AUC"
+    of_feature: ClassVar[str] = ""
 
     def measure(self, chosen: NDArray[np.bool_]) -> Worth | None:
         """As `Judged.measure`, by placements; no surer than classes of so many entities let anybody be."""
@@ -79,12 +95,18 @@ class JudgedRows(ScoredRows):
         """As `Judged.weighted`."""
         return expected_auc(self.scores, np.asarray(self.labels), weights)
 
+    def pulls(self) -> _Floats:
+        """As `Judged.pulls`: placements, beside their mean, by the share of a row's class."""
+        is_positive = np.asarray(self.labels) == 1
+        placed = placements(is_positive, self.scores)
+        if placed is None:
+            return np.zeros(len(self.scores))
+        share = np.where(is_positive, is_positive.mean(), 1 - is_positive.mean())
+        return np.asarray((placed - placed[is_positive].mean()) / share)
+
     def expect(self, others: Self, *, samples: int, seed: int) -> tuple[float, float, float] | None:
         """As `Judged.expect`: as before labels are known."""
-        try:
-            found = estimate_auc(self, others, samples=samples, seed=seed)
-        except RefusedError:
-            return None
+        found = estimate_auc(self, others, samples=samples, seed=seed)
         return (found.value, found.low, found.high) if found.is_corrected else None
 
 
@@ -102,6 +124,7 @@ class JudgedLists:
     """
 
     metric: ClassVar[str] = "NDCG"
+    of_feature: ClassVar[str] = "mean "
     ndcg: _Floats
     features: _Floats
     owners: NDArray[np.int64]
@@ -127,6 +150,10 @@ class JudgedLists:
             return float("nan")
         return float(np.average(self.ndcg, weights=weights))
 
+    def pulls(self) -> _Floats:
+        """As `Judged.pulls`."""
+        return np.asarray(self.ndcg - self.ndcg.mean())
+
     def expect(self, others: Self, *, samples: int, seed: int) -> tuple[float, float, float] | None:
         """As `Judged.expect`.
 
@@ -136,15 +163,20 @@ class JudgedLists:
         what weights leave of a difference of means is made up for by a weighted line through the features. Weights
         alone fall short where few lists are far out. What lies beyond the values of these lists stands at their ends: a
         line says nothing there, and one such item would decide. The interval is the normal one, of a standard error for
-        which entities are drawn with replacement and the others' own chance is added, whose lists are taken to be alike.
+        which entities are drawn with replacement and the others' own chance is added; lists of one of these are alike.
 
         References
         ----------
         C. M. Cassel, C. E. Särndal, J. H. Wretman, Some results on generalized difference estimation and generalized
         regression estimation for finite populations, Biometrika 63 (1976).
         """
-        if min(len(self.ndcg), len(others.ndcg)) < ROWS_MIN or len(np.unique(self.owners)) < OF_A_CLASS_MIN:
-            return None
+        for name, side in (("test", self), ("current", others)):
+            if len(side.ndcg) < ROWS_MIN:
+                raise RefusedError(f"the {name} lists are {len(side.ndcg)}; from fewer than {ROWS_MIN} nothing is told")
+        if (entities := len(np.unique(self.owners))) < OF_A_CLASS_MIN:
+            raise RefusedError(
+                f"the test has lists of {entities} entities; from fewer than {OF_A_CLASS_MIN} nothing is told"
+            )
         rng = np.random.default_rng(seed)
         weights = find_likeness(self.features, others.features, rng)
         if weights is None:
@@ -180,6 +212,13 @@ def _least_deviation(found: Placements) -> float:
     value = (found.value * fewer + 1) / (fewer + 2)
     pairs = 1 + (mean_size - 1) * ((1 - value) / (2 - value) + value / (1 + value))
     return math.sqrt(value * (1 - value) * pairs / (found.positives * found.negatives))
+
+
+def deviation_of_mean(values: _Floats, owners: NDArray[np.int64]) -> float:
+    """Return the standard error of a mean of at least one, by entity: Cochran's of a ratio of sums."""
+    whose = np.unique(owners, return_inverse=True)[1]
+    beside = np.bincount(whose, values - values.mean())
+    return math.sqrt(len(beside) / max(1, len(beside) - 1) * float(beside @ beside)) / len(values)
 
 
 def _filled(features: _Floats, others: _Floats) -> tuple[_Floats, _Floats]:

@@ -62,22 +62,33 @@ def place(is_positive: NDArray[np.bool_], scores: _Floats, owners: NDArray[np.in
     >>> found.value, found.positives, found.negatives
     (0.75, 2, 2)
     """
-    above, below = scores[is_positive], scores[~is_positive]
-    if not len(above) or not len(below):
+    placed = placements(is_positive, scores)
+    if placed is None:
         return None
-    placements = np.empty(len(scores))
-    placements[is_positive] = _beaten(above, below)
-    placements[~is_positive] = 1 - _beaten(below, above)
-    value = float(placements[is_positive].mean())
+    value = float(placed[is_positive].mean())
     count = int(owners.max()) + 1
     sums, entities = [], []
     for chosen in (is_positive, ~is_positive):
-        sums.append(np.bincount(owners[chosen], placements[chosen] - value, count) / chosen.sum())
+        sums.append(np.bincount(owners[chosen], placed[chosen] - value, count) / chosen.sum())
         entities.append(len(np.unique(owners[chosen])))
     variance = sum(_of_few(each) * float(part @ part) for each, part in zip(entities, sums, strict=True))
     variance += 2 * _of_few(len(np.unique(owners))) * float(sums[0] @ sums[1])
     deviation = float(np.sqrt(variance)) if variance >= 0 else float("nan")
     return Placements(value, deviation, *entities)
+
+
+def placements(is_positive: NDArray[np.bool_], scores: _Floats) -> _Floats | None:
+    """Return of each row the share of the other class that it stands on the right side of; None where all are one.
+
+    Parameters are those of `place`; a tie counts one half.
+    """
+    above, below = scores[is_positive], scores[~is_positive]
+    if not len(above) or not len(below):
+        return None
+    placed = np.empty(len(scores))
+    placed[is_positive] = _beaten(above, below)
+    placed[~is_positive] = 1 - _beaten(below, above)
+    return placed
 
 
 def _beaten(scores: _Floats, others: _Floats) -> _Floats:

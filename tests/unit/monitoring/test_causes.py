@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from include.monitoring.causes import cut_features, find_causes, find_moved, find_part
+from include.monitoring.causes import cut_features, find_causes, find_part
 from include.monitoring.fall_parts import FallParts, split_fall
 from include.monitoring.fall_sides import JudgedLists, JudgedRows
+from include.monitoring.moved_feature import find_moved
 from include.monitoring.performance import Figure, Reference
 from include.monitoring.placements import place
 from include.monitoring.slices import Cells
@@ -55,7 +56,7 @@ def promise_of(rows: JudgedRows) -> Reference:
 def split(seed: int, **changes: float) -> FallParts:
     reference, current = world(3000, 10_000 + seed, rows_each=4), world(1000, seed, **changes)
     found = split_fall(reference, current, promise_of(reference), seed=seed)
-    assert found is not None
+    assert isinstance(found, FallParts)
     assert found.realised == pytest.approx(roc_auc_score(current.labels, current.scores))
     return found
 
@@ -129,7 +130,7 @@ def test_of_lists_who_is_scored_and_what_becomes_of_them_are_told_apart(changes,
             promise=promise, names=["clear", "other"],
         )  # fmt: skip
         assert told[0].startswith(f"NDCG {parts.realised:.3f} where the test had {promise.value:.3f}: ")
-        assert any("clear: the middle half lies" in cause for cause in told) == parts.is_who
+        assert any(cause.startswith("mean clear: the middle half lies") for cause in told) == parts.is_who
     print(changes, "fall", round(float(np.mean(falls)), 3), "who", sum(whos), "what", sum(whats), "of", WORLDS)
     for claims, is_true in ((whos, is_who), (whats, is_what)):
         assert sum(claims) >= 0.8 * WORLDS if is_true else sum(claims) <= 0.05 * WORLDS + (0 if FULL else 1)
@@ -141,7 +142,7 @@ def test_of_lists_the_part_whose_order_has_become_random_is_named():
     ndcg = np.where(is_hit, current.ndcg * np.random.default_rng(5).random(len(is_hit)), current.ndcg)
     hit = JudgedLists(ndcg, current.features, current.owners)
     found = find_part(reference, hit, list(cut_features(reference, hit, ["clear", "other"])))
-    assert (found.name.partition(">=")[0], found.metric) == ("other", "NDCG")
+    assert (found.name.partition(">=")[0], found.metric) == ("mean other", "NDCG")
     assert found.of_fall > 0.5
 
 
@@ -216,9 +217,25 @@ def test_where_both_have_nothing_in_common_nothing_is_said():
     elsewhere = world(600, 2)
     elsewhere = JudgedRows(elsewhere.scores, elsewhere.features + 30, elsewhere.labels, elsewhere.entities)
     parts = split_fall(reference, elsewhere, promise_of(reference))
-    assert parts is None
     (told,) = find_causes(reference, elsewhere, parts, [], promise=promise_of(reference), names=NAMES)
     assert "have too little in common" in told
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "said"),
+    [
+        (world(3000, 1), world(80, 2, what=1.0), "the current rows are 80; from fewer than 100 nothing is estimated"),
+        (lists_world(600, 1), lists_world(50, 2), r"the current lists are \d\d; from fewer than 100 nothing is told"),
+        (lists_world(600, 1, lists_each=60), lists_world(300, 2), "the test has lists of 10 entities"),
+    ],
+    ids=["rows", "lists", "entities"],
+)
+def test_of_few_it_is_said_that_they_are_few_and_not_that_they_are_others(reference, current, said):
+    promise = Reference(0.8, 0.78, 0.82, 3000)
+    parts = split_fall(reference, current, promise)
+    (told,) = find_causes(reference, current, parts, [], promise=promise, names=NAMES)
+    assert re.search(f"can't be told: {said}", told)
+    assert "in common" not in told
 
 
 def test_the_part_whose_chances_have_changed_is_named_and_where_all_have_none_is():
@@ -240,7 +257,7 @@ def test_the_part_whose_chances_have_changed_is_named_and_where_all_have_none_is
     ]
     assert found.of_fall == pytest.approx(1 - falls[0] / falls[1])
     assert found.of_fall > 0.5
-    assert f"without these {found.of_rows:.0%}, {found.of_fall:.0%} of the fall is gone" in str(found)
+    assert f"without these {found.of_rows:.1%}, {found.of_fall:.0%} of the fall is gone" in str(found)
     alike = 0
     for seed in range(WORLDS * 5):
         then, now = world(2000, 100 + seed), world(1000, 900 + seed, what=0.5)
@@ -257,6 +274,60 @@ def test_the_feature_that_made_the_test_harder_is_named_in_its_own_unit():
     assert found.now == pytest.approx(tuple(np.quantile(current.features[:, 0], [0.25, 0.75])))
     assert found.brings < roc_auc_score(reference.labels, reference.scores) - 0.03
     assert f"from {found.now[0]:.3g} to {found.now[1]:.3g}" in str(found)
+
+
+def test_a_feature_that_has_not_moved_is_named_in_one_world_of_twenty_at_most():
+    """What has moved, and made the test harder, is none of those that are looked at."""
+    named = 0
+    for seed in range(20):
+        reference, current, moved = world(1500, 1000 + seed, rows_each=4), world(600, seed), world(600, seed, who=1.0)
+        features = current.features.copy()
+        features[:, 0] = moved.features[:, 0]
+        sides = (
+            JudgedRows(rows.scores, columns[:, 1:], rows.labels, rows.entities)
+            for rows, columns in ((reference, reference.features), (current, features))
+        )
+        named += find_moved(*sides, NAMES[1:]) is not None
+    assert named <= 2
+
+
+def _missing(rows: JudgedRows, share: float, *, becomes: float = np.nan) -> JudgedRows:
+    """Return rows of which a share, evenly, lack what tells most, and are scored alike."""
+    is_missing = np.arange(len(rows.scores)) % 100 < share * 100
+    features = np.where(is_missing[:, None] & (np.arange(5) == 0), becomes, rows.features)
+    return JudgedRows(np.where(is_missing, 0.5, rows.scores), features, rows.labels, rows.entities)
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0.5, "and 50% have no value, on the test 20%; "), (1.0, "^reach: 100% have no value, on the test 20%; ")],
+    ids=["half", "all"],
+)
+def test_a_feature_that_is_missing_more_often_is_named_and_how_often(share, said):
+    found = find_moved(_missing(world(3000, 8), 0.2), _missing(world(1000, 9), share), NAMES)
+    assert found.name == "reach"
+    assert re.search(said, str(found))
+
+
+def test_where_the_middle_half_lies_as_it_did_it_is_said_where_most_has_changed():
+    """Most stand at 0, then as now; it is the others that were told apart."""
+    reference, current = (
+        _missing(world(rows, seed), share, becomes=-9.0) for rows, seed, share in ((3000, 8, 0.76), (1000, 9, 0.95))
+    )
+    found = find_moved(reference, current, NAMES)
+    assert (found.name, found.before, found.now) == ("reach", (-9.0, -9.0), (-9.0, -9.0))
+    end, was, came = found.above
+    assert was == pytest.approx((reference.features[:, 0] >= end).mean())
+    assert came == pytest.approx((current.features[:, 0] >= end).mean())
+    assert re.search(rf"^reach: {came:.1%} have .* or more, on the test {was:.1%}; that alone brings AUC", str(found))
+
+
+def test_pulls_say_how_the_metric_moves_with_the_share_of_each():
+    for side in (world(400, 1), lists_world(400, 2)):
+        pulls, more = side.pulls(), np.ones(len(side.features))
+        more[7] += 1e-4
+        assert pulls.mean() == pytest.approx(0, abs=1e-12)
+        assert (side.weighted(more) - side.weighted()) / 1e-4 * len(more) == pytest.approx(pulls[7], rel=0.02)
 
 
 @pytest.mark.parametrize(
