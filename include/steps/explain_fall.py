@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from include import partitions
 from include.features.checks import EVENT_TIMESTAMP
+from include.features.row_order import ordered
 from include.monitoring.causes import cut_features, find_causes
 from include.monitoring.fall_parts import split_fall
 from include.monitoring.fall_sides import Judged, JudgedLists, JudgedRows
@@ -112,7 +113,7 @@ def _newest(deployment: Deployment, spec: ModelSpec, rows: pa.Table, service: st
         scores = deployment.lake.read(predictions_name(spec.model_id), start=night, end=night)
         is_same = pc.and_(pc.equal(scores[ROLE], CHAMPION), pc.equal(scores["model_version"], rows["model_version"][0]))
         read = with_features(deployment, spec, night, scores.filter(is_same), service=service)
-        read = read.join(own, keys=keys, join_type="inner").rename_columns({FEATURE_CREATED: KNOWN_BY})
+        read = ordered(read.join(own, keys=keys, join_type="inner"), keys).rename_columns({FEATURE_CREATED: KNOWN_BY})
         at = pa.array([partitions.end_of(night)] * len(read), pa.timestamp("us", tz="UTC"))
         found.append(read.append_column(EVENT_TIMESTAMP, at))
         enough -= len(read[entity].unique())

@@ -27,19 +27,21 @@ if TYPE_CHECKING:
 
 # Each slice is looked for in the files of the night once more.
 ROWS_OF_A_SLICE = 524_288
+_PLACE = "place"
 
 
 def with_features(
     deployment: Deployment, spec: ModelSpec, partition: str, scores: pa.Table, *, service: str
 ) -> pa.Table:
-    """Return scores beside the features that they were computed from."""
+    """Return scores beside the features that they were computed from, in their order."""
     keys = list(spec.entity.keys)
     created = [created_column(group) for group in other_groups(spec, service)]
     scored = scores.select([*keys, FEATURE_CREATED, *created]).rename_columns([*keys, CREATED_TIMESTAMP, *created])
     inputs = read_scored(deployment, spec, partition, scored, service=service)
-    return scores.select([*keys, "score"]).join(
-        inputs.rows.select([*keys, *inputs.features]), keys=keys, join_type="left outer"
-    )
+    placed = scores.select([*keys, "score"]).append_column(_PLACE, pa.array(range(scores.num_rows), pa.int64()))
+    # Threads join in any order, and what is drawn of rows with a seed is drawn by their places.
+    joined = placed.join(inputs.rows.select([*keys, *inputs.features]), keys=keys, join_type="left outer")
+    return ordered(joined, [_PLACE]).drop_columns(_PLACE)
 
 
 def in_slices_with_features(
