@@ -133,5 +133,7 @@ def _nothing_asks(
 ) -> str:
     drifted = breaches(nights, policy, monitoring, partition, by=partial(drifting, policy=policy))
     fallen = breaches(nights, policy, monitoring, partition, by=fallen_checks)
-    told = [tally_drift(len(drifted), policy), *([tally_performance(len(fallen), policy)] if fallen else [])]
+    told = [tally_drift(len(drifted), policy)]
+    if fallen:
+        told.append(tally_performance(list(map(fallen_checks, fallen)), policy))
     return f"nothing asks for a retrain: {' and '.join(told)}, {policy.breaches} needed"

@@ -5,10 +5,11 @@ What belongs here: wording. What does not: what is decided (``decision``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from include.monitoring.check import Check
 from include.monitoring.drift import FeatureDrift
+from include.monitoring.estimated_performance import ESTIMATED
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 # The prediction is profiled beside the features; its shift has a check of its own, and is no cause of a retrain.
@@ -31,7 +32,7 @@ def waiting(night: str) -> str:
 
 def tally_drift(found: int, policy: DecisionSpec) -> str:
     """Say how many nights showed a shift."""
-    features, share = count(policy.features_min, "feature"), f"{policy.importance_min:.0%} of the model"
+    features, share = count(policy.features_min, "feature"), f"{percent(policy.importance_min)} of the model"
     nights = count(policy.windows, "night")
     return (
         f"{found} of the last {nights} showed a significant shift of at least {features} that are {share}, or any of "
@@ -39,9 +40,11 @@ def tally_drift(found: int, policy: DecisionSpec) -> str:
     )
 
 
-def tally_performance(found: int, policy: DecisionSpec) -> str:
-    """Say on how many nights performance had fallen."""
-    return f"performance had fallen on {found} of the last {count(policy.windows, 'night')}"
+def tally_performance(fallen: Sequence[Collection[Check]], policy: DecisionSpec) -> str:
+    """Say on how many nights performance had fallen, by the checks of each, and on how many of them by an estimate."""
+    told = f"performance had fallen on {len(fallen)} of the last {count(policy.windows, 'night')}"
+    estimated = sum(map(_are_estimates, fallen))
+    return f"{told}, on {estimated} by an estimate alone" if estimated else told
 
 
 def tell_breaches(checks: Iterable[Check]) -> Iterator[str]:
@@ -82,18 +85,32 @@ def tell_shifts(shifted: Sequence[FeatureDrift], importance: Mapping[str, float]
     return ", ".join(told) + (f" and {count(rest, 'feature')} more" if rest else "")
 
 
-def tell_cause(drifting: Sequence[FeatureDrift], importance: Mapping[str, float], monitoring: MonitoringSpec) -> str:
+def tell_cause(
+    checks: Collection[Check],
+    drifting: Sequence[FeatureDrift],
+    importance: Mapping[str, float],
+    monitoring: MonitoringSpec,
+) -> str:
     """Say whether who is scored has changed, or what becomes of the same ones: a fall of performance is of either.
 
-    Only features of tonight are looked at, while performance is of nights whose labels are in: a hint, and no proof,
-    where nobody could look at those (`causes`).
+    Only features of one night are looked at, while performance is of nights whose labels are in: a hint, and no proof,
+    where nobody could look at those (`causes`). What is estimated is of the night itself, and of who is scored.
     """
+    if _are_estimates(checks):
+        shifts = (
+            tell_shifts(drifting, importance, monitoring) if drifting else "no shift of that night counts by itself"
+        )
+        return f"an estimate tells a fall by who is scored alone: {shifts}"
     if not drifting:
         return (
-            "no shift of tonight counts: what becomes of those with the same features has changed, or who was "
+            "no shift of that night counts: what becomes of those with the same features has changed, or who was "
             "scored on those nights had"
         )
     return f"who is scored has changed too: {tell_shifts(drifting, importance, monitoring)}"
+
+
+def _are_estimates(checks: Collection[Check]) -> bool:
+    return all(check.name == ESTIMATED for check in checks)
 
 
 def _tell_shift(drift: FeatureDrift, importance: float | None, monitoring: MonitoringSpec) -> str:
@@ -135,6 +152,17 @@ def count(number: int, noun: str) -> str:
     ('1 night', '2 nights')
     """
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def percent(share: float) -> str:
+    """Return a share in percent, to three digits: a limit of 2.5 % is not told as one of 2.
+
+    Examples
+    --------
+    >>> percent(0.05), percent(0.025), percent(0.0523)
+    ('5%', '2.5%', '5.23%')
+    """
+    return f"{100 * share:.3g}%"
 
 
 def number(value: float) -> str:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from include.errors import RefusedError
 from include.monitoring.likeness import ROWS_MIN, draw_entities, find_likeness
 
+# The check of a night that is one.
+ESTIMATED = "estimated_auc"
 CAVEAT = (
     "an estimate: it can't see concept drift, as it takes the same score and features to mean the same chance as in "
     "the reference"

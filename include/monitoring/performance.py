@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from include.monitoring.check import Check, CheckVerdict
+from include.monitoring.decision_words import percent
 
 # Of a version's own value on its test: a fall of more than so much is a breach (the requirements' number).
 FALL_MAX = 0.05
@@ -109,8 +110,8 @@ def judge_fall(
     if figure.value < threshold:
         verdict = "breach" if surely > 0 else "ok"
         reason = (
-            f"{about}: {figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}] is {fall / reference.value:.0%} below "
-            f"the {reference.value:.3f} of the version's test, where {fall_max:.0%} is allowed, "
+            f"{about}: {figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}] is {percent(fall / reference.value)} "
+            f"below the {reference.value:.3f} of the version's test, where {percent(fall_max)} is allowed, "
             f"{'and not by chance' if surely > 0 else 'which may be chance'}"
         )
     return Check(

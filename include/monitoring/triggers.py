@@ -62,9 +62,9 @@ def find_triggers(
     if len(fallen) >= policy.breaches:
         last = fallen[-1]
         checks = fallen_checks(last)
-        causes = known_causes(checks) or (tell_cause(drifting(last, policy), last.importance, monitoring),)
+        causes = known_causes(checks) or (tell_cause(checks, drifting(last, policy), last.importance, monitoring),)
         told = f"{last.partition}: {tell_checks(checks)}; {'; '.join(causes)}"
-        yield "performance", f"{tally_performance(len(fallen), policy)}; {told}"
+        yield "performance", f"{tally_performance(list(map(fallen_checks, fallen)), policy)}; {told}"
     drifted = breaches(nights, policy, monitoring, partition, by=partial(drifting, policy=policy))
     if len(drifted) >= policy.breaches:
         shifts = tell_shifts(drifting(drifted[-1], policy), drifted[-1].importance, monitoring)
@@ -132,7 +132,7 @@ def _are_rested_on(drifts: Sequence[FeatureDrift], night: NightMetrics, policy: 
 
 
 def fallen_checks(night: NightMetrics) -> list[Check]:
-    """Return what of a night's performance, by labels that have come true, is beyond what is allowed."""
+    """Return what of a night's performance is beyond what is allowed; an estimate where its policy has it judged."""
     return [check for check in night.checks if check.watch == "performance" and check.verdict == "breach"]
 
 

@@ -16,7 +16,14 @@ import pyarrow.compute as pc
 from include.errors import RefusedError
 from include.monitoring.check import Check
 from include.monitoring.decision_facts import NightMetrics
-from include.monitoring.estimated_performance import CAVEAT, EstimatedAuc, ScoredRows, back_test, estimate_auc
+from include.monitoring.estimated_performance import (
+    CAVEAT,
+    ESTIMATED,
+    EstimatedAuc,
+    ScoredRows,
+    back_test,
+    estimate_auc,
+)
 from include.monitoring.performance import Figure, judge_fall, promised_by, tell, unjudged
 from include.question.matrix import feature_matrix
 from include.scoring.predictions import CHAMPION, ROLE
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
     from include.adapters.registry.model_files import LoadedModel
 
-ESTIMATED, HELD = "estimated_auc", "estimated_auc_held"
+HELD = f"{ESTIMATED}_held"
 # Of the interval; a night's costs as much as these.
 _SAMPLES = 100
 
@@ -120,8 +127,13 @@ def _held_before(before: Iterable[NightMetrics], version: int) -> Check | None:
 
 def _hold(reference: ScoredRows, seed: int) -> Check:
     held = back_test(reference, seed=seed)
-    said = f"on the version's test {held.within} of {held.windows} such estimates held"
-    share = held.within / held.windows if held.windows else None
+    if not held.windows:
+        said = "the version's test is too small to try such estimates on"
+        return tell(HELD, Figure(None), rows=len(reference.scores), about=said)
+    said, share = (
+        f"on the version's test {held.within} of {held.windows} such estimates held",
+        held.within / held.windows,
+    )
     return tell(HELD, Figure(share), rows=len(reference.scores), about=said)
 
 

@@ -155,6 +155,9 @@ def _judge(
             yield unjudged(name, f"{about}: {why}", rows=rows.num_rows)
             continue
         measured = _measure(spec, rows)
+        if isinstance(spec, RankingModelSpec) and not measured.rows:
+            yield unjudged(name, f"{about}: no list of which every label is known has a positive item")
+            continue
         yield judge_fall(name, measured.figures[judged], reference, rows=measured.rows, about=about, fall_max=fall_max)
         if window is windows[-1]:
             for other in list(measured.figures)[1:]:

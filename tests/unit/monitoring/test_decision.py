@@ -286,7 +286,7 @@ def test_performance_asks_when_it_had_fallen_on_enough_of_the_last_nights(fallen
     decision = decided(nights)
     assert outcome(decision) == (action, "performance" if action == "retrain" else "none")
     assert ("auc 0.710 [0.680, 0.740] against 0.8 of 900 rows" in decision.reasons[0]) == (action == "retrain")
-    assert ("no shift of tonight counts: what becomes of those with the same features" in decision.reasons[0]) == (
+    assert ("no shift of that night counts: what becomes of those with the same features" in decision.reasons[0]) == (
         action == "retrain"
     )
     assert f"performance had fallen on {sum(age < 5 for age in fallen)} of the last 5 nights" in decision.reasons[0]
@@ -298,6 +298,23 @@ def test_a_fall_of_performance_beside_a_shift_names_it() -> None:
     assert outcome(decision) == ("retrain", "performance")
     assert "who is scored has changed too: f0 psi 0.310" in decision.reasons[0]
     assert decision.reasons[1].startswith("5 of the last 5 nights showed a significant shift")
+
+
+@pytest.mark.parametrize(
+    ("shifted", "said"),
+    [(0, "no shift of that night counts by itself"), (2, "f0 psi 0.310")],
+    ids=["none-shifted", "shifted"],
+)
+def test_an_estimated_fall_is_of_who_is_scored_as_an_estimate_sees_nothing_else(shifted: int, said: str) -> None:
+    estimated, both = replace(_fallen(), name="estimated_auc"), make_nights(TONIGHT, [shifted] * 3)
+    nights = [replace(night, checks=(estimated, *([_fallen()] if night is both[0] else ()))) for night in both]
+    decision = decided(nights)
+    assert outcome(decision) == ("retrain", "performance")
+    assert decision.reasons[0].startswith(
+        "performance had fallen on 3 of the last 5 nights, on 2 by an estimate alone; "
+    )
+    assert f"an estimate tells a fall by who is scored alone: {said}" in decision.reasons[0]
+    assert "what becomes of those" not in decision.reasons[0]
 
 
 def test_a_fall_whose_causes_are_known_tells_them_and_no_more_than_three_checks() -> None:

@@ -47,6 +47,14 @@ def test_a_breach_says_what_fell_from_what_by_how_much():
     )
 
 
+def test_a_fall_just_beyond_what_is_allowed_is_told_as_more_than_that():
+    found = judge_fall(
+        "auc", Figure(0.8375, 0.83, 0.84), Reference(0.86, 0.859, 0.861, 10**5), rows=9, about="x", fall_max=0.025
+    )
+    assert found.verdict == "breach"
+    assert "is 2.62% below the 0.860 of the version's test, where 2.5% is allowed" in found.reason
+
+
 def test_where_nothing_changed_few_nights_are_a_breach():
     """Reference and night are both drawn from one world; 2.5 in a hundred would be by the intervals of one look."""
     breaches = 0

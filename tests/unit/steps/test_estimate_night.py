@@ -83,6 +83,12 @@ def test_how_estimates_held_is_counted_once_for_a_version(loaded, tested, monkey
         watched(SPEC, loaded, tested, rows, others)
 
 
+def test_of_a_test_that_is_too_small_to_try_estimates_on_it_is_said_so(loaded, tested):
+    found = watched(SPEC, loaded, tested.slice(0, 350), scored(300, 4)[0])
+    assert (found["estimated_auc_held"].value, found["estimated_auc_held"].verdict) == (None, "unknown")
+    assert found["estimated_auc"].reason.endswith("the version's test is too small to try such estimates on")
+
+
 @pytest.mark.parametrize(
     ("is_kept", "rows", "why"),
     [(False, 300, "does not keep training set 2024-01-01-abc"), (True, 50, "the current rows are 50")],

@@ -27,6 +27,7 @@ from include.monitoring.performance import Figure, Reference, judge_fall
 from include.monitoring.placements import place
 from include.specs.models import load_model
 from include.steps.measure_performance import measure_performance
+from include.steps.measured_lists import measure_rows
 from include.steps.read_outcomes import read_labelled
 from include.tables import outcomes_table, predictions_table
 from include.training.auc import placed_interval
@@ -364,3 +365,12 @@ def test_lists_are_judged_by_their_order(specs, monkeypatch, tmp_path):
     assert later["ndcg_7_nights"].verdict == "breach"
     (told,) = next(check.causes for check in later.values() if check.causes)
     assert re.match(r"NDCG 0\.\d{3} where the test had 0\.750: what becomes of those with the same features", told)
+    monkeypatch.setattr("include.steps.measure_performance.measure_rows", _without_a_positive)
+    nothing = {check.name: check for check in measure_performance(deployment, spec, NIGHTS[33])}
+    assert nothing["ndcg_7_nights"].verdict == "unknown"
+    assert nothing["ndcg_7_nights"].reason.endswith("no list of which every label is known has a positive item")
+
+
+def _without_a_positive(spec: Any, rows: pa.Table, at: str) -> Any:
+    place = rows.column_names.index("label")
+    return measure_rows(spec, rows.set_column(place, "label", pa.array([0] * rows.num_rows, pa.int8())), at)
