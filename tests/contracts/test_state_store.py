@@ -58,6 +58,15 @@ def tell(store, statement):
         connection.execute(sa.text(statement))
 
 
+def test_times_are_of_utc_whatever_the_clock_of_the_server(store, monkeypatch):
+    request = MoveRequest("churn", 1, "2026-03-01", "train_model", "gates passed")
+    store.append_moves(stage_candidate((), request))
+    monkeypatch.setenv("PGTZ", "America/New_York")
+    (move,) = store.ledger("churn")
+    assert move.recorded_at.utcoffset() == timedelta(0)
+    assert timedelta(0) <= datetime.now(UTC) - move.recorded_at < timedelta(minutes=5)
+
+
 def test_migrating_twice_at_once_is_harmless(store):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: store.migrate(), range(4)))

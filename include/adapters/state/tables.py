@@ -6,13 +6,28 @@ changes of a released table, which are Alembic migrations.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from include.governance.chain import OWN, PREVIOUS
 
 METADATA = sa.MetaData()
-_WHEN = sa.DateTime(timezone=True)
+
+
+class _Instant(sa.TypeDecorator[datetime]):
+    """A time, read in UTC: the server gives it by its own clock, which is that of the machine it was made on."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Return the same instant."""
+        return None if value is None else value.astimezone(UTC)
+
+
+_WHEN = _Instant()
 
 
 def _chained() -> tuple[sa.Column[str], sa.Column[str]]:
