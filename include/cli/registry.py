@@ -9,6 +9,7 @@ import getpass
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -83,7 +84,7 @@ def ledger(model_id: str, partition: str | None, as_json: bool) -> None:
 
 def _print_move(row: dict[str, Any]) -> None:
     move = f"version {row['version']}  {row['from']} → {row['to']}"
-    click.echo(f"{row['partition']}  {move}  by {row['actor']}: {row['reason']}")
+    click.echo(f"{row['partition']}  {move}  by {row['actor']} at {_minute(row['recorded_at'])}: {row['reason']}")
     for what, value in (*_trained_on(row), *_asked_for(row)):
         click.echo(f"            {what}: {value}")
 
@@ -101,7 +102,12 @@ def _asked_for(row: dict[str, Any]) -> Iterator[tuple[str, object]]:
     if row["requested_by"] is not None:
         yield "training asked for by", row["requested_by"]
     if (record := row["approval"]) is not None:
-        yield "answer on record", f"{record['option']} by {record['user_name']}, {record['dag_id']} {record['run_id']}"
+        answer = f"{record['option']} by {record['user_name']} at {_minute(record['answered_at'])}"
+        yield "answer on record", f"{answer}, {record['dag_id']} {record['run_id']}"
+
+
+def _minute(instant: str) -> str:
+    return f"{datetime.fromisoformat(instant).astimezone(UTC):%Y-%m-%d %H:%M}Z"
 
 
 @registry.command()
@@ -135,11 +141,21 @@ def verify(model_id: str | None, as_json: bool) -> int:
 @options.version("--version", required=True, help="The version that waits in Staging.")
 @options.reason
 def promote(model_id: str, version: int, reason: str) -> None:
-    """Move a version from Staging to Production in your name."""
+    """Move a version from Staging to Production in your name; one that is there already stays."""
+    from include.governance.lifecycle import into_production
     from include.steps.move_model import promote_version
 
-    promote_version(open_deployment(), model_id, version=version, actor=getpass.getuser(), reason=reason)
-    click.echo(f"{model_id} version {version} is in Production")
+    deployment = open_deployment()
+    there = into_production(deployment.state.ledger(model_id))
+    promote_version(deployment, model_id, version=version, actor=getpass.getuser(), reason=reason)
+    if there is None or there.version != version:
+        click.echo(f"{model_id} version {version} is in Production")
+        return
+    by = f"{there.actor} at {_minute(_row(there)['recorded_at'])}"
+    click.echo(
+        f"{model_id} version {version} was in Production already, by {by}, for the nights "
+        f"after {there.partition}: {there.reason}; nothing was moved, and this reason is not kept"
+    )
 
 
 @registry.command()

@@ -86,6 +86,13 @@ def holder(moves: Sequence[LedgerMove], stage: Stage) -> int | None:
     return next((version for version, at in stages(moves).items() if at == stage), None)
 
 
+def into_production(moves: Sequence[LedgerMove]) -> LedgerMove | None:
+    """Return the move by which the version in Production came there; None where nothing is there."""
+    version = holder(moves, Stage.PRODUCTION)
+    came = [move for move in moves if move.version == version and move.to_stage == Stage.PRODUCTION]
+    return max(came, key=lambda move: move.seq, default=None)
+
+
 def trained_as_of(moves: Iterable[LedgerMove]) -> set[str]:
     """Return the days that the versions of some moves were trained as of, where that is known."""
     return {move.evidence.as_of for move in moves if move.evidence is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -54,6 +55,10 @@ def registry(*arguments: str) -> str:
     return done.output
 
 
+def without_times(told: str) -> str:
+    return re.sub(r" at \d{4}-\d\d-\d\d \d\d:\d\dZ: ", " at NOW: ", told)
+
+
 def test_status_lists_the_versions(ledger):
     assert registry("status") == "version    1  Archived\nversion    2  Production\n"
 
@@ -93,7 +98,9 @@ def test_the_ledger_tells_who_asked_for_a_training_and_whose_answer_moved_its_ve
     waiting.append_moves(promote(waiting.ledger("churn"), request))
     told, (*_, staged, _, promoted) = registry("ledger"), json.loads(registry("ledger", "--json"))["moves"]
     assert "            training asked for by: ada\n" in told
-    assert told.endswith("            answer on record: Approve by bob, promote_model__churn run-1\n")
+    assert told.endswith(
+        "            answer on record: Approve by bob at 2026-03-20 08:00Z, promote_model__churn run-1\n"
+    )
     assert (staged["requested_by"], staged["approval"]) == ("ada", None)
     assert (promoted["requested_by"], promoted["actor"]) == (None, "bob")
     assert (promoted["approval"]["ti_id"], promoted["approval"]["user_id"]) == ("try-1", "7")
@@ -109,25 +116,43 @@ def test_status_as_json_has_the_aliases_too(ledger):
 
 
 def test_the_ledger_tells_each_move_and_what_a_version_was_trained_on(ledger):
-    told = registry("ledger")
+    told = without_times(registry("ledger"))
     assert told.startswith(
-        "2026-03-14  version 1  None → Staging  by train_model: gates passed\n"
+        "2026-03-14  version 1  None → Staging  by train_model at NOW: gates passed\n"
         + TRAINED
-        + "2026-03-14  version 1  Staging → Production  by ada: first\n"
-        "2026-03-20  version 2  None → Staging  by train_model: gates passed\n"
+        + "2026-03-14  version 1  Staging → Production  by ada at NOW: first\n"
+        "2026-03-20  version 2  None → Staging  by train_model at NOW: gates passed\n"
     )
     assert told.endswith(
-        "2026-03-20  version 1  Production → Archived  by ada: replaced by version 2\n"
-        "2026-03-20  version 2  Staging → Production  by ada: better\n"
+        "2026-03-20  version 1  Production → Archived  by ada at NOW: replaced by version 2\n"
+        "2026-03-20  version 2  Staging → Production  by ada at NOW: better\n"
+    )
+
+
+def test_the_ledger_tells_at_which_minute_each_move_was_made(ledger, state_database):
+    told = registry("ledger")
+    for move in StateStoreAdapter(state_database).ledger("churn"):
+        assert f"by {move.actor} at {move.recorded_at.astimezone(UTC):%Y-%m-%d %H:%M}Z: {move.reason}" in told
+
+
+def test_a_version_that_is_in_production_already_is_told_so_with_who_moved_it_and_when(
+    ledger, state_database, monkeypatch
+):
+    monkeypatch.setattr("include.steps.move_model.promote_version", lambda *_, **__: None)
+    moved = StateStoreAdapter(state_database).ledger("churn")[-1].recorded_at
+    told = registry("promote", "--version", "2", "--reason", "again")
+    assert told == (
+        f"churn version 2 was in Production already, by ada at {moved.astimezone(UTC):%Y-%m-%d %H:%M}Z, for the nights "
+        "after 2026-03-20: better; nothing was moved, and this reason is not kept\n"
     )
 
 
 def test_the_ledger_of_a_partition_answers_what_was_in_production_then(ledger):
-    assert registry("ledger", "--at", LATER) == (
+    assert without_times(registry("ledger", "--at", LATER)) == (
         "in Production at 2026-03-20: version 1\n"
-        "2026-03-14  version 1  None → Staging  by train_model: gates passed\n"
+        "2026-03-14  version 1  None → Staging  by train_model at NOW: gates passed\n"
         + TRAINED
-        + "2026-03-14  version 1  Staging → Production  by ada: first\n"
+        + "2026-03-14  version 1  Staging → Production  by ada at NOW: first\n"
     )
     assert registry("ledger", "--at", FIRST) == "in Production at 2026-03-14: nothing\n"
 
