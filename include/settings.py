@@ -182,9 +182,23 @@ class Settings:
 
 
 def home_from_env(environ: Mapping[str, str] | None = None) -> Path:
-    """Return the home that the environment names: all that stopping it takes, whatever else is wrong there."""
+    """Return the home that the environment names: all that stopping it takes, whatever else is wrong there.
+
+    Raises
+    ------
+    UsageError
+        If it can't be one, as a file is in its place.
+    """
     env = os.environ if environ is None else environ
-    return Path(env.get("MLOPS_HOME") or PROJECT_ROOT / ".mlops").expanduser().resolve()
+    value = env.get("MLOPS_HOME") or str(PROJECT_ROOT / ".mlops")
+    home = _folder(value, "MLOPS_HOME")
+    above = next(path for path in (home, *home.parents) if os.path.lexists(path))
+    if not above.is_dir():
+        raise UsageError(
+            f"MLOPS_HOME={value!r} is no folder: {above} is a file; name one that is there for a home alone, or that "
+            "can be made"
+        )
+    return home
 
 
 def local_path(uri: str) -> Path:
@@ -251,7 +265,9 @@ def _memory(env: Mapping[str, str], name: str) -> str:
 
 def _overlay(env: Mapping[str, str], name: str, home: Path) -> Path | None:
     value, kept = env.get(name), recall(home)
-    asked = Path(value).expanduser().resolve() if value else None
+    asked = _folder(value, name) if value else None
+    if asked is not None and asked.exists() and not asked.is_dir():
+        raise UsageError(f"{name}={value!r} is a file; name the folder of specs that it lies in, or unset {name}")
     if kept is None:
         return asked
     if asked is not None and asked != kept.specs_overlay:
@@ -261,6 +277,15 @@ def _overlay(env: Mapping[str, str], name: str, home: Path) -> Path | None:
             f"folder in {settings_file(home)}: versions that wait for approval are held against their gates anew"
         )
     return kept.specs_overlay
+
+
+def _folder(value: str, name: str) -> Path:
+    try:
+        return Path(value).expanduser().resolve()
+    except RuntimeError as err:
+        raise UsageError(
+            f"{name}={value!r} names no folder ({str(err).rstrip('.')}); name one that is there or can be made"
+        ) from err
 
 
 def _users(env: Mapping[str, str], name: str) -> tuple[User, ...]:

@@ -80,6 +80,7 @@ def probe(group: str | None, as_json: bool) -> int:
     from include.specs.groups import load_feature_group, load_feature_groups
     from include.steps.probe_features import probe_features
 
+    options.require_specs()
     compute, as_of = DuckDbCompute(Settings.from_env().memory_limit), datetime.now(UTC)
     groups = load_feature_groups() if group is None else (load_feature_group(group),)
     found = {spec.group: probe_features(spec, compute, as_of=as_of) for spec in groups}

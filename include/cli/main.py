@@ -16,6 +16,7 @@ import warnings
 import click
 
 from include.errors import MlopsError, UsageError, nearest
+from include.settings import home_from_env
 
 _COMMANDS = {
     "demo": "include.cli.demo:demo",
@@ -49,6 +50,8 @@ _DISK = {
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "let this user write there"),
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "move away what is there"),
 }
+# What a file system says that keeps no folder of that name, or none at all.
+_NO_HOME = (errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL)
 
 
 class _LazyGroup(click.Group):
@@ -107,15 +110,28 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as err:
-        if err.errno not in _DISK:
+        told = _told_of(err)
+        if told is None:
             raise
-        where = err.filename or "the disk"
-        code = _fail(
-            f"{where}: {os.strerror(err.errno)}; {_DISK[err.errno]}, or point MLOPS_HOME, MLOPS_LAKE_URI or "
-            "MLOPS_SPECS elsewhere",
-            MlopsError.exit_code,
-        )
+        code = _fail(str(told), told.exit_code)
     return code
+
+
+def _told_of(err: OSError) -> MlopsError | None:
+    """Return what a person can do about an error of the system; None where it is a fault of ours."""
+    if err.errno in _DISK:
+        return MlopsError(
+            f"{err.filename or 'the disk'}: {os.strerror(err.errno)}; {_DISK[err.errno]}, or point MLOPS_HOME, "
+            "MLOPS_LAKE_URI or MLOPS_SPECS elsewhere"
+        )
+    home = home_from_env()
+    # What is missing is no folder above it: those are made with it.
+    if err.errno in _NO_HOME and err.filename in map(str, (home, *home.parents)):
+        return UsageError(
+            f"MLOPS_HOME={str(home)!r} can't be made: {os.strerror(err.errno)}; name a folder that is there for a home "
+            "alone, or that can be made"
+        )
+    return None
 
 
 def _refuse(err: click.ClickException) -> int:

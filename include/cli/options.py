@@ -123,8 +123,17 @@ def check_group(_context: click.Context, _parameter: click.Parameter, group: str
     from include.specs.groups import load_feature_group
 
     if group is not None:
+        require_specs()
         load_feature_group(group)
     return group
+
+
+def require_specs() -> None:
+    """Refuse to go by the specs that ship, where the folder is not there that may say otherwise."""
+    from include.settings import Settings
+    from include.specs.yaml_files import require_overlay
+
+    require_overlay(Settings.from_env().specs_overlay)
 
 
 def check_reason(_context: click.Context, parameter: click.Parameter, text: str) -> str:

@@ -94,6 +94,7 @@ def _import(
     check: bool,
     as_json: bool,
 ) -> None:
+    options.require_specs()
     with progress(f"importing {file.name}"):
         from include.specs.source_formats import CANONICAL
         from include.specs.sources import load_source

@@ -33,7 +33,17 @@ from include.specs.model_sections import (
 )
 from include.specs.serving_section import ServingSpec
 from include.specs.spec_keys import spec_keys
-from include.specs.yaml_files import CONFIG_ROOT, Frozen, Name, Owner, kept, read_spec, spec_names, validated
+from include.specs.yaml_files import (
+    CONFIG_ROOT,
+    Frozen,
+    Name,
+    Owner,
+    kept,
+    read_spec,
+    require_overlay,
+    spec_names,
+    validated,
+)
 from include.tables import Word
 
 Task: TypeAlias = Literal["binary", "ranking"]
@@ -185,11 +195,7 @@ def make_model(values: dict[str, Any], path: Path) -> ModelSpec:
 
 @kept
 def _load_model(model_id: str, overlay_root: Path | None) -> ModelSpec:
-    if overlay_root is not None and not overlay_root.is_dir():
-        raise SpecError(
-            f"{str(overlay_root)!r}, which MLOPS_SPECS names or the home was made with, is not a folder of overlays; "
-            "make it or put it back, or name another"
-        )
+    require_overlay(overlay_root)
     values, path = read_spec(_folders(overlay_root), model_id, kind="model")
     return _make_model(values, path, overlay_root)
 

@@ -54,6 +54,21 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def require_overlay(overlay: Path | None) -> None:
+    """Refuse to take what ships for what holds, where the folder that may say otherwise is not there.
+
+    Raises
+    ------
+    SpecError
+        If the overlay is no folder.
+    """
+    if overlay is not None and not overlay.is_dir():
+        raise SpecError(
+            f"{str(overlay)!r}, which MLOPS_SPECS names or the home was made with, is not a folder of overlays; "
+            "make it or put it back, or name another"
+        )
+
+
 def spec_folders(shipped: Path) -> tuple[Path, ...]:
     """Return the folders that specs of a kind are read from: the one that ships, and the overlay's of its name."""
     overlay = Settings.from_env().specs_overlay
@@ -75,7 +90,9 @@ def spec_files(folders: Sequence[Path], name: str, *, kind: str) -> list[Path]:
     """
     known = spec_names(folders)
     if name not in known:
-        raise SpecError(f"there is no {kind} {name!r}; known: {', '.join(known)}{nearest(name, known)}")
+        gone = ", ".join(str(folder.parent) for folder in folders[1:] if not folder.parent.is_dir())
+        told = f"; {gone}, which MLOPS_SPECS names or the home was made with, is not there" if gone else ""
+        raise SpecError(f"there is no {kind} {name!r}; known: {', '.join(known)}{nearest(name, known)}{told}")
     return [path for folder in folders if (path := folder / f"{name}.yaml").exists()]
 
 
@@ -114,7 +131,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as err:
         raise SpecError(f"{path.name} can't be read: {err.strerror if isinstance(err, OSError) else err}") from err
     except (yaml.YAMLError, RecursionError) as err:
-        raise SpecError(f"{path.name} is not YAML: {' '.join(str(err).split())}") from err
+        said = str(err).replace("<unicode string>", path.name)
+        raise SpecError(f"{path.name} is not YAML: {' '.join(said.split())}") from err
     if not isinstance(values, dict):
         raise SpecError(f"{path.name} must be a mapping of keys to values, found {type(values).__name__}")
     return values

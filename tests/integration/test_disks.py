@@ -64,8 +64,8 @@ def run(folder: Path, home: Path, arguments: tuple[str, ...], *, by_nobody: bool
     )
 
 
-def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert done.returncode == 3, done.stderr
+def assert_one_line(done: subprocess.CompletedProcess[str], *words: str, code: int = 3) -> None:
+    assert done.returncode == code, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert all(word in done.stderr for word in words), done.stderr
 
@@ -82,7 +82,15 @@ def test_a_home_that_may_not_be_written_is_named(folder, command):
 def test_a_home_where_a_file_is_is_named(folder, command):
     (folder / "file").write_text("a file where a folder should be")
     done = run(folder, folder / "file" / "home", COMMANDS[command], by_nobody=False)
-    assert_one_line(done, str(folder / "file" / "home"), "Not a directory")
+    assert_one_line(done, f"MLOPS_HOME='{folder}/file/home'", f"{folder}/file is a file", code=2)
+
+
+@pytest.mark.parametrize(
+    "command", [("up",), ("down",), ("nights", "status"), ("serving", "keys", "add", "shop")], ids=" ".join
+)
+def test_a_home_on_what_keeps_no_folders_is_wrong_use(folder, command):
+    done = run(folder, Path("/proc/there/is/none"), command, by_nobody=False)
+    assert_one_line(done, "MLOPS_HOME='/proc/there/is/none' can't be made: No such file or directory", code=2)
 
 
 @pytest.fixture

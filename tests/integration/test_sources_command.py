@@ -64,6 +64,16 @@ def run(*arguments: object) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize("command", [["import", "orders"], ["check", "elec2"]], ids=" ".join)
+def test_specs_that_are_not_there_are_told(overlay, tmp_path, command):
+    file = write(tmp_path / "log.csv", purchases(), HEADS["plain"], spreadsheet=False)
+    done = CliRunner().invoke(cli, ["sources", *command, str(file)])
+    assert done.exception.exit_code == 2
+    assert f"{overlay}" in str(done.exception)
+    assert "which MLOPS_SPECS names or the home was made with, is not" in str(done.exception)
+    assert not (tmp_path / "home").exists()
+
+
 def test_the_list_and_a_source_are_shown():
     (orders,) = [line for line in json.loads(run("list", "--json"))["sources"] if line["source"] == "orders"]
     assert orders["dag"] == "ingest_orders"
@@ -146,8 +156,6 @@ def test_lines_that_nothing_tells_apart_are_told_apart_by_all_they_say(overlay, 
         (("check",), "name a file, or a source and a file"),
         (("check", "orders", "FILE", "--format", "till"), "format 'till' of orders is not known"),
         (("check", "orders", "FILE"), "its columns are those of --format purchases"),
-        (("import", "orders", "FILE"), "its columns are those of --format purchases"),
-        (("import", "orders", "FILE", "--format", "online-retail"), "its columns are those of --format purchases"),
         (("check", "orders", "FOREIGN"), "name another --format .*mlops sources new NAME --for orders --from FILE"),
         (("check", "orders", "FILE", "--time-zone", "Europe/Berln"), "did you mean 'Europe/Berlin'"),
         (("import", "orders", "FILE", "--time-zone", "Europe/Berln"), "did you mean 'Europe/Berlin'"),
@@ -164,6 +172,15 @@ def test_wrong_use_says_what_is_wrong_and_writes_nothing(overlay, tmp_path, argu
     with pytest.raises(UsageError, match=message):
         sources_cli.main(words, standalone_mode=False)
     assert not overlay.exists()
+
+
+@pytest.mark.parametrize("by", [(), ("--format", "online-retail")], ids=str)
+def test_an_import_by_another_format_names_the_files_own(overlay, tmp_path, by):
+    overlay.mkdir()
+    file = write(tmp_path / "log.csv", purchases(), HEADS["plain"], spreadsheet=False)
+    with pytest.raises(UsageError, match="its columns are those of --format purchases"):
+        sources_cli.main(["import", "orders", str(file), *by], standalone_mode=False)
+    assert list(overlay.iterdir()) == []
 
 
 def test_a_file_that_is_there_is_not_overwritten(overlay, tmp_path):

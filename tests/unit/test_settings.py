@@ -6,13 +6,38 @@ import pytest
 
 from include.adapters.compute.duckdb_session import open_session
 from include.errors import UsageError
-from include.settings import Settings, User, embedded_socket_dir, memory_bytes
+from include.settings import Settings, User, embedded_socket_dir, home_from_env, memory_bytes
 
 
 def test_everything_lies_under_the_home_unless_said_otherwise(tmp_path):
     settings = Settings.from_env({"MLOPS_HOME": str(tmp_path)})
     assert settings.lake_uri == (tmp_path / "lake").as_uri()
     assert str(tmp_path).replace("/", "%2F") in settings.database_url
+
+
+@pytest.mark.parametrize("below", ["", "sub", "sub/folder"])
+def test_a_home_where_a_file_is_is_refused_with_what_it_may_be(tmp_path, below):
+    (tmp_path / "file").write_text("")
+    home = str(tmp_path / "file" / below)
+    with pytest.raises(UsageError, match=f"MLOPS_HOME='{home}' is no folder: {tmp_path}/file is a file; name one"):
+        home_from_env({"MLOPS_HOME": home})
+    with pytest.raises(UsageError, match="MLOPS_HOME"):
+        Settings.from_env({"MLOPS_HOME": home})
+
+
+def test_a_file_of_specs_is_refused_with_what_is_allowed(tmp_path):
+    (tmp_path / "churn.yaml").write_text("")
+    with pytest.raises(UsageError, match=f"MLOPS_SPECS='{tmp_path}/churn.yaml' is a file; name the folder of specs"):
+        Settings.from_env({"MLOPS_HOME": str(tmp_path), "MLOPS_SPECS": str(tmp_path / "churn.yaml")})
+
+
+@pytest.mark.parametrize("name", ["MLOPS_HOME", "MLOPS_SPECS"])
+def test_a_folder_of_nobodys_is_refused(tmp_path, name):
+    with pytest.raises(
+        UsageError,
+        match=f"{name}='~nobody-here/x' names no folder [(]Could.*[)]; name one that is",
+    ):
+        Settings.from_env({"MLOPS_HOME": str(tmp_path), name: "~nobody-here/x"})
 
 
 def test_a_lake_without_a_known_scheme_is_refused_with_an_example(tmp_path):

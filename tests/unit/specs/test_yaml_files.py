@@ -29,8 +29,8 @@ def write(tmp_path, content):
                 "one that is named later": b'a: &it "\\0"\nb: *it',
             }.items()
         ),
-        pytest.param(b"gates: [", "churn.yaml is not YAML: .*line 1", id="not closed"),
-        pytest.param(b"a:\n\tb: 1", "churn.yaml is not YAML: .*line 2", id="a tab"),
+        pytest.param(b"gates: [", 'churn.yaml is not YAML: .*in "churn.yaml", line 1', id="not closed"),
+        pytest.param(b"a:\n\tb: 1", 'churn.yaml is not YAML: .*in "churn.yaml", line 2', id="a tab"),
         pytest.param(b"a: !!python/name:os.system", "churn.yaml is not YAML: ", id="Python"),
         pytest.param(b"", "churn.yaml must be a mapping of keys to values, found NoneType", id="empty"),
         pytest.param(b"- a", "churn.yaml must be a mapping of keys to values, found list", id="a list"),
