@@ -7,8 +7,9 @@ version is scored by it (``engine_choice``).
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,8 @@ class OnedalTrees:
 
         head, _, state = content.partition(b"\n")
         told = json.loads(head)
-        if told["packages"] != _packages():
+        # An installation that does not say what it is may be any.
+        if not told["packages"] or told["packages"] != _packages():
             return None
         held = daal4py.gbt_regression_model() if told["is_ranking"] else daal4py.gbt_classification_model()
         held.__setstate__(state)
@@ -98,4 +100,6 @@ class OnedalTrees:
 
 
 def _packages() -> dict[str, str]:
-    return {name: version(name) for name in _PACKAGES}
+    with suppress(PackageNotFoundError):
+        return {name: version(name) for name in _PACKAGES}
+    return {}

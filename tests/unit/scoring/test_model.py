@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
@@ -81,6 +82,14 @@ def test_bytes_of_another_onedal_are_not_read_and_the_booster_is_converted(trees
     assert OnedalTrees.from_bytes(of_another) is None
     read = ScoringModel(NAMES, native=model._native, onnx=b"", onedal=of_another)
     np.testing.assert_array_equal(read.predict(matrix, engine="onedal"), trees.score(matrix))
+
+
+def test_an_onedal_that_does_not_say_which_it_is_reads_no_bytes(trees, monkeypatch):
+    def unknown(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(onedal_trees, "version", unknown)
+    assert OnedalTrees.from_bytes(trees.to_bytes()) is None
 
 
 def test_no_rows_give_no_scores(model, engine):
