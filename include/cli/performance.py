@@ -36,6 +36,8 @@ def show(model_id: str, partition: str, as_json: bool) -> None:
         value = "-" if check.value is None else f"{check.value:.3f}"
         ends = "" if check.low is None or check.high is None else f" [{check.low:.3f}, {check.high:.3f}]"
         click.echo(f"{check.name:<{wide}} {check.verdict:<8} {value}{ends}  {check.reason or ''}")
+        for cause in check.causes:
+            click.echo(f"{'':<{wide}} - {cause}")
     click.echo(found.told)
 
 
@@ -47,7 +49,9 @@ def show(model_id: str, partition: str, as_json: bool) -> None:
 @options.column_names(
     "--features", metavar="A,B", help="Columns of numbers to correct by.  [default: all in both files]"
 )
-@click.option("--entity", metavar="COL", help="Whom a row of the reference is about.  [default: each row is its own]")
+@click.option(
+    "--entity", metavar="COL", help="Whom a row is about; the current file may lack it.  [default: each row is its own]"
+)
 @options.as_json
 def estimate(
     reference: Path,

@@ -117,8 +117,7 @@ def cut_features(reference: Judged, current: Judged, names: Sequence[str]) -> It
         known = before[np.isfinite(before)]
         ends = sorted({float(f"{end:.3g}") for end in np.quantile(known, [1 / 3, 2 / 3])}) if len(known) else []
         if ends:
-            called = f"{reference.of_feature}{name}"
-            yield cut(_column(before), called, ends), cut(_column(now), called, ends)
+            yield cut(_column(before), name, ends), cut(_column(now), name, ends)
 
 
 def _column(values: _Floats) -> pa.ChunkedArray:

@@ -150,7 +150,8 @@ def estimate_auc(reference: ScoredRows, current: ScoredRows, *, samples: int = 2
     degree in the score's log-odds), and the AUC is that of pairs weighted by those chances. Corrected for covariate
     shift in the manner of PAPE: rows of the reference count by how much likelier such features are among the current
     ones, which a classifier of the two tells, out of fold. For the interval entities of the reference are drawn with
-    replacement, and labels by the chances that these give; it is the wider on each side of the two ways.
+    replacement, and labels by the chances that these give, those of one entity by one draw: how alike they are nobody
+    knows yet. It is the wider on each side of the two ways.
 
     References
     ----------
@@ -165,14 +166,14 @@ def estimate_auc(reference: ScoredRows, current: ScoredRows, *, samples: int = 2
     log_odds, ranking = _Scale(reference.scores), _Ranking(current.scores)
     before, now = _powers(log_odds(reference.scores)), _powers(log_odds(current.scores))
     weights = find_likeness(reference.features, current.features, rng)
-    ones = np.ones(len(labels))
+    ones, whose = np.ones(len(labels)), np.unique(current.owners, return_inverse=True)[1]
     ways = [ones] if weights is None else [ones, weights]
     curves = [_curve(before, labels, each) for each in ways]
     values = [ranking.auc(_chances(now, curve)) for curve in curves]
     ends = []
     for each, curve in zip(ways, curves, strict=True):
         drawn = [
-            _drawn_auc(ranking, _chances(now, _curve(before, labels, each * times, curve)), rng)
+            _drawn_auc(ranking, _chances(now, _curve(before, labels, each * times, curve)), whose, rng)
             for times in draw_entities(reference.owners, samples, rng)
         ]
         finite = np.array(drawn)[np.isfinite(drawn)]
@@ -306,5 +307,5 @@ def _logistic(log_odds: _Floats) -> _Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -30, 30))))
 
 
-def _drawn_auc(ranking: _Ranking, chances: _Floats, rng: np.random.Generator) -> float:
-    return ranking.auc((rng.random(len(chances)) < chances).astype(np.float64))
+def _drawn_auc(ranking: _Ranking, chances: _Floats, whose: NDArray[np.int64], rng: np.random.Generator) -> float:
+    return ranking.auc((rng.random(int(whose.max()) + 1)[whose] < chances).astype(np.float64))

@@ -40,12 +40,9 @@ class Judged(Protocol):
     ----------
     metric : str
         What it is judged by, as a person calls it.
-    of_feature : str
-        What is said before the name of a feature, where it is no value of its own.
     """
 
     metric: ClassVar[str]
-    of_feature: ClassVar[str]
 
     @property
     def features(self) -> _Floats:
@@ -81,7 +78,6 @@ class JudgedRows(ScoredRows):
     """Rows of a classifier, with labels; judged by the AUC."""
 
     metric: ClassVar[str] = "AUC"
-    of_feature: ClassVar[str] = ""
 
     def measure(self, chosen: NDArray[np.bool_]) -> Worth | None:
         """As `Judged.measure`, by placements; no surer than classes of so many entities let anybody be."""
@@ -118,13 +114,12 @@ class JudgedLists:
     ----------
     ndcg : ndarray of shape (n_lists,), float64
     features : ndarray of shape (n_lists, n_features), float64
-        The mean over a list's items; NaN is missing.
+        How many items a list has, and the mean of each feature over them; NaN is missing.
     owners : ndarray of shape (n_lists,), int64
         The number of each list's entity.
     """
 
     metric: ClassVar[str] = "NDCG"
-    of_feature: ClassVar[str] = "mean "
     ndcg: _Floats
     features: _Floats
     owners: NDArray[np.int64]

@@ -102,8 +102,7 @@ def find_moved(reference: Judged, current: Judged, names: Sequence[str]) -> Move
         if brings < as_it_was:
             missing = float(np.isnan(before).mean()), float(np.isnan(now).mean())
             quartiles = _middle_half(before), _middle_half(now)
-            called = f"{reference.of_feature}{name}"
-            found.append(MovedFeature(called, reference.metric, *quartiles, missing, _most_above(bins), brings))
+            found.append(MovedFeature(name, reference.metric, *quartiles, missing, _most_above(bins), brings))
     return min(found, key=lambda each: each.brings, default=None)
 
 

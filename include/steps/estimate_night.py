@@ -32,6 +32,7 @@ from include.steps.load_version import load_version
 from include.steps.read_scores import scored_rows, with_features
 from include.steps.read_tested import read_tested
 from include.tables import predictions_name
+from include.training.clusters import number_entities
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -68,7 +69,7 @@ def estimate_scored(spec: ModelSpec, loaded: LoadedModel, tested: pa.Table | Non
     tested : pyarrow.Table or None
         As `read_tested` returns it.
     scored : pyarrow.Table
-        ``score`` and the version's features.
+        The entity keys, ``score`` and the version's features.
 
     Raises
     ------
@@ -77,7 +78,9 @@ def estimate_scored(spec: ModelSpec, loaded: LoadedModel, tested: pa.Table | Non
         anything.
     """
     names = loaded.signature.feature_names
-    current = ScoredRows(scored["score"].to_numpy().astype(np.float64), _matrix(scored, names))
+    owners = number_entities(scored[spec.entity.keys[0]].to_pylist())
+    scores = scored["score"].to_numpy().astype(np.float64)
+    current = ScoredRows(scores, _matrix(scored, names), entities=owners)
     return estimate_auc(_reference(spec, loaded, tested), current, samples=_SAMPLES, seed=spec.training.seed)
 
 

@@ -97,7 +97,8 @@ def estimate_performance(
     features : sequence of str, optional
         Columns of numbers that the correction for covariate shift looks at. Default: all that both files have.
     entity : str, optional
-        The column that says whom a row of the reference is about: rows of one depend on one another.
+        The column that says whom a row is about: rows of one depend on one another. The current file need not have it;
+        each of its rows is its own then.
 
     Raises
     ------
@@ -120,7 +121,11 @@ def estimate_performance(
         None if entity is None else _entities(known, entity, reference),
     )
     check_scored(np.asarray(past.labels).astype(np.int8), past.scores.astype(np.float32))
-    present = ScoredRows(_numbers(after, score, current), _matrix(after, names, current))
+    present = ScoredRows(
+        _numbers(after, score, current),
+        _matrix(after, names, current),
+        entities=_entities(after, entity, current) if entity is not None and entity in after.column_names else None,
+    )
     check_scored(np.zeros(len(present.scores), np.int8), present.scores.astype(np.float32))
     estimated = estimate_auc(past, present, samples=_SAMPLES, seed=_SEED)
     log.info("estimate reference_rows=%d current_rows=%d auc=%.4f", known.num_rows, after.num_rows, estimated.value)

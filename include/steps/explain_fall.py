@@ -27,7 +27,7 @@ from include.question.matrix import feature_matrix
 from include.scoring.predictions import CHAMPION, FEATURE_CREATED, ROLE
 from include.specs.models import RankingModelSpec
 from include.steps.measure_slices import cut_lists, cut_rows
-from include.steps.measured_lists import measure_rows, whole_lists
+from include.steps.measured_lists import MeasuredLists, measure_rows, whole_lists
 from include.steps.read_scores import scored_rows, with_features
 from include.steps.read_slices import KNOWN_BY, read_slices
 from include.tables import predictions_name
@@ -65,11 +65,25 @@ def explain_fall(
         The judged metric of the test.
     """
     names = sorted(loaded.signature.feature_names, key=lambda name: -loaded.model.importance.get(name, 0.0))
+    told = names_of_lists(names) if isinstance(spec, RankingModelSpec) else names
     then = _side(deployment, spec, tested.append_column(KNOWN_BY, tested[EVENT_TIMESTAMP]), names)
     came = _side(deployment, spec, _newest(deployment, spec, rows, loaded.signature.feature_service), names)
     parts = split_fall(then.judged, came.judged, promise, seed=spec.training.seed)
-    cells = [*_pairs(then.cells, came.cells), *cut_features(then.judged, came.judged, names)]
-    return find_causes(then.judged, came.judged, parts, cells, promise=promise, names=names)
+    cells = [*_pairs(then.cells, came.cells), *cut_features(then.judged, came.judged, told)]
+    return find_causes(then.judged, came.judged, parts, cells, promise=promise, names=told)
+
+
+def names_of_lists(names: Sequence[str]) -> list[str]:
+    """Return what the columns of `judge_lists` are called, by those of the features."""
+    return ["items of a list", *(f"mean {name}" for name in names)]
+
+
+def judge_lists(lists: MeasuredLists, names: Sequence[str]) -> JudgedLists:
+    """Return lists with a positive item: a longer one is the harder to order, whoever it is for."""
+    told = lists.metrics.measured
+    means = lists.means(feature_matrix(lists.rows, names).astype(np.float64))
+    features = np.column_stack([lists.metrics.sizes, means])
+    return JudgedLists(lists.metrics.ndcg[told], features[told], number_entities(lists.owners)[told])
 
 
 @dataclass(frozen=True)
@@ -84,10 +98,7 @@ def _side(deployment: Deployment, spec: ModelSpec, rows: pa.Table, names: Sequen
     if not isinstance(spec, RankingModelSpec):
         return _Side(JudgedRows(**vars(scored_rows(spec, rows, names))), cut_rows(spec, rows))
     lists = measure_rows(spec, rows, EVENT_TIMESTAMP)
-    told = lists.metrics.measured
-    features = lists.means(feature_matrix(lists.rows, names).astype(np.float64))
-    owners = number_entities(lists.owners)[told]
-    return _Side(JudgedLists(lists.metrics.ndcg[told], features[told], owners), cut_lists(spec, lists))
+    return _Side(judge_lists(lists, names), cut_lists(spec, lists))
 
 
 def _pairs(then: dict[str, Cells], came: dict[str, Cells]) -> Iterator[tuple[Cells, Cells]]:

@@ -194,6 +194,7 @@ def test_a_keyboard_alone_reaches_a_cell_and_opens_its_night(viewer):
         night = page.get_by_role("region", name=f"Features of {day_of(1)}")
         assert night.get_by_role("row").count() == 202
         assert HTML in night.inner_text()
+        assert "[]" not in page.get_by_role("region", name=f"Checks of {day_of(1)}").inner_text()
         picture(page, "monitoring_night")
         page.keyboard.press("Escape")
         assert page.evaluate("document.activeElement.id") == "heat-map"

@@ -92,6 +92,7 @@ const HEADS = {
 
 function cellOf(value) {
   if (typeof value === "number" || value === null) return shown(value);
+  if (Array.isArray(value) && value.every((each) => typeof each === "string")) return value.join("; ");
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 

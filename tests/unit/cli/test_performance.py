@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from include.cli.performance import performance
 from include.errors import MlopsError, RefusedError, UnreadableInputError, UsageError
+from include.monitoring.check import Check
+from include.views.performance import Performance
 
 
 def rows(count: int, seed: int) -> pd.DataFrame:
@@ -52,6 +54,29 @@ def test_a_file_is_estimated_and_held_against_its_labels(suffix, tmp_path):
     assert told["corrected_by"] == ["income", "is_new"]
     assert told["back_test"]["within"] <= told["back_test"]["windows"] == 6
     assert "can't see concept drift" in told["caveat"]
+
+
+def test_rows_of_one_in_the_current_file_make_an_estimate_less_sure(tmp_path):
+    reference, now = write(tmp_path / "then.parquet", rows(1200, 1)), rows(800, 2)
+    widths = []
+    for name, whose in (("each", [f"c{n}" for n in range(800)]), ("few", [f"c{n // 20}" for n in range(800)])):
+        current = write(tmp_path / f"{name}.parquet", now.sort_values("p").assign(who=whose))
+        auc = json.loads(run("--reference", reference, "--current", current, "--entity", "who", "--json").output)
+        widths.append(auc["estimated"]["auc"]["high"] - auc["estimated"]["auc"]["low"])
+    assert widths[1] > 1.5 * widths[0]
+
+
+def test_causes_of_a_fall_are_shown_beneath_it(monkeypatch):
+    fallen = Check("performance", "auc", 0.7, 0.8, "breach", 0.68, 0.72, reason="predictions of May", causes=("a", "b"))
+    found = Performance("churn", "2024-05-01", (fallen,), None, "too few")
+    monkeypatch.setattr("include.cli.performance.open_deployment", lambda: None)
+    monkeypatch.setattr("include.views.performance.read_performance", lambda *_, **__: found)
+    done = CliRunner().invoke(performance, ["show", "--model", "churn", "--date", "2024-05-01"])
+    assert done.output.splitlines()[:3] == [
+        "auc breach   0.700 [0.680, 0.720]  predictions of May",
+        "    - a",
+        "    - b",
+    ]
 
 
 def test_a_file_without_labels_has_an_estimate_and_nothing_realised(tmp_path):

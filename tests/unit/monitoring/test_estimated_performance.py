@@ -125,6 +125,24 @@ def test_rows_of_one_entity_tell_as_little_as_one(model):
     assert widths[1] == pytest.approx(widths[0], rel=0.2)
 
 
+def test_rows_of_one_entity_among_the_current_ones_may_all_become_the_same():
+    """Sixty people have ten rows each, nearly alike, and what becomes of one row becomes of all."""
+    within = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+
+        def people(count: int, each: int, rng: np.random.Generator = rng) -> ScoredRows:
+            odds = np.repeat(rng.normal(size=count), each) + rng.normal(0, 0.3, count * each)
+            chance = 1 / (1 + np.exp(-odds))
+            labels = (np.repeat(rng.random(count), each) < chance).astype(np.float64)
+            return ScoredRows(chance, np.empty((len(odds), 0)), labels, np.repeat(np.arange(count), each))
+
+        reference, current = people(1000, 1), people(60, 10)
+        found = estimate_auc(reference, current, samples=100, seed=seed)
+        within += found.low <= expected_auc(current.scores, np.asarray(current.labels)) <= found.high
+    assert within >= 34
+
+
 def test_without_features_nothing_is_corrected(reference):
     bare = ScoredRows(reference.scores, reference.features[:, :0], reference.labels)
     found = estimate_auc(bare, bare, samples=50)
