@@ -96,7 +96,7 @@ def explained(
         if traces.head.startswith(beginning):
             return UnreadableInputError(f"{file.name} {what}")
     looks = _guess_dialect(file, traces)
-    if _fits(traces.telling, dialect.encoding):
+    if _fits(traces.telling, dialect.encoding) or not _fits(traces.telling, looks.encoding):
         looks = replace(looks, encoding=dialect.encoding)
     found, read = (one.separator(file.extension) for one in (looks, dialect))
     causes = []
@@ -114,8 +114,11 @@ def _told(causes: Sequence[tuple[str, str, str]], *, has_options: bool) -> list[
     if not causes:
         return []
     whats, options, others = zip(*causes, strict=True)
-    remedy = f"name that in the format {' '.join(options)}" if has_options else ", ".join(others)
-    return [f"{' and '.join(whats)}: {remedy}"]
+    if has_options:
+        others = (
+            f"name that in a format {' '.join(options)}, which mlops sources new NAME --for SOURCE --from FILE writes",
+        )
+    return [f"{' and '.join(whats)}: {', '.join(others)}"]
 
 
 def _fits(block: bytes, encoding: str) -> bool:

@@ -79,6 +79,21 @@ def test_a_letter_far_behind_tells_the_encoding_too(tmp_path, monkeypatch):
         read_rows(local_file(path))
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16"])
+def test_who_has_an_option_is_told_which_command_writes_it(tmp_path, encoding):
+    path = written(tmp_path, ",", encoding, [["größe", "note"], ["1", "€" if encoding == "cp1252" else "ä"]])
+    told = rf"looks like text in {encoding}: name that in a format \(encoding: {encoding}\), .*mlops sources new NAME"
+    with pytest.raises(UnreadableInputError, match=told):
+        read_source(local_file(path), [FileColumn("note", Family.TEXT, required=True)])
+
+
+def test_an_encoding_that_would_not_read_the_file_either_is_not_named(tmp_path):
+    (tmp_path / "rows.csv").write_bytes("größe,note\n1,ä".encode() + b"\x81\n")
+    with pytest.raises(UnreadableInputError, match="a byte that is not utf-8") as caught:
+        read_source(local_file(tmp_path / "rows.csv"), [FileColumn("note", Family.TEXT, required=True)])
+    assert "looks like" not in str(caught.value)
+
+
 def test_who_has_no_option_is_told_how_to_write_the_file(tmp_path):
     with pytest.raises(UnreadableInputError, match=r"write it in utf-8, write ',' there") as caught:
         read_rows(local_file(written(tmp_path, ";", "latin-1")))
