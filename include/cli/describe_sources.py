@@ -110,6 +110,8 @@ def _show_check(check: FileCheck, spec: SourceSpec, proposal: Proposal | None, f
 def _source_and_file(words: tuple[str, ...]) -> tuple[str | None, Path]:
     if not 1 <= len(words) <= 2:
         raise UsageError("name a file, or a source and a file: mlops sources check [SOURCE] FILE")
+    if not words[-1]:
+        raise UsageError("FILE='' names no file; mlops sources check [SOURCE] FILE")
     return (words[0] if len(words) == 2 else None), Path(words[-1])
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from include.cli import options
-from include.errors import RefusedError
+from include.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +57,8 @@ def report(
     """
     from include.steps.report_drift import report_drift
 
+    if html is not None and html.resolve() in (reference.resolve(), current.resolve()):
+        raise UsageError(f"--html {html} is what the report is of; name another file")
     measured = report_drift(reference, current, columns=columns, min_rows=min_rows)
     if measured.left_out:
         click.echo(

@@ -30,8 +30,19 @@ class _NamedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _OutFile(_NamedPath):
+    """A file to write, in a folder that is there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        path = super().convert(value, param, ctx)
+        if not path.absolute().parent.is_dir():
+            raise UsageError(f"there is no folder {path.absolute().parent}; make it first")
+        return path
+
+
 PATH = _NamedPath(path_type=Path)
-OUT_FILE = _NamedPath(path_type=Path, dir_okay=False)
+OUT_FILE = _OutFile(path_type=Path, dir_okay=False)
 
 
 def column_names(*names: str, **given: Any) -> _Option[Any]:
@@ -63,15 +74,19 @@ def _split_names(_context: click.Context, parameter: click.Parameter, text: str 
     return names
 
 
-def _check_day(_context: click.Context, parameter: click.Parameter, key: str | None) -> str | None:
+def check_day(parameter: click.Parameter, key: str) -> str:
+    """Take a day of the calendar."""
     from include.partitions import parse
 
-    if key is not None:
-        try:
-            parse(key)
-        except UsageError as err:
-            raise UsageError(f"{parameter.opts[0]}: {err}") from err
+    try:
+        parse(key)
+    except UsageError as err:
+        raise UsageError(f"{parameter.opts[0]}: {err}") from err
     return key
+
+
+def _check_day(_context: click.Context, parameter: click.Parameter, key: str | None) -> str | None:
+    return None if key is None else check_day(parameter, key)
 
 
 def _check_past_day(context: click.Context, parameter: click.Parameter, key: str | None) -> str | None:
@@ -143,10 +158,14 @@ def check_reason(_context: click.Context, parameter: click.Parameter, text: str)
     return text
 
 
+def _told_as(parameter: click.Parameter) -> str:
+    return parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name.strip("[]")
+
+
 def _check_word(_context: click.Context, parameter: click.Parameter, word: str | None) -> str | None:
     if word is not None and not re.fullmatch("[a-z][a-z0-9_]*", word):
         raise UsageError(
-            f"{parameter.human_readable_name}={word!r} is no model's id; write small letters, digits and _, e.g. churn"
+            f"{_told_as(parameter)}={word!r} is no model's id; write small letters, digits and _, e.g. churn"
         )
     return word
 

@@ -33,6 +33,12 @@ def _check_price(_context: click.Context, parameter: click.Parameter, price: flo
     return price
 
 
+def _check_changes(_context: click.Context, parameter: click.Parameter, changes: tuple[str, ...]) -> tuple[str, ...]:
+    for change in changes:
+        options.check_day(parameter, change)
+    return changes
+
+
 def _price_option(name: str, told: str, default: float | None = None) -> Callable[[Any], Any]:
     price = click.FloatRange(min=0)
     return click.option(name, type=price, default=default, callback=_check_price, show_default=True, help=told)
@@ -49,7 +55,12 @@ def policy() -> None:
 @options.day("--end", help="Last night, included.  [default: the last that was measured]")
 @click.option("--policy", "files", multiple=True, type=options.PATH, help="YAML of other values of decision:. Again.")
 @click.option(
-    "--change", "changes", multiple=True, metavar="YYYY-MM-DD", help="Something changed then. Again for more."
+    "--change",
+    "changes",
+    multiple=True,
+    callback=_check_changes,
+    metavar="YYYY-MM-DD",
+    help="Something changed then. Again for more.",
 )
 @_price_option("--price", "Of a retrain.", 1.0)
 @_price_option("--loss", "Of a day on which a shift stands that no retrain has learned.", 0.2)
@@ -84,8 +95,8 @@ def backtest(
     from include.specs.models import load_model
     from include.steps.backtest_policy import backtest_policy, read_policy
 
-    for change in changes:
-        partitions.parse(change)
+    if start is not None and end is not None:
+        partitions.require_order(start, end)
     own, costs = load_model(model_id).decision, Costs(price, loss, point_loss, unit)
     found = backtest_policy(
         open_deployment(),

@@ -78,6 +78,8 @@ def ledger(model_id: str, partition: str | None, as_json: bool) -> None:
     if partition is not None:
         holder = "nothing" if found.production is None else f"version {found.production}"
         click.echo(f"in Production at {partition}: {holder}")
+    elif not rows:
+        click.echo(f"{model_id} has no version yet")
     for row in rows:
         _print_move(row)
 

@@ -111,7 +111,7 @@ def estimate_performance(
     """
     before, after = read_rows(local_file(reference)), read_rows(local_file(current))
     for path, rows, wanted in ((reference, before, (score, label, entity)), (current, after, (score,))):
-        _require(path, rows, [*filter(None, wanted), *(features or ())])
+        _require(path, rows, [*(name for name in wanted if name is not None), *(features or ())])
     names = list(features) if features is not None else _common(before, after, {score, label, entity})
     known = before.filter(pc.is_valid(before[label]))
     past = ScoredRows(

@@ -111,11 +111,15 @@ def expire_history(deployment: Deployment, *, as_of: str) -> ExpiredHistory:
     return ExpiredHistory(tuple(removed), rows, reports, files)
 
 
+def _before(day: date, days: int) -> date:
+    return partitions.parse(partitions.shift(partitions.key_of(day), -days))
+
+
 def _remove_rows(lake: LakeAdapter, table: TableSpec, day: date) -> int:
     """Remove the partitions of a table that are too old, and return how many rows those were."""
     if table.kept_days is None:
         return 0
-    until = day - timedelta(days=table.kept_days)
+    until = _before(day, table.kept_days)
     keys = [key for key in lake.partitions(table.name) if key <= until.isoformat()]
     if not keys:
         return 0
@@ -130,7 +134,7 @@ def _remove_reports(lake: LakeAdapter, group: str, day: date, kept: Sequence[Pin
     folder = quality_reports_folder(group)
     if folder.kept_days is None:
         return 0
-    until = min([day - timedelta(days=folder.kept_days), *(pin.since - timedelta(days=1) for pin in kept)])
+    until = min([_before(day, folder.kept_days), *(pin.since - timedelta(days=1) for pin in kept)])
     old = [key for key in list_reports(lake, group) if key <= until.isoformat()]
     for key in old:
         remove_report(lake, group, key)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from include.errors import UsageError
 from include.settings import Settings
-from include.specs.sources import SourceSpec, load_source, source_folders
+from include.specs.sources import SourceSpec, load_source, source_folders, source_names
 from include.specs.yaml_files import CONFIG_ROOT, laid_over, read_spec, validated, yaml_text
 from include.steps.propose_source import Proposal
 
@@ -28,6 +28,8 @@ def require_new_source(name: str) -> None:
             f"NAME={name!r} is no name of a source; write small letters, digits and _, e.g. meter_readings"
         )
     require_absent(source_folders()[-1] / f"{name}.yaml")
+    if name in source_names():
+        raise UsageError(f"there is a source {name!r} already; name another, or make a format of it: --for {name}")
 
 
 def proposal_text(proposal: Proposal, *, file: str) -> str:

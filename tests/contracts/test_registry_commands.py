@@ -106,6 +106,11 @@ def test_the_ledger_tells_who_asked_for_a_training_and_whose_answer_moved_its_ve
     assert (promoted["approval"]["ti_id"], promoted["approval"]["user_id"]) == ("try-1", "7")
 
 
+def test_the_ledger_of_a_model_without_a_version_says_so(ledger):
+    done = CliRunner().invoke(cli, ["registry", "ledger", "--model", "fraud"], catch_exceptions=False)
+    assert done.output == "fraud has no version yet\n"
+
+
 def test_status_as_json_has_the_aliases_too(ledger):
     assert json.loads(registry("status", "--json")) == {
         "model": "churn",

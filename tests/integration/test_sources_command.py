@@ -151,6 +151,7 @@ def test_lines_that_nothing_tells_apart_are_told_apart_by_all_they_say(overlay, 
     ("arguments", "message"),
     [
         (("new", "Visits", "--from", "FILE"), "no name of a source"),
+        (("new", "orders", "--from", "FILE"), "there is a source 'orders' already.*--for orders"),
         (("new", "orders", "--from", "FILE", "--for", "ordres"), "did you mean 'orders'"),
         (("new", "purchases", "--from", "FILE", "--for", "orders"), "has a format 'purchases' already"),
         (("check",), "name a file, or a source and a file"),

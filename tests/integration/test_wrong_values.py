@@ -16,6 +16,7 @@ import click
 import pytest
 
 from include.cli.main import _COMMANDS, cli, main
+from include.cli.options import OUT_FILE
 
 GIVEN = {
     "model_id": "churn", "group": "customer_daily", "partition": "2026-03-01", "start": "2026-03-01", "reason": "why",
@@ -174,6 +175,60 @@ def test_a_day_to_come_is_refused_before_anything_is_started(mlops, tmp_path, pa
     told = mlops(*asked(path, tmp_path, **{str(parameter.name): to_come}))
     assert_refused(told, f"{parameter.opts[0]} {to_come} is later than today")
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        pytest.param(path, parameter, id=f"{' '.join(path)} {parameter.opts[0]}")
+        for path, command in COMMANDS.items()
+        for parameter in command.params
+        if parameter.type is OUT_FILE
+    ],
+)
+def test_a_file_in_a_folder_that_is_not_there_is_refused_before_anything_is_started(mlops, tmp_path, path, parameter):
+    file = tmp_path / "absent" / "out.csv"
+    assert_refused(
+        mlops(*asked(path, tmp_path, **{str(parameter.name): str(file)})), f"there is no folder {file.parent}"
+    )
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("predictions", "export", "--model", "churn", "--date", "2026-03-01", "--out", ""),
+            "--out='' names no folder",
+        ),
+        (
+            ("predictions", "export", "--model", "churn", "--date", "2026-03-01", "--out", "ftp://a/b"),
+            "file://… or s3://",
+        ),
+        (("predictions", "export", "--model", "churn", "--date", "2026-03-01", "--out", "s3://"), "names no bucket"),
+        (("policy", "backtest", "--model", "churn", "--start", "2026-03-02", "--end", "2026-03-01"), "swap them"),
+        (
+            ("policy", "backtest", "--model", "churn", "--change", "1 March"),
+            "--change: partition '1 March' is not a day",
+        ),
+        (("registry", "status", "--model", "Churn"), "--model='Churn' is no model's id"),
+        (("registry", "verify", "Churn"), "MODEL='Churn' is no model's id"),
+        (("sources", "check", ""), "FILE='' names no file"),
+        (("sources", "check", "orders", ""), "FILE='' names no file"),
+    ],
+)
+def test_what_an_option_can_not_take_is_told_by_its_name(mlops, tmp_path, monkeypatch, words, told):
+    monkeypatch.chdir(tmp_path)
+    assert_refused(mlops(*words), told)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_does_not_take_the_place_of_what_it_is_of(mlops, tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text("a\n1\n")
+    given = ("--reference", str(file), "--current", str(file), "--html", f"{tmp_path}/./rows.csv")
+    assert_refused(mlops("drift", "report", *given), "--html", "rows.csv is what the report is of; name another file")
+    assert file.read_text() == "a\n1\n"
 
 
 def test_a_busy_port_is_refused_before_anything_is_started(mlops, tmp_path):

@@ -114,3 +114,11 @@ def test_what_is_no_score_or_no_label_is_refused(changes, error: type[MlopsError
     assert isinstance(done.exception, error)
     with pytest.raises(error, match=why):
         raise done.exception
+
+
+@pytest.mark.parametrize("name", ["--score", "--label", "--entity"])
+def test_a_column_without_a_name_is_none_of_the_files(tmp_path, name):
+    given = {"--reference": write(tmp_path / "then.parquet", rows(400, 1)), "--current": tmp_path / "then.parquet"}
+    done = run(*(word for option in {**given, name: ""}.items() for word in option))
+    assert isinstance(done.exception, UnreadableInputError)
+    assert "then.parquet has no column ''; it has " in str(done.exception)

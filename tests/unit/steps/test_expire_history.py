@@ -16,6 +16,7 @@ from include.adapters.lake.history import changed_partitions
 from include.adapters.lake.partition_reports import list_reports, write_report
 from include.adapters.lake.row_digest import digest
 from include.adapters.lake.training_sets import write_training_set
+from include.errors import UsageError
 from include.features.partition_report import PartitionReport
 from include.specs.groups import load_feature_groups
 from include.specs.lake_tables import list_tables
@@ -81,6 +82,12 @@ def test_a_day_goes_when_it_is_as_old_as_its_table_says(deployment, table):
     again = expire_history(deployment, as_of=TODAY.isoformat())
     assert set(again.rows.values()) == {0}
     assert deployment.lake.version(table.name) == 1
+
+
+def test_a_day_before_which_the_calendar_has_none_is_refused(deployment):
+    write_days(deployment, VISITS, [ago(1)])
+    with pytest.raises(UsageError, match="0001-01-01 and -7 days is no day of the calendar"):
+        expire_history(deployment, as_of="0001-01-01")
 
 
 def test_rows_that_were_removed_can_be_read_until_replaced_rows_go(deployment):
