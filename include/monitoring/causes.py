@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from include.monitoring.decision_words import digits_for
 from include.monitoring.fall_parts import FallParts
 from include.monitoring.fall_sides import Judged, Worth
 from include.monitoring.moved_feature import FEATURES_MAX, find_moved
@@ -115,9 +116,17 @@ def cut_features(reference: Judged, current: Judged, names: Sequence[str]) -> It
     for place_, name in enumerate(names[:FEATURES_MAX]):
         before, now = reference.features[:, place_], current.features[:, place_]
         known = before[np.isfinite(before)]
-        ends = sorted({float(f"{end:.3g}") for end in np.quantile(known, [1 / 3, 2 / 3])}) if len(known) else []
-        if ends:
+        if ends := _thirds(known):
             yield cut(_column(before), name, ends), cut(_column(now), name, ends)
+
+
+def _thirds(known: _Floats) -> list[float]:
+    """Return where the middle third begins and ends, to as many digits as a person needs."""
+    if not len(known):
+        return []
+    low, *ends, high = map(float, np.quantile(known, [0.1, 1 / 3, 2 / 3, 0.9]))
+    digits = digits_for(ends, spread=high - low)
+    return sorted({float(f"{end:.{digits}g}") for end in ends})
 
 
 def _column(values: _Floats) -> pa.ChunkedArray:

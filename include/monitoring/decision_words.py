@@ -18,6 +18,8 @@ SCORE = "score"
 _CAUSES = 3
 # Longer ones nobody counts the noughts of.
 _LARGEST_WRITTEN_OUT = 1e15
+# Nine tell apart whatever 32 bits do.
+_DIGITS = range(3, 10)
 
 CANDIDATE_WAITS = "a candidate waits for approval; approve or reject it first"
 
@@ -165,13 +167,31 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g}%"
 
 
-def number(value: float) -> str:
-    """Return a number to three digits, as people write it.
+def number(value: float, *, digits: int = 3) -> str:
+    """Return a number to so many digits, as people write it.
 
     Examples
     --------
     >>> number(0.01234), number(12.345), number(1234567.0), number(-20150)
     ('0.0123', '12.3', '1230000', '-20200')
     """
-    short = f"{value:.3g}"
+    short = f"{value:.{digits}g}"
     return f"{float(short):.0f}" if "e+" in short and abs(value) < _LARGEST_WRITTEN_OUT else short
+
+
+def digits_for(values: Sequence[float], *, spread: float) -> int:
+    """Return to how many digits numbers are told: three, or as many as move none by over a hundredth of their spread.
+
+    Examples
+    --------
+    >>> digits_for([7.3312, 12.5], spread=10), digits_for([2019, 2023], spread=4), digits_for([100003.7], spread=2.7)
+    (3, 4, 7)
+    """
+
+    def off(digits: int) -> float:
+        return max(abs(float(f"{value:.{digits}g}") - value) for value in values)
+
+    # Of one value that 32 bits hold no digits are enough.
+    return next(
+        (digits for digits in _DIGITS if off(digits) <= spread / 100), _DIGITS[-1] if spread > 0 else _DIGITS[0]
+    )

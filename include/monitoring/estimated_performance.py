@@ -123,7 +123,7 @@ def expected_auc(scores: _Floats, chances: _Floats, weights: _Floats | None = No
     >>> expected_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0.0, 0.0, 1.0, 1.0]))
     0.75
     """
-    return _Ranking(scores).auc(chances, weights)
+    return _Ranking(scores).auc(chances, weights) if len(scores) else float("nan")
 
 
 def estimate_auc(reference: ScoredRows, current: ScoredRows, *, samples: int = 200, seed: int = 0) -> EstimatedAuc:

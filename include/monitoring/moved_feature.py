@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from include.monitoring.decision_words import number
+from include.monitoring.decision_words import digits_for, number
 from include.monitoring.fall_sides import Judged, deviation_of_mean
 
 _Floats = NDArray[np.float64]
@@ -63,9 +63,14 @@ class MovedFeature:
         moved = [*self._tell_middle(), *self._tell_missing()] or [*self._tell_above()]
         return f"{self.name}: {' and '.join(moved)}; that alone brings {self.metric} {self.brings:.3f}"
 
+    @property
+    def _digits(self) -> int:
+        values = [*(self.before or ()), *(self.now or ()), *((self.above or ())[:1])]
+        return digits_for(values, spread=max(values) - min(values)) if values else 3
+
     def _tell_middle(self) -> Iterator[str]:
         if self.before is not None and self.now is not None:
-            was_low, was_high, low, high = map(number, (*self.before, *self.now))
+            was_low, was_high, low, high = (number(each, digits=self._digits) for each in (*self.before, *self.now))
             if (was_low, was_high) != (low, high):
                 yield f"the middle half lies from {low} to {high}, on the test from {was_low} to {was_high}"
 
@@ -77,7 +82,7 @@ class MovedFeature:
     def _tell_above(self) -> Iterator[str]:
         if self.above is not None:
             end, was, came = self.above
-            yield f"{came:.1%} have {number(end)} or more, on the test {was:.1%}"
+            yield f"{came:.1%} have {number(end, digits=self._digits)} or more, on the test {was:.1%}"
 
 
 def find_moved(reference: Judged, current: Judged, names: Sequence[str]) -> MovedFeature | None:

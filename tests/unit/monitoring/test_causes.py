@@ -322,6 +322,28 @@ def test_where_the_middle_half_lies_as_it_did_it_is_said_where_most_has_changed(
     assert re.search(rf"^reach: {came:.1%} have .* or more, on the test {was:.1%}; that alone brings AUC", str(found))
 
 
+def _beyond(rows: JudgedRows, by: float) -> JudgedRows:
+    """Return rows in a unit of which all of them have many."""
+    return JudgedRows(rows.scores, rows.features + by, rows.labels, rows.entities)
+
+
+def test_values_that_lie_close_together_are_cut_in_thirds_and_told_apart():
+    reference, current = (_beyond(rows, 20_000.0) for rows in (world(3000, 8), world(1000, 9, who=1.0)))
+    (then, _), *_ = cut_features(reference, current, NAMES)
+    assert [float(then.are(name).mean()) for name in then.names[:3]] == pytest.approx([1 / 3] * 3, abs=0.01)
+    found = find_moved(reference, current, NAMES)
+    low, high = found.now
+    assert f"the middle half lies from {low:.7g} to {high:.7g}, on the test from" in str(found)
+
+
+def test_of_a_test_without_rows_it_is_said_that_they_are_few():
+    none, current, promise = world(3000, 8).take(np.arange(0)), world(300, 9), Reference(0.8, 0.78, 0.82, 0)
+    reference = JudgedRows(none.scores, none.features, none.labels, none.entities)
+    parts = split_fall(reference, current, promise)
+    (told,) = find_causes(reference, current, parts, [], promise=promise, names=NAMES)
+    assert "the reference rows are 0" in told
+
+
 def test_pulls_say_how_the_metric_moves_with_the_share_of_each():
     for side in (world(400, 1), lists_world(400, 2)):
         pulls, more = side.pulls(), np.ones(len(side.features))
