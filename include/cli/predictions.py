@@ -22,6 +22,8 @@ def _as_address(_context: click.Context, _parameter: click.Parameter, out: str) 
         raise UsageError(f"--out={out!r} names no folder; write one, or its address: file://… or s3://…")
     if out.startswith("s3://") and not urlparse(out).netloc:
         raise UsageError(f"--out={out!r} names no bucket; write s3://BUCKET/FOLDER")
+    if out.startswith("file://") and (host := urlparse(out).netloc):
+        raise UsageError(f"--out={out!r} is no absolute path; write file:///{host}{urlparse(out).path}, or its parent")
     if out.startswith(("file://", "s3://")):
         return out
     if "://" in out:

@@ -25,7 +25,7 @@ from include.home import HomeSettings, recall, remember, settings_file
 from include.settings import PROJECT_ROOT, Settings
 
 _DOWN_TIMEOUT_S = 60
-_MADE_FIRST = ("settings.json", "run/up.json", "landing", "lake", "postgres", "demo")
+_MADE_FIRST = ("settings.json", "run/up.json", "landing", "lake", "postgres", "demo", "serving/keys.json")
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,9 @@ class EmbeddedHome:
 
     def stop_from_outside(self) -> bool:
         """Stop this home whoever started it; say whether anything was running."""
+        if not self._run_file.parent.exists():
+            # Whatever is started of a home is written down there first: a folder that is none stays as it is.
+            return False
         supervisor = self.processes.alive(SUPERVISOR)
         was_up = supervisor is not None or self.postgres.pid() is not None
         if supervisor is not None:

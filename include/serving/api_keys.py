@@ -126,10 +126,11 @@ class ApiKeys:
         UsageError
             If there is no such key.
         """
+        known = [key.key_id for key in self.all()]
+        if key_id not in known:
+            raise UsageError(f"there is no key {key_id!r}; there are {', '.join(known) or 'none'}")
         with self._alone():
             kept = {key.key_id: key for key in self.all()}
-            if key_id not in kept:
-                raise UsageError(f"there is no key {key_id!r}; there are {', '.join(kept) or 'none'}")
             if kept[key_id].revoked_at is None:
                 now = datetime.now(UTC).isoformat(timespec="seconds")
                 kept[key_id] = replace(kept[key_id], revoked_at=now)

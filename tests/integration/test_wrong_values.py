@@ -206,6 +206,7 @@ def test_a_file_in_a_folder_that_is_not_there_is_refused_before_anything_is_star
             "file://… or s3://",
         ),
         (("predictions", "export", "--model", "churn", "--date", "2026-03-01", "--out", "s3://"), "names no bucket"),
+        (("predictions", "export", "--model", "churn", "--date", "2026-03-01", "--out", "file://a/b"), "file:///a/b"),
         (("policy", "backtest", "--model", "churn", "--start", "2026-03-02", "--end", "2026-03-01"), "swap them"),
         (
             ("policy", "backtest", "--model", "churn", "--change", "1 March"),

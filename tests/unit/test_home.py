@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from include.embedded.home import make_home
+from include.embedded.home import EmbeddedHome, make_home
 from include.errors import UsageError
 from include.home import HomeSettings, recall, remember, settings_file, write_private
+from include.serving.api_keys import ApiKeys
 from include.settings import PROJECT_ROOT, Settings
 
 
@@ -96,6 +97,27 @@ def test_a_home_is_its_owners_alone(tmp_path, before):
         home.chmod(before)
     make_home(home, HomeSettings(None))
     assert (mode(home), mode(settings_file(home))) == (0o700, 0o600)
+
+
+def test_a_folder_in_which_keys_were_made_first_becomes_a_home(tmp_path):
+    ApiKeys(tmp_path / "home").add("shop")
+    make_home(tmp_path / "home", HomeSettings(None))
+    assert settings_file(tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_what_was_never_up_is_stopped_without_a_trace(tmp_path, is_there):
+    home = tmp_path / "home"
+    if is_there:
+        home.mkdir()
+    assert not EmbeddedHome(home).stop_from_outside()
+    assert list(tmp_path.rglob("*")) == [home][:is_there]
+
+
+def test_a_key_that_is_not_there_is_revoked_without_a_trace(tmp_path):
+    with pytest.raises(UsageError, match="there is no key"):
+        ApiKeys(tmp_path / "home").revoke("12345678")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("folder", [Path.home(), PROJECT_ROOT, PROJECT_ROOT.parent, Path("/")], ids=str)
