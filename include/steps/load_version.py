@@ -29,6 +29,12 @@ def load_version(deployment: Deployment, model_id: str, version: int) -> LoadedM
     return deployment.model_registry.load(load_model(model_id).registered_name, version, registered=registered)
 
 
+def is_known(deployment: Deployment, model_id: str, version: int) -> bool:
+    """Say whether a version was ever registered, or moved."""
+    is_registered = deployment.state.registration(model_id, version) is not None
+    return is_registered or version in stages(deployment.state.ledger(model_id))
+
+
 def registered_files(deployment: Deployment, model_id: str, version: int) -> Mapping[str, str] | None:
     """Return the sha256 of the files that a version was registered with, by name; None of one from before it was kept.
 
@@ -38,7 +44,7 @@ def registered_files(deployment: Deployment, model_id: str, version: int) -> Map
         If no history knows of the version.
     """
     registration = deployment.state.registration(model_id, version)
-    if registration is None and version not in stages(deployment.state.ledger(model_id)):
+    if registration is None and not is_known(deployment, model_id, version):
         raise MlopsError(
             f"{load_model(model_id).registered_name} version {version} is not loaded: the ledger knows neither its "
             "registration nor a move of it, so that nothing says what its files were; train a version with mlops train"

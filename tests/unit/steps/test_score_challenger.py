@@ -15,7 +15,7 @@ import yaml
 from include import partitions
 from include.adapters.lake import portions
 from include.adapters.lake.scoring_manifests import read_scoring_manifests
-from include.errors import MlopsError
+from include.errors import MlopsError, UsageError
 from include.governance.lifecycle import Stage
 from include.steps import commit_scores as commit_module
 from include.steps.read_night import Night
@@ -147,6 +147,11 @@ def test_a_challenger_that_fails_is_told_of_and_leaves_the_champion_and_what_it_
     else:
         assert of_role(deployment, "challenger").num_rows == 0
         assert set(told) == {"champion"}
+
+
+def test_a_version_that_nobody_has_registered_is_wrong_use(deployment: Any) -> None:
+    with pytest.raises(UsageError, match=f"{MODEL} has no version 99; .*mlops registry status --model {MODEL}"):
+        score_batch(deployment, MODEL, partition=NIGHT, shadow=99)
 
 
 def test_a_version_that_is_asked_for_by_its_number_fails_as_itself(
