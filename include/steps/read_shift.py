@@ -22,8 +22,9 @@ class NightShift:
     Attributes
     ----------
     shifted : dict of str to str
-        The features whose verdict is ``significant``, each with what was seen of it; the score is none. Nothing of a
-        night whose data can't be trusted.
+        The features whose verdict is ``significant``, each with what was seen of it; the score is none, nor is a
+        feature that looks back further than there was history: it asks for nothing. Nothing of a night whose data can't
+        be trusted.
     unjudged : str or None
         Why nothing of the night counts.
     """
@@ -47,4 +48,6 @@ def read_shift(model_id: str, partition: str) -> NightShift | None:
 
 def _told(night: NightMetrics, verdict: Verdict) -> dict[str, str]:
     found = [drift for drift in night.drift if drift.feature != SCORE and drift.verdict == verdict]
+    if verdict == "significant":
+        found = [drift for drift in found if drift.feature not in night.young]
     return {drift.feature: tell_drift(drift) for drift in found}

@@ -105,6 +105,11 @@ def test_rows_beyond_the_range_count_though_psi_is_low(monkeypatch):
     assert sensor().execute({}) == {"f0": "9.0% of 1000 rows lie beyond"}
 
 
+def test_a_feature_whose_reference_lacks_history_asks_for_nothing(monkeypatch):
+    measured(monkeypatch, replace(make_night(DAY, shifted=2), young={"f0": 90}))
+    assert read_shift("churn", DAY) == NightShift({"f1": "psi 0.310 (0.010 expected by chance)"})
+
+
 def test_a_night_that_was_stored_before_verdicts_knew_more_is_still_read(monkeypatch):
     adapter = TypeAdapter(NightMetrics)
     stored = adapter.dump_python(make_night(DAY, shifted=1), mode="json")

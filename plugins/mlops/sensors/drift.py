@@ -24,7 +24,8 @@ class PsiDriftSensor(BaseSensorOperator):
     """Wait until monitoring has measured a partition; go on when enough features have shifted, else skip.
 
     What counts is the verdict that monitoring stored: features that are ``significant`` by the model's own thresholds
-    and beyond chance. The score doesn't count, and nothing of a night does whose data or schema can't be trusted.
+    and beyond chance. The score doesn't count, nor does a feature that looks back further than there was history when
+    its reference was sampled, and nothing of a night does whose data or schema can't be trusted.
 
     Parameters
     ----------
