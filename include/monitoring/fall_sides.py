@@ -155,10 +155,11 @@ class JudgedLists:
         Notes
         -----
         The generalised regression estimator: lists count by how much likelier such features are among the others, and
-        what weights leave of a difference of means is made up for by a weighted line through the features. Weights
-        alone fall short where few lists are far out. What lies beyond the values of these lists stands at their ends: a
-        line says nothing there, and one such item would decide. The interval is the normal one, of a standard error for
-        which entities are drawn with replacement and the others' own chance is added; lists of one of these are alike.
+        what weights leave of a difference of means is made up for by a weighted line through the ranks of features.
+        Weights alone fall short where few lists are far out. Ranks are the same in any unit, and what lies beyond the
+        values of these lists stands at their ends: one such item would decide else. The interval is the normal one, of
+        a standard error for which entities are drawn with replacement and the others' own chance is added; lists of one
+        of these are alike.
 
         References
         ----------
@@ -176,7 +177,7 @@ class JudgedLists:
         weights = find_likeness(self.features, others.features, rng)
         if weights is None:
             return None
-        known, wanted = _filled(self.features, others.features)
+        known, wanted = _ranked(self.features, others.features)
         drawn, independent = [], len(np.unique(others.owners))
         for times in draw_entities(self.owners, samples, rng):
             value, spread = self._by(weights * times, known, wanted)
@@ -216,17 +217,20 @@ def deviation_of_mean(values: _Floats, owners: NDArray[np.int64]) -> float:
     return math.sqrt(len(beside) / max(1, len(beside) - 1) * float(beside @ beside)) / len(values)
 
 
-def _filled(features: _Floats, others: _Floats) -> tuple[_Floats, _Floats]:
-    """Return features whose missing values are their mean, and the means of others so filled and within their range.
+def _ranked(features: _Floats, others: _Floats) -> tuple[_Floats, _Floats]:
+    """Return where each value stands among those of its feature, from -1/2 to 1/2, and the mean place of others there.
 
-    Both in deviations of the features: which of them a line is drawn through is not for their units to say.
+    What is missing stands in the middle.
     """
-    finite = np.where(np.isfinite(features), features, np.nan)
-    is_there = np.isfinite(finite)
-    counts = is_there.sum(axis=0)
-    means = np.divide(np.nansum(finite, axis=0), counts, out=np.zeros(features.shape[1]), where=counts > 0)
-    known = np.where(is_there, finite, means)
-    inside = np.clip(np.where(np.isnan(others), means, others), known.min(axis=0), known.max(axis=0))
-    spread = known.std(axis=0)
-    spread[spread == 0] = 1.0
-    return (known - means) / spread, (inside.mean(axis=0) - means) / spread
+    places, wanted = np.zeros(features.shape), np.zeros(features.shape[1])
+    for column, (values, news) in enumerate(zip(features.T, others.T, strict=True)):
+        known = np.sort(values[~np.isnan(values)])
+        if len(known):
+            places[:, column] = _places(values, known)
+            wanted[column] = _places(news, known).mean()
+    return places, wanted
+
+
+def _places(values: _Floats, known: _Floats) -> _Floats:
+    below, up_to = np.searchsorted(known, values, side="left"), np.searchsorted(known, values, side="right")
+    return np.where(np.isnan(values), 0.0, (below + up_to) / (2 * len(known)) - 0.5)
