@@ -56,7 +56,7 @@ class _State:
         """Return the one version that there is."""
         return 1
 
-    def alone(self, _work: str) -> AbstractContextManager[None]:
+    def alone(self, _work: str, *, not_during: str | None = None) -> AbstractContextManager[None]:
         """Let in whoever asks: nobody else is there."""
         return nullcontext()
 
