@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include import partitions
-from include.errors import MlopsError
+from include.errors import MlopsError, one_line
 from include.monitoring.check import Check
 from include.monitoring.maturity import SHARE_MIN, mature_after
 from include.monitoring.performance import FALL_MAX, Reference, judge_fall, promised_by, tell, unjudged
@@ -181,7 +181,12 @@ def _explained(
     fallen = [check for check in checks[:of_all_rows] if check.verdict == "breach"]
     if not fallen:
         return checks
-    causes = explain_fall(deployment, spec, champion, loaded, tested, reference)
+    try:
+        causes = explain_fall(deployment, spec, champion, loaded, tested, reference)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as err:
+        # A fault of ours in telling why: that there is a fall stands without it. What a store says is tried again.
+        log.exception("a fall of %s can't be explained", spec.model_id)
+        causes = (f"what it is of can't be told: {one_line(err)}",)
     return [replace(check, causes=causes) if check is fallen[-1] else check for check in checks]
 
 

@@ -164,6 +164,17 @@ def test_scores_that_say_nothing_any_more_are_found_when_their_labels_are_known_
     assert "below the 0.840 of the version's test, where 5% is allowed, and not by chance" in week.reason
 
 
+def test_a_fall_that_can_not_be_explained_is_a_fall_all_the_same(deployment, monkeypatch):
+    def broken(*_args: Any) -> tuple[str, ...]:
+        raise ZeroDivisionError("float division by zero")
+
+    monkeypatch.setattr("include.steps.measure_performance.explain_fall", broken)
+    monkeypatch.setattr("include.steps.measure_performance.measure_slices", lambda *_args, **_options: [])
+    found = measure_performance(deployment, load_model(MODEL), NIGHTS[44], tested=pa.table({}))
+    fallen = [check for check in found if check.verdict == "breach"]
+    assert {check.causes for check in fallen} == {(), ("what it is of can't be told: float division by zero",)}
+
+
 def test_a_slice_is_judged_by_the_same_slice_of_the_versions_test(deployment):
     """Customers who are not known for long are told apart well in the test, and as all others are by night."""
     rng = np.random.default_rng(3)
