@@ -33,7 +33,7 @@ SERVING_PORT, DEFAULT_SERVING_PORT = "MLOPS_SERVING_PORT", 8090
 STATE_OWNER = "state_owner"
 # With it ten million lines are imported in less than 1.5 GB, and 300 days of 250,000 customers built in less than 2 GB
 # (`benchmarks/memory.py`): a process holds its libraries and half a million rows and their copies besides.
-MEMORY_LIMIT = "700MB"
+MEMORY_LIMIT = "500MB"
 _SCHEMES = ("file://", "s3://")
 _POSTGRES = ("postgresql+psycopg://", "postgresql://")
 _SQL = (*_POSTGRES, "sqlite:///")

@@ -88,7 +88,7 @@ def test_an_engine_that_is_not_known_is_refused_with_those_that_are():
 
 
 def test_an_engine_fills_less_than_a_gigabyte_unless_said_otherwise():
-    assert Settings.from_env({}).memory_limit == Settings.from_env({"MLOPS_MEMORY_LIMIT": ""}).memory_limit == "700MB"
+    assert Settings.from_env({}).memory_limit == Settings.from_env({"MLOPS_MEMORY_LIMIT": ""}).memory_limit == "500MB"
 
 
 @pytest.mark.parametrize("limit", ["1%", "12.5%", "100%", "64MB", "2GB", "1.5 GiB", "2gb", "1TB"])
