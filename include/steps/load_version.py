@@ -31,8 +31,7 @@ def load_version(deployment: Deployment, model_id: str, version: int) -> LoadedM
 
 def is_known(deployment: Deployment, model_id: str, version: int) -> bool:
     """Say whether a version was ever registered, or moved."""
-    is_registered = deployment.state.registration(model_id, version) is not None
-    return is_registered or version in stages(deployment.state.ledger(model_id))
+    return deployment.state.registration(model_id, version) is not None or _has_moved(deployment, model_id, version)
 
 
 def registered_files(deployment: Deployment, model_id: str, version: int) -> Mapping[str, str] | None:
@@ -44,9 +43,13 @@ def registered_files(deployment: Deployment, model_id: str, version: int) -> Map
         If no history knows of the version.
     """
     registration = deployment.state.registration(model_id, version)
-    if registration is None and not is_known(deployment, model_id, version):
+    if registration is None and not _has_moved(deployment, model_id, version):
         raise MlopsError(
             f"{load_model(model_id).registered_name} version {version} is not loaded: the ledger knows neither its "
             "registration nor a move of it, so that nothing says what its files were; train a version with mlops train"
         )
     return registration.files if registration else None
+
+
+def _has_moved(deployment: Deployment, model_id: str, version: int) -> bool:
+    return version in stages(deployment.state.ledger(model_id))
