@@ -17,7 +17,7 @@ from scipy.stats import norm
 from include.errors import RefusedError
 from include.monitoring.estimated_performance import OF_A_CLASS_MIN, ScoredRows, estimate_auc, expected_auc
 from include.monitoring.likeness import ROWS_MIN, draw_entities, find_likeness
-from include.monitoring.placements import Placements, place, placements
+from include.monitoring.placements import Placements, deviation_by_sizes, place, placements
 
 _Floats = NDArray[np.float64]
 _QUANTILE = float(norm.ppf(0.975))
@@ -199,15 +199,9 @@ def _least_deviation(found: Placements) -> float:
     """Return the standard error of an AUC by the sizes of the classes, where one pair more of each order had been seen.
 
     Where all rows of a class are on the right side their placements have no spread: that is not sure, but of few.
-
-    Notes
-    -----
-    Hanley and McNeil's, with the mean of both sizes in the place of each, as Newcombe has it (``training.auc``).
     """
-    fewer, mean_size = min(found.positives, found.negatives), (found.positives + found.negatives) / 2
-    value = (found.value * fewer + 1) / (fewer + 2)
-    pairs = 1 + (mean_size - 1) * ((1 - value) / (2 - value) + value / (1 + value))
-    return math.sqrt(value * (1 - value) * pairs / (found.positives * found.negatives))
+    fewer = min(found.positives, found.negatives)
+    return deviation_by_sizes((found.value * fewer + 1) / (fewer + 2), found.positives, found.negatives)
 
 
 def deviation_of_mean(values: _Floats, owners: NDArray[np.int64]) -> float:

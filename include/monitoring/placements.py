@@ -1,11 +1,12 @@
 """The area under the ROC curve by placements, and how sure it is.
 
-What belongs here: the area, and the standard error where rows depend on one another. What does not: intervals by
-resampling, and those by the sizes of the classes alone (``auc``).
+What belongs here: the area, and its standard error, where rows depend on one another or by the sizes of the classes
+alone. What does not: intervals (``training.auc``).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +90,18 @@ def placements(is_positive: NDArray[np.bool_], scores: _Floats) -> _Floats | Non
     placed[is_positive] = _beaten(above, below)
     placed[~is_positive] = 1 - _beaten(below, above)
     return placed
+
+
+def deviation_by_sizes(value: float, positives: int, negatives: int) -> float:
+    """Return the standard error of an AUC by the sizes of the two classes alone; 0 at an AUC of 0 or 1.
+
+    Notes
+    -----
+    Hanley and McNeil's, with the mean of both sizes in the place of each, as Newcombe has it in his method 5.
+    """
+    mean_size = (positives + negatives) / 2
+    variance = value * (1 - value) * (1 + (mean_size - 1) * ((1 - value) / (2 - value) + value / (1 + value)))
+    return math.sqrt(variance / (positives * negatives))
 
 
 def _beaten(scores: _Floats, others: _Floats) -> _Floats:

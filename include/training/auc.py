@@ -6,7 +6,6 @@ few. What does not: other metrics (``evaluation``), and whether an AUC is good e
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +14,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from include.errors import UsageError
-from include.monitoring.placements import Placements
+from include.monitoring.placements import Placements, deviation_by_sizes
 from include.training.clusters import number_entities
 
 _TINY = 1e-12
@@ -134,11 +133,9 @@ def newcombe_interval(value: float, positives: int, negatives: int, *, level: fl
     (0.71, 1.0)
     """
     z = float(norm.ppf((1 + level) / 2))
-    mean_size = (positives + negatives) / 2
 
     def beyond(theta: float) -> float:
-        variance = theta * (1 - theta) * (1 + (mean_size - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta)))
-        return abs(value - theta) - z * math.sqrt(variance / (positives * negatives))
+        return abs(value - theta) - z * deviation_by_sizes(theta, positives, negatives)
 
     # At 0 and 1 themselves the variance is 0, as if nothing were unsure.
     low = 0.0 if value == 0 else brentq(beyond, 0.0, min(value, 1 - _TINY))
