@@ -11,11 +11,15 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.side_by_side import Contender, Race, race
+
+if TYPE_CHECKING:
+    from include.monitoring.feature_profile import FeatureProfile
 
 FEATURES, ROWS, ROUNDS = 50, 1_000_000, 3
 # scipy and Evidently take so long that the races against them have a part of the features.
@@ -36,9 +40,11 @@ def samples(rows: int, features: int) -> list[tuple[NDArray[np.float64], NDArray
 
 
 def one_pass(rows: int, features: int) -> Callable[[], object]:
-    """Return the sum of every window."""
-    pairs = samples(rows, features)
-    return lambda: [window.sum() for _, window in pairs]
+    """Return the sum of every window, in as many threads as this project counts in."""
+    from include.monitoring.side_by_side import side_by_side
+
+    windows = [window for _, window in samples(rows, features)]
+    return lambda: side_by_side(np.sum, windows, values=rows * features)
 
 
 def psi(rows: int, features: int) -> Callable[[], object]:
@@ -46,15 +52,17 @@ def psi(rows: int, features: int) -> Callable[[], object]:
     from include.monitoring.binning import count_over
     from include.monitoring.psi import psi_from_counts
     from include.monitoring.reference_profile import build_reference_profile
+    from include.monitoring.side_by_side import side_by_side
 
-    pairs = samples(rows, features)
-    frozen = [build_reference_profile({"x": reference}).features[0] for reference, _ in pairs]
-    windows = [window for _, window in pairs]
-    del pairs
-    return lambda: [
-        psi_from_counts(feature.counts, count_over(feature, window).bins)
-        for feature, window in zip(frozen, windows, strict=True)
+    columns = [
+        (build_reference_profile({"x": reference}).features[0], window) for reference, window in samples(rows, features)
     ]
+
+    def psi_of(column: tuple[FeatureProfile, NDArray[np.float64]]) -> float:
+        feature, window = column
+        return psi_from_counts(feature.counts, count_over(feature, window).bins)
+
+    return lambda: side_by_side(psi_of, columns, values=rows * features)
 
 
 def evidently(rows: int, features: int) -> Callable[[], object]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from include.monitoring.binning import BinCounts, count_over
 from include.monitoring.columns import find_change, numeric_values, rounded_to
 from include.monitoring.feature_profile import FeatureProfile, ReferenceProfile
+from include.monitoring.side_by_side import side_by_side
 from include.monitoring.streamed_comparison import StreamedComparison
 from include.monitoring.two_sample import NumericComparison
 
@@ -96,5 +97,5 @@ class WindowCounts:
         columns : mapping of str to ndarray of shape (n_rows,)
             Those that the profile doesn't know are left alone. NaN and None are missing.
         """
-        for column in self.columns.values():
-            column.add(columns)
+        values = sum(map(len, columns.values()))
+        side_by_side(lambda column: column.add(columns), self.columns.values(), values=values)

@@ -66,6 +66,20 @@ def test_counts_equal_a_histogram_with_open_ends() -> None:
     assert count_over(profile, window).bins.tolist() == expected.tolist()
 
 
+def test_what_a_long_window_misses_or_has_outside_is_counted_wherever_it_stands() -> None:
+    rng = np.random.default_rng(0)
+    reference = rng.uniform(-1, 1, 500)
+    window = rng.choice([-0.5, 0.5, 0.9, -3.0, 3.0, np.inf, -np.inf, np.nan], 700_000)
+    window[300_000:400_000], window[500_000:600_000] = 0.5, np.nan
+
+    counted = count_over(profile_of(reference), window)
+
+    assert counted.missing == np.isnan(window).sum()
+    assert counted.outside == (np.abs(window) > 1).sum()
+    assert counted.told_apart == (~np.isnan(window)).sum()
+    assert counted.bins.sum() == counted.told_apart
+
+
 def test_an_upper_edge_belongs_to_the_bin_below_it() -> None:
     profile = FeatureProfile("x", "numeric", (1.0, 2.0), (), (1, 1, 1), 0, 0.0, 3.0)
     assert count_over(profile, np.array([1.0, 2.0, 2.5])).bins.tolist() == [1, 1, 1]

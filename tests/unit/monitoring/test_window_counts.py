@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from include.errors import UsageError
 from include.monitoring import streamed_comparison
 from include.monitoring.drift import judge_drift, measure_drift
+from include.monitoring.feature_profile import ReferenceProfile
 from include.monitoring.quantile_sketch import sketch
 from include.monitoring.reference_profile import build_reference_profile
+from include.monitoring.side_by_side import side_by_side
 from include.monitoring.streamed_comparison import StreamedComparison
 from include.monitoring.two_sample import compare_with_sketch
 from include.monitoring.window_counts import WindowCounts
@@ -85,6 +88,33 @@ def test_neither_cuts_nor_order_change_what_is_said(cuts, order, whole):
             other.counts, other.verdict, other.psi, other.ks, other.ks_pvalue, other.reason,
         )  # fmt: skip
         assert other.wasserstein == (one.wasserstein and pytest.approx(one.wasserstein, rel=1e-9))
+
+
+def test_many_columns_at_once_say_what_each_says_by_itself():
+    rng = np.random.default_rng(3)
+    moved = {f"x{n}": rng.normal(0.01 * n, 1.0, 120_000) for n in range(10)}
+    moved["country"] = rng.choice(np.array(["DE", "FR", None], dtype=object), 120_000)
+    profile = build_reference_profile({name: values[:20_000] for name, values in moved.items()})
+
+    at_once = measure_drift(profile, moved, **LIMITS)
+
+    assert [each.feature for each in at_once] == list(moved)
+    for frozen, found in zip(profile.features, at_once, strict=True):
+        alone = WindowCounts(ReferenceProfile((frozen,)))
+        alone.add({frozen.name: moved[frozen.name]})
+        counted = alone.columns[frozen.name]
+        assert counted.counted is not None
+        assert found.counts == (*counted.counted.bins.tolist(), counted.counted.missing)
+        compared = counted.compare()
+        assert found.wasserstein == (compared and compared.wasserstein)
+
+
+def test_what_a_thread_raises_is_raised():
+    def fail(column):
+        raise UsageError(f"column {column} is broken")
+
+    with pytest.raises(UsageError, match="column x is broken"):
+        side_by_side(fail, ["x", "y"], values=10_000_000)
 
 
 def test_a_column_that_is_another_in_one_batch_is_a_change_of_the_window():
