@@ -44,7 +44,8 @@ _RECEIVED_AT = "received_at"
 
 # What is another label than one that had been recorded by then, since rows were replaced or came with a time that had
 # passed, is known from the end of the night that tells it. A night knows what became known by its end, that very
-# instant included.
+# instant included. Once a later night is recorded, rows may have been replaced since, and tell nothing of what was
+# known before them: then a label that had been recorded stays.
 _NEWS = """
 WITH newest AS (
     SELECT {keys}, dt, label, known_at
@@ -66,7 +67,7 @@ news AS (
     FROM asked
     LEFT JOIN told USING ({keys}, event_timestamp)
     LEFT JOIN newest USING ({keys}, dt)
-    WHERE told.label IS DISTINCT FROM newest.label
+    WHERE told.label IS DISTINCT FROM newest.label AND (newest.known_at IS NULL OR NOT $is_overtaken)
 )
 
 SELECT *, CAST(known_at - INTERVAL 1 MICROSECOND AS DATE) AS known_on
@@ -82,7 +83,7 @@ def record_outcomes(deployment: Deployment, model_id: str, *, partition: str) ->
     received, or a day that has changed, since the night before it was recorded; those that were scored since; and
     every one the first time. A row is added where a label
     becomes known, and where it is another one than before; none is changed or removed. Twice, out of order or after
-    a crash leaves the same rows.
+    a crash leaves the same rows, and so does a night that is recorded again once later ones were corrected.
 
     Raises
     ------
@@ -97,12 +98,14 @@ def record_outcomes(deployment: Deployment, model_id: str, *, partition: str) ->
         read = _versions(deployment, spec, partition)
         scored = deployment.state.publications(predictions_name(model_id))
         earlier = {night: rows for night, rows in scored.items() if night < partition}
-        before = max((each for each in deployment.state.publications(table.name) if each < partition), default=None)
+        recorded = deployment.state.publications(table.name)
+        before = max((each for each in recorded if each < partition), default=None)
+        is_overtaken = max(recorded, default=partition) > partition
         nights = _nights_that_may_know(deployment, spec, table, partition, before, earlier, read)
         added, version = 0, 0
         # Once also where there is nothing: the table is there from then on.
         for portion in [*fitting((night, earlier[night]) for night in nights)] or [[]]:
-            news = _find_news(deployment, spec, table, partition, before, portion)
+            news = _find_news(deployment, spec, table, partition, before, portion, is_overtaken=is_overtaken)
             version = _add(deployment, table, partition, news)
             added += news.num_rows
         known = (partition, _count(deployment, table, partition))
@@ -202,6 +205,8 @@ def _find_news(
     partition: str,
     before: str | None,
     nights: Sequence[str],
+    *,
+    is_overtaken: bool,
 ) -> pa.Table:
     """Return the rows that are to be added about some nights of predictions."""
     if not nights:
@@ -223,7 +228,11 @@ def _find_news(
         _NEWS.format(keys=columns(keys)),
         {"asked": asked, "told": told.rows, "recorded": recorded},
         purpose=f"the outcomes of {spec.model_id}",
-        parameters={"known_until": known_until, "recorded_until": partitions.end_of(before) if before else None},
+        parameters={
+            "known_until": known_until,
+            "recorded_until": partitions.end_of(before) if before else None,
+            "is_overtaken": is_overtaken,
+        },
     )
     return news.select(table.arrow_schema().names).cast(table.arrow_schema())
 

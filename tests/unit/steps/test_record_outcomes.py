@@ -254,6 +254,36 @@ def test_a_label_that_is_corrected_is_another_row_and_the_one_before_it_stays(tm
     }
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_what_was_known_stays_known_where_a_night_is_recorded_again_after_a_correction(times, tmp_path):
+    """A corrected order replaces the one that was: of what had been known before, the source tells nothing any more."""
+    at = f"{ALL[8]}T10:00:00"
+    shop = [line(f"{each}T06:00:00", customer="nobody") for each in ALL]
+    deployment = deployed(tmp_path, orders(*shop, line(at, customer="c03", order="o1")))
+    record(deployment, ALL[5:12])
+    for night, customer in zip(ALL[12 : 12 + times], ("c04", "c03", "c04"), strict=False):
+        corrected = {**line(at, customer=customer, order="o1"), "received_at": partitions.end_of(night)}
+        publish_source(deployment.lake, orders(*shop, corrected))
+        record(deployment, [night])
+    before = rows(deployment)
+    assert len([row for row in before if row[:2] == ("c03", date.fromisoformat(SCORED[0]))]) == 1 + times
+    record(deployment, [*ALL[5 : 12 + times], ALL[9], ALL[8]])
+    assert rows(deployment) == before
+
+
+def test_a_night_that_is_made_up_for_after_a_correction_takes_back_nothing(tmp_path):
+    at, first = f"{ALL[8]}T10:00:00", date.fromisoformat(SCORED[0])
+    shop = [line(f"{each}T06:00:00", customer="nobody") for each in ALL]
+    deployment = deployed(tmp_path, orders(*shop, line(at, customer="c03", order="o1")))
+    record(deployment, ALL[5:11])
+    late = {**line(at, customer="c03", order="o2"), "received_at": partitions.end_of(ALL[13])}
+    publish_source(deployment.lake, orders(*shop, late))
+    record(deployment, ALL[13:15])
+    record(deployment, ALL[11:13])
+    mine = [row[2:] for row in rows(deployment) if row[:2] == ("c03", first)]
+    assert mine == [(0, partitions.end_of(ALL[8]))]
+
+
 def test_what_was_received_before_the_prediction_by_its_own_clock_is_known_from_the_prediction_on(tmp_path):
     """A deliverer who writes the day alone, in a zone to the east, receives an order before it is placed."""
     day, scored = ALL[5], SCORED[0]
