@@ -56,7 +56,8 @@ def cut(values: pa.ChunkedArray, column: str, ends: Sequence[float]) -> Cells:
         Of one column, text or numbers.
     column : str
     ends : sequence of float
-        Where numbers are cut, rising; none for a text. A number that is an end is of the slice above it.
+        Where numbers are cut, rising; none for a text. A number that is an end is of the slice above it; of numbers of
+        32 bits that is who is nearest to it.
 
     Examples
     --------
@@ -77,7 +78,8 @@ def cut(values: pa.ChunkedArray, column: str, ends: Sequence[float]) -> Cells:
         between = (f"{low}<={column}<{high}" for low, high in pairwise(names))
         known = (f"{column}<{names[0]}", *between, f"{column}>={names[-1]}")
         numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64)
-        places = np.searchsorted(np.asarray(ends), numbers, side="right")
+        kept = np.asarray(ends, dtype=np.float32 if pa.types.is_float32(values.type) else np.float64)
+        places = np.searchsorted(kept.astype(np.float64), numbers, side="right")
         places = np.where(np.isnan(numbers), len(known), places)
     return Cells(column, (*known, f"{column} missing"), places)
 

@@ -30,6 +30,12 @@ def test_values_that_are_told_alike_are_one_slice():
     assert len(set(cells.names)) == len(cells.names)
 
 
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+def test_a_number_that_is_an_end_is_of_the_slice_above_it_in_any_precision(kind):
+    cells = cut(pa.chunked_array([pa.array([0.69, 0.7, 0.1, 0.71], kind)]), "c", [0.1, 0.7])
+    assert cells.of_row.tolist() == [1, 2, 1, 2]
+
+
 def test_ends_that_are_near_each_other_are_told_apart():
     cells = cut(pa.chunked_array([[1_000_000.0, 1_000_000.5, 0.0]]), "c", [1e6, 1e6 + 0.25, 1e6 + 1])
     assert cells.names[:3] == ("c<1000000", "1000000<=c<1000000.25", "1000000.25<=c<1000001")
