@@ -17,6 +17,7 @@ from include import partitions
 from include.monitoring.check import Check
 from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.decision_words import count, tell_check
+from include.monitoring.estimated_performance import ESTIMATED
 from include.monitoring.missed_nights import Hole, tell_holes
 from include.monitoring.triggers import Trigger, breaches, drifting, fallen_checks, known_causes
 from include.monitoring.untrained import UntrainedRetrain
@@ -201,7 +202,8 @@ def look_at_night(
     -----
     Nothing is over because it could not be judged: broken data hides drift, a night without questions hides a slow
     service. Drift and fallen performance are raised by N of the last M nights, and over by none of them: between the
-    two an alert stays as it is, and what hovers around its threshold is told once.
+    two an alert stays as it is, and what hovers around its threshold is told once. An estimate, where it is judged, may
+    raise an alert and ends none: it sees who is scored, and not what becomes of them.
     """
     asks, tonight = dict(asking), nights[-1]
     seen = partial(breaches, nights, policy, monitoring, tonight.partition)
@@ -323,7 +325,8 @@ def _look_at_performance(tonight: NightMetrics, asks: str | None, *, is_over: bo
 
 
 def _is_judged(check: Check) -> bool:
-    return check.watch == "performance" and check.threshold is not None and check.verdict != "unknown"
+    is_seen = check.threshold is not None and check.verdict != "unknown"
+    return check.watch == "performance" and is_seen and check.name != ESTIMATED
 
 
 def _look_at_serving(tonight: NightMetrics) -> Look:

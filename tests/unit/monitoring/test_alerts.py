@@ -98,6 +98,7 @@ KEPT = {
     "performance without labels": ("performance", make_nights(TONIGHT, QUIET)),
     "performance that is told and not judged": ("performance", with_checks(QUIET, replace(OK_AUC, threshold=None))),
     "performance that can't be measured": ("performance", with_checks(QUIET, replace(OK_AUC, verdict="unknown"))),
+    "performance that is estimated alone": ("performance", with_checks(QUIET, replace(OK_AUC, name="estimated_auc"))),
     "a service that nobody asked": ("serving", make_nights(TONIGHT, QUIET)),
     "drift that asks though the last nights show none": ("drift", make_nights(TONIGHT, [2, 2, 2, 0, 0])),
 }
