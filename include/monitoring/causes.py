@@ -88,7 +88,7 @@ def find_causes(
     names : sequence of str
         Of the features, first those that the model rests on.
     """
-    told = [_tell_parts(parts, promise, reference.metric)]
+    told = [_tell_parts(parts, promise, current)]
     if (part := find_part(reference, current, cells)) is not None:
         told.append(str(part))
     if isinstance(parts, FallParts) and parts.is_who and (moved := find_moved(reference, current, names)) is not None:
@@ -96,12 +96,16 @@ def find_causes(
     return tuple(told)
 
 
-def _tell_parts(parts: FallParts | str, promise: Reference, metric: str) -> str:
+def _tell_parts(parts: FallParts | str, promise: Reference, current: Judged) -> str:
     if isinstance(parts, str):
         return f"whether who is scored has changed or what becomes of them can't be told: {parts}"
     expected = parts.expected
     alone = f"{expected.value:.3f} [{expected.low:.3f}, {expected.high:.3f}]"
-    came = f"{metric} {parts.realised:.3f} where the test had {promise.value:.3f}"
+    entities = len(np.unique(current.owners))
+    came = (
+        f"{current.metric} {parts.realised:.3f} of {entities} entities, the newest night of each, "
+        f"where the test had {promise.value:.3f}"
+    )
     if parts.is_who and parts.is_what:
         return f"{came}: who is scored has changed, which alone brings {alone}, and what becomes of {_ALIKE} too"
     if parts.is_what:
@@ -130,7 +134,8 @@ def _thirds(known: _Floats) -> list[float]:
 
 
 def _column(values: _Floats) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.array(values)])
+    # As a model reads them: an end that is told as 0.7 is their 0.7.
+    return pa.chunked_array([pa.array(values.astype(np.float32))])
 
 
 def find_part(reference: Judged, current: Judged, cells: Sequence[tuple[Cells, Cells]]) -> FallenPart | None:

@@ -43,11 +43,10 @@ class Reference:
 
 
 def promised_by(metrics: Mapping[str, float], name: str) -> Reference | None:
-    """Return what a version had on its test, of the metrics that it keeps; None where this is none of them."""
-    if name not in metrics:
+    """Return what a version had on its test, of the metrics that it keeps; None where it keeps none or no interval."""
+    value, low, high = (metrics.get(each) for each in (name, f"{name}_low", f"{name}_high"))
+    if value is None or low is None or high is None:
         return None
-    value = metrics[name]
-    low, high = metrics.get(f"{name}_low", value), metrics.get(f"{name}_high", value)
     return Reference(value, low, high, int(metrics.get("rows", 0)))
 
 
@@ -97,7 +96,11 @@ def judge_fall(
     'ok'
     """
     if reference is None or figure.value is None or figure.low is None or figure.high is None:
-        why = "all labels are the same" if figure.value is None else "the version keeps no value of its own test"
+        why = (
+            "all labels are the same"
+            if figure.value is None
+            else "the version keeps no value of its own test with its interval"
+        )
         return Check(
             "performance", name, figure.value, None, "unknown", figure.low, figure.high, current_rows=rows,
             reason=f"{about}: {why}",

@@ -121,7 +121,7 @@ def measure_performance(
         *_judge_slices(deployment, spec, champion, windows[-1], tested, version, age, fall_max),
         *_tell_others(deployment, spec, rows, windows[-1], version),
     ]
-    checks = _explained(deployment, spec, champion, loaded, tested, reference, checks, of_all_rows=len(windows))
+    checks = _explained(deployment, spec, champion, loaded, tested, reference, checks, windows)
     log.info(
         "performance model=%s partition=%s until=%s %s",
         spec.model_id, partition, last, {check.name: (check.value, check.verdict) for check in checks},
@@ -172,22 +172,25 @@ def _explained(
     tested: pa.Table | None,
     reference: Reference | None,
     checks: list[Check],
-    *,
-    of_all_rows: int,
+    windows: Sequence[_Window],
 ) -> list[Check]:
-    """Return checks, of the first ones that of the widest window that is a breach with what it is of."""
+    """Return checks, of the first ones that of the widest window that is a breach with what it is of.
+
+    The first ones are those of all rows, one for each window.
+    """
     if tested is None or reference is None:
         return checks
-    fallen = [check for check in checks[:of_all_rows] if check.verdict == "breach"]
+    fallen = [place for place in range(len(windows)) if checks[place].verdict == "breach"]
     if not fallen:
         return checks
+    widest = fallen[-1]
     try:
-        causes = explain_fall(deployment, spec, champion, loaded, tested, reference)
+        causes = explain_fall(deployment, spec, _within(champion, windows[widest]), loaded, tested, reference)
     except (ArithmeticError, LookupError, TypeError, ValueError) as err:
         # A fault of ours in telling why: that there is a fall stands without it. What a store says is tried again.
         log.exception("a fall of %s can't be explained", spec.model_id)
         causes = (f"what it is of can't be told: {one_line(err)}",)
-    return [replace(check, causes=causes) if check is fallen[-1] else check for check in checks]
+    return [replace(check, causes=causes) if place == widest else check for place, check in enumerate(checks)]
 
 
 def _judge_slices(

@@ -111,13 +111,16 @@ def measure_slices(
         yield unjudged(f"{name}[{column}]", f"{about}: {column} differs within a list, which is of no slice then")
     slices = _large(now, spec.monitoring.min_rows)
     level = 1 - (1 - _LEVEL) / max(1, len(slices))
+    at_level = f" ({level:.1%} intervals, as {len(slices)} slices are judged)" if len(slices) > 1 else ""
     for each, cells in slices.items():
         own, check = cells.are(each), f"{name}[{each}]"
         figure, count = now.figure(own, level=level), int(now.sizes[own].sum())
         if (reference := _reference(then, cells, each, level)) is None:
-            yield tell(check, figure, rows=count, about=f"{about}, {each}, of whom its test says nothing")
+            yield tell(check, figure, rows=count, about=f"{about}, {each}{at_level}, of whom its test says nothing")
         else:
-            yield judge_fall(check, figure, reference, rows=count, about=f"{about}, {each}", fall_max=fall_max)
+            yield judge_fall(
+                check, figure, reference, rows=count, about=f"{about}, {each}{at_level}", fall_max=fall_max
+            )
 
 
 def _large(now: _Units, rows_min: int) -> dict[str, Cells]:

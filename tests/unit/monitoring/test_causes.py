@@ -129,7 +129,10 @@ def test_of_lists_who_is_scored_and_what_becomes_of_them_are_told_apart(changes,
             reference, current, parts, list(cut_features(reference, current, ["clear", "other"])),
             promise=promise, names=["clear", "other"],
         )  # fmt: skip
-        assert told[0].startswith(f"NDCG {parts.realised:.3f} where the test had {promise.value:.3f}: ")
+        assert told[0].startswith(
+            f"NDCG {parts.realised:.3f} of {len(np.unique(current.owners))} entities, the newest night of each, "
+            f"where the test had {promise.value:.3f}: "
+        )
         assert any(cause.startswith("clear: the middle half lies") for cause in told) == parts.is_who
     print(changes, "fall", round(float(np.mean(falls)), 3), "who", sum(whos), "what", sum(whats), "of", WORLDS)
     for claims, is_true in ((whos, is_who), (whats, is_what)):
@@ -336,6 +339,18 @@ def test_values_that_lie_close_together_are_cut_in_thirds_and_told_apart():
     assert f"the middle half lies from {low:.7g} to {high:.7g}, on the test from" in str(found)
 
 
+def test_a_value_that_an_end_is_told_as_is_of_the_third_above_it():
+    # Of 32 bits, as a model has them: 0.7 is kept as 0.699999988.
+    rng = np.random.default_rng(2)
+    shares = rng.choice(np.array([0.3, 0.5, 0.7, 0.9], dtype=np.float32), 900, p=[0.2, 0.2, 0.3, 0.3])
+    rows = JudgedRows(
+        rng.random(900), shares[:, None].astype(np.float64), rng.integers(0, 2, 900) * 1.0, np.arange(900)
+    )
+    ((cells, _),) = cut_features(rows, rows, ["share"])
+    assert cells.names == ("share<0.5", "0.5<=share<0.7", "share>=0.7", "share missing")
+    assert cells.of_row.tolist() == np.searchsorted([0.4, 0.6], shares).tolist()
+
+
 def test_of_a_test_without_rows_it_is_said_that_they_are_few():
     none, current, promise = world(3000, 8).take(np.arange(0)), world(300, 9), Reference(0.8, 0.78, 0.82, 0)
     reference = JudgedRows(none.scores, none.features, none.labels, none.entities)
@@ -366,7 +381,7 @@ def test_three_causes_at_most_are_told_first_which_kind(is_who, is_what, said):
     parts = FallParts(Figure(0.8, 0.78, 0.82), 0.7, is_who, is_what)
     cells = list(cut_features(reference, current, NAMES))
     told = find_causes(reference, current, parts, cells, promise=Reference(0.85, 0.83, 0.87, 3000), names=NAMES)
-    assert told[0].startswith("AUC 0.700 where the test had 0.850: ")
+    assert told[0].startswith("AUC 0.700 of 1000 entities, the newest night of each, where the test had 0.850: ")
     assert len(told) <= 3
     assert any("reach: the middle half lies" in cause for cause in told) == is_who
 

@@ -8,6 +8,7 @@ told elsewhere.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from sklearn.metrics import roc_auc_score
 from include import partitions
 from include.errors import MlopsError
 from include.governance.lifecycle import Stage
+from include.monitoring.check import Check
 from include.monitoring.performance import Figure, Reference, judge_fall
 from include.monitoring.placements import place
 from include.specs.models import load_model
@@ -175,6 +177,26 @@ def test_a_fall_that_can_not_be_explained_is_a_fall_all_the_same(deployment, mon
     assert {check.causes for check in fallen} == {(), ("what it is of can't be told: float division by zero",)}
 
 
+@pytest.mark.parametrize(("fallen", "size"), [(["auc"], 1), (["auc", "auc_7_nights"], 7), (["auc_28_nights"], 28)])
+def test_what_a_fall_is_of_is_asked_of_the_widest_window_that_has_fallen(deployment, monkeypatch, fallen, size):
+    asked = []
+
+    def explain(_deployment: Any, _spec: Any, rows: pa.Table, *_rest: Any) -> tuple[str, ...]:
+        asked.append(sorted({str(night) for night in rows["dt"].to_pylist()}))
+        return ("why",)
+
+    def judge(name: str, *args: Any, **options: Any) -> Check:
+        return replace(judge_fall(name, *args, **options), verdict="breach" if name in fallen else "ok")
+
+    for name, stand_in in (("explain_fall", explain), ("judge_fall", judge), ("measure_slices", lambda *_, **__: [])):
+        monkeypatch.setattr(f"include.steps.measure_performance.{name}", stand_in)
+    night = NIGHTS[34]
+    found = measure_performance(deployment, load_model(MODEL), night, tested=pa.table({}))
+    last = partitions.shift(night, -HORIZON)
+    assert [check.name for check in found if check.causes] == [fallen[-1]]
+    assert asked == [partitions.span(partitions.shift(last, 1 - size), last)]
+
+
 def test_a_slice_is_judged_by_the_same_slice_of_the_versions_test(deployment):
     """Customers who are not known for long are told apart well in the test, and as all others are by night."""
     rng = np.random.default_rng(3)
@@ -200,6 +222,7 @@ def test_a_slice_is_judged_by_the_same_slice_of_the_versions_test(deployment):
     assert (young.current_rows, young.reference_rows) == (28 * 100, int(is_young.sum()))
     assert (old.current_rows, old.reference_rows) == (28 * 195, int((~is_young).sum()))
     for check, chosen in ((young, is_young), (old, ~is_young)):
+        assert "(97.5% intervals, as 2 slices are judged)" in check.reason
         assert check.reference == pytest.approx(roc_auc_score(label[chosen], tested["score"].to_numpy()[chosen]))
     assert (young.verdict, old.verdict, found["auc_28_nights"].verdict) == ("breach", "ok", "ok")
     nights = partitions.span(partitions.shift(night, -HORIZON - 27), partitions.shift(night, -HORIZON))
@@ -285,10 +308,12 @@ def test_a_version_that_is_told_and_cannot_be_read_holds_no_night_up(deployment,
 
 
 def test_a_version_without_metrics_of_its_own_is_measured_and_not_judged(deployment, monkeypatch):
-    monkeypatch.setitem(deployment.model_registry.metrics, 1, {})
-    found = checks(deployment, NIGHTS[34])["auc"]
-    assert (found.verdict, found.threshold) == ("unknown", None)
-    assert found.value > 0.7
+    for kept in ({}, {"auc": 0.84}):
+        monkeypatch.setitem(deployment.model_registry.metrics, 1, kept)
+        found = checks(deployment, NIGHTS[34])["auc"]
+        assert (found.verdict, found.threshold) == ("unknown", None)
+        assert found.value > 0.7
+        assert "keeps no value of its own test with its interval" in found.reason
 
 
 def test_a_night_that_was_left_out_is_judged_by_what_a_later_one_recorded(deployment, monkeypatch):
@@ -375,7 +400,8 @@ def test_lists_are_judged_by_their_order(specs, monkeypatch, tmp_path):
     later = {check.name: check for check in measure_performance(deployment, spec, NIGHTS[45], tested=tested)}
     assert later["ndcg_7_nights"].verdict == "breach"
     (told,) = next(check.causes for check in later.values() if check.causes)
-    assert re.match(r"NDCG 0\.\d{3} where the test had 0\.750: what becomes of those with the same features", told)
+    whose = r"NDCG 0\.\d{3} of \d+ entities, the newest night of each, where the test had 0\.750"
+    assert re.match(f"{whose}: what becomes of those with the same features", told)
     monkeypatch.setattr("include.steps.measure_performance.measure_rows", _without_a_positive)
     nothing = {check.name: check for check in measure_performance(deployment, spec, NIGHTS[33])}
     assert nothing["ndcg_7_nights"].verdict == "unknown"
