@@ -29,7 +29,7 @@ class Check:
         Beyond it the verdict is ``breach``; None where a value is told and not judged.
     verdict : {"ok", "breach", "unknown"}
     low, high : float or None
-        Ends of the value's interval.
+        Ends of the value's interval; None where it has no end on that side, or none is known.
     reference : float or None
         What the value was where the version's reference was frozen.
     reference_rows, current_rows : int

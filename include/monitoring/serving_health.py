@@ -6,8 +6,9 @@ What belongs here: windows of the service in, checks out. What does not: countin
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from math import sqrt
+from itertools import accumulate
 
 from include.monitoring.check import Check
 from include.monitoring.latency_histogram import quantile_us
@@ -19,7 +20,7 @@ _SERVER_ERROR = 500
 # A shadow answers nobody.
 _UNSEEN = "shadow"
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-_Z, _TAIL = 1.959963984540054, 0.025  # of 95 %
+_TAIL = 0.025  # of 95 %
 _DAY_S = 86_400
 
 
@@ -39,12 +40,13 @@ def judge_serving(policy: MonitoringSpec, windows: Sequence[ServingWindow]) -> t
     tuple of Check
         ``latency``: p50, p95 and p99 in milliseconds, of what was answered. ``traffic``: the share of errors, and
         requests a second, which is told and not judged. A breach lies beyond its limit with the whole of its 95 %
-        interval: one error of ten requests is none.
+        interval: one error of ten requests is none, nor is one slow answer of ten.
 
     Notes
     -----
-    A quantile's interval is that of its rank, by the normal limit of the binomial (Conover 1999, Practical
-    Nonparametric Statistics, 3.2); that of the share of errors is exact (Clopper & Pearson 1934, Biometrika 26).
+    Both intervals are exact: a quantile's is that of its rank (Conover 1999, Practical Nonparametric Statistics, 3.2),
+    that of the share of errors is Clopper and Pearson's (1934, Biometrika 26). Of few answers a quantile has no end on
+    a side: then ``low`` is 0, and ``high`` None.
     """
     whole = add_up(window for window in windows if window.role != _UNSEEN)
     if not whole.requests:
@@ -58,21 +60,28 @@ def _latencies(policy: MonitoringSpec, latency: Mapping[int, int]) -> Iterator[C
     if not answered:
         return
     for name, share in _QUANTILES.items():
-        width = _Z * sqrt(share * (1 - share) / answered)
-        low, value, high = (
-            (quantile_us(latency, min(max(rank, 0.0), 1.0)) or 0) / 1000
-            for rank in (share - width, share, share + width)
-        )
+        low, high = _ends(latency, share)
         yield Check(
             "latency",
             f"{name}_ms",
-            value,
+            (quantile_us(latency, share) or 0) / 1000,
             most,
             "breach" if low > most else "ok",
             low=low,
             high=high,
             current_rows=answered,
         )
+
+
+def _ends(latency: Mapping[int, int], share: float) -> tuple[float, float | None]:
+    """Return the ends in milliseconds of what a quantile may be: two of the answers, or no end where there are few."""
+    from scipy.stats import binom  # not in the service's image
+
+    bounds, counts = zip(*sorted(latency.items()), strict=True)
+    reached = [*accumulate(counts)]
+    first, last = (int(binom.ppf(tail, reached[-1], share)) for tail in (_TAIL, 1 - _TAIL))
+    low = bounds[bisect_left(reached, first)] / 1000 if first else 0.0
+    return low, bounds[bisect_left(reached, last + 1)] / 1000 if last < reached[-1] else None
 
 
 def _errors(policy: MonitoringSpec, failed: int, requests: int) -> Check:

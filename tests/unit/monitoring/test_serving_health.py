@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from include.monitoring.check import Check
 from include.monitoring.latency_histogram import BOUNDS_US, find_bound
@@ -80,4 +80,30 @@ def test_a_quantile_is_never_told_too_low_and_lies_within_its_interval(latencies
     for name, share in {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}.items():
         true = np.quantile(np.round(np.array(latencies) * 1000) / 1000, share, method="inverted_cdf")
         assert true <= found[name].value + 1e-9 <= true * 1.13 + 0.011
-        assert found[name].low <= found[name].value <= found[name].high
+        low, high = found[name].low, found[name].high
+        assert low <= found[name].value <= (np.inf if high is None else high)
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast", "breaches"),
+    [(1, 9, []), (1, 0, ["p99_ms"]), (5, 0, ["p95_ms", "p99_ms"]), (6, 0, ["p50_ms", "p95_ms", "p99_ms"])],
+)
+def test_a_few_slow_answers_say_no_more_than_they_can(slow: int, fast: int, breaches: list[str]) -> None:
+    found = judged(window(*[250.0] * slow, *[5.0] * fast))
+    assert [name for name, check in found.items() if check.verdict == "breach"] == breaches
+    assert found["p99_ms"].high is None
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
+@pytest.mark.parametrize("answered", [1, 3, 10, 100, 500])
+def test_a_service_that_keeps_its_limit_just_so_breaks_it_in_one_day_of_forty_at_most(
+    answered: int, share: float
+) -> None:
+    name = f"p{share * 100:.0f}_ms"
+    breaches = [
+        slow
+        for slow in range(1, answered + 1)
+        if judged(window(*[250.0] * slow), window(*[5.0] * (answered - slow)))[name].verdict == "breach"
+    ]
+    assert binom.pmf(breaches, answered, 1 - share).sum() <= 0.025
+    assert answered < 100 or breaches
