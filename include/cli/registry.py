@@ -145,9 +145,11 @@ def verify(model_id: str | None, as_json: bool) -> int:
 def promote(model_id: str, version: int, reason: str) -> None:
     """Move a version from Staging to Production in your name; one that is there already stays."""
     from include.governance.lifecycle import into_production
+    from include.steps.load_version import require_known
     from include.steps.move_model import promote_version
 
     deployment = open_deployment()
+    require_known(deployment, model_id, version)
     there = into_production(deployment.state.ledger(model_id))
     promote_version(deployment, model_id, version=version, actor=getpass.getuser(), reason=reason)
     if there is None or there.version != version:
@@ -166,9 +168,12 @@ def promote(model_id: str, version: int, reason: str) -> None:
 @options.reason
 def reject(model_id: str, version: int, reason: str) -> None:
     """Archive a version that waits in Staging; Production stays."""
+    from include.steps.load_version import require_known
     from include.steps.move_model import reject_version
 
-    reject_version(open_deployment(), model_id, version=version, actor=getpass.getuser(), reason=reason)
+    deployment = open_deployment()
+    require_known(deployment, model_id, version)
+    reject_version(deployment, model_id, version=version, actor=getpass.getuser(), reason=reason)
     click.echo(f"{model_id} version {version} is archived")
 
 
@@ -178,10 +183,13 @@ def reject(model_id: str, version: int, reason: str) -> None:
 @options.reason
 def rollback(model_id: str, leaving: int, reason: str) -> None:
     """Put the version back that was in Production before."""
+    from include.steps.load_version import require_known
     from include.steps.move_model import roll_back
 
+    deployment = open_deployment()
+    require_known(deployment, model_id, leaving)
     who = {"actor": getpass.getuser(), "reason": reason}
-    version = roll_back(open_deployment(), model_id, leaving=leaving, **who)
+    version = roll_back(deployment, model_id, leaving=leaving, **who)
     click.echo(f"{model_id} version {version} is in Production")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from include.errors import MlopsError
+from include.errors import MlopsError, UsageError
 from include.governance.lifecycle import stages
 from include.specs.models import load_model
 
@@ -29,9 +29,18 @@ def load_version(deployment: Deployment, model_id: str, version: int) -> LoadedM
     return deployment.model_registry.load(load_model(model_id).registered_name, version, registered=registered)
 
 
-def is_known(deployment: Deployment, model_id: str, version: int) -> bool:
-    """Say whether a version was ever registered, or moved."""
-    return deployment.state.registration(model_id, version) is not None or _has_moved(deployment, model_id, version)
+def require_known(deployment: Deployment, model_id: str, version: int) -> None:
+    """Refuse a version that was never registered, and never moved.
+
+    Raises
+    ------
+    UsageError
+        Naming where a person reads which versions there are.
+    """
+    if deployment.state.registration(model_id, version) is None and not _has_moved(deployment, model_id, version):
+        raise UsageError(
+            f"{model_id} has no version {version}; which there are, says mlops registry status --model {model_id}"
+        )
 
 
 def registered_files(deployment: Deployment, model_id: str, version: int) -> Mapping[str, str] | None:

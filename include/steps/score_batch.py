@@ -14,14 +14,14 @@ from itertools import starmap
 from typing import TYPE_CHECKING
 
 from include import partitions
-from include.errors import NotYetError, RefusedError, UnpublishedError, UsageError
+from include.errors import NotYetError, RefusedError, UnpublishedError
 from include.governance.lifecycle import staging_at
 from include.monitoring.missed_nights import MissedNight, tell_missed, tell_run
 from include.scoring.predictions import CHALLENGER, CHAMPION
 from include.specs.models import load_model
 from include.steps.commit_scores import commit_scores, scoring_of
 from include.steps.find_person import ERASING
-from include.steps.load_version import is_known, load_version
+from include.steps.load_version import load_version, require_known
 from include.steps.read_night import open_night
 from include.steps.score_night import Run, Scorer, in_threads, tell_failure
 from include.tables import features_name
@@ -94,11 +94,8 @@ def choose_scorers(
             f"no version of {spec.model_id} was in Production before {partition}; since when one is, says mlops "
             f"registry ledger --model {spec.model_id}"
         )
-    if shadow is not None and not is_known(deployment, spec.model_id, shadow):
-        raise UsageError(
-            f"{spec.model_id} has no version {shadow}; which there are, says mlops registry status --model "
-            f"{spec.model_id}"
-        )
+    if shadow is not None:
+        require_known(deployment, spec.model_id, shadow)
     role = CHAMPION if shadow is None else CHALLENGER
     scorer = _scorer(deployment, spec, partition, role, model_version)
     if role == CHAMPION and spec.scoring.challenger:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from include.adapters.state.state_store import StateStoreAdapter
 from include.cli.main import cli
+from include.errors import UsageError
 from include.governance.approval import Answer, Approval, AskedBy, Question
 from include.governance.lifecycle import MoveRequest, promote
 from tests.unit.demo.accounts import make_moves
@@ -150,6 +151,13 @@ def test_a_version_that_is_in_production_already_is_told_so_with_who_moved_it_an
         f"churn version 2 was in Production already, by ada at {moved.astimezone(UTC):%Y-%m-%d %H:%M}Z, for the nights "
         "after 2026-03-20: better; nothing was moved, and this reason is not kept\n"
     )
+
+
+@pytest.mark.parametrize(("move", "named"), [("promote", "--version"), ("reject", "--version"), ("rollback", "--from")])
+def test_a_version_that_there_is_not_is_wrong_use(ledger, move, named):
+    done = CliRunner().invoke(cli, ["registry", move, "--model", "churn", named, "9", "--reason", "better"])
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception) == ("churn has no version 9; which there are, says mlops registry status --model churn")
 
 
 def test_the_ledger_of_a_partition_answers_what_was_in_production_then(ledger):
