@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from include.cli import options
+from include.cli.written import write_text
 from include.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def report(
     if html is not None:
         from include.views.drift_page import render_drift
 
-        html.write_text(render_drift(measured, reference=reference.name, current=current.name), encoding="utf-8")
+        write_text(html, render_drift(measured, reference=reference.name, current=current.name))
     click.echo(json.dumps(measured.to_json(), indent=2, allow_nan=False) if as_json else _table(measured))
     if fail_on is not None and (found := list(_failures(measured))):
         raise RefusedError("; ".join(found))

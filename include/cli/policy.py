@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,11 @@ import click
 
 from include.cli import options
 from include.cli.deployment import open_deployment
+from include.cli.written import write_text
 from include.errors import UsageError
 
 if TYPE_CHECKING:
-    from include.monitoring.backtest import Backtest, Costs
+    from include.monitoring.backtest import Backtest, Costs, PlayedNight
 
 # Monthly, PSI on N of M, never, the best in hindsight.
 _PEERS = 4
@@ -108,7 +110,7 @@ def backtest(
         costs=costs,
     )
     if picture is not None:
-        picture.write_text(_draw(found, unit))
+        write_text(picture, _draw(found, unit))
     if as_json:
         click.echo(
             json.dumps({"model": model_id, "costs": asdict(costs), "policies": [asdict(each) for each in found]})
@@ -119,8 +121,7 @@ def backtest(
 
 
 def _lines(found: Sequence[Backtest], costs: Costs) -> Iterator[str]:
-    nights = found[0].nights
-    yield f"{len(nights)} measured nights, {nights[0].partition} to {nights[-1].partition}"
+    yield from _tell_nights(found[0].nights)
     yield _prices(costs)
     yield ""
     heads = f"{'policy':<22}{'retrains':>9}{'vetoes':>8}{'degraded':>10}{'loss':>12}{'cost':>12}"
@@ -135,6 +136,23 @@ def _lines(found: Sequence[Backtest], costs: Costs) -> Iterator[str]:
         for night in each.nights:
             if night.action == "retrain":
                 yield f"\n{each.policy}, {night.partition}: {night.reason}"
+
+
+def _tell_nights(nights: Sequence[PlayedNight]) -> Iterator[str]:
+    """Say which nights are played, and what no policy has a say in: holes, and versions that came in between."""
+    from include import partitions
+    from include.monitoring.decision_words import count
+
+    first, last = nights[0].partition, nights[-1].partition
+    days = first if first == last else f"{first} to {last}"
+    holes = partitions.days_between(first, last) + 1 - len(nights)
+    lacking = f"; {holes} between them {'was' if holes == 1 else 'were'} not measured" if holes else ""
+    yield f"{count(len(nights), 'measured night')}, {days}{lacking}"
+    spans = [list(span) for _, span in groupby(nights, key=lambda night: night.model_version)]
+    if len(spans) > 1:
+        told = [f"version {spans[0][0].model_version} was measured until {spans[0][-1].partition}"]
+        told += [f"version {span[0].model_version} from {span[0].partition} on" for span in spans[1:]]
+        yield f"{', '.join(told)}; what each had learned, every policy below has"
 
 
 def _prices(costs: Costs) -> str:

@@ -17,7 +17,7 @@ from itertools import groupby
 from include import partitions
 from include.monitoring.decision import Action, decide
 from include.monitoring.decision_facts import LedgerFacts, NightMetrics
-from include.monitoring.triggers import Trigger, drifting, fallen_checks
+from include.monitoring.triggers import Trigger, can_be_judged, drifting, fallen_checks
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 _YEAR_DAYS = 365.25
@@ -52,12 +52,40 @@ class Costs:
 
 
 @dataclass(frozen=True)
+class Yardstick:
+    """What every policy that is played is held against, whatever its own values are.
+
+    Attributes
+    ----------
+    policy : DecisionSpec
+        The model's own: by its values features have shifted.
+    monitoring : MonitoringSpec
+    changes : sequence of str
+        Nights on which something is known to have changed.
+    costs : Costs
+    """
+
+    policy: DecisionSpec
+    monitoring: MonitoringSpec
+    changes: Sequence[str]
+    costs: Costs
+
+    def is_shifted(self, night: NightMetrics) -> bool | None:
+        """Say whether a shift stands; None where the night's data is broken or too little to tell."""
+        if not can_be_judged(night, self.monitoring):
+            return None
+        return bool(drifting(night, self.policy) or fallen_checks(night))
+
+
+@dataclass(frozen=True)
 class PlayedNight:
     """One night under a policy.
 
     Attributes
     ----------
     partition : str
+    model_version : int or None
+        The one that it was measured against, whatever was played before.
     action : {"retrain", "hold", "veto"}
     trigger : {"schedule", "drift", "performance", "event", "none"}
     reason : str
@@ -69,6 +97,7 @@ class PlayedNight:
     """
 
     partition: str
+    model_version: int | None
     action: Action
     trigger: Trigger
     reason: str
@@ -112,14 +141,7 @@ class Backtest:
 
 
 def play_policy(
-    name: str,
-    history: Sequence[NightMetrics],
-    policy: DecisionSpec,
-    monitoring: MonitoringSpec,
-    *,
-    trained: str,
-    changes: Sequence[str],
-    costs: Costs,
+    name: str, history: Sequence[NightMetrics], policy: DecisionSpec, yardstick: Yardstick, *, trained: str
 ) -> Backtest:
     """Play a policy on measured nights.
 
@@ -129,12 +151,10 @@ def play_policy(
     history : sequence of NightMetrics
         One per partition, in any order.
     policy : DecisionSpec
-    monitoring : MonitoringSpec
+        By which is decided; what a night costs is the yardstick's to say.
+    yardstick : Yardstick
     trained : str
         As-of day of the version that the first night was scored with.
-    changes : sequence of str
-        Nights on which something is known to have changed.
-    costs : Costs
     """
     nights = sorted(history, key=lambda night: night.partition)
 
@@ -147,58 +167,50 @@ def play_policy(
             retrain_partitions=tuple(retrains),
         )
         seen = [each for each in nights[: place + 1] if each.partition > since]
-        found = decide(seen, policy, monitoring, facts, partition=night.partition)
+        found = decide(seen, policy, yardstick.monitoring, facts, partition=night.partition)
         return found.action, found.trigger, found.reasons[0]
 
-    return _play(name, nights, policy, decided, changes=changes, costs=costs)
+    return _play(name, nights, yardstick, decided)
 
 
-def play_naive(
-    history: Sequence[NightMetrics],
-    policy: DecisionSpec,
-    monitoring: MonitoringSpec,
-    *,
-    changes: Sequence[str],
-    costs: Costs,
-) -> Backtest:
+def play_naive(history: Sequence[NightMetrics], yardstick: Yardstick) -> Backtest:
     """Play what most teams run: any feature's PSI above the threshold on N of the last M nights, and a cooldown."""
     nights = sorted(history, key=lambda night: night.partition)
+    policy, limit = yardstick.policy, yardstick.monitoring.psi_significant
 
     def decided(place: int, retrains: Sequence[str]) -> tuple[Action, Trigger, str]:
         night = nights[place]
         since = partitions.shift(night.partition, -policy.windows)
-        high = [n for n in nights[: place + 1] if n.partition > since and _has_high_psi(n, monitoring)]
+        high = [n for n in nights[: place + 1] if n.partition > since and _has_psi_above(n, limit)]
         is_cool = not retrains or partitions.days_between(retrains[-1], night.partition) >= policy.cooldown_days
         if len(high) >= policy.breaches and is_cool:
-            return "retrain", "drift", f"PSI above {monitoring.psi_significant:g} on {len(high)} nights"
-        return "hold", "none", f"PSI above {monitoring.psi_significant:g} on {len(high)} nights"
+            return "retrain", "drift", f"PSI above {limit:g} on {len(high)} nights"
+        return "hold", "none", f"PSI above {limit:g} on {len(high)} nights"
 
-    return _play("PSI on N of M nights", nights, policy, decided, changes=changes, costs=costs)
+    return _play("PSI on N of M nights", nights, yardstick, decided)
 
 
-def play_never(
-    history: Sequence[NightMetrics], policy: DecisionSpec, *, changes: Sequence[str], costs: Costs
-) -> Backtest:
+def play_never(history: Sequence[NightMetrics], yardstick: Yardstick) -> Backtest:
     """Play no retrain at all."""
     nights = sorted(history, key=lambda night: night.partition)
-    return _play("never", nights, policy, lambda *_: ("hold", "none", "never"), changes=changes, costs=costs)
+    return _play("never", nights, yardstick, lambda *_: ("hold", "none", "never"))
 
 
-def play_hindsight(
-    history: Sequence[NightMetrics], policy: DecisionSpec, *, changes: Sequence[str], costs: Costs
-) -> Backtest:
+def play_hindsight(history: Sequence[NightMetrics], yardstick: Yardstick) -> Backtest:
     """Play the retrains that cost least, chosen with every night known.
 
     Notes
     -----
     A shift that stands for some nights running costs what is lost on them or one retrain on the first, whatever
     comes before and after it: the dynamic programme over all nights (as in arXiv 2310.04216) is a choice for each.
+    Nights that can't be judged cost nothing, and neither begin a shift nor end one.
     """
     nights = sorted(history, key=lambda night: night.partition)
+    judged = [night for night in nights if yardstick.is_shifted(night) is not None]
     worth = {
         run[0].partition
-        for is_shifted, run in ((key, list(each)) for key, each in groupby(nights, lambda n: _is_shifted(n, policy)))
-        if is_shifted and costs.retrain < sum(map(costs.of_day, run))
+        for is_shifted, run in ((key, list(each)) for key, each in groupby(judged, yardstick.is_shifted))
+        if is_shifted and yardstick.costs.retrain < sum(map(yardstick.costs.of_day, run))
     }
 
     def decided(place: int, _: Sequence[str]) -> tuple[Action, Trigger, str]:
@@ -206,35 +218,27 @@ def play_hindsight(
             return "retrain", "drift", "the shift that begins here lasts for longer than a retrain costs"
         return "hold", "none", "no retrain is worth its cost here"
 
-    return _play("best in hindsight", nights, policy, decided, changes=changes, costs=costs)
+    return _play("best in hindsight", nights, yardstick, decided)
 
 
 _Decided = Callable[[int, Sequence[str]], tuple[Action, Trigger, str]]
 
 
-def _play(
-    name: str,
-    nights: Sequence[NightMetrics],
-    policy: DecisionSpec,
-    decided: _Decided,
-    *,
-    changes: Sequence[str],
-    costs: Costs,
-) -> Backtest:
+def _play(name: str, nights: Sequence[NightMetrics], yardstick: Yardstick, decided: _Decided) -> Backtest:
     played: list[PlayedNight] = []
     retrains: list[str] = []
     is_learned = False
     for place, night in enumerate(nights):
         action, trigger, reason = decided(place, retrains)
-        is_shifted = _is_shifted(night, policy)
+        is_shifted = yardstick.is_shifted(night)
         # What a retrain has learned is degraded no more, until the shift has ended and another one begins.
-        is_learned = action == "retrain" or (is_learned and is_shifted)
+        is_learned = action == "retrain" or (is_learned and is_shifted is not False)
         if action == "retrain":
             retrains.append(night.partition)
-        is_degraded = is_shifted and not is_learned
-        loss = costs.of_day(night) if is_degraded else 0.0
-        played.append(PlayedNight(night.partition, action, trigger, reason, is_degraded, loss))
-    return _account(name, played, retrains, sorted(changes), costs)
+        is_degraded = is_shifted is True and not is_learned
+        loss = yardstick.costs.of_day(night) if is_degraded else 0.0
+        played.append(PlayedNight(night.partition, night.model_version, action, trigger, reason, is_degraded, loss))
+    return _account(name, played, retrains, sorted(yardstick.changes), yardstick.costs)
 
 
 def _account(
@@ -265,12 +269,8 @@ def _delays(alarms: Sequence[str], changes: Sequence[str]) -> Iterator[tuple[str
         yield change, None if first is None else partitions.days_between(change, first)
 
 
-def _is_shifted(night: NightMetrics, policy: DecisionSpec) -> bool:
-    return bool(drifting(night, policy) or fallen_checks(night))
-
-
-def _has_high_psi(night: NightMetrics, monitoring: MonitoringSpec) -> bool:
-    return any(drift.psi is not None and drift.psi > monitoring.psi_significant for drift in night.drift)
+def _has_psi_above(night: NightMetrics, limit: float) -> bool:
+    return any(drift.psi is not None and drift.psi > limit for drift in night.drift)
 
 
 def scheduled_only(policy: DecisionSpec) -> DecisionSpec:

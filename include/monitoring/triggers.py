@@ -91,11 +91,15 @@ def breaches(
         night
         for night in nights
         if night.partition >= since
-        and night.data_quality.status == "ok"
-        and night.rows >= monitoring.min_rows
+        and can_be_judged(night, monitoring)
         and night.model_version == version
         and by(night)
     ]
+
+
+def can_be_judged(night: NightMetrics, monitoring: MonitoringSpec) -> bool:
+    """Say whether a night's shifts tell anything: its data was judged ok, and enough rows were scored."""
+    return night.data_quality.status == "ok" and night.rows >= monitoring.min_rows
 
 
 def drifting(night: NightMetrics, policy: DecisionSpec) -> list[FeatureDrift]:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include import partitions
-from include.errors import UsageError
+from include.errors import SpecError, UsageError
 from include.governance.lifecycle import production_at
 from include.monitoring.backtest import (
     Backtest,
     Costs,
+    Yardstick,
     play_hindsight,
     play_naive,
     play_never,
@@ -69,15 +70,12 @@ def backtest_policy(
     nights = _read(deployment, model_id, start, end, changes)
     trained = _trained_as_of(deployment, model_id, nights[0].partition)
     policies = [("as it is", spec.decision), *others, ("monthly", scheduled_only(spec.decision))]
-    monitoring = spec.monitoring
+    yardstick = Yardstick(spec.decision, spec.monitoring, changes, costs)
     found = [
-        *(
-            play_policy(name, nights, policy, monitoring, trained=trained, changes=changes, costs=costs)
-            for name, policy in policies
-        ),
-        play_naive(nights, spec.decision, monitoring, changes=changes, costs=costs),
-        play_never(nights, spec.decision, changes=changes, costs=costs),
-        play_hindsight(nights, spec.decision, changes=changes, costs=costs),
+        *(play_policy(name, nights, policy, yardstick, trained=trained) for name, policy in policies),
+        play_naive(nights, yardstick),
+        play_never(nights, yardstick),
+        play_hindsight(nights, yardstick),
     ]
     for name, times in Counter(each.policy for each in found).items():
         if times > 1:
@@ -117,6 +115,8 @@ def read_policy(path: Path, policy: DecisionSpec) -> DecisionSpec:
     """
     values = read_yaml(path)
     section = values.get("decision", values) if len(values) == 1 else values
+    if not isinstance(section, dict):
+        raise SpecError(f"{path.name}: decision must be a mapping of keys to values, found {type(section).__name__}")
     return validated(DecisionSpec, laid_over(policy.model_dump(), section, path), path)
 
 

@@ -56,6 +56,7 @@ def test_two_policies_stand_side_by_side_and_nothing_is_written(state: StateStor
     assert found["best in hindsight"]["retrains"] == [CHANGE]
     assert found["best in hindsight"]["cost"] == min(each["cost"] for each in found.values())
     assert (found["never"]["loss"], found["never"]["cost"]) == (500.0, 500.0)
+    assert (found["monthly"]["degraded_days"], found["monthly"]["cost"]) == (19, 515.0)
     drawn = ElementTree.parse(picture)
     assert len(list(drawn.iter("{http://www.w3.org/2000/svg}title"))) == 30 * len(found)
     assert [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")].count("costs 500.0 EUR") == 1
@@ -65,12 +66,29 @@ def test_two_policies_stand_side_by_side_and_nothing_is_written(state: StateStor
     assert state.decisions("churn") == ()
 
 
+def test_what_was_not_measured_and_which_version_was_measured_against_are_told(state: StateStoreAdapter) -> None:
+    assert backtest().output.startswith("30 measured nights, 2026-06-01 to 2026-06-30\na retrain costs")
+    kept = TypeAdapter(NightMetrics)
+    for night in make_nights("2026-07-04", [0, 0], version=2):
+        state.put_night("churn", night.partition, model_version=2, night=kept.dump_python(night, mode="json"))
+    assert backtest().output.startswith(
+        "32 measured nights, 2026-06-01 to 2026-07-04; 2 between them were not measured\n"
+        "version 1 was measured until 2026-06-30, version 2 from 2026-07-03 on; what each had learned, every policy "
+        "below has\na retrain costs"
+    )
+    assert backtest("--end", "2026-06-01").output.startswith("1 measured night, 2026-06-01\na retrain costs")
+    policies = json.loads(backtest("--json").output)["policies"]
+    assert [night["model_version"] for night in policies[0]["nights"]] == [1] * 30 + [2, 2]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--start", "2027-01-01"], "no night of churn from 2027-01-01 to the last was measured; there are those from"),
         (["--change", "2026-01-01"], "--change 2026-01-01 is not among the measured nights, 2026-06-01 to 2026-06-30"),
         (["--policy", "{wrong}"], "unknown key 'breeches'"),
+        (["--policy", "{empty}"], "empty.yaml: decision must be a mapping of keys to values, found NoneType"),
+        (["--picture", "/proc/nights.svg"], "/proc/nights.svg can't be written: No such file or directory"),
         (["--policy", "{many}"], "breaches=9 can't be above windows=5"),
         (["--policy", "{absent}"], "absent.yaml can't be read"),
         (["--policy", "{monthly}"], "two policies are called 'monthly'"),
@@ -84,10 +102,13 @@ def test_what_can_not_be_played_is_refused(
     state: StateStoreAdapter, tmp_path: Path, options: list[str], said: str
 ) -> None:
     (tmp_path / "wrong.yaml").write_text("breeches: 2\n")
+    (tmp_path / "empty.yaml").write_text("decision:\n")
     (tmp_path / "many.yaml").write_text("breaches: 9\n")
     for name in ("monthly", "patient"):
         (tmp_path / f"{name}.yaml").write_text("breaches: 1\n")
-    files = {name: str(tmp_path / f"{name}.yaml") for name in ("wrong", "many", "absent", "monthly", "patient")}
+    files = {
+        name: str(tmp_path / f"{name}.yaml") for name in ("wrong", "empty", "many", "absent", "monthly", "patient")
+    }
     result = backtest(*(option.format(**files) for option in options))
     assert said in str(result.exception)
     assert result.exception.exit_code == 2

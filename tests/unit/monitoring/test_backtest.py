@@ -11,6 +11,7 @@ from include import partitions
 from include.monitoring.backtest import (
     Backtest,
     Costs,
+    Yardstick,
     play_hindsight,
     play_naive,
     play_never,
@@ -19,6 +20,7 @@ from include.monitoring.backtest import (
     scheduled_only,
 )
 from include.monitoring.check import Check
+from include.monitoring.data_quality import DataQuality
 from include.monitoring.decision_facts import NightMetrics
 from include.specs.model_sections import DecisionSpec
 from tests.unit.monitoring.nights import MONITORING, make_nights, make_policy
@@ -27,9 +29,13 @@ END = "2026-12-31"
 COSTS = Costs(retrain=1.0, degraded_day=0.2)
 
 
+def yardstick(*changes: str, costs: Costs = COSTS) -> Yardstick:
+    return Yardstick(make_policy(), MONITORING, changes, costs)
+
+
 def played(nights: list[NightMetrics], policy: DecisionSpec, *changes: str) -> Backtest:
     trained = partitions.shift(nights[0].partition, -1)
-    return play_policy("p", nights, policy, MONITORING, trained=trained, changes=changes, costs=COSTS)
+    return play_policy("p", nights, policy, yardstick(*changes), trained=trained)
 
 
 def shifts(quiet: int, shifted: int, after: int) -> list[NightMetrics]:
@@ -51,7 +57,7 @@ def test_a_stricter_policy_is_later_and_a_naive_one_alarms_on_one_feature() -> N
     nights = make_nights(END, [0] * 20 + [1] * 20 + [2] * 20)
     change = nights[40].partition
     late = played(nights, make_policy(breaches=5), change)
-    naive = play_naive(nights, make_policy(), MONITORING, changes=[change], costs=COSTS)
+    naive = play_naive(nights, yardstick(change))
     assert late.days_to_detection == {change: 4}
     assert len(late.false_alarms) == 0
     assert naive.false_alarms == (nights[22].partition, nights[36].partition)
@@ -63,6 +69,26 @@ def test_a_month_is_retrained_once_whatever_was_measured() -> None:
     found = played(nights, scheduled_only(make_policy()))
     assert [night[5:7] + night[8:] for night in found.retrains] == ["0930", "1031", "1130", "1231"]
     assert {night.trigger for night in found.nights} == {"none", "schedule"}
+
+
+@pytest.mark.parametrize("blind", [{"features_min": 9, "importance_min": 1.0}, None], ids=["to_features", "to_all"])
+def test_a_policy_that_sees_no_shift_loses_by_it_what_any_other_does(blind: dict[str, object] | None) -> None:
+    nights = shifts(5, 8, 5)
+    policy = scheduled_only(make_policy()) if blind is None else make_policy(**blind)
+    assert played(nights, replace_policy(policy, {"schedule": None})).degraded_days == 8
+
+
+BROKEN = DataQuality("incident", ("price_eur is 100 times what is usual",))
+
+
+@pytest.mark.parametrize("broken", [{"data_quality": BROKEN}, {"rows": 9}], ids=["incident", "few_rows"])
+def test_a_night_that_can_not_be_judged_is_no_shift_and_ends_none(broken: dict[str, object]) -> None:
+    nights = shifts(3, 8, 3)
+    nights[0] = replace(shifts(0, 1, 13)[0], **broken)
+    nights[6] = replace(nights[6], drift=nights[1].drift, **broken)
+    never, best = (play(nights, yardstick(costs=Costs(1.0, 2.0))) for play in (play_never, play_hindsight))
+    assert never.degraded_days == 7
+    assert best.retrains == (nights[3].partition,)
 
 
 def test_a_change_that_nothing_notices_is_never_detected() -> None:
@@ -98,10 +124,10 @@ def test_a_known_fall_costs_what_its_points_do_and_a_shift_alone_a_days_price() 
     quiet, shifted = shifts(1, 1, 0)
     costs = Costs(retrain=100.0, degraded_day=7.0, lost_point=2.5)
     nights = [quiet, shifted, *(fallen(night, 6) for night in make_nights("2027-01-02", [0, 2]))]
-    never = play_never(nights, make_policy(), changes=(), costs=costs)
+    never = play_never(nights, yardstick(costs=costs))
     assert [night.loss for night in never.nights] == pytest.approx([0, 7, 15, 15])
     assert (never.loss, never.cost) == (pytest.approx(37), pytest.approx(37))
-    priced_by_day = play_never(nights, make_policy(), changes=(), costs=Costs(100.0, 7.0))
+    priced_by_day = play_never(nights, yardstick(costs=Costs(100.0, 7.0)))
     assert [night.loss for night in priced_by_day.nights] == [0, 7, 7, 7]
 
 
@@ -109,19 +135,23 @@ def cost_of(nights: list[NightMetrics], retrains: set[int], policy: DecisionSpec
     """Count what retrains on some nights cost, one night after another."""
     total, is_learned = 0.0, False
     for place, night in enumerate(nights):
+        is_told = night.data_quality.status == "ok"
         is_shifted = bool(night.checks) or sum(d.verdict == "significant" for d in night.drift) >= policy.features_min
-        is_learned = place in retrains or (is_learned and is_shifted)
-        total += costs.retrain * (place in retrains) + costs.of_day(night) * (is_shifted and not is_learned)
+        is_learned = place in retrains or (is_learned and (is_shifted or not is_told))
+        total += costs.retrain * (place in retrains) + costs.of_day(night) * (is_told and is_shifted and not is_learned)
     return total
 
 
-@given(st.lists(st.sampled_from([0, 0, 2, -5, -9]), min_size=1, max_size=9), st.sampled_from([0.1, 0.3, 1.0, 5.0]))
+@given(st.lists(st.sampled_from([0, 0, 2, 7, -5, -9]), min_size=1, max_size=9), st.sampled_from([0.1, 0.3, 1.0, 5.0]))
 def test_no_choice_of_retrains_is_cheaper_than_the_best_in_hindsight(kinds: list[int], price: float) -> None:
-    """Nights on which nothing has happened, features have shifted, or performance has fallen by some points."""
+    """Nights on which nothing has happened, features have shifted, data is broken, or performance has fallen."""
     nights, policy, costs = make_nights(END, [max(kind, 0) for kind in kinds]), make_policy(), Costs(price, 0.2, 0.1)
-    nights = [night if kind >= 0 else fallen(night, -kind) for night, kind in zip(nights, kinds, strict=True)]
+    nights = [fallen(night, -kind) if kind < 0 else night for night, kind in zip(nights, kinds, strict=True)]
+    nights = [replace(n, data_quality=BROKEN) if kind == 7 else n for n, kind in zip(nights, kinds, strict=True)]
     every = (set(chosen) for size in range(len(nights) + 1) for chosen in combinations(range(len(nights)), size))
     best = min(cost_of(nights, chosen, policy, costs) for chosen in every)
-    assert play_hindsight(nights, policy, changes=(), costs=costs).cost == pytest.approx(best)
-    never = play_never(nights, policy, changes=(), costs=costs).cost
+    assert play_hindsight(nights, yardstick(costs=costs)).cost == pytest.approx(best)
+    never = play_never(nights, yardstick(costs=costs)).cost
     assert never == pytest.approx(cost_of(nights, set(), policy, costs))
+    others = [played(nights, other) for other in (make_policy(breaches=1, cooldown_days=0), scheduled_only(policy))]
+    assert all(other.cost >= play_hindsight(nights, yardstick()).cost - 1e-9 for other in others)
