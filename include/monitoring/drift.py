@@ -88,12 +88,16 @@ class FeatureDrift:
 
 @dataclass(frozen=True)
 class _Measured:
-    """A feature before its verdict; `outside_effect` is on PSI's scale, `outside_words` says what was seen of it."""
+    """A feature before its verdict; `outside_effect` is on PSI's scale, `outside_words` says what was seen of it.
+
+    Of one that is `unjudged` no bins tell its values, and PSI is that of rows with and without one.
+    """
 
     drift: FeatureDrift
     outside_effect: float = 0.0
     outside_words: str = ""
     is_replaced: bool = False
+    unjudged: str | None = None
 
 
 def measure_drift(
@@ -207,20 +211,20 @@ def _measured_numbers(feature: FeatureProfile, counted: BinCounts, compared: Num
 
 
 def _measured_categories(feature: FeatureProfile, counted: BinCounts) -> _Measured:
-    recurrence = feature.recurrence
-    if feature.known is not None:
+    recurrence, is_known = feature.recurrence, feature.known is not None
+    if is_known and not feature.missing + counted.missing:
         drift = _without_verdict(feature, counted, counted.rows, feature.unjudged)
-        effect = _growth(recurrence.rows, recurrence.once, counted.told_apart, counted.outside)
     else:
-        drift, effect = _over_bins(feature, counted), 0.0
+        drift = _over_bins(feature, counted)
     if not counted.told_apart:
-        return _Measured(drift)
+        return _Measured(drift, unjudged=feature.unjudged)
     return _Measured(
         replace(drift, outside_pvalue=unseen_pvalue(recurrence, counted.told_apart, counted.outside)),
-        effect,
+        _growth(recurrence.rows, recurrence.once, counted.told_apart, counted.outside) if is_known else 0.0,
         f"{counted.outside} of {counted.told_apart} values are none that the reference has, "
         f"of which {recurrence.once} of {recurrence.rows} come just once",
         is_replaced=counted.outside == counted.told_apart,
+        unjudged=feature.unjudged,
     )
 
 
@@ -271,11 +275,14 @@ def _judged(measured: _Measured, adjusted: Sequence[float], limits: tuple[float,
     judged = drift
     if drift.psi is not None:
         judged = _judged_by_bins(drift, _sized(drift.psi, moderate, significant), adjusted[0], level)
+        judged = judged if measured.unjudged is None else _judged_by_missing(judged, measured.unjudged)
     if drift.outside_pvalue is None:
         return judged
     is_chance, words = adjusted[-1] >= level, f"{measured.outside_words} (p {adjusted[-1]:.2g} after correction)"
     if measured.is_replaced:
-        return replace(drift, verdict="insufficient" if is_chance else "schema", reason=words)
+        replaced: Verdict = "insufficient" if is_chance else "schema"
+        stands = measured.unjudged is not None and _RANK[judged.verdict] > _RANK[replaced]
+        return judged if stands else replace(judged, verdict=replaced, reason=words)
     by_outside = _sized(measured.outside_effect, moderate, significant)
     if is_chance or _RANK[by_outside] <= _RANK[judged.verdict]:
         return judged
@@ -287,6 +294,15 @@ _RANK: Mapping[Verdict, int] = {"insufficient": 0, "stable": 0, "moderate": 1, "
 
 def _sized(psi: float, moderate: float, significant: float) -> Verdict:
     return "stable" if psi < moderate else "significant" if psi > significant else "moderate"
+
+
+def _judged_by_missing(drift: FeatureDrift, unjudged: str) -> FeatureDrift:
+    """Return a feature without bins, of which the share of rows without a value is known alone."""
+    if drift.verdict == "stable":
+        return replace(drift, verdict="insufficient", psi=None, psi_expected=None, psi_pvalue=None, reason=unjudged)
+    now, before = f"{drift.missing_current:.1%} of {drift.current_rows}", f"{drift.missing_reference:.1%}"
+    words = f"{now} rows have no value, as had {before} of the reference's {drift.reference_rows}"
+    return replace(drift, reason=words)
 
 
 def _judged_by_bins(drift: FeatureDrift, size: Verdict, pvalue: float, level: float) -> FeatureDrift:

@@ -146,6 +146,30 @@ def test_unseen_values_are_judged_where_there_are_too_many_for_bins(share: float
     assert drift_of({"x": texts("a", 150, 2_000)}, {"x": window})["x"].verdict == verdict
 
 
+@pytest.mark.parametrize("distinct", [150, 5_000])
+@pytest.mark.parametrize(
+    ("before", "now", "verdict"),
+    [(0.0, 1.0, "significant"), (0.0, 0.3, "significant"), (0.3, 0.3, "insufficient"), (0.6, 0.0, "significant")],
+)
+def test_values_that_are_missing_are_judged_where_there_are_too_many_for_bins(
+    distinct: int, before: float, now: float, verdict: str
+) -> None:
+    reference, window = texts("a", distinct, 6_000), texts("a", distinct, 6_000, seed=1)
+    for rows, share in ((reference, before), (window, now)):
+        rows[np.random.default_rng(2).permutation(6_000)[: int(share * 6_000)]] = None
+    judged = drift_of({"x": reference}, {"x": window})["x"]
+    assert judged.verdict == verdict
+    if verdict == "significant":
+        assert judged.reason == f"{now:.1%} of 6000 rows have no value, as had {before:.1%} of the reference's 6000"
+
+
+def test_identifiers_of_which_none_recurs_are_judged_by_those_that_are_missing() -> None:
+    window = texts("b", 3_000, 3_000)
+    window[:1_500] = None
+    judged = drift_of({"x": texts("a", 3_000, 3_000)}, {"x": window})["x"]
+    assert (judged.verdict, judged.missing_current) == ("significant", 0.5)
+
+
 OUTSIDE = [0.12 * 1e6, np.inf, -np.inf, 50.0, -50.0]
 
 
