@@ -50,6 +50,8 @@ def _throw(model_id: str | None, *, is_stop: bool, reason: str) -> None:
     for move in newest_moves(deployment.state.switch_moves()).values():
         if move.is_stop and move.model_id != model_id:
             click.echo(f"still held: {move}", err=True)
+    for held in _held_by_specs():
+        click.echo(f"still held: {_told(held)}", err=True)
 
 
 @retraining.command()
@@ -71,8 +73,21 @@ def status(as_json: bool) -> None:
             }
             for move in moves
         ]
-        click.echo(json.dumps({"held": [move.model_id for move in held], "moves": told}))
+        by_spec = _held_by_specs()
+        click.echo(json.dumps({"held": [move.model_id for move in held], "held_by_spec": by_spec, "moves": told}))
         return
-    click.echo("\n".join(f"held: {move}; {move.command}" for move in held) or "no model is held")
+    lines = [*(f"{move}; {move.command}" for move in held), *map(_told, _held_by_specs())]
+    click.echo("\n".join(f"held: {line}" for line in lines) or "no model is held")
     for move in moves:
         click.echo(f"{move.recorded_at:%Y-%m-%d %H:%M}Z  {move}")
+
+
+def _held_by_specs() -> list[str]:
+    """Return the models that their specs hold, which no switch lets go."""
+    from include.specs.deployed import load_specs
+
+    return [spec.model_id for spec in load_specs().models.values() if spec.decision.stop]
+
+
+def _told(model_id: str) -> str:
+    return f"no retrain of {model_id} starts while decision.stop is true in {model_id}.yaml"

@@ -146,3 +146,16 @@ def test_the_command_throws_it_in_ones_own_name(deployment, monkeypatch):
         (None, False, "ada", "over"),
     ]
     assert "held: retraining of churn was stopped by ada" in run("status")[1]
+
+
+def test_a_model_that_its_spec_holds_is_told_though_nobody_threw_a_switch(deployment, monkeypatch, tmp_path):
+    (tmp_path / "fraud.yaml").write_text("decision:\n  stop: true\n")
+    monkeypatch.setenv("MLOPS_SPECS", str(tmp_path))
+    assert run("status") == (0, "held: no retrain of fraud starts while decision.stop is true in fraud.yaml\n")
+    told = json.loads(run("status", "--json")[1])
+    assert (told["held"], told["held_by_spec"]) == ([], ["fraud"])
+    for arguments in (
+        ["stop", "--model", "fraud", "--reason", "an audit"],
+        ["start", "--model", "fraud", "--reason", "over"],
+    ):
+        assert "still held: no retrain of fraud starts while decision.stop is true in fraud.yaml" in run(*arguments)[1]
