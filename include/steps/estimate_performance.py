@@ -36,6 +36,8 @@ from include.training.clusters import number_entities
 log = logging.getLogger(__name__)
 
 _SAMPLES, _SEED = 200, 20
+# Of the scores that lie beyond those whose labels are known, this share is another scale and no shift.
+_BEYOND_MAX = 0.5
 
 
 @dataclass(frozen=True)
@@ -105,28 +107,29 @@ def estimate_performance(
     UnreadableInputError
         If a file can't be taken as a whole, or lacks a column.
     UsageError
-        If a score is no number, a label neither 0 nor 1, or a row about nobody.
+        If a score is no number, a label neither 0 nor 1, or a row about nobody; if a column is taken for two things, or
+        most scores of the current file lie beyond those of the reference.
     RefusedError
         If there are too few rows to tell anything.
     """
+    _require_roles(score, label, entity, features or ())
     before, after = read_rows(local_file(reference)), read_rows(local_file(current))
     for path, rows, wanted in ((reference, before, (score, label, entity)), (current, after, (score,))):
         _require(path, rows, [*(name for name in wanted if name is not None), *(features or ())])
     names = list(features) if features is not None else _common(before, after, {score, label, entity})
     known = before.filter(pc.is_valid(before[label]))
     past = ScoredRows(
-        _numbers(known, score, reference),
+        _scores(known, score, reference),
         _matrix(known, names, reference),
         _labels(known, label, reference),
         None if entity is None else _entities(known, entity, reference),
     )
-    check_scored(np.asarray(past.labels).astype(np.int8), past.scores.astype(np.float32))
     present = ScoredRows(
-        _numbers(after, score, current),
+        _scores(after, score, current),
         _matrix(after, names, current),
         entities=_entities(after, entity, current) if entity is not None and entity in after.column_names else None,
     )
-    check_scored(np.zeros(len(present.scores), np.int8), present.scores.astype(np.float32))
+    _require_one_scale(past.scores, present.scores, reference, current)
     estimated = estimate_auc(past, present, samples=_SAMPLES, seed=_SEED)
     log.info("estimate reference_rows=%d current_rows=%d auc=%.4f", known.num_rows, after.num_rows, estimated.value)
     return PerformanceReport(
@@ -146,6 +149,26 @@ def _require(path: Path, rows: pa.Table, wanted: Sequence[str]) -> None:
                 f"{path.name} has no column {name!r}; it has {', '.join(rows.column_names)}"
                 f"{nearest(name, rows.column_names)}"
             )
+
+
+def _require_roles(score: str, label: str, entity: str | None, features: Sequence[str]) -> None:
+    if score == label:
+        raise UsageError(f"--score and --label are both {score!r}; name a column for each")
+    for name, role in ((label, "label"), (entity, "entity")):
+        if name in features:
+            raise UsageError(f"{name!r} is the {role}, and no feature; leave it out of --features")
+
+
+def _require_one_scale(past: NDArray[np.float64], present: NDArray[np.float64], reference: Path, current: Path) -> None:
+    if not len(past) or not len(present):
+        return
+    low, high = past.min(), past.max()
+    beyond = float(((present < low) | (present > high)).mean())
+    if beyond > _BEYOND_MAX:
+        raise UsageError(
+            f"{beyond:.0%} of the scores of {current.name} lie beyond those of {reference.name}, {low:g} to {high:g}, "
+            "where nothing is known of what they are worth; give both files the scores of one model, on one scale"
+        )
 
 
 def _common(before: pa.Table, after: pa.Table, others: set[str | None]) -> list[str]:
@@ -174,12 +197,24 @@ def _numbers(rows: pa.Table, name: str, path: Path) -> NDArray[np.float64]:
     return np.asarray(column.cast(pa.float64(), safe=False).to_numpy())
 
 
+def _scores(rows: pa.Table, name: str, path: Path) -> NDArray[np.float64]:
+    found = _numbers(rows, name, path)
+    try:
+        check_scored(np.zeros(len(found), np.int8), found.astype(np.float32))
+    except UsageError as err:
+        raise UsageError(f"{path.name}: {err}") from err
+    return found
+
+
 def _matrix(rows: pa.Table, names: Sequence[str], path: Path) -> NDArray[np.float64]:
     columns = [_numbers(rows, name, path) for name in names]
     return np.column_stack(columns) if columns else np.empty((rows.num_rows, 0))
 
 
 def _labels(rows: pa.Table, name: str, path: Path) -> NDArray[np.float64]:
+    column = rows[name]
+    if not _is_numeric(column.type) and column.null_count < rows.num_rows:
+        raise UsageError(f"{path.name}: column {name!r} is {column.type}; a label is 0 or 1, or false or true")
     found = _numbers(rows, name, path)
     if len(strange := np.setdiff1d(found, [0.0, 1.0])):
         raise UsageError(f"{path.name}: column {name!r} has the label {strange[0]:g}; allowed are 0 and 1")
@@ -201,5 +236,5 @@ def _realised(rows: pa.Table, score: str, label: str, path: Path) -> float | Non
     known = rows.filter(pc.is_valid(rows[label]))
     if known.num_rows == 0:
         return None
-    value = expected_auc(_numbers(known, score, path), _labels(known, label, path))
+    value = expected_auc(_scores(known, score, path), _labels(known, label, path))
     return value if np.isfinite(value) else None

@@ -94,8 +94,13 @@ def test_a_file_without_labels_has_an_estimate_and_nothing_realised(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "why"),
     [
-        ({"p": np.nan}, UsageError, "400 of 400 scores are no numbers"),
+        ({"p": np.nan}, UsageError, "then.parquet: 400 of 400 scores are no numbers"),
         ({"p": "high"}, UsageError, "column 'p' is .*string; it should hold numbers"),
+        (
+            {"bought": "yes"},
+            UsageError,
+            "then.parquet: column 'bought' is .*string; a label is 0 or 1, or false or true",
+        ),
         ({"bought": 2}, UsageError, "has the label 2; allowed are 0 and 1"),
         ({"bought": 0}, RefusedError, "of 400 rows of the reference 0 are positive"),
         (None, UnreadableInputError, "then.parquet has no column 'p'"),
@@ -103,7 +108,7 @@ def test_a_file_without_labels_has_an_estimate_and_nothing_realised(tmp_path):
         ({"who": [["c1"]] * 400}, UsageError, "column 'who' is list.*; an entity is a text or a number"),
         ({"who": "c1"}, RefusedError, "rows of 1 entities"),
     ],
-    ids=["no-number", "text", "label", "one-class", "no-column", "nobody", "list", "one-entity"],
+    ids=["no-number", "text", "label-text", "label", "one-class", "no-column", "nobody", "list", "one-entity"],
 )
 def test_what_is_no_score_or_no_label_is_refused(changes, error: type[MlopsError], why, tmp_path):
     frame = rows(400, 1)
@@ -114,6 +119,41 @@ def test_what_is_no_score_or_no_label_is_refused(changes, error: type[MlopsError
     assert isinstance(done.exception, error)
     with pytest.raises(error, match=why):
         raise done.exception
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (["--score", "bought"], "--score and --label are both 'bought'"),
+        (["--features", "income,bought"], "'bought' is the label, and no feature"),
+        (["--features", "who", "--entity", "who"], "'who' is the entity, and no feature"),
+    ],
+)
+def test_a_column_is_taken_for_one_thing(columns, said, tmp_path):
+    file = write(tmp_path / "then.parquet", rows(400, 1))
+    done = run("--reference", file, "--current", file, *columns)
+    assert isinstance(done.exception, UsageError)
+    assert said in str(done.exception)
+
+
+@pytest.mark.parametrize("scaled", ["then", "now"])
+def test_scores_of_two_scales_are_not_compared(scaled, tmp_path):
+    files = {
+        name: write(tmp_path / f"{name}.parquet", rows(400, 1).assign(p=lambda r, by=by: r["p"] * by))
+        for name, by in {"then": 1, "now": 1, scaled: 100}.items()
+    }
+    done = run("--reference", files["then"], "--current", files["now"])
+    assert isinstance(done.exception, UsageError)
+    assert "of the scores of now.parquet lie beyond those of then.parquet" in str(done.exception)
+
+
+def test_scores_that_are_no_numbers_are_told_by_their_file(tmp_path):
+    then, now = rows(400, 1), rows(400, 2)
+    done = run(
+        *("--reference", write(tmp_path / "then.parquet", then)),
+        *("--current", write(tmp_path / "now.parquet", now.assign(p=np.inf))),
+    )
+    assert str(done.exception).startswith("now.parquet: 400 of 400 scores are no numbers")
 
 
 @pytest.mark.parametrize("name", ["--score", "--label", "--entity"])
