@@ -184,8 +184,10 @@ def _told(account: ImportAccount, spec: SourceSpec) -> str:
     lines += _told_values(account)
     days = f"{account.partitions:,} days, {account.first} to {account.last}" if account.partitions else "no day"
     if account.last_night is not None and account.arrived_until != account.last_night:
+        until = account.arrived_until
+        days += "; none of them has arrived" if until is None else f"; they have arrived until {until}"
         days += (
-            f"; they have arrived until {account.arrived_until} (later rows are few, or of a day that was not over; "
+            " (later rows are few, or of a day that was not over; "
             f"--history-until {account.last_night} if those days are whole)"
         )
     return "\n".join([*lines, f"{days}; {spec.raw.name} is at version {account.version}"])

@@ -19,8 +19,10 @@ from include.adapters.deployment import Deployment
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.adapters.sources import deliveries
 from include.cli.orders import orders as orders_cli
+from include.cli.sources import _told
 from include.errors import MlopsError, UnreadableInputError, UsageError
 from include.settings import Settings
+from include.specs.sources import load_source
 from include.steps.account_source import ImportAccount
 from include.steps.import_source import import_delivery, import_file
 from tests import raw_orders
@@ -249,6 +251,13 @@ def test_a_day_that_is_not_over_has_not_arrived_however_many_rows_it_has(deploym
     whole = (as_of - timedelta(days=1)).date().isoformat()
     assert account.arrived_until == whole
     assert deliveries.delivered_days(deployment.lake, raw_orders.SOURCE)[-1] == whole
+
+
+def test_a_history_until_a_day_before_all_rows_is_told_as_none_that_has_arrived(deployment, tmp_path):
+    _write(tmp_path / "orders.parquet", make_orders(10, days=3))
+    account = _import(deployment, tmp_path / "orders.parquet", history_until="2026-02-01")
+    assert account.arrived_until is None
+    assert f"to {account.last}; none of them has arrived (" in _told(account, load_source("orders"))
 
 
 @pytest.mark.parametrize("day", ["2026-04-01", "2999-01-01"])
