@@ -52,10 +52,10 @@ class _Window:
     def suffix(self) -> str:
         return "" if len(self.nights) == 1 else f"_{len(self.nights)}_nights"
 
-    def __str__(self) -> str:
-        if len(self.nights) == 1:
-            return f"predictions of {self.nights[0]}"
-        return f"predictions of {self.nights[0]} to {self.nights[-1]}"
+    def tell(self, rows: pa.Table) -> str:
+        """Say which predictions rows are: of the nights that they are of, or of all of these where there are none."""
+        found = sorted(map(str, pc.unique(rows["dt"]).to_pylist())) or self.nights
+        return f"predictions of {found[0]}" + (f" to {found[-1]}" if len(found) > 1 else "")
 
 
 def measure_performance(
@@ -149,8 +149,8 @@ def _judge(
 ) -> Iterator[Check]:
     judged = _JUDGED_BY[spec.task]
     for window in windows:
-        name, about = f"{judged}{window.suffix}", f"{window} by version {version}"
         rows = _within(champion, window)
+        name, about = f"{judged}{window.suffix}", f"{window.tell(rows)} by version {version}"
         if why := _cannot_judge(spec, rows, age):
             yield unjudged(name, f"{about}: {why}", rows=rows.num_rows)
             continue
@@ -207,7 +207,7 @@ def _judge_slices(
     if _cannot_judge(spec, rows, age) is None:
         yield from measure_slices(
             deployment, spec, rows, tested, fall_max=fall_max, name=f"{_JUDGED_BY[spec.task]}{window.suffix}",
-            about=f"{window} by version {version}",
+            about=f"{window.tell(rows)} by version {version}",
         )  # fmt: skip
 
 
@@ -233,7 +233,7 @@ def _tell_others(
             f"{judged}{window.suffix}_{role}_v{other}",
             measured.figures[judged],
             rows=measured.rows,
-            about=f"{window} by version {other} as {role}, which is not judged",
+            about=f"{window.tell(own)} by version {other} as {role}, which is not judged",
             reference=_promise(deployment, spec, other),
         )
 

@@ -153,6 +153,18 @@ def test_the_newest_night_that_is_old_enough_is_judged_and_the_weeks_before_it(d
     assert found["precision_28_nights"].value == pytest.approx(0.85, abs=0.03)
 
 
+def test_a_check_tells_the_nights_that_its_rows_are_of(deployment):
+    """Of the weeks before the first scores nothing was predicted, nor is the window of a version all its own."""
+    third = NIGHTS[2]
+    found = checks(deployment, partitions.shift(third, HORIZON))
+    told = f"predictions of {NIGHTS[0]} to {third} by version 1"
+    assert [found[name].reason for name in ("auc_7_nights", "auc_28_nights", "brier_28_nights")] == [told] * 3
+    assert found["auc_28_nights_challenger_v2"].reason.startswith(told.replace("version 1", "version 2 as challenger"))
+    assert checks(deployment, partitions.shift(NIGHTS[0], HORIZON))["auc_28_nights"].reason == (
+        f"predictions of {NIGHTS[0]} by version 1"
+    )
+
+
 def test_scores_that_say_nothing_any_more_are_found_when_their_labels_are_known_and_not_before(deployment):
     breached = {
         night: checks(deployment, night)["auc"].verdict == "breach"
