@@ -7,6 +7,7 @@ sentences (``monitoring.missed_nights``), the grid of all nights (``night_status
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from include import partitions
 from include.adapters.lake.partition_reports import read_report
 from include.adapters.sources.deliveries import delivered_days, landed_days
-from include.errors import UsageError
+from include.errors import MlopsError, UsageError
 from include.governance.lifecycle import Stage, production_at
 from include.monitoring.missed_nights import MissedNight
 from include.specs.groups import FeatureGroupSpec, load_feature_group
@@ -25,6 +26,8 @@ from include.tables import predictions_name
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
     from include.specs.models import ModelSpec
+
+log = logging.getLogger(__name__)
 
 # What makes up for whatever is missing, oldest first.
 _REPAIR = "mlops nights repair"
@@ -145,4 +148,7 @@ def _read_refusal(deployment: Deployment, group: str, night: str) -> str:
     try:
         return "; ".join(map(str, read_report(deployment.lake, group, night).failed))
     except UsageError:
+        return ""
+    except MlopsError as err:
+        log.warning("why %s %s was not built is not known: %s", group, night, err)
         return ""

@@ -66,6 +66,26 @@ def test_what_is_not_there_is_told(deployment, group, day, told):
     assert_sealed(page.headers, page.body.decode())
 
 
+@pytest.mark.parametrize("kept", [b"", b"{}", b"[]", b'{"group": "cust', b"\xff", None], ids=repr)
+def test_a_report_that_cannot_be_read_is_told_and_not_where_it_lies(deployment, kept):
+    path = Path(deployment.lake.uri.removeprefix("file://")) / f"quality_reports/{GROUP}/{DAY}.json"
+    if kept is None:
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes(kept)
+    page = show_quality(GROUP, DAY)
+    html = page.body.decode()
+    assert page.status_code == 503
+    assert "can&#39;t be read" in html
+    assert str(path.parent) not in html
+    assert_sealed(page.headers, html)
+
+
+def test_a_report_that_is_not_there_does_not_tell_where_the_lake_is(deployment):
+    assert deployment.lake.uri not in show_quality(GROUP, "2026-03-02").body.decode()
+
+
 def _routes() -> list[str]:
     known = {"group": GROUP, "partition": DAY, "model_id": "churn", "name": "monitoring.js"}
     found = [route.path_format.format_map(known) for route in app.routes]
@@ -119,6 +139,14 @@ def test_what_cannot_be_read_is_told_as_json(reader, monkeypatch, path, status, 
     answer = reader.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
     assert told in answer.json()["message"]
+
+
+def test_where_the_database_is_and_who_asks_it_stands_in_the_log_alone(reader, monkeypatch, caplog):
+    monkeypatch.setenv("MLOPS_DATABASE_URL", "postgresql+psycopg://nobody@/state?host=/nowhere")
+    told = reader.get("/monitoring/churn/year.json").json()["message"]
+    assert "the log of the API server" in told
+    assert [word for word in ("nobody", "/nowhere", "postgresql") if word in told] == []
+    assert "/nowhere" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["app.py", "page.html.j2", "..%2F..%2Fmlops_plugin.py", "monitoring.py"])

@@ -37,15 +37,20 @@ def read_report(lake: LakeAdapter, group: str, end: str) -> PartitionReport:
     ------
     UsageError
         If there is none.
+    MlopsError
+        If it can't be read, or is not what was written.
     """
     filesystem, path = _location(lake, group, end)
+    again = f"a build that ends with this day makes it (mlops features build --group {group} --date {end})"
     try:
         with filesystem.open_input_stream(path) as stream:
             return PartitionReport.from_json(stream.read().decode())
     except FileNotFoundError as err:
-        raise UsageError(
-            f"there is no quality report of {group} {end} at {lake.uri}; a build that ends with this day makes it "
-            f"(mlops features build --group {group} --date {end})"
+        raise UsageError(f"there is no quality report of {group} {end}; {again}") from err
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        raise MlopsError(
+            f"the quality report of {group} {end} in the lake at {lake.uri} can't be read: {one_line(err)}; check "
+            f"MLOPS_LAKE_URI, and that this user may read there; {again} anew"
         ) from err
 
 

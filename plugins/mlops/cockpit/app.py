@@ -14,7 +14,7 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse
 
 from mlops.cockpit import monitoring
-from mlops.cockpit.pages import PAGES, SEALED
+from mlops.cockpit.pages import PAGES, SEALED, tell_instead
 
 PREFIX = "/mlops"
 
@@ -42,7 +42,8 @@ def show_quality(group: str, partition: str) -> HTMLResponse:
     try:
         found = read_group_report(Deployment.from_env(), group, partition)
     except MlopsError as err:
-        page = PAGES.get_template("missing.html.j2").render(title=f"{group} {partition}", message=str(err))
-        return HTMLResponse(page, status_code=404, headers=SEALED)
+        status, told = tell_instead(err)
+        page = PAGES.get_template("missing.html.j2").render(title=f"{group} {partition}", message=told)
+        return HTMLResponse(page, status_code=status, headers=SEALED)
     page = PAGES.get_template("quality.html.j2").render(report=found.report, spec=found.spec)
     return HTMLResponse(page, headers=SEALED)

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
 from mlops.cockpit.access import may_read, require_model
-from mlops.cockpit.pages import PAGES, SEALED
+from mlops.cockpit.pages import PAGES, SEALED, tell_instead
 
 router = APIRouter()
 
@@ -85,10 +85,11 @@ def _send(read: Callable[[], Any]) -> Response:
     """Send what is read as JSON; what a person is told instead where it can't be read."""
     import msgspec
 
-    from include.errors import MlopsError, UsageError
+    from include.errors import MlopsError
 
     try:
         status, sent = 200, read()
     except MlopsError as err:
-        status, sent = 404 if isinstance(err, UsageError) else 503, {"message": str(err)}
+        status, told = tell_instead(err)
+        sent = {"message": told}
     return Response(msgspec.json.encode(sent), status_code=status, media_type="application/json", headers=SEALED)

@@ -1,14 +1,19 @@
 """The templates that the cockpit's pages are made of, and how every page is sent.
 
 What belongs here: how they are loaded: every value is escaped, a name that is not there is an error. The headers that
-keep a page to itself.
+keep a page to itself, and what is told in the place of what can't be shown.
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from include.errors import MlopsError, UsageError
+
+log = logging.getLogger(__name__)
 
 PAGES = Environment(
     loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -22,3 +27,14 @@ SEALED = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+
+def tell_instead(err: MlopsError) -> tuple[int, str]:
+    """Return the status and the words in place of what can't be shown; where it is and what broke is logged."""
+    if isinstance(err, UsageError):
+        return 404, str(err)
+    log.error("a page of the cockpit: %s", err)
+    return 503, (
+        "what is asked for can't be read now, as what holds it can't be reached or is damaged; "
+        "the log of the API server says where and why"
+    )
