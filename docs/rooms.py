@@ -16,7 +16,14 @@ from typing import Literal
 # From the ground up: a module imports from its own layer and from those before it. One line for each new room of
 # `include`; a room inside one of these needs none.
 LAYERS: dict[str, tuple[str, ...]] = {
-    "ground": ("include.errors", "include.home", "include.settings", "include.partitions", "include.tables"),
+    "ground": (
+        "include.errors",
+        "include.home",
+        "include.settings",
+        "include.partitions",
+        "include.tables",
+        "include.words",
+    ),
     "values": ("include.specs", "include.refs"),
     "declarations": ("feature_repo",),
     "pure": (

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from include.errors import RefusedError
+from include.errors import RefusedError, UsageError
 from include.monitoring.retraining_switch import SwitchMove, newest_moves
+from include.words import as_line
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -37,11 +38,15 @@ def switch_retraining(
 
     Raises
     ------
+    UsageError
+        If the reason gives none.
     RefusedError
         If it stands so already, with who has thrown it and why; nothing is recorded.
     """
-    state = deployment.state
-    thrown = state.throw_switch(model_id, is_stop=is_stop, actor=actor, reason=reason.strip())
+    why, state = as_line(reason), deployment.state
+    if not why:
+        raise UsageError(f"the reason {reason!r} gives none; write why, in a sentence: it is kept")
+    thrown = state.throw_switch(model_id, is_stop=is_stop, actor=actor, reason=why)
     stands = newest_moves(state.switch_moves()).get(model_id)
     if stands is None:
         raise RefusedError(f"retraining of {'all models' if model_id is None else model_id} was never stopped")

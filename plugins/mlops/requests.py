@@ -11,6 +11,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from include.errors import UsageError, nearest
+from include.words import LONGEST, as_line
 
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.comms import AssetEventResult
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 # What the form of a business event asks for.
 EVENT = ("reason", "key")
-_LONGEST = 500
 
 
 def person_of(dag_run: Any) -> str:
@@ -65,7 +65,7 @@ def business_event(run_id: str, posted: Sequence[Mapping[str, Any]]) -> Training
     by_runs = [extra for extra in told if not extra.get("from_rest_api")]
     return TrainingRequest(
         run_id,
-        f"business event: {'; '.join(_distinct(told, 'reason'))}",
+        f"business event: {'; '.join(map(as_line, _distinct(told, 'reason')))}",
         keys=_distinct(told, "key"),
         requester=", ".join(_distinct(by_runs, "by")) or "a business event",
     )
@@ -88,11 +88,11 @@ def posted_unheard(events: Iterable[AssetEventResult]) -> list[TrainingRequest]:
 def _find_fault(extra: Mapping[str, Any]) -> str | None:
     """Say why an event asks for nothing: one that no database keeps would take down all that are heard with it."""
     words = {word: str(extra.get(word) or "") for word in EVENT}
-    if not words["reason"].strip():
+    if not as_line(words["reason"]):
         return "gives no reason"
     for word, text in words.items():
-        if len(text) > _LONGEST or any(each == "\0" or "\ud800" <= each <= "\udfff" for each in text):
-            return f"gives a {word} that can't be kept; allowed are {_LONGEST} characters, no null byte, no half of one"
+        if len(text) > LONGEST or any(each == "\0" or "\ud800" <= each <= "\udfff" for each in text):
+            return f"gives a {word} that can't be kept; allowed are {LONGEST} characters, no null byte, no half of one"
     return None
 
 

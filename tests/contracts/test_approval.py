@@ -211,6 +211,24 @@ def test_a_record_that_is_not_one_persons_choice_is_no_answer(task, airflow, fac
     assert read_answer(task.ti_id) is None
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("fine\n2026-03-02  version 9  by root\x1b[2K", "fine 2026-03-02 version 9 by root [2K"),
+        ("x" * 2_000_000, "x" * 499 + "…"),
+        (7, "7"),
+        ("\x07 \n", "no reason given"),
+        (None, "no reason given"),
+    ],
+    ids=["two lines", "two million letters", "a number", "nothing that is seen", "none"],
+)
+def test_a_reason_is_kept_as_one_line_that_passes_for_nothing_else(task, deployment, airflow, given, kept):
+    waiting = task.start()
+    airflow.answer(task.ti_id, params_input={"reason": given})
+    task.resume(task.go_on(waiting, {}))
+    assert deployment.state.ledger("churn")[-1].reason == kept
+
+
 def test_an_answer_that_is_no_choice_of_ours_fails_and_moves_nothing(task, deployment, airflow):
     looking = task.go_on(task.start(), FORGED)
     airflow.answer(task.ti_id, "Maybe")

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from include.adapters.state.state_store import StateStoreAdapter
 from include.cli.main import cli
-from include.errors import RefusedError
+from include.errors import RefusedError, UsageError
 from include.governance import lifecycle
 from include.governance.lifecycle import MoveRequest
 from include.monitoring.decision import Decision
@@ -159,3 +159,10 @@ def test_a_model_that_its_spec_holds_is_told_though_nobody_threw_a_switch(deploy
         ["start", "--model", "fraud", "--reason", "over"],
     ):
         assert "still held: no retrain of fraud starts while decision.stop is true in fraud.yaml" in run(*arguments)[1]
+
+
+def test_the_reason_of_a_switch_is_one_line_that_can_be_seen(deployment):
+    thrown = {"is_stop": True, "actor": "eve"}
+    with pytest.raises(UsageError, match="gives none; write why"):
+        switch_retraining(deployment, "churn", **thrown, reason="\x07\n")
+    assert switch_retraining(deployment, "churn", **thrown, reason="an\naudit\x1b[2K").reason == "an audit [2K"

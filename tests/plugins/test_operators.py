@@ -44,7 +44,12 @@ def test_an_event_with_a_reason_is_a_business_event(told):
     assert asked == TrainingRequest("r", "business event: price change", keys=keys, **who)
 
 
-@pytest.mark.parametrize("reason", [{}, {"reason": None}, {"reason": ""}, {"reason": "  "}], ids=repr)
+def test_the_reason_of_an_event_is_one_line_that_can_be_seen():
+    told = {"from_rest_api": True, "reason": "price\nchange\x1b[2K", "key": "k"}
+    assert describe_request(run("asset_triggered"), posted(told)).asked_by == "business event: price change [2K"
+
+
+@pytest.mark.parametrize("reason", [{}, {"reason": None}, {"reason": ""}, {"reason": "  "}, {"reason": "\a"}], ids=repr)
 def test_an_event_by_hand_without_a_reason_is_refused(reason):
     with pytest.raises(UsageError, match=r"gives no reason; post it again .* request_retrain__<model>"):
         describe_request(run("asset_triggered"), posted({"from_rest_api": True, "key": "k", **reason}))

@@ -122,6 +122,7 @@ def read_answer(ti_id: str) -> Answer | None:
     The record of a try that was retried or cleared has moved to the next one's id.
     """
     from include.governance.approval import Answer
+    from include.words import as_line
 
     record = _read_record(ti_id)
     if record is None or record.responded_by_user is None or record.responded_at is None:
@@ -135,7 +136,8 @@ def read_answer(ti_id: str) -> Answer | None:
         user_id=record.responded_by_user.id,
         user_name=record.responded_by_user.name,
         answered_at=record.responded_at,
-        reason=str((record.params_input or {}).get("reason") or "no reason given"),
+        # Airflow holds an answer that is posted to none of the form's rules.
+        reason=as_line(str((record.params_input or {}).get("reason") or "")) or "no reason given",
     )
 
 
