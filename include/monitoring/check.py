@@ -53,7 +53,17 @@ class Check:
     causes: tuple[str, ...] = ()
 
 
-def data_check(name: str, value: float, most: float, rows: int, told: str, is_breach: bool | None = None) -> Check:
+def data_check(
+    name: str,
+    value: float,
+    most: float,
+    rows: int,
+    told: str,
+    is_breach: bool | None = None,
+    *,
+    reference: float | None = None,
+    reference_rows: int = 0,
+) -> Check:
     """Return a check of the night's data: it may not be above a limit, or whatever `is_breach` says."""
     breaks = value > most if is_breach is None else is_breach
     return Check(
@@ -62,6 +72,8 @@ def data_check(name: str, value: float, most: float, rows: int, told: str, is_br
         float(value),
         float(most),
         "breach" if breaks else "ok",
+        reference=reference,
+        reference_rows=reference_rows,
         current_rows=rows,
         reason=told if breaks else None,
     )

@@ -194,4 +194,7 @@ def _missing_checks(
             f"{policy.missing_max:.1%} above the reference's {usual:.1%}"
         )
         name = f"missing share of {feature.feature}, above the reference's"
-        yield data_check(name, more, policy.missing_max, feature.current_rows, told)
+        yield data_check(
+            name, more, policy.missing_max, feature.current_rows, told,
+            reference=usual, reference_rows=feature.reference_rows,
+        )  # fmt: skip

@@ -73,9 +73,14 @@ def read_watched(deployment: Deployment, spec: ModelSpec, source: SourceSpec, pa
         rows = deployment.lake.read(source.raw.name, start=first, end=partition, columns=list(wanted))
         if watched.where is not None:
             rows = rows.filter(pc.equal(rows[watched.where.column], watched.where.is_))
-        by_day = rows.group_by(DAY).aggregate([(watched.column, "approximate_median")])
-        medians = zip(by_day[DAY].to_pylist(), by_day[f"{watched.column}_approximate_median"].to_pylist(), strict=True)
+        by_day = rows.group_by(DAY).aggregate([(watched.column, "approximate_median"), (watched.column, "count")])
+        days = [day.isoformat() for day in by_day[DAY].to_pylist()]
+        medians = by_day[f"{watched.column}_approximate_median"].to_pylist()
         found.append(
-            Watched(watched.name, {day.isoformat(): float(value) for day, value in medians if value is not None})
+            Watched(
+                watched.name,
+                {day: float(value) for day, value in zip(days, medians, strict=True) if value is not None},
+                dict(zip(days, by_day[f"{watched.column}_count"].to_pylist(), strict=True)),
+            )
         )
     return found

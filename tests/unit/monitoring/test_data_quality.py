@@ -6,7 +6,7 @@ import pytest
 
 from include.monitoring.data_quality import DataQuality, Delivery, judge_data_quality
 from include.monitoring.drift import FeatureDrift
-from include.monitoring.watched import Watched
+from include.monitoring.watched import Watched, judge_watched
 from include.partitions import shift
 from tests.unit.monitoring.nights import MONITORING, make_drift
 
@@ -128,6 +128,31 @@ def test_it_stays_an_incident_until_the_day_is_corrected_and_is_no_reference_its
 def test_two_broken_days_in_a_row_are_both_named() -> None:
     reasons = judged_prices(prices(40, d2026_03_30=800.0, d2026_03_31=800.0)).reasons
     assert [reason[13:23] for reason in reasons] == ["2026-03-30", "2026-03-31"]
+
+
+@pytest.mark.parametrize(("price", "threshold", "ratio"), [(4.0, 0.1, 0.5), (0.4, 0.1, 0.05), (800.0, 10.0, 100.0)])
+def test_what_is_watched_keeps_the_limit_on_its_side_and_the_rows_that_it_is_of(
+    price: float, threshold: float, ratio: float
+) -> None:
+    medians = prices(40, d2026_03_31=price)
+    (check,) = judge_watched(MONITORING, Watched("price", medians, dict.fromkeys(medians, 20)))
+    assert (check.value, check.threshold) == (pytest.approx(ratio), pytest.approx(threshold))
+    assert (check.reference, check.reference_rows, check.current_rows) == (8.0, 28 * 20, 20)
+    assert check.verdict == ("ok" if price == 4.0 else "breach")
+
+
+def test_of_what_is_usually_nothing_no_multiple_is_told() -> None:
+    (check,) = judge_watched(MONITORING, Watched("discount", {day: 0.0 for day in prices(40)} | {NIGHT: 5.0}))
+    assert (check.value, check.verdict) == (None, "unknown")
+    assert check.reason == "the discount of the 28 days before is 0, of which nothing is a multiple"
+
+
+def test_a_missing_share_keeps_what_the_reference_had_and_of_how_many_rows() -> None:
+    checks = judge_data_quality(
+        MONITORING, night=NIGHT, rows_scored=STEADY, drift=(make_drift("x", missing=0.3, usual=0.2),)
+    )[1]
+    (check,) = (each for each in checks if each.name.startswith("missing share of x"))
+    assert (check.reference, check.reference_rows, check.current_rows) == (0.2, 2_000, 1_000)
 
 
 def test_prices_are_not_judged_in_a_shops_first_weeks() -> None:
