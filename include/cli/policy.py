@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from include.errors import UsageError
 
 if TYPE_CHECKING:
     from include.monitoring.backtest import Backtest, Costs, PlayedNight
+    from include.steps.measure_days import DataSet
 
 # Monthly, PSI on N of M, never, the best in hindsight.
 _PEERS = 4
@@ -68,6 +70,12 @@ def policy() -> None:
 @_price_option("--loss", "Of a day on which a shift stands that no retrain has learned.", 0.2)
 @_price_option("--point-loss", "Of such a day for each 0.01 that the AUC, of a ranking NDCG, is known to have lost.")
 @click.option("--unit", default="", metavar="WORD", help="What prices are in, e.g. EUR.")
+@click.option("--reference", type=options.PATH, help="Play a data set: what its days are held against. Parquet or CSV.")
+@click.option("--current", type=options.PATH, help="Its days, all in one file.")
+@click.option("--day", metavar="COL", help="Which day a row of them is of.")
+@options.column_names(
+    "--columns", help="Columns A,B,… of it to measure.  [default: all numbers and text in both files]"
+)
 @click.option("--picture", type=options.OUT_FILE, help="Write an SVG: a row a policy, a cell a night.")
 @options.as_json
 def backtest(
@@ -80,6 +88,10 @@ def backtest(
     loss: float,
     point_loss: float | None,
     unit: str,
+    reference: Path | None,
+    current: Path | None,
+    day: str | None,
+    columns: list[str] | None,
     picture: Path | None,
     as_json: bool,
 ) -> None:
@@ -89,19 +101,23 @@ def backtest(
     often it acts, not how good its models had been. With --change it also tells days to detection, and false alarms: a
     retrain by drift or performance before the first change.
 
+    With --reference, --current and --day it is played on a file of rows by their days instead, which takes no home and
+    no nights: of such a file volume, missing values and drift are known, and nothing of its labels.
+
     Prices are a person's: what training, trying and approving a version costs, and what is lost on a day of worse
     scores. A fall of performance is counted on the nights that tell it, when labels are in.
     """
     from include import partitions
     from include.monitoring.backtest import Costs
     from include.specs.models import load_model
-    from include.steps.backtest_policy import backtest_policy, read_policy
+    from include.steps.backtest_policy import backtest_data_set, backtest_policy, read_policy
 
     if start is not None and end is not None:
         partitions.require_order(start, end)
+    rows = _data_set(reference, current, day, columns)
     own, costs = load_model(model_id).decision, Costs(price, loss, point_loss, unit)
-    found = backtest_policy(
-        open_deployment(),
+    play = partial(backtest_policy, open_deployment()) if rows is None else partial(backtest_data_set, rows)
+    found = play(
         model_id,
         start=start,
         end=end,
@@ -118,6 +134,21 @@ def backtest(
         return
     for line in _lines(found, costs):
         click.echo(line)
+
+
+def _data_set(
+    reference: Path | None, current: Path | None, day: str | None, columns: list[str] | None
+) -> DataSet | None:
+    """Return the data set that options name, all of them or none."""
+    from include.steps.measure_days import DataSet
+
+    if reference is not None and current is not None and day is not None:
+        return DataSet(reference, current, day, tuple(columns) if columns else None)
+    if any(given is not None for given in (reference, current, day, columns)):
+        raise UsageError(
+            "a data set is --reference FILE --current FILE --day COL, all three; without any, stored nights"
+        )
+    return None
 
 
 def _lines(found: Sequence[Backtest], costs: Costs) -> Iterator[str]:

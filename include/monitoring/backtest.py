@@ -85,7 +85,7 @@ class PlayedNight:
     ----------
     partition : str
     model_version : int or None
-        The one that it was measured against, whatever was played before.
+        The one that it was measured against, whatever was played before; 0 of a day of a data set.
     action : {"retrain", "hold", "veto"}
     trigger : {"schedule", "drift", "performance", "event", "none"}
     reason : str

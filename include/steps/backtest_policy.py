@@ -1,7 +1,7 @@
 """Play policies on a model's measured nights, beside what most teams run, no retrain, and the best in hindsight.
 
-What belongs here: reading the nights and the version that they began with. What does not: playing
-(``monitoring.backtest``), and printing.
+What belongs here: reading the nights and the version that they began with, or those of a data set. What does not:
+playing (``monitoring.backtest``), measuring (``measure_days``), and printing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from include.monitoring.decision_facts import NightMetrics
 from include.specs.model_sections import DecisionSpec
 from include.specs.models import load_model
 from include.specs.yaml_files import laid_over, read_yaml, validated
+from include.steps.measure_days import DataSet, measure_days
 from include.steps.monitor_model import load_nights
 
 if TYPE_CHECKING:
@@ -66,9 +67,51 @@ def backtest_policy(
         If no night was measured between `start` and `end`, a change lies outside of them, or two policies have one
         name.
     """
-    spec = load_model(model_id)
-    nights = _read(deployment, model_id, start, end, changes)
+    nights = _read(deployment, model_id, start, end)
     trained = _trained_as_of(deployment, model_id, nights[0].partition)
+    return _play_all(model_id, nights, trained, others=others, changes=changes, costs=costs)
+
+
+def backtest_data_set(
+    rows: DataSet,
+    model_id: str,
+    *,
+    start: str | None,
+    end: str | None,
+    others: Sequence[tuple[str, DecisionSpec]],
+    changes: Sequence[str],
+    costs: Costs,
+) -> list[Backtest]:
+    """Play the same on the days of a file, each measured against another file as the model's nights are.
+
+    Of it, volume, missing values and drift are known: no label, and not what share of a model a feature is, so that
+    `features_min` features that have shifted are enough together. The reference is taken for a training on the day
+    before the first one; otherwise as `backtest_policy`.
+    """
+    measured = measure_days(rows, load_model(model_id).monitoring)
+    nights = [each for each in measured if (start or "") <= each.partition <= (end or "9999-12-31")]
+    if not nights:
+        held = f"those from {measured[0].partition} to {measured[-1].partition}"
+        raise UsageError(
+            f"{rows.current.name} has no day from {start or 'the first'} to {end or 'the last'}; there are {held}"
+        )
+    trained = partitions.shift(nights[0].partition, -1)
+    return _play_all(model_id, nights, trained, others=others, changes=changes, costs=costs)
+
+
+def _play_all(
+    model_id: str,
+    nights: Sequence[NightMetrics],
+    trained: str,
+    *,
+    others: Sequence[tuple[str, DecisionSpec]],
+    changes: Sequence[str],
+    costs: Costs,
+) -> list[Backtest]:
+    spec, first, last = load_model(model_id), nights[0].partition, nights[-1].partition
+    for change in changes:
+        if not first <= change <= last:
+            raise UsageError(f"--change {change} is not among the measured nights, {first} to {last}")
     policies = [("as it is", spec.decision), *others, ("monthly", scheduled_only(spec.decision))]
     yardstick = Yardstick(spec.decision, spec.monitoring, changes, costs)
     found = [
@@ -83,9 +126,7 @@ def backtest_policy(
     return found
 
 
-def _read(
-    deployment: Deployment, model_id: str, start: str | None, end: str | None, changes: Sequence[str]
-) -> list[NightMetrics]:
+def _read(deployment: Deployment, model_id: str, start: str | None, end: str | None) -> list[NightMetrics]:
     nights = load_nights(deployment, model_id, since=start, until=end or "9999-12-31")
     if not nights:
         known = [str(night["partition"]) for night in deployment.state.nights(model_id)]
@@ -93,10 +134,6 @@ def _read(
         raise UsageError(
             f"no night of {model_id} from {start or 'the first'} to {end or 'the last'} was measured; there are {held}"
         )
-    first, last = nights[0].partition, nights[-1].partition
-    for change in changes:
-        if not first <= change <= last:
-            raise UsageError(f"--change {change} is not among the measured nights, {first} to {last}")
     return nights
 
 

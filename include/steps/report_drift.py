@@ -128,7 +128,7 @@ def report_drift(
     asked = list(dict.fromkeys(columns)) if columns is not None else None
     before, after = read_pair([local_file(reference), local_file(current)], asked)
     names = _chosen(before, after, asked)
-    expected, actual = _values_of(before, after, [name for name in names if not _is_changed(name, before, after)])
+    expected, actual = values_of(before, after, [name for name in names if not _is_changed(name, before, after)])
     measured = measure_drift(
         build_reference_profile(expected),
         actual,
@@ -166,7 +166,7 @@ def _chosen(before: pa.Table, after: pa.Table, columns: list[str] | None) -> lis
     if columns is None:
         return _judgeable(before, after)
     for name in columns:
-        if not _is_judgeable(before[name].type):
+        if not is_judgeable(before[name].type):
             raise UsageError(
                 f"column {name!r} of the reference file is {before[name].type}; drift is measured on numbers and text"
             )
@@ -175,14 +175,12 @@ def _chosen(before: pa.Table, after: pa.Table, columns: list[str] | None) -> lis
 
 def _judgeable(before: pa.Table, after: pa.Table) -> list[str]:
     """Return the columns that drift can be measured on in the reference, or that it can be in the other file alone."""
-    if not any(_is_judgeable(before[name].type) and name in after.column_names for name in before.column_names):
+    if not any(is_judgeable(before[name].type) and name in after.column_names for name in before.column_names):
         raise UsageError(
             "the files have no column of numbers or text in common; "
             f"the reference has {', '.join(before.column_names)}; the other has {', '.join(after.column_names)}"
         )
-    return [
-        name for name in before.column_names if _is_judgeable(before[name].type) or _is_changed(name, before, after)
-    ]
+    return [name for name in before.column_names if is_judgeable(before[name].type) or _is_changed(name, before, after)]
 
 
 def _is_changed(name: str, before: pa.Table, after: pa.Table) -> bool:
@@ -190,12 +188,12 @@ def _is_changed(name: str, before: pa.Table, after: pa.Table) -> bool:
     if name not in after.column_names:
         return False
     types = [table[name].type for table in (before, after)]
-    return _is_judgeable(types[0]) != _is_judgeable(types[1]) and not any(pa.types.is_null(type_) for type_ in types)
+    return is_judgeable(types[0]) != is_judgeable(types[1]) and not any(pa.types.is_null(type_) for type_ in types)
 
 
 def _changed(name: str, before: pa.Table, after: pa.Table) -> FeatureDrift:
     types = [before[name].type, after[name].type]
-    kind = next(type_ for type_ in types if _is_judgeable(type_))
+    kind = next(type_ for type_ in types if is_judgeable(type_))
     return FeatureDrift(
         feature=name,
         kind="categorical" if is_text(value_type(kind)) else "numeric",
@@ -212,12 +210,13 @@ def _changed(name: str, before: pa.Table, after: pa.Table) -> FeatureDrift:
     )
 
 
-def _is_judgeable(type_: pa.DataType) -> bool:
+def is_judgeable(type_: pa.DataType) -> bool:
+    """Say whether drift can be measured on a column: it holds numbers, booleans, text, or nothing."""
     type_ = value_type(type_)
     return bool(pa.types.is_null(type_) or pa.types.is_boolean(type_) or is_number(type_) or is_text(type_))
 
 
-def _values_of(
+def values_of(
     before: pa.Table, after: pa.Table, names: Sequence[str]
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """Return the columns of both files, numbers in the narrower of their precisions.
