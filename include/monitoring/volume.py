@@ -6,7 +6,7 @@ What belongs here: counts by day in, one check out. What does not: counting, and
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -47,9 +47,10 @@ def judge_volume(name: str, by_day: Mapping[str, int], night: str, limits: Volum
     -------
     Check
         Its value is the ratio to what is usual: the median of the same day of the week in the 28 days before. Where
-        three of that weekday are not known yet, it is that of all those days, or the weekday's last one if the night is
-        like it. A day that its own weekday was against is usual for nothing, so that neither an outage nor its recovery
-        is taken for the other. ``unknown`` where nothing is usual yet.
+        three of that weekday are not known yet, it is that of all those days, or the weekday's last one, or that of
+        the days without those that broke this rule, if the night is like it. A day that its own weekday was against is
+        usual for nothing, so that neither an outage nor its recovery is taken for the other. ``unknown`` where nothing
+        is usual yet.
 
     Notes
     -----
@@ -65,17 +66,30 @@ def judge_volume(name: str, by_day: Mapping[str, int], night: str, limits: Volum
     'rows delivered: 1 is 0.00 times the 990 that are usual, outside 0.5 to 2'
     """
     kept: dict[str, int] = {}
+    broken: set[str] = set()
     first = partitions.shift(night, -HISTORY_DAYS)
     for day in sorted(day for day in by_day if first <= day < night):
-        alike = _alike(kept, day)
-        is_known = len(alike) >= _WEEKDAYS_MIN
-        if not is_known or _judge(name, by_day[day], median(alike), kept, limits).verdict != "breach":
-            kept[day] = by_day[day]
-    rows, near, alike = by_day[night], _near(kept, night), _alike(kept, night)
+        found = _judge_day(name, by_day[day], day, kept, broken, limits)
+        if found.verdict == "breach" and len(_alike(kept, day)) >= _WEEKDAYS_MIN:
+            continue
+        kept[day] = by_day[day]
+        if found.verdict == "breach":
+            broken.add(day)
+    return _judge_day(name, by_day[night], night, kept, broken, limits)
+
+
+def _judge_day(
+    name: str, rows: int, day: str, kept: Mapping[str, int], broken: Collection[str], limits: VolumeLimits
+) -> Check:
+    """Judge a day by the days before it that are kept, of which some were broken while their weekday was not known."""
+    alike, near = _alike(kept, day), _near(kept, day)
     if len(alike) >= _WEEKDAYS_MIN:
         return _judge(name, rows, median(alike), kept, limits)
     if alike and _judge(name, rows, alike[-1], kept, limits).verdict != "breach":
         return _judge(name, rows, alike[-1], kept, limits)
+    sound = [count for other, count in near.items() if other not in broken]
+    if sound and _judge(name, rows, median(sound), kept, limits).verdict != "breach":
+        return _judge(name, rows, median(sound), kept, limits)
     return _judge(name, rows, median(near.values()) if near else None, kept, limits)
 
 

@@ -51,6 +51,14 @@ def test_an_outage_is_one_incident_and_its_recovery_none() -> None:
     assert verdicts(*[1000] * 10, 3, 2, *[1000] * 5)[8:] == ["ok", "ok", "breach", "breach", *["ok"] * 5]
 
 
+@pytest.mark.parametrize("before", [4, 6, 10, 14])
+@pytest.mark.parametrize("away", [1, 3, 7])
+def test_a_recovery_is_no_incident_while_weekdays_are_not_known_yet(before: int, away: int) -> None:
+    told = verdicts(*[1000] * before, *[100] * away, *[1000] * 3)[before:]
+    assert told[0] == "breach"
+    assert told[away:] == ["ok"] * 3
+
+
 def test_a_slow_collapse_is_noticed() -> None:
     assert verdicts(1000, 520, 271, 141) == ["unknown", "ok", "breach", "breach"]
 
