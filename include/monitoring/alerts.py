@@ -19,7 +19,7 @@ from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.decision_words import count, tell_check
 from include.monitoring.estimated_performance import ESTIMATED
 from include.monitoring.missed_nights import Hole, tell_holes
-from include.monitoring.triggers import Trigger, breaches, drifting, fallen_checks, known_causes
+from include.monitoring.triggers import Trigger, breaches, can_be_judged, drifting, fallen_checks, known_causes
 from include.monitoring.untrained import UntrainedRetrain
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
@@ -207,14 +207,12 @@ def look_at_night(
     """
     asks, tonight = dict(asking), nights[-1]
     seen = partial(breaches, nights, policy, monitoring, tonight.partition)
-    can_be_judged = tonight.data_quality.status == "ok" and tonight.rows >= monitoring.min_rows
+    is_judged = can_be_judged(tonight, monitoring)
     return put_together(
         (
             _look_at_data(tonight),
-            _look_at_drift(asks.get("drift"), is_over=can_be_judged and not seen(by=partial(drifting, policy=policy))),
-            _look_at_performance(
-                tonight, asks.get("performance"), is_over=can_be_judged and not seen(by=fallen_checks)
-            ),
+            _look_at_drift(asks.get("drift"), is_over=is_judged and not seen(by=partial(drifting, policy=policy))),
+            _look_at_performance(tonight, asks.get("performance"), is_over=is_judged and not seen(by=fallen_checks)),
             _look_at_serving(tonight),
         )
     )

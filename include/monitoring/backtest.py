@@ -17,6 +17,7 @@ from itertools import groupby
 from include import partitions
 from include.monitoring.decision import Action, decide
 from include.monitoring.decision_facts import LedgerFacts, NightMetrics
+from include.monitoring.estimated_performance import ESTIMATED
 from include.monitoring.triggers import Trigger, can_be_judged, drifting, fallen_checks
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
@@ -44,7 +45,8 @@ class Costs:
 
     def of_day(self, night: NightMetrics) -> float:
         """Return what is lost on a day on which a shift stands, a fall counted on the night that tells it."""
-        fallen = [check for check in fallen_checks(night) if "[" not in check.name]
+        # Of a slice, or an estimate: neither is what labels tell of all who were scored.
+        fallen = [check for check in fallen_checks(night) if "[" not in check.name and check.name != ESTIMATED]
         if self.lost_point is None or not fallen:
             return self.degraded_day
         surest = max(fallen, key=lambda check: check.current_rows)

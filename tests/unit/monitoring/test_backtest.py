@@ -22,6 +22,7 @@ from include.monitoring.backtest import (
 from include.monitoring.check import Check
 from include.monitoring.data_quality import DataQuality
 from include.monitoring.decision_facts import NightMetrics
+from include.monitoring.estimated_performance import ESTIMATED
 from include.specs.model_sections import DecisionSpec
 from tests.unit.monitoring.nights import MONITORING, make_nights, make_policy
 
@@ -129,6 +130,15 @@ def test_a_known_fall_costs_what_its_points_do_and_a_shift_alone_a_days_price() 
     assert (never.loss, never.cost) == (pytest.approx(37), pytest.approx(37))
     priced_by_day = play_never(nights, yardstick(costs=Costs(100.0, 7.0)))
     assert [night.loss for night in priced_by_day.nights] == [0, 7, 7, 7]
+
+
+def test_a_fall_that_is_only_estimated_costs_a_days_price_as_no_label_tells_it() -> None:
+    costs = Costs(retrain=100.0, degraded_day=7.0, lost_point=2.5)
+    estimate = Check("performance", ESTIMATED, 0.5, 0.76, "breach", reference=0.8, current_rows=9_000)
+    night, told = make_nights(END, [0, 0])
+    told = fallen(told, 6)
+    nights = [replace(night, checks=(estimate,)), replace(told, checks=(*told.checks, estimate))]
+    assert [each.loss for each in play_never(nights, yardstick(costs=costs)).nights] == pytest.approx([7, 15])
 
 
 def cost_of(nights: list[NightMetrics], retrains: set[int], policy: DecisionSpec, costs: Costs) -> float:
