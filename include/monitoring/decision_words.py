@@ -37,8 +37,8 @@ def tally_drift(found: int, policy: DecisionSpec) -> str:
     features, share = count(policy.features_min, "feature"), f"{percent(policy.importance_min)} of the model"
     nights = count(policy.windows, "night")
     return (
-        f"{found} of the last {nights} showed a significant shift of at least {features} that are {share}, or any of "
-        "one that is alone"
+        f"{found} of the last {nights} showed a significant shift of at least {features} holding {share}, or any shift "
+        "of one that holds it alone"
     )
 
 

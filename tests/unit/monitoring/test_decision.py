@@ -82,8 +82,8 @@ def test_a_drift_decision_explains_itself_with_numbers() -> None:
     decision = decided(make_nights(TONIGHT, [0, 0, 2, 2, 2]))
     assert outcome(decision) == ("retrain", "drift")
     assert decision.reasons == (
-        "3 of the last 5 nights showed a significant shift of at least 2 features that are 25% of the model, "
-        "or any of one that is alone; 2011-09-20: f0 psi 0.310 > 0.2 (0.010 expected by chance), "
+        "3 of the last 5 nights showed a significant shift of at least 2 features holding 25% of the model, "
+        "or any shift of one that holds it alone; 2011-09-20: f0 psi 0.310 > 0.2 (0.010 expected by chance), "
         "f1 psi 0.310 > 0.2 (0.010 expected by chance)",
     )
 
@@ -107,8 +107,8 @@ def test_a_shift_that_a_retrain_could_not_learn_yet_is_explained(shifted: int, i
 
 def test_a_quiet_night_says_what_it_would_have_taken() -> None:
     assert decided(make_nights(TONIGHT, [0, 2, 0, 0, 0])).reasons == (
-        "nothing asks for a retrain: 1 of the last 5 nights showed a significant shift of at least 2 features that are "
-        "25% of the model, or any of one that is alone, 3 needed",
+        "nothing asks for a retrain: 1 of the last 5 nights showed a significant shift of at least 2 features holding "
+        "25% of the model, or any shift of one that holds it alone, 3 needed",
     )
 
 
@@ -118,8 +118,8 @@ def test_a_shift_of_the_score_is_no_feature() -> None:
         for n in make_nights(TONIGHT, [0] * 5)
     ]
     assert decided(nights).reasons == (
-        "nothing asks for a retrain: 0 of the last 5 nights showed a significant shift of at least 2 features that are "
-        "25% of the model, or any of one that is alone, 3 needed",
+        "nothing asks for a retrain: 0 of the last 5 nights showed a significant shift of at least 2 features holding "
+        "25% of the model, or any shift of one that holds it alone, 3 needed",
     )
 
 
