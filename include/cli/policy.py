@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Monthly, PSI on N of M, never, the best in hindsight.
 _PEERS = 4
-_ROW, _CELL = 26, 9
+_ROW, _CELL, _LETTER = 26, 9, 8
 _COLORS = {"retrain": "#0072b2", "veto": "#d55e00", "degraded": "#f0e442", "hold": "#dddddd"}
 
 
@@ -155,14 +155,15 @@ def _lines(found: Sequence[Backtest], costs: Costs) -> Iterator[str]:
     yield from _tell_nights(found[0].nights)
     yield _prices(costs)
     yield ""
-    heads = f"{'policy':<22}{'retrains':>9}{'vetoes':>8}{'degraded':>10}{'loss':>12}{'cost':>12}"
+    wide = max(len(each.policy) for each in found) + 2
+    heads = f"{'policy':<{wide}}{'retrains':>9}{'vetoes':>8}{'degraded':>10}{'loss':>12}{'cost':>12}"
     yield f"{heads}  false alarms a year, days to detection"
     for each in found:
         vetoes = sum(night.action == "veto" for night in each.nights)
         told = [] if each.false_alarms_a_year is None else [f"{each.false_alarms_a_year:.1f}"]
         told += [f"{change}: {'never' if days is None else days}" for change, days in each.days_to_detection.items()]
         numbers = f"{len(each.retrains):>9}{vetoes:>8}{each.degraded_days:>10}{each.loss:>12,.1f}{each.cost:>12,.1f}"
-        yield f"{each.policy:<22}{numbers}  {', '.join(told) or '-'}"
+        yield f"{each.policy:<{wide}}{numbers}  {', '.join(told) or '-'}"
     for each in found[:-_PEERS]:
         for night in each.nights:
             if night.action == "retrain":
@@ -200,7 +201,7 @@ def _draw(found: Sequence[Backtest], unit: str) -> str:
     """Return the nights of each policy as SVG, and its cost; what a cell is, its title says too."""
     from html import escape
 
-    left = 170
+    left = 10 + _LETTER * max(len(each.policy) for each in found)
     right = left + _CELL * max(len(each.nights) for each in found)
     rows = []
     for number, each in enumerate(found):

@@ -81,6 +81,18 @@ def test_what_was_not_measured_and_which_version_was_measured_against_are_told(s
     assert [night["model_version"] for night in policies[0]["nights"]] == [1] * 30 + [2, 2]
 
 
+def test_a_long_name_of_a_policy_moves_the_columns_and_covers_no_night(
+    state: StateStoreAdapter, tmp_path: Path
+) -> None:
+    name, picture = "as_patient_as_it_may_be_while_nothing_is_urgent", tmp_path / "nights.svg"
+    (tmp_path / f"{name}.yaml").write_text("breaches: 5\n")
+    lines = backtest("--policy", str(tmp_path / f"{name}.yaml"), "--picture", str(picture)).output.splitlines()
+    rows = [line for line in lines if line.endswith("  -")]
+    assert {line.index("  -") for line in rows} == {len(rows[0]) - 3}
+    cells = [cell for cell in ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}rect") if len(cell)]
+    assert min(float(cell.attrib["x"]) for cell in cells) > 7 * len(name)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
