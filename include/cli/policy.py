@@ -158,16 +158,19 @@ def _lines(found: Sequence[Backtest], costs: Costs) -> Iterator[str]:
     wide = max(len(each.policy) for each in found) + 2
     heads = f"{'policy':<{wide}}{'retrains':>9}{'vetoes':>8}{'degraded':>10}{'loss':>12}{'cost':>12}"
     yield f"{heads}  false alarms a year, days to detection"
-    for each in found:
-        vetoes = sum(night.action == "veto" for night in each.nights)
-        told = [] if each.false_alarms_a_year is None else [f"{each.false_alarms_a_year:.1f}"]
-        told += [f"{change}: {'never' if days is None else days}" for change, days in each.days_to_detection.items()]
-        numbers = f"{len(each.retrains):>9}{vetoes:>8}{each.degraded_days:>10}{each.loss:>12,.1f}{each.cost:>12,.1f}"
-        yield f"{each.policy:<{wide}}{numbers}  {', '.join(told) or '-'}"
+    yield from (_row(each, wide) for each in found)
     for each in found[:-_PEERS]:
         for night in each.nights:
             if night.action == "retrain":
                 yield f"\n{each.policy}, {night.partition}: {night.reason}"
+
+
+def _row(each: Backtest, wide: int) -> str:
+    vetoes = sum(night.action == "veto" for night in each.nights)
+    told = [] if each.false_alarms_a_year is None else [f"{each.false_alarms_a_year:.1f}"]
+    told += [f"{change}: {'never' if days is None else days}" for change, days in each.days_to_detection.items()]
+    numbers = f"{len(each.retrains):>9}{vetoes:>8}{each.degraded_days:>10}{each.loss:>12,.1f}{each.cost:>12,.1f}"
+    return f"{each.policy:<{wide}}{numbers}  {', '.join(told) or '-'}"
 
 
 def _tell_nights(nights: Sequence[PlayedNight]) -> Iterator[str]:
@@ -198,29 +201,37 @@ def _told(price: float, unit: str) -> str:
 
 
 def _draw(found: Sequence[Backtest], unit: str) -> str:
-    """Return the nights of each policy as SVG, and its cost; what a cell is, its title says too."""
+    """Return the nights of each policy as SVG, by the calendar, and its cost; what a cell is, its title says too."""
     from html import escape
 
+    from include import partitions
+
     left = 10 + _LETTER * max(len(each.policy) for each in found)
-    right = left + _CELL * max(len(each.nights) for each in found)
+    first, last = found[0].nights[0].partition, found[0].nights[-1].partition
+    right = left + _CELL * (partitions.days_between(first, last) + 1)
     rows = []
     for number, each in enumerate(found):
         top = 30 + number * _ROW
         rows.append(f'<text x="0" y="{top + 14}">{escape(each.policy)}</text>')
         rows.append(f'<text x="{right + 8}" y="{top + 14}">costs {escape(_told(each.cost, unit))}</text>')
-        for place, night in enumerate(each.nights):
+        for night in each.nights:
+            place = partitions.days_between(first, night.partition)
             kind = night.action if night.action != "hold" or not night.is_degraded else "degraded"
             title = escape(f"{night.partition}: {night.action}, {night.reason}")
             rows.append(
                 f'<rect x="{left + place * _CELL}" y="{top}" width="{_CELL - 1}" height="18" fill="{_COLORS[kind]}">'
                 f"<title>{title}</title></rect>"
             )
+    below = 44 + _ROW * len(found)
+    rows.append(f'<text x="{left}" y="{below}">{first}</text>')
+    if last != first:
+        rows.append(f'<text x="{max(right, left + 160)}" y="{below}" text-anchor="end">{last}</text>')
     key = "".join(
         f'<rect x="{left + n * 110}" y="4" width="12" height="12" fill="{color}"/>'
         f'<text x="{left + 18 + n * 110}" y="14">{name}</text>'
         for n, (name, color) in enumerate(_COLORS.items())
     )
-    width, height = max(right + 150, 640), 40 + _ROW * len(found)
+    width, height = max(right + 150, 640), below + 10
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
         f'font-size="12">{key}{"".join(rows)}</svg>\n'

@@ -66,7 +66,9 @@ def test_two_policies_stand_side_by_side_and_nothing_is_written(state: StateStor
     assert state.decisions("churn") == ()
 
 
-def test_what_was_not_measured_and_which_version_was_measured_against_are_told(state: StateStoreAdapter) -> None:
+def test_what_was_not_measured_and_which_version_was_measured_against_are_told(
+    state: StateStoreAdapter, tmp_path: Path
+) -> None:
     assert backtest().output.startswith("30 measured nights, 2026-06-01 to 2026-06-30\na retrain costs")
     kept = TypeAdapter(NightMetrics)
     for night in make_nights("2026-07-04", [0, 0], version=2):
@@ -76,6 +78,12 @@ def test_what_was_not_measured_and_which_version_was_measured_against_are_told(s
         "version 1 was measured until 2026-06-30, version 2 from 2026-07-03 on; what each had learned, every policy "
         "below has\na retrain costs"
     )
+    picture = tmp_path / "nights.svg"
+    backtest("--picture", str(picture))
+    drawn, svg = ElementTree.parse(picture), "{http://www.w3.org/2000/svg}"
+    ends = [float(cell.attrib["x"]) for cell in drawn.iter(f"{svg}rect") if len(cell)][29:31]
+    assert ends[1] - ends[0] == 3 * 9
+    assert {"2026-06-01", "2026-07-04"} <= {text.text for text in drawn.iter(f"{svg}text")}
     assert backtest("--end", "2026-06-01").output.startswith("1 measured night, 2026-06-01\na retrain costs")
     policies = json.loads(backtest("--json").output)["policies"]
     assert [night["model_version"] for night in policies[0]["nights"]] == [1] * 30 + [2, 2]
