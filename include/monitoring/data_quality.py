@@ -20,6 +20,8 @@ from include.specs.model_sections import MonitoringSpec
 
 QualityStatus = Literal["ok", "incident", "unknown"]
 
+_NOBODY = "nobody was there to score, and nothing says that anybody should have been"
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -41,7 +43,7 @@ class DataQuality:
     Attributes
     ----------
     status : {"ok", "incident", "unknown"}
-        ``unknown`` when nothing was scored and nothing was expected.
+        ``unknown`` when nobody was scored and nothing says that anybody should have been.
     reasons : tuple of str
         One sentence per finding; empty when all is well.
     """
@@ -94,9 +96,6 @@ def judge_data_quality(
     whose features still see it is an incident.
     """
     delivered = {source: found for source, found in (deliveries or {}).items() if found is not None}
-    was_scored = any(rows_scored.values())
-    if not rows_scored[night] and (nothing := _explain_nothing(was_scored, delivered.values())):
-        return DataQuality("unknown", (nothing,)), ()
     checks = (
         *chain.from_iterable(starmap(partial(_account_checks, policy), delivered.items())),
         *judge_volumes(policy, night=night, rows_scored=rows_scored, rows_delivered=rows_delivered or {}),
@@ -104,7 +103,7 @@ def judge_data_quality(
         *_missing_checks(policy, drift, nullable),
         *chain.from_iterable(map(partial(judge_watched, policy), watched)),
     )
-    return quality_of(checks), checks
+    return quality_of(checks, rows_scored=rows_scored[night]), checks
 
 
 def judge_volumes(
@@ -135,21 +134,12 @@ def with_volumes(checks: Sequence[Check], volumes: Sequence[Check]) -> tuple[Che
     return tuple(judged.get(check.name, check) for check in checks)
 
 
-def quality_of(checks: Sequence[Check]) -> DataQuality:
+def quality_of(checks: Sequence[Check], *, rows_scored: int) -> DataQuality:
     """Return what a night's checks say of its data."""
     findings = tuple(str(c.reason) for c in checks if c.watch == "data_quality" and c.verdict == "breach")
-    return DataQuality("incident" if findings else "ok", findings)
-
-
-def _explain_nothing(was_scored: bool, delivered: Collection[Delivery]) -> str | None:
-    """Say why a night on which nothing was scored can't be judged; None where it can."""
-    if not delivered:
-        return None if was_scored else "nothing was scored or delivered, and nothing on the nights before"
-    return (
-        None
-        if any(found.rows_delivered for found in delivered)
-        else "the day was delivered empty, and nobody was there to score"
-    )
+    if findings:
+        return DataQuality("incident", findings)
+    return DataQuality("ok") if rows_scored else DataQuality("unknown", (_NOBODY,))
 
 
 def _account_checks(policy: MonitoringSpec, source: str, delivery: Delivery) -> Iterator[Check]:

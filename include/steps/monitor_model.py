@@ -197,7 +197,7 @@ def _judge_later(deployment: Deployment, spec: ModelSpec, night: NightMetrics) -
         )
         checks = with_volumes(later.checks, volumes)
         if checks != later.checks:
-            yield replace(later, checks=checks, data_quality=quality_of(checks))
+            yield replace(later, checks=checks, data_quality=quality_of(checks, rows_scored=later.rows))
 
 
 def _keep(deployment: Deployment, spec: ModelSpec, night: NightMetrics) -> None:

@@ -93,6 +93,23 @@ def test_a_night_on_which_nothing_happened_is_unknown() -> None:
     assert judged(rows=0, previous=None).status == "unknown"
 
 
+@pytest.mark.parametrize("usual", [40, 0], ids=["an outage", "a closing day"])
+def test_an_empty_delivery_with_nobody_to_score_is_an_incident_where_rows_are_usual(usual: int) -> None:
+    by_day = {shift(NIGHT, -7 * week): usual for week in range(1, 5)} | {NIGHT: 0}
+    quality, checks = judge_data_quality(
+        MONITORING,
+        night=NIGHT,
+        rows_scored=by_day,
+        drift=(),
+        deliveries={"orders": Delivery(0, 0, 0)},
+        rows_delivered={"orders": by_day},
+    )
+    volumes = {check.name: check.verdict for check in checks if check.name.startswith("rows ")}
+    assert volumes == dict.fromkeys(["rows scored", "rows of orders delivered"], "breach" if usual else "unknown")
+    assert quality.status == ("incident" if usual else "unknown")
+    assert len(quality.reasons) == (2 if usual else 1)
+
+
 def test_a_feature_that_may_be_null_is_not_missed() -> None:
     drift = (make_drift("gap", missing=0.4),)
     quality, _ = judge_data_quality(MONITORING, night=NIGHT, rows_scored=STEADY, drift=drift, nullable={"gap"})
