@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from include.adapters.files.tabular import local_file
+from include.adapters.files.whole import read_names
 from include.column_types import is_number, is_text, value_type
-from include.errors import UsageError
+from include.errors import UsageError, nearest
 from include.monitoring.columns import category_counts, numeric_values
 from include.monitoring.drift import FeatureDrift, measure_drift
 from include.monitoring.reference_profile import build_reference_profile
@@ -136,7 +137,7 @@ def report_drift(
         moderate=PSI_MODERATE,
         significant=PSI_SIGNIFICANT,
     )
-    found = {drift.feature: drift for drift in measured}
+    found = _tell_gone({drift.feature: drift for drift in measured}, after, current)
     drifts = [found.get(name) or _changed(name, before, after) for name in names]
     judged = tuple(_compared(drift, expected.get(drift.feature), actual.get(drift.feature)) for drift in drifts)
     left_out = () if columns else tuple(sorted({*before.column_names, *after.column_names} - {*names}))
@@ -208,6 +209,20 @@ def _changed(name: str, before: pa.Table, after: pa.Table) -> FeatureDrift:
         outside_range=None,
         reason=f"the column is {types[1]} where the reference has {types[0]}",
     )
+
+
+def _tell_gone(found: Mapping[str, FeatureDrift], after: pa.Table, current: Path) -> dict[str, FeatureDrift]:
+    """Return the verdicts, of a column that is gone with all that the file has, also what is not compared."""
+    gone = [name for name in found if name not in after.column_names]
+    there = read_names(local_file(current)) if gone else ()
+    told = f"it has {', '.join(there)}"
+    return {
+        **found,
+        **{
+            name: replace(found[name], reason=f"the window has no column {name!r}; {told}{nearest(name, there)}")
+            for name in gone
+        },
+    }
 
 
 def is_judgeable(type_: pa.DataType) -> bool:

@@ -182,6 +182,18 @@ def test_a_column_that_cannot_be_judged_is_refused_by_name(
         report_drift(*pair, columns=columns)
 
 
+@pytest.mark.parametrize("columns", [(), ("--columns", "amount,orders")], ids=["all", "asked"])
+def test_a_column_that_is_gone_is_told_with_all_that_are_there_and_the_nearest(
+    tmp_path: Path, columns: tuple[str, ...]
+) -> None:
+    rows = make_rows().rename(columns={"amount": "Amount "})
+    asked = ["--reference", write(tmp_path / "reference.csv", make_rows())]
+    asked += ["--current", write(tmp_path / "current.csv", rows), *columns, "--json"]
+    assert json.loads(run(*asked).stdout)["features"]["amount"]["reason"] == (
+        f"the window has no column 'amount'; it has {', '.join(rows.columns)}; did you mean 'Amount '?"
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
