@@ -17,6 +17,7 @@ from itertools import groupby
 from include import partitions
 from include.monitoring.decision import Action, decide
 from include.monitoring.decision_facts import LedgerFacts, NightMetrics
+from include.monitoring.decision_words import SCORE
 from include.monitoring.estimated_performance import ESTIMATED
 from include.monitoring.triggers import Trigger, can_be_judged, drifting, fallen_checks
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
@@ -272,7 +273,7 @@ def _delays(alarms: Sequence[str], changes: Sequence[str]) -> Iterator[tuple[str
 
 
 def _has_psi_above(night: NightMetrics, limit: float) -> bool:
-    return any(drift.psi is not None and drift.psi > limit for drift in night.drift)
+    return any(drift.psi is not None and drift.psi > limit for drift in night.drift if drift.feature != SCORE)
 
 
 def scheduled_only(policy: DecisionSpec) -> DecisionSpec:

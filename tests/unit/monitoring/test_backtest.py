@@ -65,6 +65,11 @@ def test_a_stricter_policy_is_later_and_a_naive_one_alarms_on_one_feature() -> N
     assert naive.false_alarms_a_year == pytest.approx(2 / 40 * 365.25)
 
 
+def test_the_score_is_no_feature_whose_psi_is_watched() -> None:
+    nights = make_nights(END, [0] * 5, score_psi=0.9)
+    assert play_naive(nights, yardstick()).retrains == ()
+
+
 def test_a_month_is_retrained_once_whatever_was_measured() -> None:
     nights = shifts(60, 40, 10)
     found = played(nights, scheduled_only(make_policy()))
