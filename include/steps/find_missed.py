@@ -78,7 +78,12 @@ def groups_of(spec: ModelSpec) -> tuple[str, ...]:
 
 def explain_unmonitored(spec: ModelSpec) -> str:
     """Return why a night that was scored was not measured or decided on."""
-    return f"monitor_model__{spec.model_id} did not run on it, or failed"
+    return f"monitor_model__{spec.model_id} did not run on it, or failed; {_MAKES_UP}"
+
+
+def explain_offline(spec: FeatureGroupSpec) -> str:
+    """Return why a night that was built was not brought online."""
+    return f"materialize_features__{spec.group} did not bring it online, or did not run; {_MAKES_UP}"
 
 
 def explain_unscored(deployment: Deployment, spec: ModelSpec) -> Callable[[str], str]:
@@ -136,8 +141,10 @@ def _explain_undelivered(deployment: Deployment, spec: FeatureGroupSpec) -> Call
     return late
 
 
-def explain_lost(source: SourceSpec) -> str:
-    """Return what is said of a day of a source whose rows were published and are gone."""
+def explain_lost(source: SourceSpec, *, has_lost_files: bool) -> str:
+    """Return what is said of a day of a source whose rows were published and are gone, or files that hold them."""
+    if has_lost_files:
+        return f"a file of it is gone from the folder of {source.raw.name}: bring it back from a backup, then {_REPAIR}"
     return (
         f"rows of it were published, and {source.raw.name} holds none; have the day delivered again and let "
         f"{source.ingest_dag_id} take it, then {_REPAIR}: whoever was erased since comes back with it"

@@ -6,13 +6,14 @@ one is missing (``find_missed``), and making up for it (``repair_nights``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from include import partitions
+from include.adapters.lake.lost_files import lost_partitions
 from include.adapters.sources.deliveries import delivered_days, landed_days, published_days
 from include.governance.lifecycle import LedgerMove, Stage, production_at
 from include.monitoring.missed_nights import Hole, MissedNight
@@ -28,11 +29,19 @@ from include.specs.deployed import load_specs
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.specs.models import ModelSpec, load_model
 from include.specs.sources import load_source
-from include.steps.find_missed import explain_lost, explain_unbuilt, explain_unmonitored, explain_unscored, groups_of
+from include.steps.find_missed import (
+    explain_lost,
+    explain_offline,
+    explain_unbuilt,
+    explain_unmonitored,
+    explain_unscored,
+    groups_of,
+)
 from include.tables import predictions_name
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
+    from include.adapters.lake.delta_lake import LakeAdapter
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,7 @@ class _Record:
         }
         self._moves = {name: deployment.state.ledger(name) for name in self.models}
         self._publications: dict[str, dict[str, int]] = {}
+        self._lost: dict[str, frozenset[str]] = {}
 
     def choose(self, model_id: str | None) -> tuple[list[ModelSpec], tuple[str, ...]]:
         """Return a model and the groups that it reads; without one all models, and all groups."""
@@ -185,8 +195,17 @@ class _Record:
         return min((night for night in self.published(group.table) if live and night >= live), default=None)
 
     def _gone(self, table: str) -> frozenset[str]:
-        with_rows = {night for night, rows in self.published(table).items() if rows}
-        return frozenset(with_rows.difference(self.deployment.lake.partitions(table))) if with_rows else frozenset()
+        if table not in self._lost:
+            with_rows = {night for night, rows in self.published(table).items() if rows}
+            self._lost[table] = _find_gone(self.deployment.lake, table, with_rows)
+        return self._lost[table]
+
+
+def _find_gone(lake: LakeAdapter, table: str, with_rows: Set[str]) -> frozenset[str]:
+    """Return those of some nights whose rows a table does not hold, or not whole."""
+    if not with_rows:
+        return frozenset()
+    return frozenset(with_rows - set(lake.partitions(table)) | with_rows & lost_partitions(lake, table))
 
 
 def _first_night(moves: Iterable[LedgerMove]) -> str | None:
@@ -200,17 +219,19 @@ def _find_lost(
     """Yield the days of sources whose rows were published and are gone: what is built from them would lack them."""
     sources = dict.fromkeys(source for group in groups for source in group.sources)
     for source in map(load_source, sources):
-        if published := published_days(deployment.lake, source):
-            gone = published.difference(deployment.lake.partitions(source.raw.name))
-            for day in sorted(day for day in gone if (start or day) <= day <= last):
-                yield Hole("source", source.source, MissedNight(day, "rows", explain_lost(source)))
+        lake, raw = deployment.lake, source.raw.name
+        gone = _find_gone(lake, raw, published_days(lake, source))
+        named = lake.partitions(raw) if gone else ()
+        for day in sorted(day for day in gone if (start or day) <= day <= last):
+            why = explain_lost(source, has_lost_files=day in named)
+            yield Hole("source", source.source, MissedNight(day, "rows", why))
 
 
 def _explain_groups(deployment: Deployment, nights: Iterable[GroupNight]) -> Iterator[Hole]:
     explained = cache(lambda group: explain_unbuilt(deployment, load_feature_group(group)))
     for night in nights:
         if (lacks := night.lacks) is not None:
-            unseen = f"materialize_features__{night.group} did not bring it online, or did not run"
+            unseen = explain_offline(load_feature_group(night.group))
             why = explained(night.group)(night.partition) if lacks == "features" else unseen
             yield Hole("group", night.group, MissedNight(night.partition, lacks, why))
 

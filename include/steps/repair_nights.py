@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from include.adapters.lake.lost_files import strike_lost
 from include.adapters.sources.deliveries import delivered_days, landed_days
 from include.errors import MlopsError, RefusedError, one_line
 from include.monitoring.missed_nights import Hole, Lacks
@@ -34,6 +35,7 @@ from include.steps.monitor_model import measure_night
 from include.steps.night_status import NightStatus, read_night_status
 from include.steps.record_outcomes import record_outcomes
 from include.steps.score_batch import score_batch
+from include.tables import predictions_name
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -201,6 +203,7 @@ def _build(deployment: Deployment, found: GroupNight) -> Iterator[str]:
             for day in [day for day in landed_days(deployment.settings, source, besides=taken) if day <= night]:
                 import_delivery(deployment, day, source=source)
                 yield f"{source} of {day} taken"
+        strike_lost(deployment.lake, load_feature_group(group).table, night)
         build_features(deployment, group, start=night, end=night)
         yield "built"
     online_since = min(deployment.state.publications(f"online/{group}"), default=None)
@@ -213,6 +216,7 @@ def _decide(deployment: Deployment, found: ModelNight) -> Iterator[str]:
     """Do what a night of a model needs, and yield each thing that was done."""
     model_id, night = found.model_id, found.partition
     if not found.scored:
+        strike_lost(deployment.lake, predictions_name(model_id), night)
         score_batch(deployment, model_id, partition=night)
         yield "scored"
     if not found.measured:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -289,3 +290,26 @@ def test_rows_that_are_gone_from_a_source_are_told_and_nothing_is_built_without_
     faulted.deliver(SILENT)
     assert nights("repair", "--yes")[0] == 0
     assert {table: lake.digest(table) for table in TABLES} == before
+
+
+def test_files_that_were_removed_by_hand_are_told_and_made_up_for_but_not_those_of_a_source(faulted, tmp_path):
+    lake, folder = faulted.deployment.lake, Path(faulted.deployment.lake.uri.removeprefix("file://"))
+    before = {table: lake.digest(table) for table in TABLES}
+    for table, night in (("features/customer_daily", SILENT), ("predictions/churn", AFTER)):
+        shutil.rmtree(folder / table / f"dt={night}")
+    assert [
+        (hole.name, hole.night.partition, hole.night.lacks) for hole in read_night_status(faulted.deployment).holes
+    ] == [
+        ("customer_daily", SILENT, "features"),
+        ("churn", AFTER, "scores"),
+    ]
+    assert nights("repair", "--yes")[0] == 0
+    assert {table: lake.digest(table) for table in TABLES} == before
+    away = shutil.move(folder / "raw/orders" / f"dt={SILENT}", tmp_path)
+    code, told = nights("repair", "--yes")
+    assert (code, "a file of it is gone from the folder of raw/orders: bring it back from a backup" in told) == (
+        1,
+        True,
+    )
+    shutil.move(away, folder / "raw/orders")
+    assert nights("repair", "--yes")[1] == "0 made up for, 0 left\n"
