@@ -38,7 +38,7 @@ def drift() -> None:
 @click.option(
     "--fail-on",
     type=click.Choice(["significant"]),
-    help="Exit with 1 when a column's shift is significant, or its schema.",
+    help="Exit with 1 when a column's shift is significant, or its schema, or no column could be judged.",
 )
 def report(
     reference: Path,
@@ -79,6 +79,9 @@ def _failures(measured: DriftReport) -> Iterator[str]:
         moved = [column.drift.feature for column in measured.columns if column.drift.verdict == verdict]
         if moved:
             yield f"{said} in {len(moved)} of {len(measured.columns)} columns: {', '.join(moved)}"
+    first = measured.columns[0].drift
+    if all(column.drift.verdict == "insufficient" for column in measured.columns):
+        yield f"no column could be judged, of {measured.current_rows} rows: {first.feature}: {first.reason}"
 
 
 def _table(measured: DriftReport) -> str:

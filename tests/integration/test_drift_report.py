@@ -153,6 +153,15 @@ def test_found_drift_is_done_and_a_no_only_on_request(pair: tuple[Path, Path]) -
     assert run("--reference", pair[0], "--current", pair[0], "--fail-on", "significant").exit_code == 0
 
 
+@pytest.mark.parametrize("rows", [0, 30])
+def test_where_nothing_could_be_judged_a_gate_does_not_pass(pair: tuple[Path, Path], tmp_path: Path, rows: int) -> None:
+    few = write(tmp_path / "few.parquet", make_rows().head(rows))
+    assert run("--reference", pair[0], "--current", few).exit_code == 0
+    refused = run("--reference", pair[0], "--current", few, "--fail-on", "significant").exception
+    assert isinstance(refused, RefusedError)
+    assert str(refused).startswith(f"no column could be judged, of {rows} rows: ")
+
+
 @pytest.mark.parametrize("extension", [".parquet", ".csv"])
 def test_a_file_without_rows_gives_no_verdict(tmp_path: Path, extension: str) -> None:
     reference = write(tmp_path / "reference.parquet", make_rows())
