@@ -18,6 +18,7 @@ from include.monitoring.columns import Kind
 from include.monitoring.feature_profile import FeatureProfile, ReferenceProfile
 from include.monitoring.outside import outside_psi, range_pvalue, unseen_pvalue
 from include.monitoring.psi import adjust_for_multiplicity, psi_expected, psi_from_counts, psi_pvalue
+from include.monitoring.psi_of_bins import tell_largest
 from include.monitoring.two_sample import NumericComparison
 from include.monitoring.window_counts import ColumnCounts, WindowCounts
 
@@ -62,6 +63,8 @@ class FeatureDrift:
         Reference rows with a number, as many as are worth one of their own.
     counts : tuple of int
         The window's rows in each bin of the reference, the missing ones last; empty where it was not counted.
+    mostly : str or None
+        Which bin has the largest share of a PSI that is a shift, in words.
     """
 
     feature: str
@@ -84,6 +87,7 @@ class FeatureDrift:
     ks_error: float | None = None
     independent_rows: float | None = None
     counts: tuple[int, ...] = ()
+    mostly: str | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,8 @@ def tell_drift(drift: FeatureDrift) -> str:
     """
     if drift.reason is not None or drift.psi is None:
         return drift.reason or drift.verdict
-    return f"psi {drift.psi:.3f} ({drift.psi_expected:.3f} expected by chance)"
+    mostly = f", {drift.mostly}" if drift.mostly else ""
+    return f"psi {drift.psi:.3f} ({drift.psi_expected:.3f} expected by chance){mostly}"
 
 
 def _pvalues(drift: FeatureDrift) -> list[float]:
@@ -193,6 +198,7 @@ def _over_bins(feature: FeatureProfile, counted: BinCounts) -> FeatureDrift:
         psi=psi_from_counts(reference, current),
         psi_expected=psi_expected(reference, current, effect=feature.effect),
         psi_pvalue=psi_pvalue(reference, current, effect=feature.effect, is_quantile=feature.kind == "numeric"),
+        mostly=tell_largest(feature, reference, current) if feature.known is None else None,
     )
 
 
@@ -306,11 +312,14 @@ def _judged_by_missing(drift: FeatureDrift, unjudged: str) -> FeatureDrift:
 
 
 def _judged_by_bins(drift: FeatureDrift, size: Verdict, pvalue: float, level: float) -> FeatureDrift:
-    if size == "stable" or pvalue < level:
+    if size != "stable" and pvalue < level:
         return replace(drift, verdict=size)
+    if size == "stable":
+        return replace(drift, verdict=size, mostly=None)
     return replace(
         drift,
         verdict="stable",
+        mostly=None,
         reason=f"psi {drift.psi:.3f} is within chance for {drift.reference_rows} and {drift.current_rows} rows "
         f"(expected {drift.psi_expected:.3f}, p {pvalue:.2g} after correction)",
     )

@@ -55,8 +55,13 @@ def psi_from_counts(reference: ArrayLike, current: ArrayLike) -> float:
     >>> psi_from_counts([10, 0], [100, 0])
     0.0
     """
+    return float(np.sum(psi_terms(reference, current)))
+
+
+def psi_terms(reference: ArrayLike, current: ArrayLike) -> NDArray[np.float64]:
+    """Return what each bin adds to PSI; parameters are those of `psi_from_counts`."""
     p, q = (np.maximum(counts / counts.sum(), PROPORTION_FLOOR) for counts in _checked(reference, current))
-    return float(np.sum((q - p) * np.log(q / p)))
+    return np.asarray((q - p) * np.log(q / p))
 
 
 def psi_expected(reference: ArrayLike, current: ArrayLike, *, effect: DesignEffect = INDEPENDENT) -> float:

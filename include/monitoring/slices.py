@@ -68,7 +68,7 @@ def cut(values: pa.ChunkedArray, column: str, ends: Sequence[float]) -> Cells:
     """
     if not ends:
         texts = values.cast(pa.string()).combine_chunks().dictionary_encode()
-        told = [_in_one_line(text) for text in texts.dictionary.to_pylist()]
+        told = [in_one_line(text) for text in texts.dictionary.to_pylist()]
         place_of = {text: place for place, text in enumerate(dict.fromkeys(told))}
         known = tuple(f"{column}={text}" for text in place_of)
         of_text = np.array([*(place_of[text] for text in told), len(known)], dtype=np.int64)
@@ -84,7 +84,7 @@ def cut(values: pa.ChunkedArray, column: str, ends: Sequence[float]) -> Cells:
     return Cells(column, (*known, f"{column} missing"), places)
 
 
-def _in_one_line(text: str) -> str:
+def in_one_line(text: str) -> str:
     """Return a text as a message can hold it: what is no character that one sees is written as its code."""
     short = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
     return short if short.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
