@@ -141,6 +141,16 @@ def test_what_cannot_be_read_is_told_as_json(reader, monkeypatch, path, status, 
     assert told in answer.json()["message"]
 
 
+@pytest.mark.parametrize("path", ["/monitoring/", "/monitoring/churn"])
+def test_settings_that_cannot_be_read_are_told_on_the_page_without_their_values(reader, monkeypatch, caplog, path):
+    monkeypatch.setenv("MLOPS_LAKE_URI", "ftp://ada:secret@lake")
+    answer = reader.get(path)
+    assert (answer.status_code, "secret" in answer.text) == (503, False)
+    assert "can&#39;t be read now" in answer.text
+    assert_sealed(answer.headers, answer.text)
+    assert "MLOPS_LAKE_URI" in caplog.text
+
+
 def test_where_the_database_is_and_who_asks_it_stands_in_the_log_alone(reader, monkeypatch, caplog):
     monkeypatch.setenv("MLOPS_DATABASE_URL", "postgresql+psycopg://nobody@/state?host=/nowhere")
     told = reader.get("/monitoring/churn/year.json").json()["message"]

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
 from mlops.cockpit.access import may_read, require_model
-from mlops.cockpit.pages import PAGES, SEALED, tell_instead
+from mlops.cockpit.pages import PAGES, SEALED, tell_broken, tell_instead
 
 router = APIRouter()
 
@@ -72,9 +72,14 @@ def read_ahead() -> None:
 
 
 def _show(request: Request, user: BaseUser, model_id: str | None = None, *, until: str | None = None) -> Response:
+    from include.errors import MlopsError
     from include.views.monitoring_page import list_monitored
 
-    models = [each for each in list_monitored() if may_read(each, request, user)]
+    try:
+        models = [each for each in list_monitored() if may_read(each, request, user)]
+    except MlopsError as err:
+        told = {"title": "Model monitoring", "message": tell_broken(err), "files": "../monitoring-files"}
+        return HTMLResponse(PAGES.get_template("missing.html.j2").render(told), status_code=503, headers=SEALED)
     html = PAGES.get_template("monitoring.html.j2").render(
         models=models, shown=model_id if model_id is not None else next(iter(models), None), until=until
     )

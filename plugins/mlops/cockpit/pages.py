@@ -31,10 +31,13 @@ SEALED = {
 
 def tell_instead(err: MlopsError) -> tuple[int, str]:
     """Return the status and the words in place of what can't be shown; where it is and what broke is logged."""
-    if isinstance(err, UsageError):
-        return 404, str(err)
+    return (404, str(err)) if isinstance(err, UsageError) else (503, tell_broken(err))
+
+
+def tell_broken(err: MlopsError) -> str:
+    """Return the words in place of what can't be shown whatever is asked for, and log what broke."""
     log.error("a page of the cockpit: %s", err)
-    return 503, (
+    return (
         "what is asked for can't be read now, as what holds it can't be reached or is damaged; "
         "the log of the API server says where and why"
     )
