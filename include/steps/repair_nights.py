@@ -225,7 +225,12 @@ def _decide(deployment: Deployment, found: ModelNight) -> Iterator[str]:
             record_outcomes(deployment, model_id, partition=night)
         measure_night(deployment, model_id, partition=night)
         yield "measured"
-    if not found.decided:
+    # Its own run may have decided it while this one waited for that to measure it.
+    if not found.decided and not _is_decided(deployment, model_id, night):
         # Of whoever repairs it, and how often: it is one run's, so it is decided once.
         ref = decide_retrain(deployment, model_id, partition=night, run_id=f"mlops nights repair {night}")
         yield f"decided: {ref.action}{', which acts' if ref.acted else ''}"
+
+
+def _is_decided(deployment: Deployment, model_id: str, night: str) -> bool:
+    return any(d.partition == night and not d.requested for d in deployment.state.decisions(model_id))
