@@ -225,15 +225,20 @@ def _tell_others(
         if (role, other) == (CHAMPION, version):
             continue
         own = rows.filter(pc.and_(pc.equal(rows[ROLE], role), pc.equal(rows["model_version"], other)))
-        labelled = own.filter(pc.is_valid(own[LABEL]))
-        if labelled.num_rows < spec.monitoring.min_rows:
+        known = own.num_rows - own[LABEL].null_count
+        if known < spec.monitoring.min_rows:
+            continue
+        name = f"{judged}{window.suffix}_{role}_v{other}"
+        about = f"{window.tell(own)} by version {other} as {role}, which is not judged"
+        if why := _lacks_labels(own):
+            yield unjudged(name, f"{about}: {why}", rows=own.num_rows)
             continue
         measured = _measure(spec, own)
         yield tell(
-            f"{judged}{window.suffix}_{role}_v{other}",
+            name,
             measured.figures[judged],
             rows=measured.rows,
-            about=f"{window.tell(own)} by version {other} as {role}, which is not judged",
+            about=about,
             reference=_promise(deployment, spec, other),
         )
 
@@ -255,12 +260,19 @@ def _within(rows: pa.Table, window: _Window) -> pa.Table:
 def _cannot_judge(spec: ModelSpec, rows: pa.Table, age: int) -> str | None:
     if rows.num_rows == 0:
         return f"it scored none of them; its first night is judged {age} days after it"
+    if why := _lacks_labels(rows):
+        return why
     known = rows.num_rows - rows[LABEL].null_count
-    if known < SHARE_MIN * rows.num_rows:
-        return f"the labels of {known} of {rows.num_rows} rows are known, and which are is not chance"
     if known < spec.monitoring.min_rows:
         return f"{known} rows; fewer than {spec.monitoring.min_rows} give no verdict"
     return None
+
+
+def _lacks_labels(rows: pa.Table) -> str | None:
+    known = rows.num_rows - rows[LABEL].null_count
+    if known >= SHARE_MIN * rows.num_rows:
+        return None
+    return f"the labels of {known} of {rows.num_rows} rows are known, and which are is not chance"
 
 
 def _measure(spec: ModelSpec, rows: pa.Table) -> Measured:

@@ -360,6 +360,13 @@ def test_a_night_of_which_labels_are_missing_is_not_judged_by_the_others(deploym
     assert "of 300 rows are known, and which are is not chance" in found["auc"].reason
 
 
+def test_nor_is_that_of_another_version_told_by_the_labels_that_are_there(deployment, monkeypatch):
+    monkeypatch.setattr("include.steps.measure_performance.mature_after", lambda *_, **__: 2)
+    other = checks(deployment, NIGHTS[6])["auc_28_nights_challenger_v2"]
+    assert (other.value, other.verdict) == (None, "unknown")
+    assert re.search(r"as challenger, which is not judged: the labels of \d+ of 1500 rows are known, and", other.reason)
+
+
 def test_of_very_many_rows_those_of_some_customers_are_measured_all_of_each(deployment, monkeypatch):
     every = checks(deployment, NIGHTS[34])["auc_28_nights"]
     monkeypatch.setattr("include.steps.read_outcomes.ROWS_MAX", 2 * CUSTOMERS * 28 // 3)
