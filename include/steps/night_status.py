@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from include import partitions
 from include.adapters.lake.lost_files import lost_partitions
 from include.adapters.sources.deliveries import delivered_days, landed_days, published_days
+from include.errors import MlopsError
 from include.governance.lifecycle import LedgerMove, Stage, production_at
 from include.monitoring.missed_nights import Hole, MissedNight
 from include.monitoring.night_grid import (
@@ -83,8 +84,14 @@ def read_night_status(
         By default the first night of which anything is owed, and `until`.
     until : str, optional
         The last night that is over; by default the newest of which anything is known, by a delivery or on record.
+
+    Raises
+    ------
+    MlopsError
+        If the lake is not the one that the nights were written to.
     """
     record = _Record(deployment)
+    record.require_sources()
     until = until or record.newest
     if until is None:
         return NightStatus((), (), ())
@@ -120,6 +127,19 @@ class _Record:
         if model_id is None:
             return list(self.models.values()), tuple(self.specs.groups)
         return [self.models[model_id]], groups_of(self.models[model_id])
+
+    def require_sources(self) -> None:
+        """Keep nights from being made anew out of what lies in the landing folder alone, in an empty lake."""
+        lake = self.deployment.lake
+        for group in self.specs.groups.values():
+            if not any(self.published(group.table).values()):
+                continue
+            if absent := [raw for source in group.sources if not lake.exists(raw := load_source(source).raw.name)]:
+                raise MlopsError(
+                    f"the lake at {lake.uri} holds no {absent[0]}, which {group.table} was built from; check "
+                    "MLOPS_LAKE_URI, and that what it names is mounted, or bring it back from a backup: nothing is "
+                    "looked for or made up for before"
+                )
 
     @property
     def newest(self) -> str | None:
