@@ -185,16 +185,20 @@ def _judgeable(before: pa.Table, after: pa.Table) -> list[str]:
 
 
 def _is_changed(name: str, before: pa.Table, after: pa.Table) -> bool:
-    """Say whether drift can be measured on a column in just one of the files; without values it may be of any type."""
+    """Say whether drift can be measured on a column in just one of the files; without values it may be of any type.
+
+    One that drift can't be measured on, such as of times, is changed where it is gone.
+    """
     if name not in after.column_names:
-        return False
+        return not is_judgeable(before[name].type)
     types = [table[name].type for table in (before, after)]
     return is_judgeable(types[0]) != is_judgeable(types[1]) and not any(pa.types.is_null(type_) for type_ in types)
 
 
 def _changed(name: str, before: pa.Table, after: pa.Table) -> FeatureDrift:
-    types = [before[name].type, after[name].type]
-    kind = next(type_ for type_ in types if is_judgeable(type_))
+    is_gone = name not in after.column_names
+    types = [table[name].type for table in (before, after) if name in table.column_names]
+    kind = next((type_ for type_ in types if is_judgeable(type_)), types[0])
     return FeatureDrift(
         feature=name,
         kind="categorical" if is_text(value_type(kind)) else "numeric",
@@ -205,9 +209,11 @@ def _changed(name: str, before: pa.Table, after: pa.Table) -> FeatureDrift:
         psi_expected=None,
         psi_pvalue=None,
         missing_reference=before[name].null_count / before.num_rows if before.num_rows else None,
-        missing_current=after[name].null_count / after.num_rows if after.num_rows else None,
+        missing_current=after[name].null_count / after.num_rows if after.num_rows and not is_gone else None,
         outside_range=None,
-        reason=f"the column is {types[1]} where the reference has {types[0]}",
+        reason=f"the window has no column {name!r}, of {types[0]} in the reference"
+        if is_gone
+        else f"the column is {types[1]} where the reference has {types[0]}",
     )
 
 
@@ -266,8 +272,11 @@ def _values(column: pa.ChunkedArray) -> NDArray[Any]:
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     if is_number(column.type):
+        # By its digits a decimal is the nearest double, as in a CSV: Arrow's own cast is off in the last place, and a
+        # value that is an edge falls beside it.
+        exact = column.cast(pa.string()) if pa.types.is_decimal(column.type) else column
         # Whole numbers above 2^53 lose their last digits, which no bin can tell.
-        numbers: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy()
+        numbers: NDArray[np.float64] = exact.cast(pa.float64(), safe=False).to_numpy()
         return numbers
     texts: NDArray[np.object_] = column.to_numpy().astype(object)
     texts[texts == ""] = None  # a CSV writes a missing text as nothing

@@ -89,7 +89,7 @@ def measure_binary(
     found["recall"] = drawn.share(y * decisions, y)
     found["log_loss"] = drawn.ratio(loss, ones)
     found["brier"] = drawn.ratio((p - y) ** 2, ones)
-    found["calibration_error"] = drawn.of(_calibration(y, p))
+    found["calibration_error"] = drawn.distance(_calibration(y, p))
     return Measured(found, len(y), int(owner.max()) + 1)
 
 
@@ -134,17 +134,16 @@ def _auc(
     return Figure(auc(labels, scores), low, high)
 
 
-def _calibration(labels: _Floats, scores: _Floats) -> Callable[[_Floats], float]:
-    """Return the calibration error as a function of the weights of rows; the groups are those of all rows."""
+def _calibration(labels: _Floats, scores: _Floats) -> Callable[[_Floats], _Floats]:
+    """Return how far score and label lie apart in each group, by the weights of rows; the groups are those of all."""
     _, tie, sizes = np.unique(scores, return_inverse=True, return_counts=True)
     middle = np.cumsum(sizes) - (sizes + 1) // 2
     place = (middle * _BINS // len(scores))[tie]
 
-    def error(weights: _Floats) -> float:
-        distance = np.bincount(place, weights * (scores - labels), _BINS)
-        return float(np.abs(distance).sum() / weights.sum())
+    def apart(weights: _Floats) -> _Floats:
+        return np.asarray(np.bincount(place, weights * (scores - labels), _BINS) / weights.sum())
 
-    return error
+    return apart
 
 
 class _Resamples:
@@ -175,10 +174,16 @@ class _Resamples:
         low, high = padded_mean(tops[bottoms > 0], bottoms[bottoms > 0], level=_LEVEL)
         return Figure(found.value, min(found.low, low), max(found.high, high))
 
-    def of(self, metric: Callable[[_Floats], float]) -> Figure:
-        """Return a metric that takes the weights of rows, with its interval."""
-        values = [metric(each[self._owner]) for each in self._drawn]
-        return self._figure(metric(np.ones(len(self._owner))), values)
+    def distance(self, parts: Callable[[_Floats], _Floats]) -> Figure:
+        """Return the sum of the parts' sizes, with its interval.
+
+        Chance only adds to sizes: that of a resample is above that of the rows, as that is above the truth, which the
+        quantiles of resamples leave out. The sum is off by no more than the parts are, all together.
+        """
+        own = parts(np.ones(len(self._owner)))
+        off = float(np.quantile([np.abs(parts(each[self._owner]) - own).sum() for each in self._drawn], _LEVEL))
+        value = float(np.abs(own).sum())
+        return Figure(value, max(value - off, 0.0), min(value + off, 1.0))
 
     @staticmethod
     def _figure(value: float, values: Sequence[float]) -> Figure:

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -340,3 +343,26 @@ def test_the_page_has_what_the_json_has_the_worst_first_and_a_name_is_no_markup(
     assert [verdict for _, verdict in shown][:2] == ["schema", "significant"]
     assert hostile not in text
     assert not re.search(r"(src|href)=|<script|url\(", text)
+
+
+def test_the_same_numbers_as_decimals_are_the_same(tmp_path: Path) -> None:
+    """A database writes a price as DECIMAL(10, 2), a spreadsheet as a double; two of three prices 19.99."""
+    prices = np.round(np.random.default_rng(0).lognormal(2, 0.5, 600), 2)
+    prices[:400] = 19.99
+    doubles = pa.table({"price": prices})
+    decimals = pa.table({"price": pa.array([Decimal(str(price)) for price in prices], pa.decimal128(10, 2))})
+    files = [tmp_path / "doubles.parquet", tmp_path / "decimals.parquet"]
+    for path, rows in zip(files, (doubles, decimals), strict=True):
+        pq.write_table(rows, path)
+    for reference, current in (files, files[::-1]):
+        (column,) = report_drift(reference, current).columns
+        assert (column.drift.psi, column.drift.verdict, column.numeric.ks.statistic) == (0.0, "stable", 0.0)
+
+
+def test_a_column_of_times_that_is_gone_is_a_schema_and_is_counted(tmp_path: Path) -> None:
+    rows = make_rows()
+    before, after = write(tmp_path / "a.parquet", rows), write(tmp_path / "b.parquet", rows.drop(columns="seen_at"))
+    done = run("--reference", before, "--current", after, "--json", "--fail-on", "significant")
+    found = json.loads(done.stdout)["features"]["seen_at"]
+    assert (done.exit_code, found["verdict"]) == (1, "schema")
+    assert found["reason"].startswith("the window has no column 'seen_at', of timestamp[")

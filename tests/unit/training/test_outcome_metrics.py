@@ -52,6 +52,20 @@ def test_the_calibration_error_is_the_mean_distance_over_ten_groups():
     assert found == pytest.approx(0.05, abs=1e-6)
 
 
+@pytest.mark.parametrize("slope", [1.0, 0.5], ids=["calibrated", "too sure"])
+def test_the_interval_of_the_calibration_error_holds_what_it_is_of_many_rows(slope: float):
+    def figure(rows: int, seed: int, samples: int):
+        rng = np.random.default_rng(seed)
+        odds = rng.normal(-1.5, 1.2, rows)
+        labels = (rng.random(rows) < 1 / (1 + np.exp(-slope * odds))).astype(np.int8)
+        scores = (1 / (1 + np.exp(-odds))).astype(np.float32)
+        return measured(labels, scores, list(map(str, range(rows))), samples=samples).figures["calibration_error"]
+
+    true = figure(100_000, 0, 1).value
+    within = [found.low <= true <= found.high for found in (figure(300, seed, 100) for seed in range(1, 61))]
+    assert sum(within) >= 54
+
+
 def test_the_calibration_error_of_equal_scores_does_not_depend_on_the_order_of_rows():
     rng = np.random.default_rng(2)
     scores = rng.choice([0.1, 0.2, 0.5], 900).astype(np.float32)
