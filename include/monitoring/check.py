@@ -29,7 +29,8 @@ class Check:
         Beyond it the verdict is ``breach``; None where a value is told and not judged.
     verdict : {"ok", "breach", "unknown"}
     low, high : float or None
-        Ends of the value's interval; None where it has no end on that side, or none is known.
+        Ends of the value's 95 % interval; None where it has no end on that side, where none is known, and of counts and
+        ratios of them, which are no sample.
     reference : float or None
         What the value was where the version's reference was frozen.
     reference_rows, current_rows : int
@@ -61,17 +62,24 @@ def data_check(
     told: str,
     is_breach: bool | None = None,
     *,
+    interval: tuple[float, float] | None = None,
     reference: float | None = None,
     reference_rows: int = 0,
 ) -> Check:
-    """Return a check of the night's data: it may not be above a limit, or whatever `is_breach` says."""
+    """Return a check of the night's data: it may not be above a limit, or whatever `is_breach` says.
+
+    An interval changes no verdict: broken rows are broken, be they many or few.
+    """
     breaks = value > most if is_breach is None else is_breach
+    low, high = interval or (None, None)
     return Check(
         "data_quality",
         name,
         float(value),
         float(most),
         "breach" if breaks else "ok",
+        low=low,
+        high=high,
         reference=reference,
         reference_rows=reference_rows,
         current_rows=rows,

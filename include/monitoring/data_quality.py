@@ -14,6 +14,7 @@ from typing import Literal
 
 from include.monitoring.check import Check, data_check
 from include.monitoring.drift import FeatureDrift
+from include.monitoring.shares import growth_interval, share_interval
 from include.monitoring.volume import VolumeLimits, judge_volume
 from include.monitoring.watched import Watched, judge_watched
 from include.specs.model_sections import MonitoringSpec
@@ -156,7 +157,8 @@ def _account_checks(policy: MonitoringSpec, source: str, delivery: Delivery) -> 
     )
     fraction, most = delivery.rows_quarantined / delivered, policy.quarantined_max
     told = f"{fraction:.1%} of {delivered} delivered rows of {source} were quarantined, above {most:.1%}"
-    yield data_check(f"share of {source} quarantined", fraction, most, delivered, told)
+    interval = share_interval(delivery.rows_quarantined, delivered)
+    yield data_check(f"share of {source} quarantined", fraction, most, delivered, told, interval=interval)
     told = (
         f"{delivery.rejected_corrections} delivered rows of {source} were to correct others, but broke a rule: "
         "what they were to correct stands; correct them and deliver them again"
@@ -186,5 +188,16 @@ def _missing_checks(
         name = f"missing share of {feature.feature}, above the reference's"
         yield data_check(
             name, more, policy.missing_max, feature.current_rows, told,
-            reference=usual, reference_rows=feature.reference_rows,
+            interval=_missing_interval(feature), reference=usual, reference_rows=feature.reference_rows,
         )  # fmt: skip
+
+
+def _missing_interval(feature: FeatureDrift) -> tuple[float, float] | None:
+    if feature.missing_reference is None or feature.missing_current is None:
+        return None
+    # Where entities recur in the reference, its rows count for fewer.
+    independent = feature.reference_rows / feature.design_effect
+    return growth_interval(
+        (feature.missing_reference * independent, independent),
+        (feature.missing_current * feature.current_rows, feature.current_rows),
+    )

@@ -65,6 +65,8 @@ class FeatureDrift:
         The window's rows in each bin of the reference, the missing ones last; empty where it was not counted.
     mostly : str or None
         Which bin has the largest share of a PSI that is a shift, in words.
+    design_effect : float
+        So many reference rows count for one, as entities recur in it.
     """
 
     feature: str
@@ -88,6 +90,7 @@ class FeatureDrift:
     independent_rows: float | None = None
     counts: tuple[int, ...] = ()
     mostly: str | None = None
+    design_effect: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -273,6 +276,7 @@ def _without_verdict(feature: FeatureProfile, counted: BinCounts | None, rows: i
         outside_range=counted.outside / rows if counted is not None and known else None,
         reason=reason,
         counts=(*counted.bins.tolist(), counted.missing) if counted is not None else (),
+        design_effect=feature.effect.mean,
     )
 
 

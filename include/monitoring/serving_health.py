@@ -13,6 +13,7 @@ from itertools import accumulate
 from include.monitoring.check import Check
 from include.monitoring.latency_histogram import quantile_us
 from include.monitoring.serving_windows import ServingWindow, add_up
+from include.monitoring.shares import share_interval
 from include.specs.model_sections import MonitoringSpec
 
 # Those of the caller's own making are no errors of the service.
@@ -85,10 +86,7 @@ def _ends(latency: Mapping[int, int], share: float) -> tuple[float, float | None
 
 
 def _errors(policy: MonitoringSpec, failed: int, requests: int) -> Check:
-    from scipy.special import betaincinv  # not in the service's image
-
-    low = float(betaincinv(failed, requests - failed + 1, _TAIL)) if failed else 0.0
-    high = float(betaincinv(failed + 1, requests - failed, 1 - _TAIL)) if failed < requests else 1.0
+    low, high = share_interval(failed, requests)
     return Check(
         "traffic",
         "error_share",

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from scipy.stats import binomtest
 
 from include.monitoring.data_quality import DataQuality, Delivery, judge_data_quality
 from include.monitoring.drift import FeatureDrift
@@ -108,6 +109,33 @@ def test_an_empty_delivery_with_nobody_to_score_is_an_incident_where_rows_are_us
     assert volumes == dict.fromkeys(["rows scored", "rows of orders delivered"], "breach" if usual else "unknown")
     assert quality.status == ("incident" if usual else "unknown")
     assert len(quality.reasons) == (2 if usual else 1)
+
+
+def test_shares_have_an_interval_that_changes_no_verdict() -> None:
+    account = Delivery(100, 70, 30)
+    drift = (
+        make_drift("basket", missing=0.06),
+        replace(make_drift("again", missing=0.06, usual=0.02), design_effect=4.0),
+    )
+    _, checks = judge_data_quality(
+        MONITORING, night=NIGHT, rows_scored=STEADY, drift=drift, deliveries={"orders": account}
+    )
+    found = {check.name: check for check in checks}
+    quarantined = found["share of orders quarantined"]
+    exact = binomtest(30, 100).proportion_ci(method="exact")
+    assert (quarantined.low, quarantined.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
+    missing, again = (found[f"missing share of {name}, above the reference's"] for name in ("basket", "again"))
+    assert missing.low < 0.05 < 0.06 < missing.high
+    assert missing.verdict == "breach"
+    assert again.high - again.low > missing.high - missing.low
+    assert found["rows of orders lost"].low is None
+
+
+def test_a_share_of_no_rows_has_no_interval() -> None:
+    empty = replace(make_drift("basket"), reference_rows=0, missing_reference=None)
+    _, checks = judge_data_quality(MONITORING, night=NIGHT, rows_scored=STEADY, drift=(empty,))
+    (missing,) = (check for check in checks if check.name.startswith("missing"))
+    assert (missing.low, missing.high) == (None, None)
 
 
 def test_a_feature_that_may_be_null_is_not_missed() -> None:
