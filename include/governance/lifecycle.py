@@ -106,6 +106,12 @@ def production_at(moves: Sequence[LedgerMove], partition: str) -> int | None:
     return holder([move for move in moves if move.partition < partition], Stage.PRODUCTION)
 
 
+def produced_at(moves: Sequence[LedgerMove], version: int) -> str | None:
+    """Return the partition after which a version first scored in Production; None where it never did."""
+    own = (move.partition for move in moves if move.version == version and move.to_stage == Stage.PRODUCTION)
+    return min(own, default=None)
+
+
 def staging_at(moves: Sequence[LedgerMove], partition: str) -> int | None:
     """Return the version that scores a partition beside the one in Production: the one in Staging before it."""
     return holder([move for move in moves if move.partition < partition], Stage.STAGING)

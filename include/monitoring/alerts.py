@@ -206,13 +206,16 @@ def look_at_night(
     raise an alert and ends none: it sees who is scored, and not what becomes of them.
     """
     asks, tonight = dict(asking), nights[-1]
-    seen = partial(breaches, nights, policy, monitoring, tonight.partition)
+    drifted = breaches(
+        nights, policy.drift_needed[1], monitoring, tonight.partition, by=partial(drifting, policy=policy)
+    )
+    fallen = breaches(nights, policy.windows, monitoring, tonight.partition, by=fallen_checks)
     is_judged = can_be_judged(tonight, monitoring)
     return put_together(
         (
             _look_at_data(tonight),
-            _look_at_drift(asks.get("drift"), is_over=is_judged and not seen(by=partial(drifting, policy=policy))),
-            _look_at_performance(tonight, asks.get("performance"), is_over=is_judged and not seen(by=fallen_checks)),
+            _look_at_drift(asks.get("drift"), is_over=is_judged and not drifted),
+            _look_at_performance(tonight, asks.get("performance"), is_over=is_judged and not fallen),
             _look_at_serving(tonight),
         )
     )

@@ -31,23 +31,22 @@ class LifelongAlarm:
     by_chance: float
 
 
-def lifelong_alarms(
-    nights: Sequence[Sequence[FeatureDrift]], *, false_alarms: float
-) -> list[tuple[LifelongAlarm, ...]]:
-    """Return what each night of a version's life alarms of.
+def lifelong_alarms(drifts: Sequence[FeatureDrift], *, night: int, false_alarms: float) -> tuple[LifelongAlarm, ...]:
+    """Return what a night of a version's life alarms of.
 
     Parameters
     ----------
-    nights : sequence of sequence of FeatureDrift
-        Every night that was measured against one version's reference, from the first one on. A life that is cut
-        short at its beginning has no bound.
+    drifts : sequence of FeatureDrift
+        Of one night, against the version's reference; the same features on all nights of its life.
+    night : int
+        Which one of the life it is, from 1 on. Of nights that are not asked, the share of the chance is not spent.
     false_alarms : float
         The chance of any false alarm, of any feature and in any night, that is allowed; in (0, 1).
 
     Returns
     -------
-    list of tuple of LifelongAlarm
-        One for each night. A feature without numbers on either side never alarms.
+    tuple of LifelongAlarm
+        A feature without numbers on either side never alarms.
 
     Notes
     -----
@@ -75,19 +74,12 @@ def lifelong_alarms(
     >>> from dataclasses import replace
     >>> same = FeatureDrift("x", "numeric", 2000, 500, "stable", 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
     >>> same = replace(same, ks=0.03, ks_error=0.0, independent_rows=2000.0)
-    >>> moved = replace(same, ks=0.25)
-    >>> [len(alarms) for alarms in lifelong_alarms([[same], [same], [moved]], false_alarms=0.01)]
-    [0, 0, 1]
+    >>> [len(lifelong_alarms([replace(same, ks=ks)], night=3, false_alarms=0.01)) for ks in (0.03, 0.25)]
+    [0, 1]
     """
-    features = max((len(night) for night in nights), default=0)
-    return [
-        tuple(
-            alarm
-            for drift in night
-            if (alarm := _alarm(drift, false_alarms / 2 / features, place * (place + 1))) is not None
-        )
-        for place, night in enumerate(nights, start=1)
-    ]
+    share = false_alarms / 2 / max(1, len(drifts))
+    found = (_alarm(drift, share, night * (night + 1)) for drift in drifts)
+    return tuple(alarm for alarm in found if alarm is not None)
 
 
 def _alarm(drift: FeatureDrift, chance: float, nights: int) -> LifelongAlarm | None:

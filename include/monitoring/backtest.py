@@ -283,6 +283,7 @@ def scheduled_only(policy: DecisionSpec) -> DecisionSpec:
         "breaches": 90,
         "features_min": 1000,
         "importance_min": 1.0,
+        "false_alarms": None,
         "budget_per_90_days": 90,
         "cooldown_days": 0,
     }

@@ -131,9 +131,11 @@ def _asides(tonight: NightMetrics | None, ledger: LedgerFacts, policy: DecisionS
 def _nothing_asks(
     nights: Sequence[NightMetrics], policy: DecisionSpec, monitoring: MonitoringSpec, partition: str
 ) -> str:
-    drifted = breaches(nights, policy, monitoring, partition, by=partial(drifting, policy=policy))
-    fallen = breaches(nights, policy, monitoring, partition, by=fallen_checks)
+    needed, windows = policy.drift_needed
+    drifted = breaches(nights, windows, monitoring, partition, by=partial(drifting, policy=policy))
+    fallen = breaches(nights, policy.windows, monitoring, partition, by=fallen_checks)
     told = [tally_drift(len(drifted), policy)]
     if fallen:
         told.append(tally_performance(list(map(fallen_checks, fallen)), policy))
-    return f"nothing asks for a retrain: {' and '.join(told)}, {policy.breaches} needed"
+    of_nights = f", {policy.breaches} needed" if fallen or needed > 1 or windows > 1 else ""
+    return f"nothing asks for a retrain: {' and '.join(told)}{of_nights}"

@@ -34,6 +34,9 @@ class NightMetrics:
         Each feature's share of what the version learned; empty of a night from before it was kept.
     young : mapping of str to int
         Features that look back further than there was history when the reference was sampled, and by how many days.
+    age : int or None
+        Which night of the version's life in Production it is, from 1 on; None of one before that, or from before it was
+        kept.
     """
 
     partition: str
@@ -44,6 +47,7 @@ class NightMetrics:
     checks: tuple[Check, ...] = ()
     importance: Mapping[str, float] = field(default_factory=dict)
     young: Mapping[str, int] = field(default_factory=dict)
+    age: int | None = None
 
 
 @dataclass(frozen=True)

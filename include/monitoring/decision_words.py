@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from include.monitoring.anytime import LifelongAlarm
 from include.monitoring.check import Check
 from include.monitoring.drift import FeatureDrift
 from include.monitoring.estimated_performance import ESTIMATED
@@ -33,8 +34,14 @@ def waiting(night: str) -> str:
 
 
 def tally_drift(found: int, policy: DecisionSpec) -> str:
-    """Say how many nights showed a shift."""
+    """Say how many nights showed a shift; where one alone asks, whether it did."""
     features, share = count(policy.features_min, "feature"), f"{percent(policy.importance_min)} of the model"
+    if policy.false_alarms is not None:
+        return (
+            f"{'a' if found else 'no'} shift of at least {features} holding {share}, or of one that holds it alone, is "
+            f"more than chance explains in all of the version's life, with {percent(policy.false_alarms)} for any "
+            "false alarm"
+        )
     nights = count(policy.windows, "night")
     return (
         f"{found} of the last {nights} showed a significant shift of at least {features} holding {share}, or any shift "
@@ -87,6 +94,25 @@ def tell_shifts(shifted: Sequence[FeatureDrift], importance: Mapping[str, float]
     return ", ".join(told) + (f" and {count(rest, 'feature')} more" if rest else "")
 
 
+def tell_alarms(
+    alarms: Collection[LifelongAlarm], shifted: Sequence[FeatureDrift], importance: Mapping[str, float]
+) -> str:
+    """Say how far features lie from the reference and how far chance reaches: three at most; empty without alarms."""
+    known = {alarm.feature: alarm for alarm in alarms}
+    ranked = sorted(
+        (drift for drift in shifted if drift.feature in known),
+        key=lambda drift: -known[drift.feature].distance * importance.get(drift.feature, 1.0),
+    )
+    told = [_tell_alarm(known[drift.feature], importance.get(drift.feature)) for drift in ranked[:_CAUSES]]
+    rest = len(ranked) - len(told)
+    return ", ".join(told) + (f" and {count(rest, 'feature')} more" if rest else "")
+
+
+def _tell_alarm(alarm: LifelongAlarm, importance: float | None) -> str:
+    share = "" if importance is None else f", {importance:.0%} of the model"
+    return f"{alarm.feature} ks {alarm.distance:.3f} > {alarm.by_chance:.3f}, the most that chance explains{share}"
+
+
 def tell_cause(
     checks: Collection[Check],
     drifting: Sequence[FeatureDrift],
@@ -116,13 +142,17 @@ def _are_estimates(checks: Collection[Check]) -> bool:
 
 
 def _tell_shift(drift: FeatureDrift, importance: float | None, monitoring: MonitoringSpec) -> str:
-    moved = "" if drift.wasserstein is None else f", moved by {number(drift.wasserstein)}"
+    moved = "" if drift.wasserstein is None else f", moved by {number(drift.wasserstein)} of its unit"
     share = "" if importance is None else f", {importance:.0%} of the model"
     if drift.reason is not None:
         return f"{drift.feature}: {drift.reason}{share}"
+    mostly = f", {drift.mostly}" if drift.mostly else ""
+    if drift.verdict == "stable":
+        return f"{drift.feature} ks {drift.ks:.3f}{moved}{share}"
     least = monitoring.psi_moderate if drift.verdict == "moderate" else monitoring.psi_significant
     return (
-        f"{drift.feature} psi {drift.psi:.3f} > {least:g} ({drift.psi_expected:.3f} expected by chance{moved}{share})"
+        f"{drift.feature} psi {drift.psi:.3f} > {least:g}{mostly} ({drift.psi_expected:.3f} expected by chance"
+        f"{moved}{share})"
     )
 
 

@@ -14,12 +14,14 @@ from typing import Literal
 from croniter import croniter
 
 from include import partitions
+from include.monitoring.anytime import LifelongAlarm, lifelong_alarms
 from include.monitoring.check import Check
 from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.decision_words import (
     SCORE,
     tally_drift,
     tally_performance,
+    tell_alarms,
     tell_cause,
     tell_checks,
     tell_shifts,
@@ -58,17 +60,21 @@ def find_triggers(
     """
     if event is not None:
         yield "event", event
-    fallen = breaches(nights, policy, monitoring, partition, by=fallen_checks)
+    fallen = breaches(nights, policy.windows, monitoring, partition, by=fallen_checks)
     if len(fallen) >= policy.breaches:
         last = fallen[-1]
         checks = fallen_checks(last)
         causes = known_causes(checks) or (tell_cause(checks, drifting(last, policy), last.importance, monitoring),)
         told = f"{last.partition}: {tell_checks(checks)}; {'; '.join(causes)}"
         yield "performance", f"{tally_performance(list(map(fallen_checks, fallen)), policy)}; {told}"
-    drifted = breaches(nights, policy, monitoring, partition, by=partial(drifting, policy=policy))
-    if len(drifted) >= policy.breaches:
-        shifts = tell_shifts(drifting(drifted[-1], policy), drifted[-1].importance, monitoring)
-        yield "drift", f"{tally_drift(len(drifted), policy)}; {drifted[-1].partition}: {shifts}"
+    needed, windows = policy.drift_needed
+    drifted = breaches(nights, windows, monitoring, partition, by=partial(drifting, policy=policy))
+    if len(drifted) >= needed:
+        last, found = drifted[-1], drifting(drifted[-1], policy)
+        shifts = tell_alarms(_alarms(last, policy), found, last.importance) or tell_shifts(
+            found, last.importance, monitoring
+        )
+        yield "drift", f"{tally_drift(len(drifted), policy)}; {last.partition}: {shifts}"
     # Last, as more is asked of what came of it alone.
     due = _due_at(policy.schedule, last_trained, partition)
     if due is not None:
@@ -78,14 +84,14 @@ def find_triggers(
 
 def breaches(
     nights: Sequence[NightMetrics],
-    policy: DecisionSpec,
+    windows: int,
     monitoring: MonitoringSpec,
     partition: str,
     *,
     by: Callable[[NightMetrics], Sequence[object]],
 ) -> list[NightMetrics]:
-    """Return the nights of the window that count, and on which `by` finds anything."""
-    since = partitions.shift(partition, 1 - policy.windows)
+    """Return the nights that count of the last `windows`, and on which `by` finds anything."""
+    since = partitions.shift(partition, 1 - windows)
     version = nights[-1].model_version if nights and nights[-1].partition == partition else None
     return [
         night
@@ -106,13 +112,31 @@ def drifting(night: NightMetrics, policy: DecisionSpec) -> list[FeatureDrift]:
     """Return the features whose shift has a night count; none where it does not.
 
     It does where enough have shifted significantly that the model rests on together, or where one that it rests on
-    alone has shifted at all: half a deviation is a PSI of 0.25, which chance keeps below 0.2 on every tenth night. The
-    score is judged elsewhere, and is no cause of its own; a feature that is young is judged later.
+    alone has shifted at all: half a deviation is a PSI of 0.25, which chance keeps below 0.2 on every tenth night.
+    Where the policy bounds the false alarms of a version's life, a feature has shifted that `lifelong_alarms` names,
+    whatever its verdict. The score is judged elsewhere, and is no cause of its own; a feature that is young is judged
+    later.
     """
-    shifted = _find_shifted(night, young=False)
-    together = [drift for drift in shifted if drift.verdict == "significant"]
-    is_enough = len(together) >= policy.features_min and _are_rested_on(together, night, policy)
-    return [drift for drift in shifted if (is_enough and drift in together) or _is_rested_on(drift, night, policy)]
+    shifted, surely = _moved(night, policy)
+    is_enough = len(surely) >= policy.features_min and _are_rested_on(surely, night, policy)
+    return [drift for drift in shifted if (is_enough and drift in surely) or _is_rested_on(drift, night, policy)]
+
+
+def _moved(night: NightMetrics, policy: DecisionSpec) -> tuple[list[FeatureDrift], list[FeatureDrift]]:
+    """Return the features that have shifted at all, and those of them that count together."""
+    if policy.false_alarms is None:
+        shifted = _find_shifted(night, young=False)
+        return shifted, [drift for drift in shifted if drift.verdict == "significant"]
+    alarmed = {alarm.feature for alarm in _alarms(night, policy)} - {SCORE, *night.young}
+    surely = [drift for drift in night.drift if drift.feature in alarmed]
+    return surely, surely
+
+
+def _alarms(night: NightMetrics, policy: DecisionSpec) -> tuple[LifelongAlarm, ...]:
+    """Return what no chance explains in the version's life; nothing where the policy does not ask."""
+    if policy.false_alarms is None or night.age is None:
+        return ()
+    return lifelong_alarms(night.drift, night=night.age, false_alarms=policy.false_alarms)
 
 
 def shifted_young(night: NightMetrics) -> list[FeatureDrift]:

@@ -251,6 +251,15 @@ class DecisionSpec(Frozen):
     estimated: Annotated[
         bool, Field(description="true: an estimated fall of the AUC asks as one that came true; it is told else")
     ] = False
+    false_alarms: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="chance that drift ever asks in a version's life though nothing changes; it asks by one night "
+            "then, that such a chance can't explain, and not by N of M; null: by N of M",
+        ),
+    ] = None
     cooldown_days: Annotated[int, Field(ge=0, le=365, description="days from one retrain to the next")]
     budget_per_90_days: Annotated[int, Field(ge=0, le=90, description="most retrains in 90 days")]
     stop: Annotated[bool, Field(description="true vetoes every retrain of the model")]
@@ -269,6 +278,11 @@ class DecisionSpec(Frozen):
         except CroniterBadDateError as err:
             raise ValueError(f"{value!r} never comes; write a day that there is, e.g. '0 0 1 * *' for monthly") from err
         return value
+
+    @property
+    def drift_needed(self) -> tuple[int, int]:
+        """On how many of how many nights drift has to show."""
+        return (self.breaches, self.windows) if self.false_alarms is None else (1, 1)
 
     @model_validator(mode="after")
     def _breaches_fit_windows(self) -> DecisionSpec:

@@ -98,7 +98,8 @@ def _measure(
         significant=monitoring.psi_significant,
     )
     quality, checks = judge_data_quality(monitoring, night=key, rows_scored=counts, drift=drift)
-    return NightMetrics(key, counts[key], quality, drift, model_version=_VERSION, checks=checks)
+    age = partitions.days_between(min(counts), key) + 1
+    return NightMetrics(key, counts[key], quality, drift, model_version=_VERSION, checks=checks, age=age)
 
 
 def _names(rows: DataSet, before: pa.Table, after: pa.Table) -> list[str]:

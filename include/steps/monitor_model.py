@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 from include import partitions
 from include.adapters.deployment import Deployment
 from include.errors import RefusedError, UnpublishedError
+from include.governance.lifecycle import produced_at
 from include.monitoring.data_quality import judge_data_quality, judge_volumes, quality_of, with_volumes
 from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.decision_words import SCORE
@@ -153,11 +154,17 @@ def _measure(deployment: Deployment, spec: ModelSpec, partition: str) -> NightMe
         (*checks, *watched),
         loaded.model.importance,
         find_young(spec, loaded, rows_delivered),
+        _age(deployment, spec, version, partition),
     )
     log.info(
         "measure_night model=%s partition=%s rows=%d data=%s", spec.model_id, partition, night.rows, quality.status
     )
     return night
+
+
+def _age(deployment: Deployment, spec: ModelSpec, version: int, partition: str) -> int | None:
+    promoted = produced_at(deployment.state.ledger(spec.model_id), version)
+    return None if promoted is None or promoted >= partition else partitions.days_between(promoted, partition)
 
 
 def _counted(

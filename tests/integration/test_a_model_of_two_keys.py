@@ -31,7 +31,7 @@ from include.steps.import_source import import_delivery, import_file
 from include.steps.judge_features import check_features
 from include.steps.load_version import load_version
 from include.steps.materialize_features import materialize_features
-from include.steps.monitor_model import measure_night
+from include.steps.monitor_model import load_nights, measure_night
 from include.steps.move_model import promote_version, stage_or_refuse
 from include.steps.score_batch import score_batch
 from include.steps.train_model import train_model
@@ -135,6 +135,7 @@ def test_a_night_is_scored_pair_by_pair_measured_and_decided(deployment: Deploym
     assert scored.rows == rows.num_rows == len(set(pairs_of(rows)))
     assert set(pairs_of(rows)) == bought(shop, partitions.shift(NIGHT, -29), NIGHT)
     assert measure_night(deployment, MODEL, partition=NIGHT)["data_quality"] == "ok"
+    assert [night.age for night in load_nights(deployment, MODEL, until=NIGHT)] == [1]
     assert decide_retrain(deployment, MODEL, partition=NIGHT, run_id="r").action in ("hold", "retrain")
 
 

@@ -26,7 +26,7 @@ from tests.statistics.null_years import (
 from tests.unit.monitoring.nights import make_drift
 
 FULL = os.environ.get("STATISTICS") == "full"
-YEAR, REFERENCE = 365, SNAPSHOTS * WEEK
+YEAR, HALF_A_YEAR, REFERENCE = 365, 180, SNAPSHOTS * WEEK
 YEARS = {50: 1_600, 500: 400} if FULL else {50: 4, 500: 1}
 BREACHES, WINDOWS, FALSE_ALARMS = 3, 5, 0.05
 
@@ -143,10 +143,10 @@ def share(nights: list[int], within: int) -> float:
 
 def first_lifelong_alarm(nights: np.ndarray) -> int:
     quiet = replace(make_drift("quiet"), ks=0.0, ks_error=0.0, independent_rows=1_000.0)
-    profile, life = profile_of(nights, until=REFERENCE), [[quiet] * 50] * 180
-    for night in nights[REFERENCE:]:
+    profile = profile_of(nights, until=REFERENCE)
+    for place, night in enumerate(nights[REFERENCE:], start=1):
         columns = {f"f{n}": values for n, values in enumerate(night)}
         judged = measure_drift(ReferenceProfile(profile), columns, min_rows=50, moderate=0.1, significant=0.2)
-        life.append([judged[0], *[quiet] * 49])
-    alarms = lifelong_alarms(life, false_alarms=0.05)[180:]
-    return next((place + 1 for place, each in enumerate(alarms) if each), 99)
+        if lifelong_alarms([judged[0], *[quiet] * 49], night=HALF_A_YEAR + place, false_alarms=0.05):
+            return place
+    return 99

@@ -54,6 +54,15 @@ def test_a_move_governs_the_partitions_after_it():
     assert lifecycle.production_at(moves, "2026-02-02") == 2
 
 
+def test_a_versions_life_begins_with_its_first_promotion_whatever_came_after():
+    moves = history(
+        STAGED, PROMOTED, (lifecycle.stage_candidate, 2, "2026-02-01"), (lifecycle.promote, 2, "2026-02-01")
+    )
+    moves += lifecycle.roll_back(moves, request(1, "2026-02-10"))
+    assert lifecycle.production_at(moves, "2026-02-11") == 1
+    assert [lifecycle.produced_at(moves, version) for version in (1, 2, 3)] == ["2026-01-01", "2026-02-01", None]
+
+
 def test_a_newer_candidate_supersedes_the_one_that_waits():
     moves = history(STAGED, (lifecycle.stage_candidate, 2, "2026-01-05"))
     assert lifecycle.stages(moves) == {1: Stage.ARCHIVED, 2: Stage.STAGING}

@@ -31,7 +31,7 @@ from include.monitoring.missed_nights import Hole, MissedNight
 from include.monitoring.reference_profile import build_reference_profile
 from include.monitoring.triggers import find_triggers
 from include.monitoring.untrained import UntrainedRetrain
-from tests.unit.monitoring.nights import MONITORING, make_ledger, make_night, make_nights, make_policy
+from tests.unit.monitoring.nights import MONITORING, make_drift, make_ledger, make_night, make_nights, make_policy
 
 TONIGHT = "2026-03-10"
 NOW = datetime(2026, 3, 11, 6, tzinfo=UTC)
@@ -121,6 +121,22 @@ OVER = {
 @pytest.mark.parametrize("kind", OVER)
 def test_what_is_judged_and_gone_is_over(kind):
     assert ended(look(OVER[kind]), [alert(kind)]) == (alert(kind),)
+
+
+def test_drift_that_asks_by_one_night_is_over_on_the_first_night_without_it():
+    policy = make_policy(false_alarms=0.05)
+    moved = replace(make_drift("f0"), ks=0.4, ks_error=0.0, independent_rows=2_000.0)
+    was, tonight = make_nights(TONIGHT, [0, 0], version=3)
+    was = replace(was, age=20, drift=(moved,), importance={"f0": 0.5})
+    tonight = replace(tonight, age=21, drift=(replace(moved, ks=0.05),), importance={"f0": 0.5})
+    before = [replace(was, partition=tonight.partition)]
+    assert kinds(look_at_night(before, list(asking(before, policy)), policy, MONITORING)) == {"drift"}
+    found = look_at_night([was, tonight], list(asking([was, tonight], policy)), policy, MONITORING)
+    assert ended(found, [alert("drift")]) == (alert("drift"),)
+
+
+def asking(nights, policy):
+    return find_triggers(nights, policy, MONITORING, partition=TONIGHT, last_trained=None, event=None)
 
 
 def test_what_an_open_alert_tells_is_not_raised_again_and_what_was_over_is():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from include.monitoring.anytime import lifelong_alarms
+from include.monitoring.anytime import LifelongAlarm, lifelong_alarms
 from include.monitoring.drift import FeatureDrift, measure_drift
 from include.monitoring.reference_profile import build_reference_profile
 from tests.unit.monitoring.nights import make_drift
@@ -31,8 +31,12 @@ def looked_at(reference: np.ndarray, night: np.ndarray, *, name: str = "x", rows
     )
 
 
+def alarms_of(life: list[list[FeatureDrift]]) -> list[tuple[LifelongAlarm, ...]]:
+    return [lifelong_alarms(drifts, night=night, false_alarms=ALLOWED) for night, drifts in enumerate(life, start=1)]
+
+
 def lives_with_alarms(lives: list[list[list[FeatureDrift]]]) -> int:
-    return sum(any(lifelong_alarms(life, false_alarms=ALLOWED)) for life in lives)
+    return sum(any(alarms_of(life)) for life in lives)
 
 
 def panel(rng: np.random.Generator, rows: int, nights: int, *, alike: float) -> list[np.ndarray]:
@@ -79,7 +83,7 @@ def test_the_bound_is_used_and_not_only_kept() -> None:
         ranks = np.arange(31) / 30
         error = max(np.abs(ranks[1:] - places).max(), np.abs(ranks[:-1] - places).max())
         night = replace(make_drift("x"), current_rows=10**9, ks=float(error), ks_error=0.0, independent_rows=30.0)
-        alarms += bool(lifelong_alarms([[night]], false_alarms=ALLOWED)[0])
+        alarms += bool(alarms_of([[night]])[0])
     assert ALLOWED / 8 < alarms / lives <= ALLOWED / 2 + 4 * np.sqrt(ALLOWED / 2 / lives)
 
 
@@ -91,7 +95,7 @@ def test_half_a_deviation_in_five_hundred_rows_is_found_within_three_nights(sinc
         rng = np.random.default_rng(seed)
         reference = rng.normal(size=2_000)
         moved = [[looked_at(reference, rng.normal(0.5, 1, 500), name="f0"), *quiet[1:]] for _ in range(3)]
-        alarms = lifelong_alarms([quiet] * since + moved, false_alarms=ALLOWED)
+        alarms = alarms_of([quiet] * since + moved)
         assert not any(alarms[:since])
         found += any(alarm.feature == "f0" for night in alarms[since:] for alarm in night)
     assert found >= 0.95 * runs
@@ -103,12 +107,11 @@ def test_a_measured_night_says_all_that_the_test_needs() -> None:
     profile = build_reference_profile({"x": reference}, clusters=np.tile(np.arange(500), 4))
     (judged,) = measure_drift(profile, {"x": night}, min_rows=50, moderate=0.1, significant=0.2)
     assert judged.independent_rows == pytest.approx(500, rel=0.02)
-    (alarm,) = lifelong_alarms([[judged]], false_alarms=ALLOWED)[0]
+    (alarm,) = alarms_of([[judged]])[0]
     # log(2 / 0.025) / 2 of 500 and of 400 rows, the latter of half the chance.
     expected = np.sqrt(np.log(80) / 2 / judged.independent_rows) + np.sqrt(np.log(160) / 800) + judged.ks_error
     assert (alarm.feature, alarm.by_chance) == ("x", pytest.approx(expected, rel=1e-6))
 
 
 def test_what_was_stored_before_and_what_has_no_numbers_never_alarms() -> None:
-    assert lifelong_alarms([[make_drift("x"), make_drift("y", psi=None)]], false_alarms=ALLOWED) == [()]
-    assert lifelong_alarms([], false_alarms=ALLOWED) == []
+    assert alarms_of([[make_drift("x"), make_drift("y", psi=None)], []]) == [(), ()]

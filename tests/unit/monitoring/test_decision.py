@@ -105,6 +105,58 @@ def test_a_shift_that_a_retrain_could_not_learn_yet_is_explained(shifted: int, i
     assert is_told == any("version 1 was trained on examples up to 2011-07-20" in reason for reason in reasons)
 
 
+BOUNDED = make_policy(false_alarms=0.05)
+
+
+def surely_moved(*, ks: float, age: int | None = 200, importance: float = 0.5, psi: float = 0.02) -> NightMetrics:
+    """Return a night of which one feature lies so far from the reference, as Kolmogorov and Smirnov measure it."""
+    moved = replace(make_drift("f0", psi=psi), ks=ks, ks_error=0.0, independent_rows=2_000.0)
+    night = replace(make_night(TONIGHT), age=age, importance={"f0": importance, "f1": 0.1})
+    return replace(night, drift=(moved, *night.drift[1:]))
+
+
+@pytest.mark.parametrize(
+    ("nights", "action"),
+    [
+        ([surely_moved(ks=0.25)], "retrain"),
+        ([surely_moved(ks=0.1)], "hold"),
+        ([surely_moved(ks=0.1, psi=0.3)], "hold"),
+        ([surely_moved(ks=0.25, importance=0.2)], "hold"),
+        ([surely_moved(ks=0.25, age=None)], "hold"),
+        ([replace(night, age=9) for night in make_nights(TONIGHT, [4] * 5)], "hold"),
+    ],
+    ids=["beyond", "within", "a verdict", "not rested on", "from before", "a verdict on each night"],
+)
+def test_where_false_alarms_are_bounded_one_night_asks_and_no_verdict_does(nights, action) -> None:
+    assert decided(nights, BOUNDED).action == action
+    assert decided(nights, make_policy(stop=True, false_alarms=0.05)).action == "veto"
+
+
+def test_a_night_that_asks_by_itself_says_how_far_chance_reaches() -> None:
+    decision = decided([surely_moved(ks=0.25)], BOUNDED)
+    assert outcome(decision) == ("retrain", "drift")
+    # Five features, night 200: sqrt(log(2 / 0.005) / 4000) + sqrt(log(2 * 40200 / 0.005) / 2000).
+    assert decision.reasons == (
+        "a shift of at least 2 features holding 25% of the model, or of one that holds it alone, is more than chance "
+        "explains in all of the version's life, with 5% for any false alarm; 2011-09-20: f0 ks 0.250 > 0.130, the most "
+        "that chance explains, 50% of the model",
+    )
+    quiet = decided([surely_moved(ks=0.1)], BOUNDED).reasons
+    assert quiet == (
+        "nothing asks for a retrain: no shift of at least 2 features holding 25% of the model, or of one that holds it "
+        "alone, is more than chance explains in all of the version's life, with 5% for any false alarm",
+    )
+
+
+def test_performance_asks_by_several_nights_also_where_drift_asks_by_one() -> None:
+    fallen = Check("performance", "auc", 0.7, 0.8, "breach", low=0.68, high=0.72, current_rows=900)
+    nights = [replace(night, checks=(fallen,), age=9) for night in make_nights(TONIGHT, [0] * 5)]
+    assert outcome(decided(nights, BOUNDED)) == ("retrain", "performance")
+    assert (
+        decided(nights[-1:], BOUNDED).reasons[0].endswith("performance had fallen on 1 of the last 5 nights, 3 needed")
+    )
+
+
 def test_a_quiet_night_says_what_it_would_have_taken() -> None:
     assert decided(make_nights(TONIGHT, [0, 2, 0, 0, 0])).reasons == (
         "nothing asks for a retrain: 1 of the last 5 nights showed a significant shift of at least 2 features holding "

@@ -74,6 +74,7 @@ MAKES_NO_MODEL = {
     "decision.features_min",
     "decision.importance_min",
     "decision.estimated",
+    "decision.false_alarms",
     "decision.cooldown_days",
     "decision.budget_per_90_days",
     "decision.stop",
