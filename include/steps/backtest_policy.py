@@ -143,7 +143,7 @@ def read_policy(path: Path, policy: DecisionSpec) -> DecisionSpec:
     Parameters
     ----------
     path : Path
-        Keys of a model's section ``decision:``, on their own or below it.
+        Keys of a model's section ``decision:``, on their own or below it, or a model's whole spec.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def read_policy(path: Path, policy: DecisionSpec) -> DecisionSpec:
         If the file is no YAML, or a key or value is not allowed.
     """
     values = read_yaml(path)
-    section = values.get("decision", values) if len(values) == 1 else values
+    section = values.get("decision", values) if len(values) == 1 or "model_id" in values else values
     if not isinstance(section, dict):
         raise SpecError(f"{path.name}: decision must be a mapping of keys to values, found {type(section).__name__}")
     return validated(DecisionSpec, laid_over(policy.model_dump(), section, path), path)

@@ -66,12 +66,16 @@ def test_policies_are_played_on_a_data_set_without_a_home(files, as_times, tmp_p
     if as_times and files["now"].suffix == ".parquet":
         days().assign(dt=lambda rows: pd.to_datetime(rows["dt"]) + pd.Timedelta("23:59:59")).to_parquet(files["now"])
     (tmp_path / "patient.yaml").write_text("breaches: 5\nschedule: null\n")
-    done = backtest(*of(files), "--policy", tmp_path / "patient.yaml", "--change", CHANGE, "--json")
+    # The whole spec of a model may be given: its decision: is what is played.
+    (tmp_path / "bounded.yaml").write_text("model_id: other\ndecision: {false_alarms: 0.05, schedule: null}\n")
+    others = [word for name in ("patient", "bounded") for word in ("--policy", tmp_path / f"{name}.yaml")]
+    done = backtest(*of(files), *others, "--change", CHANGE, "--json")
     assert done.exit_code == 0, done.output
     found = {each["policy"]: each for each in json.loads(done.stdout)["policies"]}
-    assert [found[name]["retrains"] for name in ("as it is", "patient", "never", "best in hindsight")] == [
+    assert [found[name]["retrains"] for name in ("as it is", "patient", "bounded", "never", "best in hindsight")] == [
         [DAYS[22]],
         [DAYS[24]],
+        [CHANGE],
         [],
         [CHANGE],
     ]
