@@ -18,6 +18,7 @@ from include.monitoring.columns import Kind
 from include.monitoring.feature_profile import FeatureProfile, ReferenceProfile
 from include.monitoring.outside import outside_psi, range_pvalue, unseen_pvalue
 from include.monitoring.psi import adjust_for_multiplicity, psi_expected, psi_from_counts, psi_pvalue
+from include.monitoring.psi_interval import psi_interval
 from include.monitoring.psi_of_bins import tell_largest
 from include.monitoring.two_sample import NumericComparison
 from include.monitoring.window_counts import ColumnCounts, WindowCounts
@@ -67,6 +68,9 @@ class FeatureDrift:
         Which bin has the largest share of a PSI that is a shift, in words.
     design_effect : float
         So many reference rows count for one, as entities recur in it.
+    psi_low, psi_high : float or None
+        Ends of the 95 % interval of the populations' PSI, without what chance adds; None where there is no PSI, and of
+        nights that were kept without it.
     """
 
     feature: str
@@ -91,6 +95,8 @@ class FeatureDrift:
     counts: tuple[int, ...] = ()
     mostly: str | None = None
     design_effect: float = 1.0
+    psi_low: float | None = None
+    psi_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -196,12 +202,15 @@ def _measured(column: ColumnCounts, min_rows: int) -> _Measured:
 def _over_bins(feature: FeatureProfile, counted: BinCounts) -> FeatureDrift:
     reference = np.array([*feature.counted_in(counted.precision), feature.missing])
     current = np.array([*counted.bins, counted.missing])
+    low, high = psi_interval(reference, current, effect=feature.effect)
     return replace(
         _without_verdict(feature, counted, counted.rows, None),
         psi=psi_from_counts(reference, current),
         psi_expected=psi_expected(reference, current, effect=feature.effect),
         psi_pvalue=psi_pvalue(reference, current, effect=feature.effect, is_quantile=feature.kind == "numeric"),
         mostly=tell_largest(feature, reference, current) if feature.known is None else None,
+        psi_low=low,
+        psi_high=high,
     )
 
 
@@ -309,7 +318,10 @@ def _sized(psi: float, moderate: float, significant: float) -> Verdict:
 def _judged_by_missing(drift: FeatureDrift, unjudged: str) -> FeatureDrift:
     """Return a feature without bins, of which the share of rows without a value is known alone."""
     if drift.verdict == "stable":
-        return replace(drift, verdict="insufficient", psi=None, psi_expected=None, psi_pvalue=None, reason=unjudged)
+        return replace(
+            drift, verdict="insufficient", psi=None, psi_expected=None, psi_pvalue=None, psi_low=None, psi_high=None,
+            reason=unjudged,
+        )  # fmt: skip
     now, before = f"{drift.missing_current:.1%} of {drift.current_rows}", f"{drift.missing_reference:.1%}"
     words = f"{now} rows have no value, as had {before} of the reference's {drift.reference_rows}"
     return replace(drift, reason=words)
