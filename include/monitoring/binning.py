@@ -41,7 +41,7 @@ class BinCounts:
         Rows of which it is known whether they are outside: all with a value, but for a text column with so many values
         that the reference kept only some.
     precision : {"float32", "float64"}
-        In which they were counted.
+        In which they were counted; of a window without values it says nothing.
     """
 
     bins: NDArray[np.int64]
@@ -53,7 +53,17 @@ class BinCounts:
     @property
     def rows(self) -> int:
         """Rows of the window."""
-        return int(self.bins.sum()) + self.missing
+        return self.valued + self.missing
+
+    @property
+    def valued(self) -> int:
+        """Rows with a value."""
+        return int(self.bins.sum())
+
+    @property
+    def kept_in(self) -> Precision | None:
+        """The precision, where there is a value to have one."""
+        return self.precision if self.valued else None
 
     def __add__(self, other: BinCounts) -> BinCounts:
         """Return the counts of both windows together, as if their rows had been counted at once.
@@ -63,7 +73,8 @@ class BinCounts:
         UsageError
             If they weren't counted over the same bins and in one precision.
         """
-        if self.bins.shape != other.bins.shape or self.precision != other.precision:
+        is_alike = self.precision == other.precision or not (self.valued and other.valued)
+        if self.bins.shape != other.bins.shape or not is_alike:
             raise UsageError(
                 f"counts over {len(self.bins)} bins in {self.precision} and over {len(other.bins)} in "
                 f"{other.precision} don't add up; count both over one profile"
@@ -73,7 +84,7 @@ class BinCounts:
             self.missing + other.missing,
             self.outside + other.outside,
             self.told_apart + other.told_apart,
-            self.precision,
+            self.precision if self.valued else other.precision,
         )
 
 

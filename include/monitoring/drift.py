@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from include.monitoring.binning import BinCounts
-from include.monitoring.columns import Kind
+from include.monitoring.columns import Kind, Precision
 from include.monitoring.feature_profile import FeatureProfile, ReferenceProfile
 from include.monitoring.outside import outside_psi, range_pvalue, unseen_pvalue
 from include.monitoring.psi import adjust_for_multiplicity, psi_expected, psi_from_counts, psi_pvalue
@@ -71,6 +71,9 @@ class FeatureDrift:
     psi_low, psi_high : float or None
         Ends of the 95 % interval of the populations' PSI, without what chance adds; None where there is no PSI, and of
         nights that were kept without it.
+    precision : {"float32", "float64"} or None
+        In which the window's numbers were counted; None without values, and of nights that were kept without it, which
+        were counted in the reference's own.
     """
 
     feature: str
@@ -97,6 +100,7 @@ class FeatureDrift:
     design_effect: float = 1.0
     psi_low: float | None = None
     psi_high: float | None = None
+    precision: Precision | None = None
 
 
 @dataclass(frozen=True)
@@ -286,6 +290,7 @@ def _without_verdict(feature: FeatureProfile, counted: BinCounts | None, rows: i
         reason=reason,
         counts=(*counted.bins.tolist(), counted.missing) if counted is not None else (),
         design_effect=feature.effect.mean,
+        precision=counted.kept_in if counted is not None else None,
     )
 
 

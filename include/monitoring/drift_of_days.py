@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from include.errors import UsageError
+from include.monitoring.columns import Precision
 from include.monitoring.drift import FeatureDrift
 from include.monitoring.feature_profile import FeatureProfile
 from include.monitoring.psi import psi_from_counts
@@ -34,7 +35,7 @@ def psi_of_days(feature: FeatureProfile, days: Sequence[FeatureDrift]) -> float 
     Raises
     ------
     UsageError
-        If a day was counted over other bins.
+        If a day was counted over other bins, or in another precision than the others.
     """
     counted = [day.counts for day in days if day.counts]
     if strange := [counts for counts in counted if len(counts) != len(feature.counts) + 1]:
@@ -44,4 +45,15 @@ def psi_of_days(feature: FeatureProfile, days: Sequence[FeatureDrift]) -> float 
         )
     if feature.unjudged is not None or not feature.rows or not np.sum(counted):
         return None
-    return psi_from_counts([*feature.counts, feature.missing], np.sum(counted, axis=0))
+    reference = feature.counted_in(_precision_of(feature, days))
+    return psi_from_counts([*reference, feature.missing], np.sum(counted, axis=0))
+
+
+def _precision_of(feature: FeatureProfile, days: Sequence[FeatureDrift]) -> Precision:
+    found = sorted({day.precision or feature.precision for day in days if any(day.counts[:-1])})
+    if len(found) > 1:
+        raise UsageError(
+            f"{feature.name} was counted in {' and '.join(found)}, which don't add up; "
+            "add up days whose numbers are kept in one precision"
+        )
+    return found[0] if found else feature.precision

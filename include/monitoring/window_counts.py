@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from include.monitoring.binning import BinCounts, count_over
-from include.monitoring.columns import find_change, numeric_values, rounded_to
+from include.monitoring.columns import Precision, find_change, numeric_values, rounded_to
 from include.monitoring.feature_profile import FeatureProfile, ReferenceProfile
 from include.monitoring.side_by_side import side_by_side
 from include.monitoring.streamed_comparison import StreamedComparison
@@ -52,15 +53,18 @@ class ColumnCounts:
         values = columns[feature.name]
         counted = count_over(feature, values)
         self.counted = counted if self.counted is None else self.counted + counted
-        if feature.kind == "numeric":
-            if self._compared is None:
-                self._compared = StreamedComparison(feature.numbers.rounded(counted.precision))
-            self._compared.add(rounded_to(counted.precision, numeric_values(feature.name, values)))
+        if feature.kind == "numeric" and counted.kept_in is not None:
+            self._compare(rounded_to(counted.kept_in, numeric_values(feature.name, values)), counted.kept_in)
+
+    def _compare(self, numbers: NDArray[np.float64], precision: Precision) -> None:
+        if self._compared is None:
+            self._compared = StreamedComparison(self.feature.numbers.rounded(precision))
+        self._compared.add(numbers)
 
     @property
     def valued(self) -> int:
         """Rows that have a value, of those that were counted."""
-        return self.counted.rows - self.counted.missing if self.counted is not None else 0
+        return self.counted.valued if self.counted is not None else 0
 
     def compare(self) -> NumericComparison | None:
         """Return the distances from the reference's numbers; None where a side has none."""

@@ -33,6 +33,24 @@ def test_seven_stored_days_have_the_psi_of_their_week(rng: np.random.Generator, 
     assert together == (None if week.psi is None else pytest.approx(week.psi, rel=1e-12))
 
 
+def test_days_of_fewer_bits_than_the_reference_have_the_psi_of_their_week() -> None:
+    wide = 2.0**24 + np.random.default_rng(0).integers(0, 60, 2_000)
+    profile = build_reference_profile({"x": wide})
+    days = [measured(profile, day) for day in np.array_split(wide.astype(np.float32), 7)]
+    assert psi_of_days(profile.features[0], days) == measured(profile, wide.astype(np.float32)).psi == 0.0
+
+
+def test_days_of_different_bits_are_refused_and_those_without_a_value_have_none() -> None:
+    wide = 2.0**24 + np.random.default_rng(0).integers(0, 60, 2_000)
+    profile = build_reference_profile({"x": wide})
+    narrow, whole = measured(profile, wide.astype(np.float32)), measured(profile, wide)
+    with pytest.raises(UsageError, match="float32 and float64"):
+        psi_of_days(profile.features[0], [narrow, whole])
+    nothing = measured(profile, np.full(40, np.nan))
+    together = measured(profile, np.append(wide, np.full(40, np.nan)).astype(np.float32))
+    assert psi_of_days(profile.features[0], [nothing, narrow]) == pytest.approx(together.psi, rel=1e-12)
+
+
 def test_days_without_counts_add_nothing_and_days_of_other_bins_are_refused() -> None:
     values = np.random.default_rng(0).normal(size=500)
     ten, five = (build_reference_profile({"x": values}, bins=bins) for bins in (10, 5))

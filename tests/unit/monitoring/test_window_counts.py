@@ -90,6 +90,20 @@ def test_neither_cuts_nor_order_change_what_is_said(cuts, order, whole):
         assert other.wasserstein == (one.wasserstein and pytest.approx(one.wasserstein, rel=1e-9))
 
 
+@pytest.mark.parametrize("nothing", [np.array([]), np.full(3, np.nan), np.full(3, None, dtype=object)])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_batch_without_a_value_is_of_no_precision(nothing, place):
+    wide = 2.0**24 + RNG.integers(0, 60, 2_000)
+    profile = build_reference_profile({"x": wide})
+    batches = [*np.array_split(wide.astype(np.float32), 2)]
+    batches.insert(place, nothing)
+    window = WindowCounts(profile)
+    for batch in batches:
+        window.add({"x": batch})
+    whole = np.append(wide, np.full(len(nothing), np.nan)).astype(np.float32)
+    assert judge_drift(window, **LIMITS) == measure_drift(profile, {"x": whole}, **LIMITS)
+
+
 def test_many_columns_at_once_say_what_each_says_by_itself():
     rng = np.random.default_rng(3)
     moved = {f"x{n}": rng.normal(0.01 * n, 1.0, 120_000) for n in range(10)}
