@@ -5,8 +5,8 @@ Compares, for each feature group and model, what should be of every night with w
 scored, measured, decided. It hears of no event and depends on no other DAG: a consumer that was paused, a task that
 failed for good, an event that was lost, a partition that was deleted and a scheduler that was down look alike to it.
 
-- **In**: deliveries in the lake and in the landing folder, publications, the lake's partitions, the promotion ledger,
-  measured nights, decisions.
+- **In**: deliveries in the lake and in the landing folder, publications, the lake's partitions and files, the
+  promotion ledger, measured nights, decisions.
 - **Out**: state tables `night_incident`, a row for each night of a group or model that is missing, and
   `night_incident_end`, when it is found to be there; `alert`, and messages over the connections of `MLOPS_ALERTS`.
   Staged scores of nights that were given up a day ago are removed, also of models that are not any more.

@@ -47,7 +47,11 @@ REVERSED = ["2026-04-23", "2026-04-24"]
 # The scheduler is down: what is delivered lies in the landing folder.
 DOWN = NIGHTS[-3:]
 # Rows that are gone from a table, though they were published.
-DELETED = {"features/customer_daily": "2026-04-15", "predictions/churn": "2026-04-19"}
+DELETED = {
+    "features/customer_daily": "2026-04-15",
+    "predictions/churn": "2026-04-19",
+    "outcomes/churn": "2026-04-21",
+}
 # Due once, on the night whose training is missed; no drift asks.
 DECISION = {"schedule": "0 0 21 4 *", "cooldown_days": 0, "windows": 90, "breaches": 90}
 TABLES = (
@@ -163,7 +167,8 @@ def play_with_faults(loop: Loop) -> None:
     for night in (later, earlier):
         loop.monitor(night)
     for table, night in DELETED.items():
-        loop.deployment.lake.delta(table).delete(f"dt = '{night}'")
+        delta = loop.deployment.lake.delta(table)
+        delta.delete(f"{delta.metadata().partition_columns[0]} = '{night}'")
 
 
 def approve(loop: Loop) -> None:

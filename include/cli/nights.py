@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from include.steps.repair_nights import RepairedNights
 
 _GROUP = ("delivered", "built", "online")
-_MODEL = (*_GROUP, "scored", "measured", "decided")
+_MODEL = (*_GROUP, "scored", "recorded", "measured", "decided")
 _WIDTH = max(map(len, _MODEL))
 _start = options.past_day("--start", help="First night.  [default: the first of which anything is owed]")
 _end = options.day("--end", help="Last night, included.  [default: the newest of which anything is known]")
@@ -45,6 +45,7 @@ def status(model_id: str | None, start: str | None, end: str | None, as_json: bo
     """Show of every night what was delivered, built, brought online, scored, measured and decided, and what is owed.
 
     Nights that are alike stand in one line. What is missing is said with its cause, and since when it is known.
+    Recorded are the outcomes that a night has told.
     """
     from include.steps.night_status import read_night_status
 

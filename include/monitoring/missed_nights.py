@@ -14,7 +14,7 @@ from typing import Literal
 
 from include.partitions import consecutive
 
-Lacks = Literal["rows", "features", "online", "scores", "measurement", "decision"]
+Lacks = Literal["rows", "features", "online", "scores", "outcomes", "measurement", "decision"]
 Kind = Literal["source", "group", "model"]
 
 
@@ -25,7 +25,7 @@ class MissedNight:
     Attributes
     ----------
     partition : str
-    lacks : {"rows", "features", "online", "scores", "measurement", "decision"}
+    lacks : {"rows", "features", "online", "scores", "outcomes", "measurement", "decision"}
         The first thing that it lacks.
     why : str
         What is known of the cause, and the way to put it right.
@@ -85,6 +85,7 @@ _SAID: dict[Lacks, str] = {
     "features": "not built",
     "online": "not brought online",
     "scores": "not scored",
+    "outcomes": "without its outcomes",
     "measurement": "not measured",
     "decision": "not decided on",
 }

@@ -6,18 +6,24 @@ does not: reading the record (``steps.night_status``), and why a night is missin
 A night of a group is owed from the first night of a promoted model that reads it, or of its own that was published
 since a model was promoted, for as long as what it reads has come, and for days that were passed over. Where nothing
 comes any more one night is owed, the first, once the silence is longer than the group's ``freshness_days``. A night of
-a model is owed where a version governs it and its groups' nights are there, or owed too.
+a model is owed where a version governs it and its groups' nights are there, or owed too. Outcomes of a night that
+were never recorded come with a later night: owed are those that were, and are gone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from include import partitions
 from include.monitoring.missed_nights import Lacks
 
-_OF_A_MODEL: dict[str, Lacks] = {"scored": "scores", "measured": "measurement", "decided": "decision"}
+_OF_A_MODEL: dict[str, Lacks] = {
+    "scored": "scores",
+    "recorded": "outcomes",
+    "measured": "measurement",
+    "decided": "decision",
+}
 
 
 @dataclass(frozen=True)
@@ -93,12 +99,30 @@ class GroupNight:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """What is on record of a model: its groups, and the nights that a version governs, scored, measured and decided."""
+    """What is on record of a model.
+
+    Attributes
+    ----------
+    model_id : str
+    groups : tuple of str
+        That it reads.
+    governed : frozenset of str
+        Nights that a version governs.
+    scored : frozenset of str
+        Nights that are published, and whose scores are there.
+    recorded : frozenset of str
+        Nights whose outcomes are recorded, and there.
+    gone : frozenset of str
+        Nights whose outcomes were recorded, and are there no more.
+    measured, decided : frozenset of str
+    """
 
     model_id: str
     groups: tuple[str, ...]
     governed: frozenset[str]
     scored: frozenset[str]
+    recorded: frozenset[str]
+    gone: frozenset[str]
     measured: frozenset[str]
     decided: frozenset[str]
 
@@ -114,7 +138,10 @@ class ModelNight:
     delivered, built : bool
     online : bool or None
         None where none of its groups is online.
-    scored, measured, decided : bool
+    scored : bool
+    recorded : bool or None
+        Whether its outcomes are there; None where they were not recorded, or not yet.
+    measured, decided : bool
     missing : tuple of str
         What of it is owed and is not there; empty where nothing is owed.
     """
@@ -125,6 +152,7 @@ class ModelNight:
     built: bool
     online: bool | None
     scored: bool
+    recorded: bool | None
     measured: bool
     decided: bool
     missing: tuple[str, ...]
@@ -186,22 +214,36 @@ def find_model_nights(record: ModelRecord, groups: Sequence[Sequence[GroupNight]
         Of each group that it reads.
     """
     by_night = [{each.partition: each for each in nights} for nights in groups]
-    for night in sorted(set(by_night[0]).intersection(*by_night[1:])):
-        found = _find_model_night(record, night, [nights[night] for nights in by_night])
+    for night in sorted(record.gone.union(set(by_night[0]).intersection(*by_night[1:]))):
+        read = [nights[night] for nights in by_night if night in nights]
+        found = _find_model_night(record, night, read, is_whole=len(read) == len(by_night))
         if found.missing or found.scored or found.measured or found.decided:
             yield found
 
 
-def _find_model_night(record: ModelRecord, night: str, read: Sequence[GroupNight]) -> ModelNight:
-    own = {
-        "scored": night in record.scored,
-        "measured": night in record.measured,
-        "decided": night in record.decided,
-    }
-    is_owed = night in record.governed and all(each.built or each.missing for each in read)
-    missing = (*_missing_of(read), *(word for word, there in own.items() if not there)) if is_owed else ()
-    delivered, built = all(each.delivered for each in read), all(each.built for each in read)
-    return ModelNight(night, record.model_id, delivered, built, _all_online(read), **own, missing=missing)
+def _find_model_night(record: ModelRecord, night: str, read: Sequence[GroupNight], *, is_whole: bool) -> ModelNight:
+    found = _see_model_night(record, night, read if is_whole else ())
+    if not (is_whole and night in record.governed and all(each.built or each.missing for each in read)):
+        return found
+    lost = (word for word in _OF_A_MODEL if getattr(found, word) is False)
+    return replace(found, missing=(*_missing_of(read), *lost))
+
+
+def _see_model_night(record: ModelRecord, night: str, read: Sequence[GroupNight]) -> ModelNight:
+    """Return a night that nobody owes, of which outcomes that are gone are missing all the same."""
+    is_gone = night in record.gone
+    return ModelNight(
+        night,
+        record.model_id,
+        delivered=bool(read) and all(each.delivered for each in read),
+        built=bool(read) and all(each.built for each in read),
+        online=_all_online(read),
+        scored=night in record.scored,
+        recorded=not is_gone if is_gone or night in record.recorded else None,
+        measured=night in record.measured,
+        decided=night in record.decided,
+        missing=("recorded",) if is_gone else (),
+    )
 
 
 def _missing_of(read: Sequence[GroupNight]) -> Iterator[str]:

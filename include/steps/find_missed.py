@@ -21,7 +21,7 @@ from include.monitoring.missed_nights import MissedNight
 from include.specs.groups import FeatureGroupSpec, load_feature_group
 from include.specs.sources import SourceSpec, load_source
 from include.steps.read_inputs import other_groups
-from include.tables import predictions_name
+from include.tables import outcomes_name, predictions_name
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -79,6 +79,11 @@ def groups_of(spec: ModelSpec) -> tuple[str, ...]:
 def explain_unmonitored(spec: ModelSpec) -> str:
     """Return why a night that was scored was not measured or decided on."""
     return f"monitor_model__{spec.model_id} did not run on it, or failed; {_MAKES_UP}"
+
+
+def explain_untold(spec: ModelSpec) -> str:
+    """Return what is said of a night whose outcomes were recorded, and are gone."""
+    return f"they are gone from {outcomes_name(spec.model_id)}; {_MAKES_UP}"
 
 
 def explain_offline(spec: FeatureGroupSpec) -> str:

@@ -36,9 +36,10 @@ from include.steps.find_missed import (
     explain_unbuilt,
     explain_unmonitored,
     explain_unscored,
+    explain_untold,
     groups_of,
 )
-from include.tables import predictions_name
+from include.tables import outcomes_name, outcomes_table, predictions_name
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -153,6 +154,7 @@ class _Record:
         begins = [since for group in self.specs.groups.values() if (since := self._since(group)) is not None]
         # A partition that is gone is missing however old it is.
         begins += [night for group in self.specs.groups.values() for night in self._gone(group.table)]
+        begins += [night for spec in self.models.values() for night in self._untold(spec)]
         first = start or min((*begins, *filter(None, self._first_nights.values())), default=last)
         return partitions.span(first, last) if first <= last else []
 
@@ -192,12 +194,15 @@ class _Record:
 
     def of_model(self, spec: ModelSpec, nights: Iterable[str]) -> ModelRecord:
         """Return what is on record of a model."""
-        state, scores = self.deployment.state, predictions_name(spec.model_id)
+        state, scores, outcomes = self.deployment.state, predictions_name(spec.model_id), outcomes_name(spec.model_id)
+        untold = self._untold(spec)
         return ModelRecord(
             spec.model_id,
             groups_of(spec),
             governed=frozenset(n for n in nights if production_at(self._moves[spec.model_id], n) is not None),
             scored=frozenset(self.published(scores)) - self._gone(scores),
+            recorded=frozenset(self.published(outcomes)) - untold,
+            gone=untold.intersection(nights),
             measured=state.measured_nights(spec.model_id),
             decided=frozenset(d.partition for d in state.decisions(spec.model_id) if not d.requested),
         )
@@ -214,18 +219,24 @@ class _Record:
         live = min(filter(None, self._first_nights.values()), default=None)
         return min((night for night in self.published(group.table) if live and night >= live), default=None)
 
-    def _gone(self, table: str) -> frozenset[str]:
+    def _untold(self, spec: ModelSpec) -> frozenset[str]:
+        """Return the nights of a model whose outcomes were recorded, and are gone."""
+        table = outcomes_table(spec.model_id, spec.entity.keys, spec.entity.whose)
+        return self._gone(table.name, partition_by=table.partition_by)
+
+    def _gone(self, table: str, *, partition_by: str = "dt") -> frozenset[str]:
         if table not in self._lost:
             with_rows = {night for night, rows in self.published(table).items() if rows}
-            self._lost[table] = _find_gone(self.deployment.lake, table, with_rows)
+            self._lost[table] = _find_gone(self.deployment.lake, table, with_rows, partition_by=partition_by)
         return self._lost[table]
 
 
-def _find_gone(lake: LakeAdapter, table: str, with_rows: Set[str]) -> frozenset[str]:
+def _find_gone(lake: LakeAdapter, table: str, with_rows: Set[str], *, partition_by: str = "dt") -> frozenset[str]:
     """Return those of some nights whose rows a table does not hold, or not whole."""
     if not with_rows:
         return frozenset()
-    return frozenset(with_rows - set(lake.partitions(table)) | with_rows & lost_partitions(lake, table))
+    there = set(lake.partitions(table, partition_by=partition_by))
+    return frozenset(with_rows - there | with_rows & lost_partitions(lake, table))
 
 
 def _first_night(moves: Iterable[LedgerMove]) -> str | None:
@@ -260,6 +271,7 @@ def _explain_models(deployment: Deployment, nights: Iterable[ModelNight]) -> Ite
     explained = cache(lambda model_id: explain_unscored(deployment, load_model(model_id)))
     for night in nights:
         if (lacks := night.lacks) is not None:
-            unseen = explain_unmonitored(load_model(night.model_id))
+            spec = load_model(night.model_id)
+            unseen = explain_untold(spec) if lacks == "outcomes" else explain_unmonitored(spec)
             why = explained(night.model_id)(night.partition) if lacks == "scores" else unseen
             yield Hole("model", night.model_id, MissedNight(night.partition, lacks, why))

@@ -45,7 +45,8 @@ _RECEIVED_AT = "received_at"
 # What is another label than one that had been recorded by then, since rows were replaced or came with a time that had
 # passed, is known from the end of the night that tells it. A night knows what became known by its end, that very
 # instant included. Once a later night is recorded, rows may have been replaced since, and tell nothing of what was
-# known before them: then a label that had been recorded stays.
+# known before them: then a label that had been recorded stays. Of a night whose own rows are gone, what came in it is
+# told again, but of whom another label was recorded later.
 _NEWS = """
 WITH newest AS (
     SELECT {keys}, dt, label, known_at
@@ -54,20 +55,29 @@ WITH newest AS (
     QUALIFY row_number() OVER (PARTITION BY {keys}, dt ORDER BY known_at DESC) = 1
 ),
 
+later AS (
+    SELECT DISTINCT {keys}, dt, TRUE AS is_later
+    FROM recorded
+    WHERE known_at > $known_until
+),
+
 news AS (
     SELECT
         {keys},
         dt,
         told.label,
+        told.known_at > greatest(newest.known_at, CAST($recorded_until AS TIMESTAMPTZ)) AS came_since,
         CASE
-            WHEN newest.known_at IS NULL THEN told.known_at
-            WHEN told.known_at > greatest(newest.known_at, CAST($recorded_until AS TIMESTAMPTZ)) THEN told.known_at
+            WHEN newest.known_at IS NULL OR came_since THEN told.known_at
             ELSE CAST($known_until AS TIMESTAMPTZ)
         END AS known_at
     FROM asked
     LEFT JOIN told USING ({keys}, event_timestamp)
     LEFT JOIN newest USING ({keys}, dt)
-    WHERE told.label IS DISTINCT FROM newest.label AND (newest.known_at IS NULL OR NOT $is_overtaken)
+    LEFT JOIN later USING ({keys}, dt)
+    WHERE
+        told.label IS DISTINCT FROM newest.label
+        AND (newest.known_at IS NULL OR NOT $is_overtaken OR ($is_gone AND came_since AND is_later IS NULL))
 )
 
 SELECT *, CAST(known_at - INTERVAL 1 MICROSECOND AS DATE) AS known_on
@@ -83,7 +93,8 @@ def record_outcomes(deployment: Deployment, model_id: str, *, partition: str) ->
     received, or a day that has changed, since the night before it was recorded; those that were scored since; and
     every one the first time. A row is added where a label
     becomes known, and where it is another one than before; none is changed or removed. Twice, out of order or after
-    a crash leaves the same rows, and so does a night that is recorded again once later ones were corrected.
+    a crash leaves the same rows, and so does a night that is recorded again once later ones were corrected. One whose
+    rows are gone gets back what its sources still tell.
 
     Raises
     ------
@@ -100,12 +111,16 @@ def record_outcomes(deployment: Deployment, model_id: str, *, partition: str) ->
         earlier = {night: rows for night, rows in scored.items() if night < partition}
         recorded = deployment.state.publications(table.name)
         before = max((each for each in recorded if each < partition), default=None)
-        is_overtaken = max(recorded, default=partition) > partition
+        there = deployment.lake.partitions(table.name, partition_by=table.partition_by)
+        standing = {
+            "is_overtaken": max(recorded, default=partition) > partition,
+            "is_gone": bool(recorded.get(partition)) and partition not in there,
+        }
         nights = _nights_that_may_know(deployment, spec, table, partition, before, earlier, read)
         added, version = 0, 0
         # Once also where there is nothing: the table is there from then on.
         for portion in [*fitting((night, earlier[night]) for night in nights)] or [[]]:
-            news = _find_news(deployment, spec, table, partition, before, portion, is_overtaken=is_overtaken)
+            news = _find_news(deployment, spec, table, partition, before, portion, **standing)
             version = _add(deployment, table, partition, news)
             added += news.num_rows
         known = (partition, _count(deployment, table, partition))
@@ -207,6 +222,7 @@ def _find_news(
     nights: Sequence[str],
     *,
     is_overtaken: bool,
+    is_gone: bool,
 ) -> pa.Table:
     """Return the rows that are to be added about some nights of predictions."""
     if not nights:
@@ -221,7 +237,7 @@ def _find_news(
     days = [partitions.parse(night) for night in nights]
     recorded = table.arrow_schema().empty_table()
     if deployment.lake.exists(table.name):
-        within = Span(KNOWN_AT, partitions.end_of(nights[0]), known_until)
+        within = Span(KNOWN_AT, partitions.end_of(nights[0]), None if is_gone else known_until)
         stored = deployment.lake.dataset(table.name, within=within)
         recorded = stored.to_table(filter=pc.field("dt").isin(pa.array(days, pa.date32())))
     news = deployment.duckdb.run_select(
@@ -232,6 +248,7 @@ def _find_news(
             "known_until": known_until,
             "recorded_until": partitions.end_of(before) if before else None,
             "is_overtaken": is_overtaken,
+            "is_gone": is_gone,
         },
     )
     return news.select(table.arrow_schema().names).cast(table.arrow_schema())

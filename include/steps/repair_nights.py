@@ -35,7 +35,7 @@ from include.steps.monitor_model import measure_night
 from include.steps.night_status import NightStatus, read_night_status
 from include.steps.record_outcomes import record_outcomes
 from include.steps.score_batch import score_batch
-from include.tables import predictions_name
+from include.tables import outcomes_name, predictions_name
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
@@ -215,18 +215,22 @@ def _build(deployment: Deployment, found: GroupNight) -> Iterator[str]:
 def _decide(deployment: Deployment, found: ModelNight) -> Iterator[str]:
     """Do what a night of a model needs, and yield each thing that was done."""
     model_id, night = found.model_id, found.partition
-    if not found.scored:
+    if "scored" in found.missing:
         strike_lost(deployment.lake, predictions_name(model_id), night)
         score_batch(deployment, model_id, partition=night)
         yield "scored"
-    if not found.measured:
+    if "recorded" in found.missing:
+        strike_lost(deployment.lake, outcomes_name(model_id), night)
+        record_outcomes(deployment, model_id, partition=night)
+        yield "outcomes recorded"
+    if "measured" in found.missing:
         # As the night's own task does; what can't be recorded yet a later night tells.
         with suppress(RefusedError):
             record_outcomes(deployment, model_id, partition=night)
         measure_night(deployment, model_id, partition=night)
         yield "measured"
     # Its own run may have decided it while this one waited for that to measure it.
-    if not found.decided and not _is_decided(deployment, model_id, night):
+    if "decided" in found.missing and not _is_decided(deployment, model_id, night):
         # Of whoever repairs it, and how often: it is one run's, so it is decided once.
         ref = decide_retrain(deployment, model_id, partition=night, run_id=f"mlops nights repair {night}")
         yield f"decided: {ref.action}{', which acts' if ref.acted else ''}"

@@ -56,3 +56,14 @@ def test_a_partition_that_is_whole_is_not_struck_off(lake):
     strike_lost(lake, TABLE, DAYS[0])
     assert lake.version(TABLE) == version
     assert lake.partitions(TABLE) == list(DAYS)
+
+
+def test_a_table_that_is_partitioned_by_another_column_than_the_day_is_looked_through_too(lake_settings):
+    made = LakeAdapter.from_settings(lake_settings)
+    known = rows(*DAYS).rename_columns(["known_on", "value"])
+    made.replace(TABLE, known, keys=DAYS, partition_by="known_on")
+    filesystem, folder = open_location(made.table_uri(TABLE), made.s3_endpoint_url)
+    filesystem.delete_dir(f"{folder}/known_on={DAYS[1]}")
+    assert lost_partitions(made, TABLE) == {DAYS[1]}
+    strike_lost(made, TABLE, DAYS[1])
+    assert made.partitions(TABLE, partition_by="known_on") == [DAYS[0], DAYS[2]]

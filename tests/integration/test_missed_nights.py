@@ -138,6 +138,7 @@ ANNOUNCED = [
     f"model churn: {UNSCORED} was not scored: score_batch__churn did not run on it, or failed; mlops nights repair",
     f"model churn: {UNBUILT} was not scored: materialize_features__customer_daily did not build",
     f"model churn: {DELETED['predictions/churn']} was not scored: its scores are gone from predictions/churn",
+    f"model churn: {DELETED['outcomes/churn']} was without its outcomes: they are gone from outcomes/churn; mlops nigh",
     f"model churn: {FAILED} was not scored: score_batch__churn did not run on it, or failed",
     f"model churn: {LATEST} were not scored: its orders lie in the landing folder",
 ]
@@ -149,7 +150,7 @@ def test_each_kind_of_missing_night_is_announced_once(faulted):
     assert [each for each in ANNOUNCED if each not in str(told.value)] == []
     with pytest.raises(RefusedError, match="group customer_daily"):
         watch_nights(faulted.deployment, until=NIGHTS[-1], run_id="watch 1")
-    assert watch_nights(faulted.deployment, until=NIGHTS[-1], run_id="watch 2") == {"open": 12, "ended": 0}
+    assert watch_nights(faulted.deployment, until=NIGHTS[-1], run_id="watch 2") == {"open": 13, "ended": 0}
 
 
 @pytest.mark.thorough
@@ -161,7 +162,7 @@ def test_a_repair_that_is_killed_half_way_is_taken_up_by_two_at_once(faulted, cl
     _, said = process.communicate()
     assert all(line.startswith("2026-04-1") for line in lines), said
     begun = {hole.key for hole in read_night_status(deployment).holes}
-    assert 0 < len(begun) < 12
+    assert 0 < len(begun) < 13
     with ThreadPoolExecutor(2) as pool:
         both = [*pool.map(lambda _: repair_nights(Deployment.from_env()), range(2))]
     assert sorted(len(each.repaired) for each in both) == [0, len(begun)]
@@ -183,12 +184,12 @@ def test_after_the_repair_the_tables_are_those_of_a_run_without_a_fault_and_noth
 
 
 def test_what_is_made_up_for_is_no_incident_any_more(faulted):
-    assert watch_nights(faulted.deployment, until=NIGHTS[-1], run_id="watch 3") == {"open": 0, "ended": 12}
+    assert watch_nights(faulted.deployment, until=NIGHTS[-1], run_id="watch 3") == {"open": 0, "ended": 13}
     told = CliRunner().invoke(cli, ["nights", "status", "--json"], catch_exceptions=False).stdout
     found = json.loads(told)
     assert [night["partition"] for night in found["nights"]] == NIGHTS
     last = found["nights"][-1]
-    done = ("delivered", "built", "online", "scored", "measured", "decided")
+    done = ("delivered", "built", "online", "scored", "recorded", "measured", "decided")
     assert (last["model_id"], [last[word] for word in done]) == ("churn", [True] * len(done))
     assert (last["missing"], found["incidents"]) == ([], [])
 
@@ -295,12 +296,18 @@ def test_rows_that_are_gone_from_a_source_are_told_and_nothing_is_built_without_
 def test_files_that_were_removed_by_hand_are_told_and_made_up_for_but_not_those_of_a_source(faulted, tmp_path):
     lake, folder = faulted.deployment.lake, Path(faulted.deployment.lake.uri.removeprefix("file://"))
     before = {table: lake.digest(table) for table in TABLES}
-    for table, night in (("features/customer_daily", SILENT), ("predictions/churn", AFTER)):
-        shutil.rmtree(folder / table / f"dt={night}")
+    removed = (
+        f"features/customer_daily/dt={SILENT}",
+        f"predictions/churn/dt={AFTER}",
+        f"outcomes/churn/known_on={BROKEN}",
+    )
+    for partition in removed:
+        shutil.rmtree(folder / partition)
     assert [
         (hole.name, hole.night.partition, hole.night.lacks) for hole in read_night_status(faulted.deployment).holes
     ] == [
         ("customer_daily", SILENT, "features"),
+        ("churn", BROKEN, "outcomes"),
         ("churn", AFTER, "scores"),
     ]
     assert nights("repair", "--yes")[0] == 0

@@ -153,10 +153,10 @@ class LakeAdapter:
             )
         return self._dataset(delta, table, [*wanted, *within.filters()], version=version)
 
-    def partitions(self, table: str, *, version: int | None = None) -> list[str]:
+    def partitions(self, table: str, *, version: int | None = None, partition_by: str = "dt") -> list[str]:
         """Return the keys of the partitions that hold rows, in order; none where there is no table."""
         delta = self._find(table) if version is None else self.delta(table, version)
-        return sorted({p["dt"] for p in delta.partitions() if p.get("dt")}) if delta is not None else []
+        return sorted({p[partition_by] for p in delta.partitions() if p.get(partition_by)}) if delta is not None else []
 
     def read(
         self,

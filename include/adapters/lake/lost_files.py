@@ -34,7 +34,7 @@ def lost_partitions(lake: LakeAdapter, table: str) -> frozenset[str]:
     if not lake.exists(table):
         return frozenset()
     actions = pa.table(lake.delta(table).get_add_actions()).select(["path", "partition"]).to_pylist()
-    named = {unquote(action["path"]): str(action["partition"]["dt"]) for action in actions}
+    named = {unquote(action["path"]): str(*action["partition"].values()) for action in actions}
     try:
         filesystem, folder = open_location(lake.table_uri(table), lake.s3_endpoint_url)
         # One listing: a question for each file takes a round trip each on S3.
@@ -58,7 +58,8 @@ def strike_lost(lake: LakeAdapter, table: str, key: str) -> None:
     if key not in lost_partitions(lake, table):
         return
     try:
-        lake.delta(table).delete(f"dt = '{key}'")
+        delta = lake.delta(table)
+        delta.delete(f"{delta.metadata().partition_columns[0]} = '{key}'")
     except (DeltaError, OSError) as err:
         raise unreachable(lake.uri, table, err) from err
     log.warning("lake table=%s partition=%s lacked a file: taken off its log", table, key)

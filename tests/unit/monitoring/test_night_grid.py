@@ -75,7 +75,9 @@ def group(built: bool = True, owed: bool = True, day: int = 1) -> GroupNight:
 
 def model(**changes: object) -> ModelRecord:
     every = days(*range(1, 5))
-    values = {"governed": every, "scored": every, "measured": every, "decided": every}
+    values = {
+        "governed": every, "scored": every, "recorded": every, "gone": days(), "measured": every, "decided": every,
+    }  # fmt: skip
     return ModelRecord("churn", ("daily",), **{**values, **changes})
 
 
@@ -95,6 +97,14 @@ def model(**changes: object) -> ModelRecord:
         ),
         pytest.param({"governed": days(), "scored": days(), "decided": days()}, group(), [()], id="no version governs"),
         pytest.param({"decided": days(2)}, group(), [("decided",)], id="not decided"),
+        pytest.param({"recorded": days()}, group(), [()], id="outcomes that are not recorded come with a later night"),
+        pytest.param({"recorded": days(2), "gone": days(1)}, group(), [("recorded",)], id="outcomes that are gone"),
+        pytest.param(
+            {"governed": days(), "recorded": days(), "gone": days(1)},
+            group(),
+            [("recorded",)],
+            id="outcomes that are gone, of a night that no version governs",
+        ),
     ],
 )
 def test_a_night_of_a_model_is_owed_where_a_version_governs_it_and_its_groups_are(changes, night, expected):
@@ -106,15 +116,22 @@ def test_a_night_of_a_model_is_owed_where_a_version_governs_it_and_its_groups_ar
     ("without", "lacks"),
     [
         (("scored", "measured", "decided"), "scores"),
+        (("recorded", "measured", "decided"), "outcomes"),
         (("measured", "decided"), "measurement"),
         (("decided",), "decision"),
     ],
 )
 def test_a_night_lacks_the_first_of_what_is_missing(without, lacks):
-    (night,) = find_model_nights(model(**dict.fromkeys(without, days())), [[group()]])
+    gone = days(1) if "recorded" in without else days()
+    (night,) = find_model_nights(model(**dict.fromkeys(without, days()), gone=gone), [[group()]])
     assert night.lacks == lacks
 
 
 def test_a_night_of_several_groups_is_that_of_all():
     (night,) = find_model_nights(model(), [[group()], [group(built=False)]])
     assert (night.built, night.missing) == (False, ("built",))
+
+
+def test_outcomes_that_are_gone_are_missing_also_of_a_night_that_no_group_knows():
+    (night,) = find_model_nights(model(recorded=days(), gone=days(2)), [[]])
+    assert (night.partition, night.delivered, night.built, night.missing) == (DAYS[1], False, False, ("recorded",))

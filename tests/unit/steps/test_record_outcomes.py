@@ -284,6 +284,34 @@ def test_a_night_that_is_made_up_for_after_a_correction_takes_back_nothing(tmp_p
     assert mine == [(0, partitions.end_of(ALL[8]))]
 
 
+@pytest.mark.parametrize("night", NIGHTS[4:9])
+def test_a_night_whose_rows_are_gone_is_recorded_again_as_it_was(night, tmp_path):
+    """Also labels that were corrected in it, long after."""
+    deployment = deployed(tmp_path, made_orders())
+    record(deployment, NIGHTS)
+    before = rows(deployment)
+    deployment.lake.delta(f"outcomes/{MODEL}").delete(f"known_on = '{night}'")
+    assert len(rows(deployment)) < len(before)
+    record(deployment, [night])
+    assert rows(deployment) == before
+
+
+def test_a_night_whose_rows_are_gone_is_recorded_again_without_what_a_later_correction_tells(tmp_path):
+    at, first = f"{ALL[8]}T10:00:00", date.fromisoformat(SCORED[0])
+    shop = [line(f"{each}T06:00:00", customer="nobody") for each in ALL]
+    deployment = deployed(tmp_path, orders(*shop, line(at, customer="c03", order="o1")))
+    record(deployment, ALL[5:12])
+    corrected = {**line(at, customer="c04", order="o1"), "received_at": partitions.end_of(ALL[12])}
+    publish_source(deployment.lake, orders(*shop, corrected))
+    record(deployment, ALL[12:14])
+    before = rows(deployment)
+    deployment.lake.delta(f"outcomes/{MODEL}").delete(f"known_on = '{ALL[9]}'")
+    record(deployment, ALL[9:10])
+    assert [row for row in rows(deployment) if row[:2] == ("c03", first)] == [
+        row for row in before if row[:2] == ("c03", first)
+    ]
+
+
 def test_what_was_received_before_the_prediction_by_its_own_clock_is_known_from_the_prediction_on(tmp_path):
     """A deliverer who writes the day alone, in a zone to the east, receives an order before it is placed."""
     day, scored = ALL[5], SCORED[0]
