@@ -7,7 +7,7 @@ What belongs here: which bin a value is in, counts of windows, and their sums. W
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from include.errors import UsageError
 from include.monitoring.columns import Precision, category_counts, numeric_values, precision_of, rounded_to
+from include.monitoring.crowding import count_cells
 from include.monitoring.feature_profile import FeatureProfile
+from include.monitoring.outside import hash_values
 
 # Values that stay in a core's cache while every edge is compared with them; of fewer, each comparison is so short that
 # threads wait for Python's lock.
@@ -42,6 +44,8 @@ class BinCounts:
         that the reference kept only some.
     precision : {"float32", "float64"}
         In which they were counted; of a window without values it says nothing.
+    cells : ndarray of shape (1024,) or (0,), int64
+        Rows by cell of their value's hash (``crowding``), of a text column with too many values for bins.
     """
 
     bins: NDArray[np.int64]
@@ -49,6 +53,7 @@ class BinCounts:
     outside: int
     told_apart: int
     precision: Precision = "float64"
+    cells: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def rows(self) -> int:
@@ -85,6 +90,7 @@ class BinCounts:
             self.outside + other.outside,
             self.told_apart + other.told_apart,
             self.precision if self.valued else other.precision,
+            self.cells + other.cells,
         )
 
 
@@ -112,11 +118,13 @@ def count_over(profile: FeatureProfile, values: NDArray[Any]) -> BinCounts:
 def _count_categories(profile: FeatureProfile, values: NDArray[Any]) -> BinCounts:
     seen, missing = category_counts(profile.name, values)
     if profile.known is not None:
-        told_apart, unseen = profile.known.count_unseen(seen)
-        return BinCounts(np.array([sum(seen.values())], dtype=np.int64), missing, unseen, told_apart)
-    bins = [seen.pop(category, 0) for category in profile.categories]
+        hashed = hash_values(seen)
+        told_apart, unseen = profile.known.count_unseen(hashed)
+        bins = np.array([sum(seen.values())], dtype=np.int64)
+        return BinCounts(bins, missing, unseen, told_apart, cells=count_cells(hashed))
+    rows = [seen.pop(category, 0) for category in profile.categories]
     unseen = sum(seen.values())
-    return BinCounts(np.array([*bins, unseen], dtype=np.int64), missing, unseen, sum(bins) + unseen)
+    return BinCounts(np.array([*rows, unseen], dtype=np.int64), missing, unseen, sum(rows) + unseen)
 
 
 def count_numbers(profile: FeatureProfile, numbers: NDArray[np.float64], precision: Precision) -> BinCounts:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from include.monitoring.binning import BinCounts
 from include.monitoring.columns import Kind, Precision
+from include.monitoring.crowding import crowding_pvalue
 from include.monitoring.feature_profile import FeatureProfile, ReferenceProfile
 from include.monitoring.outside import outside_psi, range_pvalue, unseen_pvalue
 from include.monitoring.psi import adjust_for_multiplicity, psi_expected, psi_from_counts, psi_pvalue
@@ -68,6 +69,8 @@ class FeatureDrift:
         Which bin has the largest share of a PSI that is a shift, in words.
     design_effect : float
         So many reference rows count for one, as entities recur in it.
+    crowding_pvalue : float or None
+        Of so many rows in one value, by chance, of a text column with too many values for bins.
     psi_low, psi_high : float or None
         Ends of the 95 % interval of the populations' PSI, without what chance adds; None where there is no PSI, and of
         nights that were kept without it.
@@ -98,6 +101,7 @@ class FeatureDrift:
     counts: tuple[int, ...] = ()
     mostly: str | None = None
     design_effect: float = 1.0
+    crowding_pvalue: float | None = None
     psi_low: float | None = None
     psi_high: float | None = None
     precision: Precision | None = None
@@ -105,7 +109,7 @@ class FeatureDrift:
 
 @dataclass(frozen=True)
 class _Measured:
-    """A feature before its verdict; `outside_effect` is on PSI's scale, `outside_words` says what was seen of it.
+    """A feature before its verdict; effects are on PSI's scale, words say what was seen of them.
 
     Of one that is `unjudged` no bins tell its values, and PSI is that of rows with and without one.
     """
@@ -113,6 +117,8 @@ class _Measured:
     drift: FeatureDrift
     outside_effect: float = 0.0
     outside_words: str = ""
+    crowding_effect: float = 0.0
+    crowding_words: str = ""
     is_replaced: bool = False
     unjudged: str | None = None
 
@@ -185,7 +191,8 @@ def tell_drift(drift: FeatureDrift) -> str:
 
 
 def _pvalues(drift: FeatureDrift) -> list[float]:
-    return [pvalue for pvalue in (drift.psi_pvalue, drift.outside_pvalue) if pvalue is not None]
+    found = (drift.psi_pvalue, drift.crowding_pvalue, drift.outside_pvalue)
+    return [pvalue for pvalue in found if pvalue is not None]
 
 
 def _measured(column: ColumnCounts, min_rows: int) -> _Measured:
@@ -238,15 +245,32 @@ def _measured_categories(feature: FeatureProfile, counted: BinCounts) -> _Measur
         drift = _without_verdict(feature, counted, counted.rows, feature.unjudged)
     else:
         drift = _over_bins(feature, counted)
+    measured = _crowded(feature, counted, _Measured(drift, unjudged=feature.unjudged))
     if not counted.told_apart:
-        return _Measured(drift, unjudged=feature.unjudged)
-    return _Measured(
-        replace(drift, outside_pvalue=unseen_pvalue(recurrence, counted.told_apart, counted.outside)),
-        _growth(recurrence.rows, recurrence.once, counted.told_apart, counted.outside) if is_known else 0.0,
-        f"{counted.outside} of {counted.told_apart} values are none that the reference has, "
+        return measured
+    return replace(
+        measured,
+        drift=replace(measured.drift, outside_pvalue=unseen_pvalue(recurrence, counted.told_apart, counted.outside)),
+        outside_effect=_growth(recurrence.rows, recurrence.once, counted.told_apart, counted.outside)
+        if is_known
+        else 0,
+        outside_words=f"{counted.outside} of {counted.told_apart} values are none that the reference has, "
         f"of which {recurrence.once} of {recurrence.rows} come just once",
         is_replaced=counted.outside == counted.told_apart,
-        unjudged=feature.unjudged,
+    )
+
+
+def _crowded(feature: FeatureProfile, counted: BinCounts, measured: _Measured) -> _Measured:
+    """Return a feature with what is known of rows that come together in one value."""
+    if feature.known is None or not feature.known.most or not counted.valued:
+        return measured
+    before, now = (feature.rows - feature.missing, feature.known.most), (counted.valued, int(counted.cells.max()))
+    return replace(
+        measured,
+        drift=replace(measured.drift, crowding_pvalue=crowding_pvalue(*before, *now)),
+        crowding_effect=_growth(*before, *now),
+        crowding_words=f"{now[1] / now[0]:.1%} of {now[0]} rows with a value have one value, or few, where none was in "
+        f"more than {before[1] / before[0]:.1%} of the reference's {before[0]}",
     )
 
 
@@ -300,17 +324,31 @@ def _judged(measured: _Measured, adjusted: Sequence[float], limits: tuple[float,
     if drift.psi is not None:
         judged = _judged_by_bins(drift, _sized(drift.psi, moderate, significant), adjusted[0], level)
         judged = judged if measured.unjudged is None else _judged_by_missing(judged, measured.unjudged)
+    if drift.crowding_pvalue is not None:
+        pvalue = adjusted[drift.psi_pvalue is not None]
+        judged = _judged_by_share(judged, measured.crowding_effect, measured.crowding_words, pvalue, limits)
     if drift.outside_pvalue is None:
         return judged
-    is_chance, words = adjusted[-1] >= level, f"{measured.outside_words} (p {adjusted[-1]:.2g} after correction)"
     if measured.is_replaced:
+        is_chance, words = adjusted[-1] >= level, _tell_share(measured.outside_words, adjusted[-1])
         replaced: Verdict = "insufficient" if is_chance else "schema"
         stands = measured.unjudged is not None and _RANK[judged.verdict] > _RANK[replaced]
         return judged if stands else replace(judged, verdict=replaced, reason=words)
-    by_outside = _sized(measured.outside_effect, moderate, significant)
-    if is_chance or _RANK[by_outside] <= _RANK[judged.verdict]:
+    return _judged_by_share(judged, measured.outside_effect, measured.outside_words, adjusted[-1], limits)
+
+
+def _judged_by_share(
+    judged: FeatureDrift, effect: float, words: str, pvalue: float, limits: tuple[float, float, float]
+) -> FeatureDrift:
+    moderate, significant, level = limits
+    verdict = _sized(effect, moderate, significant)
+    if pvalue >= level or _RANK[verdict] <= _RANK[judged.verdict]:
         return judged
-    return replace(judged, verdict=by_outside, reason=words)
+    return replace(judged, verdict=verdict, reason=_tell_share(words, pvalue))
+
+
+def _tell_share(words: str, pvalue: float) -> str:
+    return f"{words} (p {pvalue:.2g} after correction)"
 
 
 _RANK: Mapping[Verdict, int] = {"insufficient": 0, "stable": 0, "moderate": 1, "significant": 2, "schema": 3}

@@ -7,6 +7,7 @@ verdicts (``drift``).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -49,17 +50,19 @@ class KnownValues:
         Only values whose hash is below this one are told apart: every value, where the column had at most 1024.
     recurrence : Recurrence
         Of these values in the reference.
+    most : int
+        Rows in the fullest cell of all its values (``crowding``); 0 where it was frozen without.
     """
 
     hashes: tuple[int, ...]
     below: int
     recurrence: Recurrence
+    most: int = 0
 
-    def count_unseen(self, seen: Mapping[str, int]) -> tuple[int, int]:
+    def count_unseen(self, hashed: Mapping[int, int]) -> tuple[int, int]:
         """Return the rows of a window that are told apart, and those of them whose value the reference never had."""
         known = frozenset(self.hashes)
-        hashed = [(hash_value(value), rows) for value, rows in seen.items()]
-        judged = [(value, rows) for value, rows in hashed if value < self.below]
+        judged = [(value, rows) for value, rows in hashed.items() if value < self.below]
         return sum(rows for _, rows in judged), sum(rows for value, rows in judged if value not in known)
 
 
@@ -73,6 +76,14 @@ def keep_known(seen: Mapping[str, int]) -> KnownValues:
     kept = hashed[:MAX_KNOWN]
     below = hashed[MAX_KNOWN][0] if len(hashed) > MAX_KNOWN else _EVERY_HASH
     return KnownValues(tuple(value for value, _ in kept), below, Recurrence.of(rows for _, rows in kept))
+
+
+def hash_values(seen: Mapping[str, int]) -> dict[int, int]:
+    """Return rows by hash, given rows by value; of two values with one hash both."""
+    hashed: Counter[int] = Counter()
+    for value, rows in seen.items():
+        hashed[hash_value(value)] += rows
+    return hashed
 
 
 def hash_value(value: str) -> int:
@@ -123,7 +134,7 @@ def range_pvalue(reference_rows: float, reference_outside: float, rows: int, out
     >>> range_pvalue(1_000, 0, 1_000, 20) < 1e-3 < range_pvalue(1_000, 0, 1_000, 5)
     True
     """
-    return _at_least(outside, rows, reference_rows, outside + np.ceil(reference_outside) + 1)
+    return at_least(outside, rows, reference_rows, outside + np.ceil(reference_outside) + 1)
 
 
 def unseen_pvalue(recurrence: Recurrence, rows: int, unseen: int) -> float:
@@ -147,11 +158,11 @@ def unseen_pvalue(recurrence: Recurrence, rows: int, unseen: int) -> float:
     """
     shrink = 1 + recurrence.twice / recurrence.once if recurrence.once else 1.0
     window, found = np.floor(rows / shrink), np.floor(unseen / shrink)
-    return _at_least(found, window, recurrence.rows / shrink, found + np.ceil(recurrence.once / shrink))
+    return at_least(found, window, recurrence.rows / shrink, found + np.ceil(recurrence.once / shrink))
 
 
-def _at_least(found: float, rows: float, reference_rows: float, drawn: float) -> float:
-    """Return how often at least `found` of so many drawn of all rows are of the window."""
+def at_least(found: float, rows: float, reference_rows: float, drawn: float) -> float:
+    """Return how often at least `found` of so many drawn of the rows of both samples are of the window."""
     if not found:
         return 1.0
     each = np.arange(found, min(drawn, rows) + 1)

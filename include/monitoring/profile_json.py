@@ -73,7 +73,7 @@ def _feature_from(value: dict[str, Any]) -> FeatureProfile:
 
 
 def _known_from(value: dict[str, Any]) -> KnownValues:
-    return KnownValues(tuple(value["hashes"]), value["below"], Recurrence(**value["recurrence"]))
+    return KnownValues(tuple(value["hashes"]), value["below"], Recurrence(**value["recurrence"]), value.get("most", 0))
 
 
 def _shortest(values: Sequence[float], precision: Precision) -> list[float]:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from include.errors import UsageError
 from include.monitoring.binning import bin_numbers, count_numbers
 from include.monitoring.columns import category_counts, kind_of, numeric_values, precision_of
+from include.monitoring.crowding import count_cells
 from include.monitoring.design_effect import estimate_design_effect
 from include.monitoring.feature_profile import FeatureProfile, ReferenceProfile
-from include.monitoring.outside import keep_known
+from include.monitoring.outside import hash_values, keep_known
 from include.monitoring.quantile_sketch import sketch
 
 # Beyond this a text column is an identifier, whose values don't recur.
@@ -111,7 +112,8 @@ def _categorical_profile(name: str, values: NDArray[Any]) -> FeatureProfile:
     if len(seen) > MAX_CATEGORIES:
         reason = f"the reference has {len(seen)} distinct values; at most {MAX_CATEGORIES} are judged as categories"
         frame = FeatureProfile(name, "categorical", (), (), (sum(seen.values()),), missing, None, None, reason)
-        return replace(frame, known=keep_known(seen))
+        most = int(count_cells(hash_values(seen)).max())
+        return replace(frame, known=replace(keep_known(seen), most=most))
     categories = tuple(sorted(seen))
     counts = (*(seen[category] for category in categories), 0)
     return FeatureProfile(name, "categorical", (), categories, counts, missing, None, None)

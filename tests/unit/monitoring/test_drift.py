@@ -163,6 +163,32 @@ def test_values_that_are_missing_are_judged_where_there_are_too_many_for_bins(
         assert judged.reason == f"{now:.1%} of 6000 rows have no value, as had {before:.1%} of the reference's 6000"
 
 
+@pytest.mark.parametrize("distinct", [150, 5_000])
+@pytest.mark.parametrize(("share", "verdict"), [(1.0, "significant"), (0.3, "significant"), (0.01, "insufficient")])
+@pytest.mark.parametrize("seed", range(3))
+def test_values_that_become_one_are_judged_where_there_are_too_many_for_bins(
+    distinct: int, share: float, verdict: str, seed: int
+) -> None:
+    window = texts("a", distinct, 6_000, seed=1)
+    window[: int(share * len(window))] = f"a{seed}"
+    judged = drift_of({"x": texts("a", distinct, 6_000)}, {"x": window})["x"]
+    assert judged.verdict == verdict
+    if share == 1:
+        assert judged.reason.startswith(
+            "100.0% of 6000 rows with a value have one value, or few, where none was in more"
+        )
+
+
+def test_values_that_become_one_by_chance_are_no_shift() -> None:
+    rng, alarms, worlds = np.random.default_rng(0), 0, 200
+    shares = 1 / np.arange(1, 400) ** 1.1
+    names = np.array([f"v{number}" for number in range(len(shares))], dtype=object)
+    for _ in range(worlds):
+        reference, window = (rng.choice(names, rows, p=shares / shares.sum()) for rows in (1_500, 300))
+        alarms += drift_of({"x": reference}, {"x": window})["x"].verdict in ("moderate", "significant")
+    assert alarms <= 0.01 * worlds
+
+
 def test_identifiers_of_which_none_recurs_are_judged_by_those_that_are_missing() -> None:
     window = texts("b", 3_000, 3_000)
     window[:1_500] = None
