@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from include.adapters.files.tabular import local_file
@@ -185,14 +186,38 @@ def _judgeable(before: pa.Table, after: pa.Table) -> list[str]:
 
 
 def _is_changed(name: str, before: pa.Table, after: pa.Table) -> bool:
-    """Say whether drift can be measured on a column in just one of the files; without values it may be of any type.
+    """Say whether a column is another one, though drift can be measured on it in one of the files at most.
 
-    One that drift can't be measured on, such as of times, is changed where it is gone.
+    Without values it may be of any type. Times are no days, but where all of them are midnight.
     """
     if name not in after.column_names:
         return not is_judgeable(before[name].type)
-    types = [table[name].type for table in (before, after)]
-    return is_judgeable(types[0]) != is_judgeable(types[1]) and not any(pa.types.is_null(type_) for type_ in types)
+    sides = [table[name] for table in (before, after)]
+    if any(pa.types.is_null(side.type) for side in sides):
+        return False
+    judgeable = [is_judgeable(side.type) for side in sides]
+    return judgeable[0] != judgeable[1] or (not any(judgeable) and not _are_alike(*sides))
+
+
+def _are_alike(before: pa.ChunkedArray, after: pa.ChunkedArray) -> bool:
+    kinds = {_kind_of_times(value_type(side.type)) for side in (before, after)}
+    return len(kinds) == 1 or (kinds == {"days", "times"} and not any(map(_has_times, (before, after))))
+
+
+def _kind_of_times(type_: pa.DataType) -> str:
+    if pa.types.is_date(type_):
+        return "days"
+    if pa.types.is_timestamp(type_):
+        return "times"
+    return "times of day" if pa.types.is_time(type_) else "neither"
+
+
+def _has_times(column: pa.ChunkedArray) -> bool:
+    type_ = value_type(column.type)
+    if not pa.types.is_timestamp(type_):
+        return False
+    times = column.cast(type_)
+    return bool(pc.any(pc.not_equal(times, pc.floor_temporal(times, unit="day"))).as_py())
 
 
 def _changed(name: str, before: pa.Table, after: pa.Table) -> FeatureDrift:

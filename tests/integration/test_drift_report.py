@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from decimal import Decimal
 from html import unescape
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
@@ -357,6 +359,45 @@ def test_the_same_numbers_as_decimals_are_the_same(tmp_path: Path) -> None:
     for reference, current in (files, files[::-1]):
         (column,) = report_drift(reference, current).columns
         assert (column.drift.psi, column.drift.verdict, column.numeric.ks.statistic) == (0.0, "stable", 0.0)
+
+
+DAYS = pa.array(np.array(["2011-01-01"] * 600, dtype="datetime64[D]"))
+MIDNIGHTS = DAYS.cast(pa.timestamp("us"))
+TIMES = pc.add(MIDNIGHTS, pa.scalar(timedelta(hours=13)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_changed"),
+    [
+        (DAYS, TIMES, True),
+        (TIMES, DAYS, True),
+        (DAYS, MIDNIGHTS, False),
+        (MIDNIGHTS, DAYS, False),
+        (TIMES, MIDNIGHTS, False),
+        (DAYS, TIMES.cast(pa.timestamp("us", tz="UTC")), True),
+        (DAYS, MIDNIGHTS.cast(pa.timestamp("us", tz="UTC")).dictionary_encode(), False),
+        (DAYS, pa.nulls(600, pa.timestamp("us")), False),
+        (DAYS, TIMES.cast(pa.time64("us")), True),
+        (TIMES, pa.array([[1]] * 600), True),
+        (pa.array([[1]] * 600), pa.array([[1, 2]] * 600, pa.large_list(pa.int8())), False),
+    ],
+    ids=["days became times", "times became days", "midnights", "days of midnights", "times at midnight", "zone",
+         "midnights of a zone", "nothing", "times of day", "lists", "other lists"],
+)  # fmt: skip
+def test_days_that_became_times_are_a_schema_and_midnights_are_days(
+    tmp_path: Path, before: pa.Array, after: pa.Array, is_changed: bool
+) -> None:
+    """A day that has a time now joins with no day, and a file says midnight of what another one calls a day."""
+    files = [tmp_path / "before.parquet", tmp_path / "after.parquet"]
+    for path, column in zip(files, (before, after), strict=True):
+        pq.write_table(pa.table({"amount": np.arange(600.0), "seen_on": column}), path)
+    report = report_drift(*files)
+    found = {column.drift.feature: column.drift for column in report.columns}
+    assert ("seen_on" in found, "seen_on" in report.left_out) == (is_changed, not is_changed)
+    if is_changed:
+        assert (found["seen_on"].verdict, found["seen_on"].psi) == ("schema", None)
+        types = [pq.read_schema(path).field("seen_on").type for path in files]
+        assert found["seen_on"].reason == f"the column is {types[1]} where the reference has {types[0]}"
 
 
 def test_a_column_of_times_that_is_gone_is_a_schema_and_is_counted(tmp_path: Path) -> None:
