@@ -200,10 +200,14 @@ def test_a_closed_day_is_scored_to_nothing_and_measured_all_the_same(deployment,
     scored = score_batch(deployment, "returned", partition=CLOSED)
     assert (scored.rows, deployment.state.publications("predictions/returned")[CLOSED]) == (0, 0)
     measured = measure_night(deployment, "returned", partition=CLOSED)
-    assert measured["data_quality"] == "unknown"
-    assert set(measured.values()) == {"unknown", "insufficient"}
+    assert measured.pop("data_quality") == "incident"
+    assert set(measured.values()) == {"insufficient"}
     decided = decide_retrain(deployment, "returned", partition=CLOSED, run_id="closed")
-    assert (decided.action, decided.acted) == ("hold", False)
+    assert (decided.action, decided.acted) == ("veto", False)
+    (night,) = load_nights(deployment, "returned", since=CLOSED, until=CLOSED)
+    assert [reason.partition(":")[0] for reason in night.data_quality.reasons] == [
+        "rows scored", "rows of orders delivered"
+    ]  # fmt: skip
     score_batch(deployment, "returned", partition=NEXT)
     assert measure_night(deployment, "returned", partition=NEXT)["data_quality"] == "ok"
 
