@@ -52,6 +52,10 @@ class Ledger(FakeState):
     def production_version_at(self, model_id: str, partition: str) -> int | None:
         return production_at(self.ledger(model_id), partition)
 
+    def nights(self, _model_id: str, *, since: str, until: str) -> list[dict[str, Any]]:
+        """Say that no night was measured."""
+        return []
+
 
 class Versions:
     """A registry: a booster of its own for each version, trained on made-up rows of a feature service."""

@@ -21,6 +21,8 @@ from include.specs.model_sections import MonitoringSpec
 
 QualityStatus = Literal["ok", "incident", "unknown"]
 
+_DELIVERED, _LOST = "rows of {} delivered", "rows of {} lost"
+_QUARANTINED, _REJECTED = "share of {} quarantined", "corrections of {} rejected"
 _NOBODY = "nobody was there to score, and nothing says that anybody should have been"
 
 
@@ -122,7 +124,7 @@ def judge_volumes(
     return (
         judge_volume("rows scored", rows_scored, night, VolumeLimits(policy.volume_ratio_min, policy.volume_ratio_max)),
         *(
-            judge_volume(f"rows of {source} delivered", by_day, night, delivered)
+            judge_volume(_DELIVERED.format(source), by_day, night, delivered)
             for source, by_day in rows_delivered.items()
             if night in by_day
         ),
@@ -133,6 +135,12 @@ def with_volumes(checks: Sequence[Check], volumes: Sequence[Check]) -> tuple[Che
     """Return a night's checks, those of its volume replaced."""
     judged = {volume.name: volume for volume in volumes}
     return tuple(judged.get(check.name, check) for check in checks)
+
+
+def of_arrivals(checks: Sequence[Check], sources: Collection[str]) -> tuple[Check, ...]:
+    """Return those of a night's checks that say how some sources came: how many of their rows, and how whole."""
+    names = {form.format(source) for form in (_DELIVERED, _LOST, _QUARANTINED, _REJECTED) for source in sources}
+    return tuple(check for check in checks if check.name in names)
 
 
 def quality_of(checks: Sequence[Check], *, rows_scored: int) -> DataQuality:
@@ -152,18 +160,16 @@ def _account_checks(policy: MonitoringSpec, source: str, delivery: Delivery) -> 
         f"{delivered} rows of {source} were delivered but {accounted} are accounted for "
         f"({delivery.rows_published} published, {delivery.rows_quarantined} quarantined)"
     )
-    yield data_check(
-        f"rows of {source} lost", delivered - accounted, 0, delivered, told, is_breach=accounted != delivered
-    )
+    yield data_check(_LOST.format(source), delivered - accounted, 0, delivered, told, is_breach=accounted != delivered)
     fraction, most = delivery.rows_quarantined / delivered, policy.quarantined_max
     told = f"{fraction:.1%} of {delivered} delivered rows of {source} were quarantined, above {most:.1%}"
     interval = share_interval(delivery.rows_quarantined, delivered)
-    yield data_check(f"share of {source} quarantined", fraction, most, delivered, told, interval=interval)
+    yield data_check(_QUARANTINED.format(source), fraction, most, delivered, told, interval=interval)
     told = (
         f"{delivery.rejected_corrections} delivered rows of {source} were to correct others, but broke a rule: "
         "what they were to correct stands; correct them and deliver them again"
     )
-    yield data_check(f"corrections of {source} rejected", delivery.rejected_corrections, 0, delivered, told)
+    yield data_check(_REJECTED.format(source), delivery.rejected_corrections, 0, delivered, told)
 
 
 def _schema_checks(drift: Sequence[FeatureDrift]) -> Iterator[Check]:

@@ -23,6 +23,7 @@ from include.question.labels import LABEL
 from include.scoring.predictions import CHAMPION, DECISION, ROLE
 from include.specs.models import BinaryModelSpec, ModelSpec, RankingModelSpec
 from include.steps.explain_fall import explain_fall
+from include.steps.find_doubts import find_doubts
 from include.steps.load_version import load_version
 from include.steps.measure_slices import measure_slices
 from include.steps.measured_lists import measure_rows
@@ -122,6 +123,7 @@ def measure_performance(
         *_tell_others(deployment, spec, rows, windows[-1], version),
     ]
     checks = _explained(deployment, spec, champion, loaded, tested, reference, checks, windows)
+    checks = _doubted(deployment, spec, checks, windows, partition)
     log.info(
         "performance model=%s partition=%s until=%s %s",
         spec.model_id, partition, last, {check.name: (check.value, check.verdict) for check in checks},
@@ -191,6 +193,21 @@ def _explained(
         log.exception("a fall of %s can't be explained", spec.model_id)
         causes = (f"what it is of can't be told: {one_line(err)}",)
     return [replace(check, causes=causes) if place == widest else check for place, check in enumerate(checks)]
+
+
+def _doubted(
+    deployment: Deployment, spec: ModelSpec, checks: Sequence[Check], windows: Sequence[_Window], partition: str
+) -> list[Check]:
+    """Return checks, each breach with the days whose data were an incident, of those that its labels rest on."""
+    nights = {f"{_JUDGED_BY[spec.task]}{window.suffix}": window.nights for window in windows}
+
+    def doubted(check: Check) -> Check:
+        if check.verdict != "breach":
+            return check
+        doubts = find_doubts(deployment, spec, nights.get(check.name, windows[-1].nights), partition=partition)
+        return replace(check, reason=f"{check.reason}; {doubts}") if doubts else check
+
+    return [doubted(check) for check in checks]
 
 
 def _judge_slices(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from scipy.stats import binomtest
 
-from include.monitoring.data_quality import DataQuality, Delivery, judge_data_quality
+from include.monitoring.data_quality import DataQuality, Delivery, judge_data_quality, of_arrivals
 from include.monitoring.drift import FeatureDrift
 from include.monitoring.watched import Watched, judge_watched
 from include.partitions import shift
@@ -129,6 +129,18 @@ def test_shares_have_an_interval_that_changes_no_verdict() -> None:
     assert missing.verdict == "breach"
     assert again.high - again.low > missing.high - missing.low
     assert found["rows of orders lost"].low is None
+
+
+def test_how_a_source_came_is_found_among_a_nights_checks() -> None:
+    _, checks = judge_data_quality(
+        MONITORING, night=NIGHT, rows_scored=STEADY, drift=(make_drift("basket"),),
+        deliveries=dict.fromkeys(("orders", "products"), Delivery(100, 70, 30)),
+        rows_delivered=dict.fromkeys(("orders", "products"), STEADY),
+    )  # fmt: skip
+    assert [check.name for check in of_arrivals(checks, ["orders"])] == [
+        "rows of orders lost", "share of orders quarantined", "corrections of orders rejected",
+        "rows of orders delivered",
+    ]  # fmt: skip
 
 
 def test_a_share_of_no_rows_has_no_interval() -> None:

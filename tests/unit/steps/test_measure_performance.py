@@ -8,7 +8,7 @@ told elsewhere.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +25,8 @@ from include import partitions
 from include.errors import MlopsError
 from include.governance.lifecycle import Stage
 from include.monitoring.check import Check
+from include.monitoring.data_quality import DataQuality
+from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.performance import Figure, Reference, judge_fall
 from include.monitoring.placements import place
 from include.specs.models import load_model
@@ -176,6 +178,43 @@ def test_scores_that_say_nothing_any_more_are_found_when_their_labels_are_known_
     week = checks(deployment, partitions.shift(DRIFTED, HORIZON + 6))["auc_7_nights"]
     assert week.verdict == "breach"
     assert "below the 0.840 of the version's test, where 5% is allowed, and not by chance" in week.reason
+
+
+def incident(night: str, *, name: str = "rows of orders delivered", verdict: str = "breach") -> NightMetrics:
+    check = Check("data_quality", name, 0.0, 0.5, verdict, reason=f"{name}: 0 is 0.00 times the 40 that are usual")
+    return NightMetrics(night, 300, DataQuality("ok"), (), 1, (check,))
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        ([], None),
+        ([incident(NIGHTS[40])], "the labels rest on {}, whose data were an incident"),
+        ([incident(NIGHTS[40]), incident(NIGHTS[43])], "and on 1 more such; have it delivered anew"),
+        ([incident(NIGHTS[40], verdict="ok")], None),
+        ([incident(NIGHTS[40], name="rows of products delivered")], None),
+        ([incident(NIGHTS[45])], None),
+    ],
+    ids=["none", "an empty day", "two", "a whole day", "another source", "a day that no label looks at"],
+)
+def test_a_fall_says_that_its_labels_rest_on_a_day_that_was_an_incident(deployment, monkeypatch, days, told):
+    def nights(_model: str, *, since: str, until: str) -> list[dict[str, Any]]:
+        return [asdict(night) for night in days if since <= night.partition <= until]
+
+    monkeypatch.setattr(deployment.state, "nights", nights)
+    week = checks(deployment, NIGHTS[44])["auc_7_nights"]
+    assert week.verdict == "breach"
+    assert ("incident" in week.reason) is (told is not None)
+    assert told is None or told.format(NIGHTS[40]) in week.reason
+
+
+def test_a_day_that_has_been_delivered_since_is_no_incident_any_more(deployment, monkeypatch):
+    monkeypatch.setattr(deployment.state, "nights", lambda *_, **__: [asdict(incident(NIGHTS[40]))])
+    since_then = {night: 40 for night in NIGHTS[:45]}
+    for rows, is_told in ((0, True), (40, False)):
+        arrived = {**since_then, NIGHTS[40]: rows}
+        monkeypatch.setattr("include.steps.find_doubts.read_rows_delivered", lambda *_, of=arrived, **__: of)
+        assert ("incident" in checks(deployment, NIGHTS[44])["auc_7_nights"].reason) is is_told
 
 
 def test_a_fall_that_can_not_be_explained_is_a_fall_all_the_same(deployment, monkeypatch):
