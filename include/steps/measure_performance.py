@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -201,10 +202,12 @@ def _doubted(
     """Return checks, each breach with the days whose data were an incident, of those that its labels rest on."""
     nights = {f"{_JUDGED_BY[spec.task]}{window.suffix}": window.nights for window in windows}
 
+    @cache
+    def doubts_of(judged: tuple[str, ...]) -> str | None:
+        return find_doubts(deployment, spec, judged, partition=partition)
+
     def doubted(check: Check) -> Check:
-        if check.verdict != "breach":
-            return check
-        doubts = find_doubts(deployment, spec, nights.get(check.name, windows[-1].nights), partition=partition)
+        doubts = doubts_of(nights.get(check.name, windows[-1].nights)) if check.verdict == "breach" else None
         return replace(check, reason=f"{check.reason}; {doubts}") if doubts else check
 
     return [doubted(check) for check in checks]
