@@ -14,6 +14,8 @@ as while training was paused, is asked for again, and so is a business event tha
   is the newest published one; otherwise it is recorded with `acted = false`. A training that is asked for twice
   starts once: its decision is claimed. `audit` skips where no online vector was logged, and fails where none can be:
   the model's feature service was not applied, for example.
+  A night that is not scored, as one that has not come, fails at once; of one that is, rows that its label reads
+  are waited for.
 - **Re-run**: clear the tasks; the run gets its own decision back.
 """
 

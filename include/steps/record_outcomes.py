@@ -20,7 +20,7 @@ from include.adapters.lake.history import changed_partitions
 from include.adapters.lake.portions import fitting
 from include.adapters.lake.span import Span
 from include.adapters.sources.deliveries import delivered_days, first_gap
-from include.errors import NotYetError, RefusedError
+from include.errors import NotYetError, RefusedError, UnpublishedError
 from include.features.checks import EVENT_TIMESTAMP
 from include.quality.sql import columns
 from include.question.labels import KNOWN_AT
@@ -34,7 +34,9 @@ from include.tables import outcomes_table, predictions_name
 
 if TYPE_CHECKING:
     from include.adapters.deployment import Deployment
+    from include.errors import MlopsError
     from include.specs.models import ModelSpec
+    from include.specs.sources import SourceSpec
     from include.tables import TableSpec
 
 log = logging.getLogger(__name__)
@@ -99,15 +101,17 @@ def record_outcomes(deployment: Deployment, model_id: str, *, partition: str) ->
     Raises
     ------
     NotYetError
-        If a source that the label reads has not come for the night.
+        If a source that the label reads has not come for the night, which is scored.
+    UnpublishedError
+        If it has not, and the night is not scored either: it may be one of years ahead.
     RefusedError
         If a day of it is missing: who ordered then would count as one who did not.
     """
     spec = load_model(model_id)
     table = outcomes_table(model_id, spec.entity.keys, spec.entity.whose)
     with deployment.state.alone(f"recording the outcomes of {model_id}", not_during=ERASING):
-        read = _versions(deployment, spec, partition)
         scored = deployment.state.publications(predictions_name(model_id))
+        read = _versions(deployment, spec, partition, is_scored=partition in scored)
         earlier = {night: rows for night, rows in scored.items() if night < partition}
         recorded = deployment.state.publications(table.name)
         before = max((each for each in recorded if each < partition), default=None)
@@ -129,7 +133,7 @@ def record_outcomes(deployment: Deployment, model_id: str, *, partition: str) ->
     return OutcomesRef(model_id, partition, len(nights), added, version)
 
 
-def _versions(deployment: Deployment, spec: ModelSpec, partition: str) -> dict[str, int]:
+def _versions(deployment: Deployment, spec: ModelSpec, partition: str, *, is_scored: bool) -> dict[str, int]:
     """Return the versions of the tables that are read, which hold the night; what comes meanwhile is read again."""
     kind = load_label_kind(spec.label.kind, deployment.settings.specs_overlay)
     names = [predictions_name(spec.model_id)]
@@ -137,10 +141,7 @@ def _versions(deployment: Deployment, spec: ModelSpec, partition: str) -> dict[s
         names.append(source.raw.name)
         delivered = delivered_days(deployment.lake, source)
         if not delivered or partition > delivered[-1]:
-            raise NotYetError(
-                f"the outcomes of {spec.model_id} can't be recorded for {partition}: {source.source} of that day has "
-                f"not arrived (the newest is {delivered[-1] if delivered else 'none'}); import it first"
-            )
+            raise _absent(spec, source, partition, delivered[-1] if delivered else None, is_scored=is_scored)
         if (gap := first_gap(delivered, partition)) is not None:
             raise RefusedError(
                 f"the outcomes of {spec.model_id} can't be recorded for {partition}: {source.source} of {gap} are "
@@ -148,6 +149,16 @@ def _versions(deployment: Deployment, spec: ModelSpec, partition: str) -> dict[s
             )
     found = {name: deployment.lake.version(name) for name in names}
     return {name: version for name, version in found.items() if version is not None}
+
+
+def _absent(spec: ModelSpec, source: SourceSpec, partition: str, newest: str | None, *, is_scored: bool) -> MlopsError:
+    """Return the error of a night whose rows have not come: who scores a night has it, so that the rest may come."""
+    what = f"the outcomes of {spec.model_id} can't be recorded for {partition}"
+    absent = f"{source.source} of that day has not arrived (the newest is {newest or 'none'})"
+    if is_scored:
+        return NotYetError(f"{what}: {absent}; import it first")
+    allowed = f"name a night up to {newest}, or import it first" if newest else "import it first"
+    return UnpublishedError(f"{what}: it is not scored, and {absent}; {allowed}")
 
 
 def _nights_that_may_know(

@@ -119,6 +119,11 @@ def test_a_run_without_a_day_is_refused_at_the_first_try(fresh, dag_id):
     assert set(ran.values()) == {("failed", 1)}
 
 
+def test_a_night_that_has_not_come_is_refused_by_monitoring_at_the_first_try(fresh):
+    state, ran = tries(fresh, f"monitor_model__{next(iter(SPECS.models))}", {"partition": "9999-12-31"})
+    assert (state, ran["record_outcomes"], ran["measure"]) == ("failed", ("failed", 1), ("failed", 1))
+
+
 def test_a_request_with_a_word_too_many_is_refused_at_the_first_try(fresh):
     state, ran = tries(fresh, f"request_retrain__{next(iter(SPECS.models))}", {"reason": "new prices", "kee": "k"})
     assert (state, ran) == ("failed", {"request": ("failed", 1)})

@@ -23,7 +23,7 @@ from include import partitions
 from include.adapters.lake import portions
 from include.adapters.lake.delta_lake import LakeAdapter
 from include.cli.outcomes import outcomes
-from include.errors import NotYetError, RefusedError
+from include.errors import NotYetError, RefusedError, UnpublishedError
 from include.refs import OutcomesRef
 from include.specs.models import load_model
 from include.steps.read_outcomes import count_known
@@ -342,10 +342,18 @@ def test_a_label_that_is_taken_back_before_the_horizon_is_known_no_more(tmp_path
 
 
 def test_a_night_whose_orders_have_not_come_tells_nothing(tmp_path):
-    deployment = deployed(tmp_path, made_orders())
+    deployment, night = deployed(tmp_path, made_orders()), partitions.shift(ALL[-1], 1)
+    publish_scores(deployment, [night])
     with pytest.raises(NotYetError, match=f"orders of that day has not arrived.*{ALL[-1]}"):
-        record(deployment, [partitions.shift(ALL[-1], 1)])
+        record(deployment, [night])
     assert not deployment.lake.exists(f"outcomes/{MODEL}")
+
+
+@pytest.mark.parametrize("night", [partitions.shift(ALL[-1], 1), "9999-12-31"], ids=["tomorrow", "the last of all"])
+def test_a_night_that_is_not_scored_either_is_not_waited_for(night, tmp_path):
+    told = f"for {night}: it is not scored, and orders of that day has not arrived .the newest is {ALL[-1]}.; name a "
+    with pytest.raises(UnpublishedError, match=told):
+        record(deployed(tmp_path, made_orders()), [night])
 
 
 def test_a_day_that_is_missing_is_not_one_on_which_nobody_ordered(tmp_path):
