@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from include.monitoring.drift import FeatureDrift, measure_drift
+from include.monitoring.profile_json import profile_from_json, profile_to_json
 from include.monitoring.reference_profile import build_reference_profile
 
 
@@ -177,6 +180,16 @@ def test_values_that_become_one_are_judged_where_there_are_too_many_for_bins(
         assert judged.reason.startswith(
             "100.0% of 6000 rows with a value have one value, or few, where none was in more"
         )
+
+
+def test_a_profile_that_was_frozen_without_its_fullest_cell_says_nothing_of_values_that_become_one() -> None:
+    kept = json.loads(profile_to_json(build_reference_profile({"x": texts("a", 150, 1_500)})))
+    del kept["features"][0]["known"]["most"]
+    older = profile_from_json(json.dumps(kept))
+    (judged,) = measure_drift(
+        older, {"x": np.full(300, "a1", dtype=object)}, min_rows=200, moderate=0.1, significant=0.2
+    )
+    assert (judged.verdict, judged.crowding_pvalue) == ("insufficient", None)
 
 
 def test_values_that_become_one_by_chance_are_no_shift() -> None:
