@@ -107,6 +107,31 @@ def test_the_ledger_tells_who_asked_for_a_training_and_whose_answer_moved_its_ve
     assert (promoted["approval"]["ti_id"], promoted["approval"]["user_id"]) == ("try-1", "7")
 
 
+def test_a_promotion_that_an_approval_was_before_says_whose_reason_is_kept(waiting, monkeypatch):
+    """It comes between the look at the ledger and the move, which then has nothing to do."""
+
+    def approved_meanwhile(deployment, model_id, *, version, **_):
+        request = MoveRequest(model_id, version, LATER, "bob", "approved in Airflow")
+        waiting.append_moves(promote(waiting.ledger(model_id), request))
+
+    monkeypatch.setattr("include.steps.load_version.require_known", lambda *_: None)
+    monkeypatch.setattr("include.steps.move_model.promote_version", approved_meanwhile)
+    told = registry("promote", "--version", "3", "--reason", "mine")
+    assert told.startswith("churn version 3 was in Production already, by bob at ")
+    assert told.endswith(
+        f"for the nights after {LATER}: approved in Airflow; nothing was moved, and this reason is not kept\n"
+    )
+
+
+def test_a_promotion_that_moves_a_version_says_that_it_is_in_production(waiting, monkeypatch):
+    def promoted(deployment, model_id, *, version, actor, reason):
+        waiting.append_moves(promote(waiting.ledger(model_id), MoveRequest(model_id, version, LATER, actor, reason)))
+
+    monkeypatch.setattr("include.steps.load_version.require_known", lambda *_: None)
+    monkeypatch.setattr("include.steps.move_model.promote_version", promoted)
+    assert registry("promote", "--version", "3", "--reason", "mine") == "churn version 3 is in Production\n"
+
+
 def test_the_ledger_of_a_model_without_a_version_says_so(ledger):
     done = CliRunner().invoke(cli, ["registry", "ledger", "--model", "fraud"], catch_exceptions=False)
     assert done.output == "fraud has no version yet\n"
