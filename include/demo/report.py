@@ -24,7 +24,7 @@ from include.governance.lifecycle import LedgerMove, Stage
 if TYPE_CHECKING:
     from include.adapters.state.decisions import DecisionRow
     from include.demo.account import DemoAccount, ModelAccount
-    from include.monitoring.drift import FeatureDrift
+    from include.monitoring.feature_drift import FeatureDrift
     from include.views.deliveries import RowAccount
     from include.views.nights import Night
 

@@ -13,7 +13,7 @@ from itertools import chain, starmap
 from typing import Literal
 
 from include.monitoring.check import Check, data_check
-from include.monitoring.drift import FeatureDrift
+from include.monitoring.feature_drift import FeatureDrift
 from include.monitoring.shares import growth_interval, share_interval
 from include.monitoring.volume import VolumeLimits, judge_volume
 from include.monitoring.watched import Watched, judge_watched

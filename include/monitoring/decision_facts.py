@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from include.monitoring.check import Check
 from include.monitoring.data_quality import DataQuality
-from include.monitoring.drift import FeatureDrift
+from include.monitoring.feature_drift import FeatureDrift
 from include.monitoring.untrained import UntrainedRetrain
 
 

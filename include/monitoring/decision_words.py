@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from include.monitoring.anytime import LifelongAlarm
 from include.monitoring.check import Check
-from include.monitoring.drift import FeatureDrift
 from include.monitoring.estimated_performance import ESTIMATED
+from include.monitoring.feature_drift import FeatureDrift
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 # The prediction is profiled beside the features; its shift has a check of its own, and is no cause of a retrain.

@@ -12,7 +12,7 @@ import numpy as np
 
 from include.errors import UsageError
 from include.monitoring.columns import Precision
-from include.monitoring.drift import FeatureDrift
+from include.monitoring.feature_drift import FeatureDrift
 from include.monitoring.feature_profile import FeatureProfile
 from include.monitoring.psi import psi_from_counts
 

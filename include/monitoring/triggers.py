@@ -26,7 +26,7 @@ from include.monitoring.decision_words import (
     tell_checks,
     tell_shifts,
 )
-from include.monitoring.drift import FeatureDrift
+from include.monitoring.feature_drift import FeatureDrift
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 Trigger = Literal["schedule", "drift", "performance", "event", "none"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from include.adapters.deployment import Deployment
 from include.monitoring.decision_facts import NightMetrics
 from include.monitoring.decision_words import SCORE
-from include.monitoring.drift import Verdict, tell_drift
+from include.monitoring.feature_drift import Verdict, tell_drift
 from include.steps.monitor_model import load_nights
 
 

@@ -24,7 +24,8 @@ from include.adapters.files.whole import read_names
 from include.column_types import is_number, is_text, value_type
 from include.errors import UsageError, nearest
 from include.monitoring.columns import category_counts, numeric_values
-from include.monitoring.drift import FeatureDrift, measure_drift
+from include.monitoring.drift import measure_drift
+from include.monitoring.feature_drift import FeatureDrift
 from include.monitoring.reference_profile import build_reference_profile
 from include.monitoring.two_sample import NumericComparison, TestResult, compare_categories, compare_numeric
 from include.steps.read_pair import read_pair

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from include import partitions
 from include.errors import UsageError, nearest
 from include.governance.lifecycle import LedgerMove, Stage, holder, production_at
-from include.monitoring.drift import Verdict
+from include.monitoring.feature_drift import Verdict
 from include.monitoring.missed_nights import MissedNight, tell_missed
 from include.monitoring.retraining_switch import SwitchMove, find_stops
 from include.specs.deployed import load_specs

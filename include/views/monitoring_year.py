@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from include.monitoring.drift import Verdict
+from include.monitoring.feature_drift import Verdict
 
 if TYPE_CHECKING:
     from include.adapters.state.nights import NightInShort

@@ -15,7 +15,7 @@ from include.governance.evidence import GateReport
 from include.governance.lifecycle import LedgerMove, Stage, stages
 from include.monitoring.data_quality import DataQuality
 from include.monitoring.decision_facts import NightMetrics
-from include.monitoring.drift import FeatureDrift
+from include.monitoring.feature_drift import FeatureDrift
 from include.views.deliveries import RowAccount
 from include.views.lake_tables import LakeTable
 from include.views.nights import Night, ScoredNight

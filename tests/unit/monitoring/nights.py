@@ -5,7 +5,7 @@ from __future__ import annotations
 from include import partitions
 from include.monitoring.data_quality import DataQuality
 from include.monitoring.decision_facts import LedgerFacts, NightMetrics
-from include.monitoring.drift import FeatureDrift
+from include.monitoring.feature_drift import FeatureDrift
 from include.specs.model_sections import DecisionSpec, MonitoringSpec
 
 MONITORING = MonitoringSpec(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from include.monitoring.anytime import LifelongAlarm, lifelong_alarms
-from include.monitoring.drift import FeatureDrift, measure_drift
+from include.monitoring.drift import measure_drift
+from include.monitoring.feature_drift import FeatureDrift
 from include.monitoring.reference_profile import build_reference_profile
 from tests.unit.monitoring.nights import make_drift
 

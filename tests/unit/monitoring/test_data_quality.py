@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import binomtest
 
 from include.monitoring.data_quality import DataQuality, Delivery, judge_data_quality, of_arrivals
-from include.monitoring.drift import FeatureDrift
+from include.monitoring.feature_drift import FeatureDrift
 from include.monitoring.watched import Watched, judge_watched
 from include.partitions import shift
 from tests.unit.monitoring.nights import MONITORING, make_drift

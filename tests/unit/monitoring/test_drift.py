@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from include.monitoring.drift import FeatureDrift, measure_drift
+from include.monitoring.drift import measure_drift
+from include.monitoring.feature_drift import FeatureDrift
 from include.monitoring.profile_json import profile_from_json, profile_to_json
 from include.monitoring.reference_profile import build_reference_profile
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.monitoring.drift import measure_drift, tell_drift
+from include.monitoring.drift import measure_drift
+from include.monitoring.feature_drift import tell_drift
 from include.monitoring.psi import psi_from_counts
 from include.monitoring.psi_of_bins import shares_of_bins
 from include.monitoring.reference_profile import build_reference_profile
