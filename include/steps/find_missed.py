@@ -76,8 +76,10 @@ def groups_of(spec: ModelSpec) -> tuple[str, ...]:
     return (spec.features.group, *other_groups(spec, spec.features.service))
 
 
-def explain_unmonitored(spec: ModelSpec) -> str:
-    """Return why a night that was scored was not measured or decided on."""
+def explain_unmonitored(spec: ModelSpec, *, is_decided: bool = False) -> str:
+    """Return why a night that was scored was not measured or decided on; one that is decided on had been measured."""
+    if is_decided:
+        return f"it was decided on, and its measurement is gone from the state; {_MAKES_UP}"
     return f"monitor_model__{spec.model_id} did not run on it, or failed; {_MAKES_UP}"
 
 

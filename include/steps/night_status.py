@@ -272,6 +272,10 @@ def _explain_models(deployment: Deployment, nights: Iterable[ModelNight]) -> Ite
     for night in nights:
         if (lacks := night.lacks) is not None:
             spec = load_model(night.model_id)
-            unseen = explain_untold(spec) if lacks == "outcomes" else explain_unmonitored(spec)
-            why = explained(night.model_id)(night.partition) if lacks == "scores" else unseen
+            if lacks == "scores":
+                why = explained(night.model_id)(night.partition)
+            elif lacks == "outcomes":
+                why = explain_untold(spec)
+            else:
+                why = explain_unmonitored(spec, is_decided=night.decided)
             yield Hole("model", night.model_id, MissedNight(night.partition, lacks, why))
