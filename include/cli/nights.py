@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +60,35 @@ def status(model_id: str | None, start: str | None, end: str | None, as_json: bo
         return
     click.echo("\n".join(_told(found)))
     if incidents:
-        since = min(each.found_at for each in incidents)
-        click.echo(f"watch_nights knows of {len(incidents)}, the first since {since:%Y-%m-%d %H:%M}Z")
+        missing = read_night_status(deployment, until=_last_looked_at(incidents)).holes
+        click.echo("\n".join(_known(incidents, missing, found.holes)))
+
+
+def _last_looked_at(incidents: Iterable[NightIncident]) -> str:
+    """Return the night that the watch looks as far as, which may be later than any that is known."""
+    yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
+    return max(yesterday, *(each.hole.night.partition for each in incidents))
+
+
+def _known(incidents: Sequence[NightIncident], missing: Iterable[Hole], shown: Iterable[Hole]) -> Iterator[str]:
+    """Yield how many nights the watch knows of, how many of them it ends, and those that are missing and not shown."""
+    from include.monitoring.missed_nights import tell_holes
+
+    known, keys = {each.hole.key for each in incidents}, {hole.key for hole in shown}
+    is_open = [hole for hole in missing if hole.key in known]
+    since = min(each.found_at for each in incidents)
+    over = _over(len(incidents) - len(is_open), of=len(incidents))
+    yield f"watch_nights knows of {len(incidents)}, the first since {since:%Y-%m-%d %H:%M}Z{over}"
+    yield from (f"known: {sentence}" for sentence in tell_holes(hole for hole in is_open if hole.key not in keys))
+
+
+def _over(number: int, *, of: int) -> str:
+    from include.specs.deployed import load_specs
+
+    if not number:
+        return ""
+    stands = ", once every spec stands" if load_specs().violations else ""
+    return f"; {'all' if number == of else number} of them are not missing any more: the next watch ends them{stands}"
 
 
 def _told(found: NightStatus) -> Iterator[str]:

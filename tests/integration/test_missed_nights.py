@@ -172,6 +172,9 @@ def test_a_repair_that_is_killed_half_way_is_taken_up_by_two_at_once(faulted, cl
 def test_a_repair_leaves_nothing_missing(faulted, clean):
     assert repair_nights(faulted.deployment).left == ()
     assert read_night_status(faulted.deployment).holes == ()
+    told = nights("status")[1].splitlines()[-1]
+    assert told.startswith("watch_nights knows of 13, the first since ")
+    assert told.endswith("Z; all of them are not missing any more: the next watch ends them")
 
 
 def test_after_the_repair_the_tables_are_those_of_a_run_without_a_fault_and_nothing_acted_twice(faulted, clean):
