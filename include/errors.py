@@ -113,16 +113,19 @@ def shown(value: object) -> str:
 
 
 def one_line(err: BaseException) -> str:
-    r"""Return what an error says in one line, without the colours and arrows of a terminal.
+    r"""Return what an error says in one line, without the colours and arrows of a terminal, and the frames of a stack.
 
     Examples
     --------
     >>> one_line(OSError("local storage\n  \x1b[31m↳\x1b[0m can't write\n  \x1b[31m↳\x1b[0m no room"))
     "local storage: can't write: no room"
+    >>> one_line(ValueError("truncated record\n   0: <unknown>\n   1: clone3 at ./clone3.S:81"))
+    'truncated record'
     >>> one_line(ValueError())
     'ValueError'
     """
     plain = re.sub("\x1b\\[[0-9;]*m", "", str(err))
+    plain = re.split(r"\n\s*0: ", plain, maxsplit=1)[0]
     parts = (" ".join(part.split()) for part in plain.split("↳"))
     return ": ".join(filter(None, parts))[:_LONGEST] or type(err).__name__
 

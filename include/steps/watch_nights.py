@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from include.errors import RefusedError
+from include.errors import RefusedError, UsageError
 from include.monitoring.missed_nights import tell_holes
 from include.specs.deployed import load_specs
 from include.steps.night_status import read_night_status
@@ -36,9 +37,12 @@ def watch_nights(deployment: Deployment, *, until: str, run_id: str) -> dict[str
 
     Raises
     ------
+    UsageError
+        If the night is later than today: what is to come is not missing.
     RefusedError
         If there are new ones, with a sentence on each cause; they are on record, and the next run does not raise.
     """
+    _require_past(until)
     holes = read_night_status(deployment, until=until).holes
     if hidden := load_specs().violations:
         log.warning("nights: nothing is ended while a file does not stand: %s", hidden[0].message)
@@ -49,6 +53,12 @@ def watch_nights(deployment: Deployment, *, until: str, run_id: str) -> dict[str
     if fresh := tell_holes(each.hole for each in incidents if each.found_by == run_id):
         raise RefusedError("; ".join(fresh))
     return {"open": known, "ended": ended}
+
+
+def _require_past(night: str) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    if night > today:
+        raise UsageError(f"{night} is later than today, {today}: it can't be missing yet; name a day that has come")
 
 
 def _told(word: str, incidents: Iterable[NightIncident]) -> int:

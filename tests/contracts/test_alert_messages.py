@@ -270,6 +270,12 @@ def test_missing_nights_are_told_once_with_a_link_and_again_when_they_are_there(
     assert "not scored" in inbox.taken[0][1]["text"]
 
 
+def test_nights_that_are_to_come_are_not_missing(deployment):
+    with pytest.raises(UsageError, match="9999-12-31 is later than today"):
+        watch_nights(deployment, until="9999-12-31", run_id="by hand")
+    assert deployment.state.night_incidents() == ()
+
+
 def test_a_night_is_not_over_because_nobody_could_look(deployment, monkeypatch, tmp_path):
     """A file that does not stand takes its nights out of the grid, and those of groups that only it reads."""
     grids = iter([[HOLE], [], []])

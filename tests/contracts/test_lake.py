@@ -136,6 +136,17 @@ def test_a_version_that_has_expired_is_told_from_one_whose_file_is_lost(lake):
         lake.dataset("raw/x", version=lake.version("raw/x"))
 
 
+def test_a_commit_that_was_cut_off_is_told_with_its_table_and_without_a_stack(tmp_path):
+    lake = LakeAdapter((tmp_path / "lake").as_uri())
+    write_versions(lake, range(2))
+    newest = max((tmp_path / "lake/raw/x/_delta_log").glob("*.json"))
+    written = newest.read_bytes()
+    newest.write_bytes(written[: len(written) // 2])
+    with pytest.raises(AlteredError, match=r"raw/x: a commit of its log, .*raw/x/_delta_log, is damaged") as told:
+        lake.read("raw/x")
+    assert "unknown" not in str(told.value)
+
+
 def test_a_table_that_was_made_without_it_keeps_its_log_from_the_next_write(tmp_path):
     lake = LakeAdapter((tmp_path / "lake").as_uri())
     write_deltalake(lake.table_uri("raw/x"), rows("2026-01-01", [0]), partition_by=["dt"], configuration=OFTEN)

@@ -30,7 +30,12 @@ def gone(table: str, version: int, *, newest: int, folder: str) -> MlopsError:
 
 
 def unreachable(lake_uri: str, table: str, err: Exception) -> MlopsError:
-    """Return the error of a storage that fails."""
+    """Return the error of a storage that fails, or of a log in it that can't be read."""
+    if "Json error" in str(err):
+        return AlteredError(
+            f"lake table {table}: a commit of its log, {lake_uri}/{table}/_delta_log, is damaged: {one_line(err)}; "
+            "bring that folder back from a backup, or remove the table's folder and make its days again"
+        )
     return MlopsError(
         f"the lake at {lake_uri} can't be used for table {table}: {one_line(err)}; check MLOPS_LAKE_URI, and that "
         "there is room and this user may write"
