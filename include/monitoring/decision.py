@@ -131,11 +131,11 @@ def _asides(tonight: NightMetrics | None, ledger: LedgerFacts, policy: DecisionS
 def _nothing_asks(
     nights: Sequence[NightMetrics], policy: DecisionSpec, monitoring: MonitoringSpec, partition: str
 ) -> str:
-    needed, windows = policy.drift_needed
+    _, windows = policy.drift_needed
     drifted = breaches(nights, windows, monitoring, partition, by=partial(drifting, policy=policy))
     fallen = breaches(nights, policy.windows, monitoring, partition, by=fallen_checks)
     told = [tally_drift(len(drifted), policy)]
     if fallen:
         told.append(tally_performance(list(map(fallen_checks, fallen)), policy))
-    of_nights = f", {policy.breaches} needed" if fallen or needed > 1 or windows > 1 else ""
+    of_nights = f", {policy.breaches} needed" if fallen or policy.false_alarms is None else ""
     return f"nothing asks for a retrain: {' and '.join(told)}{of_nights}"

@@ -148,6 +148,10 @@ def test_a_night_that_asks_by_itself_says_how_far_chance_reaches() -> None:
     )
 
 
+def test_a_policy_of_one_night_says_that_one_is_needed() -> None:
+    assert decided(make_nights(TONIGHT, [0]), make_policy(windows=1, breaches=1)).reasons[0].endswith(", 1 needed")
+
+
 def test_performance_asks_by_several_nights_also_where_drift_asks_by_one() -> None:
     fallen = Check("performance", "auc", 0.7, 0.8, "breach", low=0.68, high=0.72, current_rows=900)
     nights = [replace(night, checks=(fallen,), age=9) for night in make_nights(TONIGHT, [0] * 5)]
