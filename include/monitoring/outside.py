@@ -66,15 +66,15 @@ class KnownValues:
         return sum(rows for _, rows in judged), sum(rows for value, rows in judged if value not in known)
 
 
-def keep_known(seen: Mapping[str, int]) -> KnownValues:
-    """Keep what tells a column's values from others.
+def keep_known(hashed: Mapping[int, int]) -> KnownValues:
+    """Keep what tells a column's values from others, given rows by hash of value.
 
     A hash picks values without regard to how often they come, so the share of unseen rows among those that are told
     apart estimates that among all.
     """
-    hashed = sorted((hash_value(value), rows) for value, rows in seen.items())
-    kept = hashed[:MAX_KNOWN]
-    below = hashed[MAX_KNOWN][0] if len(hashed) > MAX_KNOWN else _EVERY_HASH
+    ranked = sorted(hashed.items())
+    kept = ranked[:MAX_KNOWN]
+    below = ranked[MAX_KNOWN][0] if len(ranked) > MAX_KNOWN else _EVERY_HASH
     return KnownValues(tuple(value for value, _ in kept), below, Recurrence.of(rows for _, rows in kept))
 
 

@@ -112,8 +112,8 @@ def _categorical_profile(name: str, values: NDArray[Any]) -> FeatureProfile:
     if len(seen) > MAX_CATEGORIES:
         reason = f"the reference has {len(seen)} distinct values; at most {MAX_CATEGORIES} are judged as categories"
         frame = FeatureProfile(name, "categorical", (), (), (sum(seen.values()),), missing, None, None, reason)
-        most = int(count_cells(hash_values(seen)).max())
-        return replace(frame, known=replace(keep_known(seen), most=most))
+        hashed = hash_values(seen)
+        return replace(frame, known=replace(keep_known(hashed), most=int(count_cells(hashed).max())))
     categories = tuple(sorted(seen))
     counts = (*(seen[category] for category in categories), 0)
     return FeatureProfile(name, "categorical", (), categories, counts, missing, None, None)
